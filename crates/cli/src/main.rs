@@ -1,0 +1,2 @@
+//! Aerostore.
+fn main() {}
