@@ -1,1 +1,22 @@
-//! The domain.
+//! The domain of Aerostore: buckets, objects, who may touch them, where their rows and bytes live.
+//!
+//! Knows no HTTP: protocols translate into calls of [`FileStorage`] and translate its answers and
+//! [`StorageError`]s back. SQL lives only under `executor/`, paths on a disk only under `backend/`.
+
+pub mod backend;
+pub mod body;
+pub mod bucket;
+pub mod errors;
+pub mod executor;
+pub mod file;
+pub mod path;
+pub mod permissions;
+
+pub use bucket::{Bucket, BucketConfig, BucketName, BucketPolicy, BucketUpdate};
+pub use errors::StorageError;
+pub use file::StorageObject;
+pub use path::ObjectPath;
+pub use permissions::{Operation, RlsContext, Role};
+
+/// A moment by the server's clock, in UTC.
+pub type Timestamp = chrono::DateTime<chrono::Utc>;

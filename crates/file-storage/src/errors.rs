@@ -1,0 +1,296 @@
+//! The one error of the domain: every outcome that a caller can act on, with what it was about.
+//!
+//! Lower layers (a database, [`crate::backend::BackendError`]) are folded in at one place each
+//! and in no other. Protocols map a [`StorageError`] to their statuses by an exhaustive match.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::bucket::BucketName;
+use crate::path::ObjectPath;
+use crate::permissions::Permission;
+
+/// The cause behind an error, for logs alone: a client never sees it.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+/// What went wrong with an operation, as its caller may know it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StorageError {
+    /// The request makes no sense, whoever asks.
+    #[error("{message}")]
+    InvalidRequest {
+        /// What is wrong, in words for the caller.
+        message: String,
+    },
+    /// A path that no object can have (SPEC 6, rules for a path).
+    #[error("Invalid key: {path}")]
+    InvalidPath {
+        /// The path as it came.
+        path: String,
+        /// The rule that it breaks.
+        reason: &'static str,
+    },
+    /// A name that no bucket can have.
+    #[error("Bucket name invalid")]
+    InvalidBucketName {
+        /// The name as it came.
+        name: String,
+        /// The rule that it breaks.
+        reason: &'static str,
+    },
+    /// A range that lies outside the object (RFC 9110, section 15.5.17).
+    #[error("invalid range provided")]
+    InvalidRange {
+        /// Size of the whole object, in bytes.
+        size: u64,
+    },
+    /// Nobody in particular asked for what only somebody may have.
+    #[error("Authentication required")]
+    AuthRequired(Denial),
+    /// The caller is known, and may not.
+    #[error("{0}")]
+    Unauthorized(Denial),
+    /// A signed URL whose token does not fit its path, or was not made here.
+    #[error("Invalid signature")]
+    InvalidSignature {
+        /// What does not fit, for the log and the caller.
+        reason: &'static str,
+    },
+    /// A signed URL past its time, or a single-use one that was used.
+    #[error("The signed URL has expired")]
+    UrlExpired,
+    /// There is no such bucket.
+    #[error("Bucket not found")]
+    BucketNotFound {
+        /// The name asked for.
+        bucket: BucketName,
+    },
+    /// There is no such object, or none that the caller may know of.
+    #[error("Object not found")]
+    ObjectNotFound {
+        /// The bucket asked for.
+        bucket: BucketName,
+        /// The path asked for.
+        path: ObjectPath,
+    },
+    /// Bucket names are unique (BKT-I1).
+    #[error("The resource already exists")]
+    BucketExists {
+        /// The name that is taken.
+        bucket: BucketName,
+    },
+    /// Paths are unique in a bucket (FS-I4).
+    #[error("The resource already exists")]
+    ObjectExists {
+        /// The bucket.
+        bucket: BucketName,
+        /// The path that is taken.
+        path: ObjectPath,
+    },
+    /// A bucket with objects is not deleted without being asked to.
+    #[error("The bucket you tried to delete is not empty")]
+    BucketNotEmpty {
+        /// The bucket.
+        bucket: BucketName,
+    },
+    /// `If-Match` or `If-None-Match` did not hold (RFC 9110, section 13).
+    #[error("At least one of the preconditions did not hold")]
+    PreconditionFailed {
+        /// The bucket.
+        bucket: BucketName,
+        /// The path.
+        path: ObjectPath,
+    },
+    /// More bytes than the bucket, or the server, takes for one object.
+    #[error("The object exceeded the maximum allowed size")]
+    PayloadTooLarge {
+        /// The limit in force, in bytes.
+        limit: u64,
+    },
+    /// The bucket does not take this content type.
+    #[error("mime type {content_type} is not supported")]
+    UnsupportedMediaType {
+        /// The content type that was declared.
+        content_type: String,
+    },
+    /// The user's or the bucket's quota has no room for it.
+    #[error("Quota exceeded: {used} of {limit} bytes are in use, {requested} more were requested")]
+    QuotaExceeded {
+        /// Whose quota: `user` or `bucket`.
+        scope: &'static str,
+        /// Bytes in use before the request.
+        used: u64,
+        /// The quota, in bytes.
+        limit: u64,
+        /// Bytes that the request adds.
+        requested: u64,
+    },
+    /// The body ended before its time: the client hung up, or broke its own framing.
+    #[error("The request body was interrupted")]
+    BodyInterrupted {
+        /// What the transport says.
+        reason: String,
+    },
+    /// The disk has no room.
+    #[error("The disk is full")]
+    DiskFull {
+        /// The provider whose disk it is.
+        provider: Arc<str>,
+    },
+    /// Bytes that are not what was stored.
+    #[error("The stored bytes do not match their checksum")]
+    ChecksumMismatch {
+        /// The bucket.
+        bucket: BucketName,
+        /// The path.
+        path: ObjectPath,
+    },
+    /// The provider of the bytes, or the database, can't be reached just now.
+    #[error("Storage provider {provider} is unavailable")]
+    ProviderUnavailable {
+        /// Which one.
+        provider: Arc<str>,
+        /// What was tried.
+        operation: &'static str,
+        /// For the log.
+        source: Option<Cause>,
+    },
+    /// There is more work than the server takes at once.
+    #[error("The server is overloaded")]
+    Overloaded {
+        /// When to come back.
+        retry_after: Duration,
+    },
+    /// The operation took longer than it may.
+    #[error("The operation timed out")]
+    OperationTimeout {
+        /// What was tried.
+        operation: &'static str,
+    },
+    /// Reading or writing bytes failed.
+    #[error("Input or output failed")]
+    Io {
+        /// The provider of the bytes.
+        provider: Arc<str>,
+        /// What was tried.
+        operation: &'static str,
+        /// For the log.
+        source: Cause,
+    },
+    /// A fault of the server. Its cause goes to the log, not to the client.
+    #[error("Internal error")]
+    Internal {
+        /// What failed, for the log.
+        context: String,
+        /// For the log.
+        source: Option<Cause>,
+    },
+}
+
+/// Which permission was missing, on what, and why: as much of it as the caller may know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// The permission that the operation needs.
+    pub permission: Permission,
+    /// The bucket it was needed on.
+    pub bucket: Option<BucketName>,
+    /// The rule that refused.
+    pub reason: DenialReason,
+}
+
+/// The rule that refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DenialReason {
+    /// The role as such never has this permission.
+    Role,
+    /// The bucket's policy gives the caller nothing here.
+    BucketPolicy,
+    /// The row belongs to somebody else.
+    NotOwner,
+    /// The token of a signed URL was made for something else.
+    TokenScope,
+}
+
+impl std::fmt::Display for Denial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let permission = self.permission;
+        let because = match self.reason {
+            DenialReason::Role => "the caller's role does not have it",
+            DenialReason::BucketPolicy => "the bucket's policy does not grant it to the caller",
+            DenialReason::NotOwner => "only the owner of the object or of the bucket has it",
+            DenialReason::TokenScope => "the signed token was made for something else",
+        };
+        match &self.bucket {
+            Some(bucket) => write!(f, "{permission} on bucket '{bucket}' refused: {because}"),
+            None => write!(f, "{permission} refused: {because}"),
+        }
+    }
+}
+
+impl StorageError {
+    /// Whether the same request may succeed later without being changed.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::ProviderUnavailable { .. }
+            | Self::Overloaded { .. }
+            | Self::OperationTimeout { .. }
+            | Self::BodyInterrupted { .. } => true,
+            Self::InvalidRequest { .. }
+            | Self::InvalidPath { .. }
+            | Self::InvalidBucketName { .. }
+            | Self::InvalidRange { .. }
+            | Self::AuthRequired(_)
+            | Self::Unauthorized(_)
+            | Self::InvalidSignature { .. }
+            | Self::UrlExpired
+            | Self::BucketNotFound { .. }
+            | Self::ObjectNotFound { .. }
+            | Self::BucketExists { .. }
+            | Self::ObjectExists { .. }
+            | Self::BucketNotEmpty { .. }
+            | Self::PreconditionFailed { .. }
+            | Self::PayloadTooLarge { .. }
+            | Self::UnsupportedMediaType { .. }
+            | Self::QuotaExceeded { .. }
+            | Self::DiskFull { .. }
+            | Self::ChecksumMismatch { .. }
+            | Self::Io { .. }
+            | Self::Internal { .. } => false,
+        }
+    }
+
+    /// The stable code of SPEC 6's table, which applications compare.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest { .. } | Self::BodyInterrupted { .. } => "INVALID_REQUEST",
+            Self::InvalidPath { .. } => "INVALID_PATH",
+            Self::InvalidBucketName { .. } => "INVALID_BUCKET_NAME",
+            Self::InvalidRange { .. } => "INVALID_RANGE",
+            Self::AuthRequired(_) => "AUTH_REQUIRED",
+            Self::Unauthorized(_) => "STORAGE_UNAUTHORIZED",
+            Self::InvalidSignature { .. } => "INVALID_SIGNATURE",
+            Self::UrlExpired => "URL_EXPIRED",
+            Self::BucketNotFound { .. } => "BUCKET_NOT_FOUND",
+            Self::ObjectNotFound { .. } => "OBJECT_NOT_FOUND",
+            Self::BucketExists { .. } => "BUCKET_EXISTS",
+            Self::ObjectExists { .. } => "OBJECT_EXISTS",
+            Self::BucketNotEmpty { .. } => "BUCKET_NOT_EMPTY",
+            Self::PreconditionFailed { .. } => "PRECONDITION_FAILED",
+            Self::PayloadTooLarge { .. } => "PAYLOAD_TOO_LARGE",
+            Self::UnsupportedMediaType { .. } => "UNSUPPORTED_MEDIA_TYPE",
+            Self::QuotaExceeded { .. } => "QUOTA_EXCEEDED",
+            Self::DiskFull { .. } => "DISK_FULL",
+            Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
+            Self::ProviderUnavailable { .. } => "PROVIDER_UNAVAILABLE",
+            Self::Overloaded { .. } => "OVERLOADED",
+            Self::OperationTimeout { .. } => "OPERATION_TIMEOUT",
+            Self::Io { .. } => "IO_ERROR",
+            Self::Internal { .. } => "INTERNAL",
+        }
+    }
+
+    /// An internal fault, for what cannot happen while the code is right.
+    pub fn internal(context: impl Into<String>) -> Self {
+        Self::Internal { context: context.into(), source: None }
+    }
+}

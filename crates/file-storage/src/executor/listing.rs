@@ -1,0 +1,130 @@
+//! What a list is asked for, and what it answers.
+
+use crate::Timestamp;
+use crate::file::StorageObject;
+
+/// A request to list objects.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listing {
+    /// Plain string prefix of the paths to list; `photos/` for a folder, empty for the bucket's root.
+    pub prefix: String,
+    /// Whether to stop at the next slash after the prefix and answer folders instead of what is below them.
+    pub delimiter: bool,
+    /// Only names (relative to the prefix) that start with this.
+    pub search: String,
+    /// How names compare and sort.
+    pub collation: Collation,
+    /// What to sort by, and which way.
+    pub sort: (ObjectSort, SortOrder),
+    /// Most entries of one page, objects and folders together. At least 1.
+    pub limit: u32,
+    /// Where the page starts.
+    pub start: PageStart,
+}
+
+/// How names compare: in prefix, search and order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Collation {
+    /// By bytes: the index's own order.
+    #[default]
+    Bytes,
+    /// Without regard to ASCII case, for the `supabase` dialect's first list form. Costs as much as the folder has
+    /// children.
+    IgnoreCase,
+}
+
+/// What objects are sorted by. Anything but the name costs as much as the folder has children.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ObjectSort {
+    /// The path; folders and objects together.
+    #[default]
+    Name,
+    /// When it was created; folders first, by name.
+    CreatedAt,
+    /// When it last changed; folders first, by name.
+    UpdatedAt,
+}
+
+/// Which way to sort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SortOrder {
+    /// Smallest first.
+    #[default]
+    Ascending,
+    /// Largest first.
+    Descending,
+}
+
+/// Where a page starts.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum PageStart {
+    /// At the beginning.
+    #[default]
+    First,
+    /// After that many entries: for compatibility, as its cost grows with the number.
+    Offset(u64),
+    /// After the last entry of another page.
+    After(Cursor),
+}
+
+/// The last entry of a page, by which the next one starts. How it is written for a client is the protocol's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cursor {
+    /// Full path of the entry; a folder's ends with a slash.
+    pub path: String,
+    /// Its time, where pages are sorted by one; `None` for a folder, and when sorting by name.
+    pub time: Option<Timestamp>,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Page {
+    /// Objects and folders, in the order that was asked for.
+    pub entries: Vec<Entry>,
+    /// Where the next page starts; `None` on the last.
+    pub next: Option<Cursor>,
+}
+
+/// One line of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Entry {
+    /// An object.
+    Object(Box<StorageObject>),
+    /// A folder: its full path, with the slash at its end.
+    Folder(String),
+}
+
+impl Entry {
+    /// The full path; a folder's ends with a slash.
+    pub fn path(&self) -> &str {
+        match self {
+            Self::Object(object) => object.path.as_str(),
+            Self::Folder(path) => path,
+        }
+    }
+}
+
+/// A request to list buckets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketListing {
+    /// Most buckets to answer.
+    pub limit: u32,
+    /// Buckets to skip.
+    pub offset: u64,
+    /// What to sort by, and which way.
+    pub sort: (BucketSort, SortOrder),
+    /// Only names that contain this.
+    pub search: String,
+}
+
+/// What buckets are sorted by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BucketSort {
+    /// The name.
+    #[default]
+    Name,
+    /// When it was created.
+    CreatedAt,
+    /// When it last changed.
+    UpdatedAt,
+}

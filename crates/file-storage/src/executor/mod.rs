@@ -1,0 +1,393 @@
+//! Metadata: the one trait through which rows are reached, always under a caller's row-level security.
+//!
+//! An executor runs each method as one transaction: it has happened wholly when it answers `Ok`, and not at
+//! all when it answers `Err` (FS-I2). Every method takes an [`Access`], which only a permission check gives;
+//! the statement it runs carries the predicate of the permission, so that the database decides about each row.
+//! SQL lives below this module and nowhere else; nothing here knows a path on a disk.
+//!
+//! Executors answer [`StorageError`]s and fold their engine's errors into them at one place of their own.
+
+mod listing;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::Timestamp;
+use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
+use crate::errors::StorageError;
+use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
+use crate::path::ObjectPath;
+use crate::permissions::Access;
+
+pub use listing::{
+    BucketListing, BucketSort, Collation, Cursor, Entry, Listing, ObjectSort, Page, PageStart, SortOrder,
+};
+
+/// What runs metadata operations in a database.
+#[async_trait]
+pub trait Executor: Send + Sync + 'static {
+    /// Creates a bucket, owned by the caller's user; a service caller without a user makes a system bucket.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketExists`].
+    async fn create_bucket(
+        &self,
+        access: &Access,
+        name: &BucketName,
+        config: &BucketConfig,
+    ) -> Result<Bucket, StorageError>;
+
+    /// Shows a bucket.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`], or a denial where the bucket grants the caller nothing.
+    async fn bucket(&self, access: &Access, name: &BucketName) -> Result<Bucket, StorageError>;
+
+    /// Lists the buckets that the caller may see.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn list_buckets(
+        &self,
+        access: &Access,
+        listing: &BucketListing,
+    ) -> Result<Vec<Bucket>, StorageError>;
+
+    /// Changes a bucket and gives it back as it then is.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`], or a denial.
+    async fn update_bucket(
+        &self,
+        access: &Access,
+        name: &BucketName,
+        update: &BucketUpdate,
+    ) -> Result<Bucket, StorageError>;
+
+    /// Deletes up to `limit` objects of a bucket and queues their blobs; gives the number. Zero means empty.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`], or a denial.
+    async fn empty_bucket(&self, access: &Access, name: &BucketName, limit: u32)
+    -> Result<u64, StorageError>;
+
+    /// Deletes an empty bucket.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotEmpty`], [`StorageError::BucketNotFound`], or a denial.
+    async fn delete_bucket(&self, access: &Access, name: &BucketName) -> Result<(), StorageError>;
+
+    /// Decides, before a byte of a body is read, whether a write would be let in now: permission by permission
+    /// as [`Executor::put_object`] decides it, and the mode's condition. Changes nothing.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`], [`StorageError::ObjectExists`], [`StorageError::PreconditionFailed`],
+    /// [`StorageError::ObjectNotFound`] never: a precondition on nothing fails as a precondition. Or a denial.
+    async fn admit_put(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        mode: &PutMode,
+    ) -> Result<Admission, StorageError>;
+
+    /// Makes an object visible whose bytes are stored, in place of the one that was there, whose blobs are
+    /// queued for deletion. A new object belongs to the caller's user; an overwrite keeps the owner. Usage
+    /// counters, quotas (of the bucket and of the object's owner) and the event are part of the transaction.
+    ///
+    /// # Errors
+    /// As [`Executor::admit_put`], and [`StorageError::QuotaExceeded`]. [`StorageError::BucketNotFound`] also
+    /// where the bucket is another one than `object.bucket_uuid`.
+    async fn put_object(
+        &self,
+        access: &Access,
+        object: NewObject,
+        mode: &PutMode,
+    ) -> Result<Written, StorageError>;
+
+    /// Reads an object's row and the way to its bytes, in one consistent view.
+    ///
+    /// # Errors
+    /// [`StorageError::ObjectNotFound`] for a missing and for an invisible row alike;
+    /// [`StorageError::BucketNotFound`], or a denial where the bucket grants the caller nothing.
+    async fn open_object(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<StoredObject, StorageError>;
+
+    /// Reads an object's row.
+    ///
+    /// # Errors
+    /// As [`Executor::open_object`].
+    async fn object(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<StorageObject, StorageError>;
+
+    /// Deletes one object and queues its blobs; gives it back, or `None` where no row is visible.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`], or a denial: the row is visible and not the caller's to delete, or
+    /// the bucket grants the caller nothing.
+    async fn delete_object(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<Option<StorageObject>, StorageError>;
+
+    /// Deletes those of the objects that the caller may delete, and gives them back. Others are left out.
+    ///
+    /// # Errors
+    /// Only those of the engine: a bucket that is not there has no objects.
+    async fn delete_objects(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        paths: &[ObjectPath],
+    ) -> Result<Vec<StorageObject>, StorageError>;
+
+    /// Moves an object's row, also to another bucket; its id, owner and bytes stay. What was at the target is
+    /// replaced as [`Executor::put_object`] would. Moving an object onto itself changes nothing.
+    ///
+    /// # Errors
+    /// Those of reading and deleting at the source and of writing at the target.
+    async fn move_object(
+        &self,
+        access: &Access,
+        from: (&BucketName, &ObjectPath),
+        to: (&BucketName, &ObjectPath),
+        mode: &PutMode,
+    ) -> Result<StorageObject, StorageError>;
+
+    /// Lists one level of a bucket, or all of it. Cost follows the answer, not the bucket. A bucket that is
+    /// missing or closed to the caller has nothing to show.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidRequest`] for a cursor that is not ours.
+    async fn list_objects(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        listing: &Listing,
+    ) -> Result<Page, StorageError>;
+
+    /// Uses up the nonce of a single-use token: `true` for the first caller, `false` ever after. Nonces are
+    /// forgotten some time after `expires_at`, when the token is dead anyway.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn consume_nonce(&self, nonce: Uuid, expires_at: Timestamp) -> Result<bool, StorageError>;
+
+    /// Usage of the caller's own user; for a service caller without one, zero.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn own_usage(&self, access: &Access) -> Result<UserUsage, StorageError>;
+
+    /// Usage of all users, those that use most first.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn all_usage(&self, access: &Access, limit: u32) -> Result<Vec<UserUsage>, StorageError>;
+
+    /// Counts all usage anew and compares it with the counters; with `repair` it also sets them right. The
+    /// answer names each difference: none, unless there is a fault in our code.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn recount_usage(
+        &self,
+        access: &Access,
+        repair: bool,
+    ) -> Result<Vec<UsageDifference>, StorageError>;
+
+    /// Blobs that no object has any more, and that were queued at least `older_than` ago.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn due_deletions(
+        &self,
+        access: &Access,
+        older_than: Duration,
+        limit: u32,
+    ) -> Result<Vec<QueuedBlob>, StorageError>;
+
+    /// Forgets queued blobs that are deleted. Those that failed stay queued with one attempt more.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn finish_deletions(
+        &self,
+        access: &Access,
+        deleted: &[BlobKey],
+        failed: &[BlobKey],
+    ) -> Result<(), StorageError>;
+
+    /// Which of these blobs are known: part of an object, or queued for deletion.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn known_blobs(&self, access: &Access, keys: &[BlobKey]) -> Result<Vec<BlobKey>, StorageError>;
+
+    /// Blobs that objects are made of, in the order of their keys, after the given one: for checking that they
+    /// are there.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn segment_blobs(
+        &self,
+        access: &Access,
+        provider: &str,
+        after: Option<&BlobKey>,
+        limit: u32,
+    ) -> Result<Vec<SegmentBlob>, StorageError>;
+
+    /// Deletes the object of this version, whose bytes are lost. `false` where it is gone already.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn delete_lost_object(&self, access: &Access, version: Uuid) -> Result<bool, StorageError>;
+
+    /// Events after the given sequence number, oldest first.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn events(&self, access: &Access, after: u64, limit: u32) -> Result<Vec<Event>, StorageError>;
+
+    /// Counts rows of the tables that upkeep watches.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn backlog(&self, access: &Access) -> Result<Backlog, StorageError>;
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`StorageError::ProviderUnavailable`] and what the engine says.
+    async fn ping(&self) -> Result<(), StorageError>;
+
+    /// Finishes what was accepted and closes the database. Later calls fail.
+    async fn close(&self);
+}
+
+/// Leave to write: what an upload must respect while its bytes come in.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// The bucket, with its limits.
+    pub bucket: Bucket,
+    /// Bytes that the tightest quota has left, counting out what the write would replace; `None`: no quota.
+    pub quota_left: Option<QuotaLeft>,
+}
+
+/// The room that a quota leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaLeft {
+    /// Whose: `user` or `bucket`.
+    pub scope: &'static str,
+    /// Bytes in use.
+    pub used: u64,
+    /// The quota, in bytes.
+    pub limit: u64,
+    /// Bytes of the object that the write would replace, which it gives back.
+    pub returned: u64,
+}
+
+/// What a write did.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The object as it now is.
+    pub object: StorageObject,
+    /// Whether the path was free before.
+    pub created: bool,
+}
+
+/// Usage counters of a user (SPEC 4, `storage_usage`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserUsage {
+    /// The user; `None` for a service caller without one.
+    pub user_id: Option<Uuid>,
+    /// Bytes of all objects that the user owns.
+    pub total_bytes: u64,
+    /// Number of those objects.
+    pub file_count: u64,
+    /// The user's quota, in bytes; `None` means unlimited.
+    pub quota_bytes: Option<u64>,
+}
+
+/// A counter that a recount did not confirm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageDifference {
+    /// `user` or `bucket`.
+    pub scope: &'static str,
+    /// The user's id or the bucket's name.
+    pub name: String,
+    /// Bytes by the counter, and by the recount.
+    pub bytes: (u64, u64),
+    /// Objects by the counter, and by the recount.
+    pub files: (u64, u64),
+}
+
+/// A blob that waits for its deletion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuedBlob {
+    /// The provider that has it.
+    pub provider: String,
+    /// Its name there.
+    pub key: BlobKey,
+    /// How often its deletion failed.
+    pub attempts: u32,
+}
+
+/// A blob that an object is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentBlob {
+    /// Its name.
+    pub key: BlobKey,
+    /// Its length, in bytes.
+    pub size: u64,
+    /// The object's version.
+    pub version: Uuid,
+    /// The object's bucket.
+    pub bucket: BucketName,
+    /// The object's path.
+    pub path: ObjectPath,
+}
+
+/// Something that happened, written in the transaction in which it did (SPEC 10).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Grows with every event; gaps are possible.
+    pub sequence: u64,
+    /// Identity for consumers that see an event twice.
+    pub id: Uuid,
+    /// `storage.object.created` and the like.
+    pub kind: String,
+    /// The bucket it is about.
+    pub bucket: String,
+    /// The object it is about, if one.
+    pub path: Option<String>,
+    /// Owner of the object or bucket.
+    pub owner_id: Option<Uuid>,
+    /// What else there is to know: size, content type, the old path of a move.
+    pub payload: serde_json::Value,
+    /// When it happened.
+    pub created_at: Timestamp,
+}
+
+/// How much upkeep is due.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Blobs queued for deletion.
+    pub pending_deletions: u64,
+    /// Objects.
+    pub objects: u64,
+    /// Buckets.
+    pub buckets: u64,
+}

@@ -1,0 +1,228 @@
+//! The object model: what a file is to its users, and of which segments its bytes are made.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::Timestamp;
+use crate::bucket::BucketName;
+use crate::path::ObjectPath;
+
+/// An object as its row has it (SPEC 4, `storage_objects`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct StorageObject {
+    /// Identity of the row; survives overwrites and moves.
+    pub id: Uuid,
+    /// The bucket it is in.
+    pub bucket: BucketName,
+    /// Its path there, unique in the bucket (FS-I4).
+    pub path: ObjectPath,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// The declared content type.
+    pub content_type: String,
+    /// The `Cache-Control` that downloads carry, where one was given.
+    pub cache_control: Option<String>,
+    /// SHA-256 of all its bytes.
+    pub checksum: Sha256,
+    /// Strong entity tag, without quotes: equal for equal bytes.
+    pub etag: String,
+    /// Whose it is; `None` for the service's own.
+    pub owner_id: Option<Uuid>,
+    /// What the user said about it.
+    pub metadata: Map<String, Value>,
+    /// Identity of these bytes: another after each overwrite and move.
+    pub version: Uuid,
+    /// When the path was first taken.
+    pub created_at: Timestamp,
+    /// When bytes, path or metadata last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A SHA-256 digest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sha256(pub [u8; 32]);
+
+impl Sha256 {
+    /// Digest of bytes that are all at hand.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::from_digest(&aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes))
+    }
+
+    /// What a finished SHA-256 computation gave.
+    pub(crate) fn from_digest(digest: &aws_lc_rs::digest::Digest) -> Self {
+        let mut bytes = [0; 32];
+        // A SHA-256 digest has 32 bytes, so that nothing is cut and nothing stays zero.
+        for (to, from) in bytes.iter_mut().zip(digest.as_ref()) {
+            *to = *from;
+        }
+        Self(bytes)
+    }
+
+    /// The digest as 64 lower-case hexadecimal digits.
+    pub fn to_hex(&self) -> String {
+        hex::encode(self.0)
+    }
+
+    /// The digest of 64 hexadecimal digits.
+    pub fn from_hex(digits: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(digits, &mut bytes).ok()?;
+        Some(Self(bytes))
+    }
+}
+
+impl fmt::Debug for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_hex())
+    }
+}
+
+/// Opaque physical name of a segment: `{bucket uuid}/{2 hex}/{uuid}`. Made by the server alone and never from
+/// user input. Only rows and this crate make one, so that a blob is reached only through its row.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlobKey(Arc<str>);
+
+impl BlobKey {
+    /// A name that nothing has yet, for a segment of an object in the bucket of that uuid.
+    pub(crate) fn new(bucket: Uuid) -> Self {
+        let id = Uuid::now_v7();
+        // The last byte is random, while the first ones are a clock's: it spreads blobs over 256 folders.
+        let folder = id.as_bytes().last().copied().unwrap_or_default();
+        Self(format!("{bucket}/{folder:02x}/{id}").into())
+    }
+
+    /// The name as a row, or a provider's listing, has it; `None` where it is no name of ours.
+    pub(crate) fn from_stored(name: &str) -> Option<Self> {
+        let mut parts = name.split('/');
+        let (bucket, folder, id) = (parts.next()?, parts.next()?, parts.next()?);
+        let ours = parts.next().is_none()
+            && Uuid::try_parse(bucket).is_ok()
+            && folder.len() == 2
+            && folder.bytes().all(|b| b.is_ascii_hexdigit())
+            && Uuid::try_parse(id).is_ok();
+        ours.then(|| Self(name.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for BlobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for BlobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where the bytes of a segment are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In the metadata database, beside the row.
+    Inline(Bytes),
+    /// On a provider, as one immutable blob.
+    Blob {
+        /// Name of the provider.
+        provider: Arc<str>,
+        /// Name of the blob there.
+        key: BlobKey,
+    },
+}
+
+/// An immutable run of an object's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Where it starts in the object, in bytes.
+    pub offset: u64,
+    /// Its length, in bytes.
+    pub size: u64,
+    /// SHA-256 of its bytes.
+    pub sha256: Sha256,
+    /// Where its bytes are.
+    pub place: Place,
+}
+
+/// An object together with the way to its bytes: the handle without which no blob is reachable (FS-I3).
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoredObject {
+    /// The row.
+    pub object: StorageObject,
+    /// Its bytes, in order and without gaps.
+    pub segments: Vec<Segment>,
+}
+
+/// What an upload says of an object, before its bytes are known.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ObjectAttributes {
+    /// The declared content type.
+    pub content_type: String,
+    /// The `Cache-Control` that downloads shall carry.
+    pub cache_control: Option<String>,
+    /// What the user says about it.
+    pub metadata: Map<String, Value>,
+}
+
+/// An object whose bytes are stored, about to become visible.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewObject {
+    /// The bucket it goes to, as it was when the upload was admitted: one made anew meanwhile is another.
+    pub bucket_uuid: Uuid,
+    /// The bucket's name.
+    pub bucket: BucketName,
+    /// The path it takes.
+    pub path: ObjectPath,
+    /// What the upload said of it.
+    pub attributes: ObjectAttributes,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// SHA-256 of all its bytes.
+    pub checksum: Sha256,
+    /// Its entity tag, without quotes.
+    pub etag: String,
+    /// Identity of these bytes.
+    pub version: Uuid,
+    /// Its bytes, in order and without gaps.
+    pub segments: Vec<Segment>,
+}
+
+/// What a write does where the path is taken, or free.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutMode {
+    /// Only where the path is free; else `OBJECT_EXISTS`.
+    Create,
+    /// Whether the path is free or taken: the last write wins.
+    Upsert,
+    /// Only over an object with one of these tags (RFC 9110, `If-Match`); else `PRECONDITION_FAILED`.
+    IfMatch(ETags),
+    /// Only where no object with one of these tags is (RFC 9110, `If-None-Match`); else `PRECONDITION_FAILED`.
+    IfNoneMatch(ETags),
+}
+
+/// A list of entity tags in a condition (RFC 9110, section 8.8.3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ETags {
+    /// `*`: any tag, as long as there is an object.
+    Any,
+    /// These tags, without quotes.
+    These(Vec<String>),
+}
+
+impl ETags {
+    /// Whether the tag of an object that is there is among them.
+    pub fn contains(&self, etag: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::These(tags) => tags.iter().any(|tag| tag == etag),
+        }
+    }
+}

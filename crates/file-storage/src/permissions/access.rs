@@ -1,0 +1,229 @@
+//! The check that stands before every operation, and what it gives back.
+
+use uuid::Uuid;
+
+use super::{Operation, Permission, RlsContext, Role};
+use crate::bucket::{Bucket, BucketName, BucketPolicy};
+use crate::errors::{Denial, DenialReason, StorageError};
+use crate::path::ObjectPath;
+
+/// Proof that a caller's role was checked for an operation. Every method of an executor demands one, and only
+/// the functions here make one (FS-I3). It opens rows only as far as the database's predicates let the caller.
+#[derive(Debug, Clone)]
+pub struct Access {
+    context: RlsContext,
+    granted: u16,
+    only: Option<(BucketName, ObjectPath)>,
+}
+
+/// What a server lets roles do, beyond rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AccessRules {
+    /// Only the service role creates buckets (`buckets.creation: service`).
+    pub only_service_creates_buckets: bool,
+}
+
+impl Access {
+    /// Checks whether the caller's role may do such a thing at all. Rows are the database's to decide.
+    ///
+    /// # Errors
+    /// [`StorageError::AuthRequired`] for anon, [`StorageError::Unauthorized`] for a user.
+    pub fn check(
+        context: &RlsContext,
+        operation: Operation<'_>,
+        bucket: Option<&BucketName>,
+        rules: AccessRules,
+    ) -> Result<Self, StorageError> {
+        for permission in operation.permissions() {
+            if !role_may(context.role(), *permission, rules) {
+                let reason = DenialReason::Role;
+                return Err(denied(
+                    context,
+                    Denial { permission: *permission, bucket: bucket.cloned(), reason },
+                ));
+            }
+        }
+        Ok(Self { context: context.clone(), granted: bits(operation.permissions()), only: None })
+    }
+
+    /// Access by a signed URL to the one object it was made for: exempt from row-level security by design
+    /// (SPEC 3.4). Callers hold a verified token; `owner` is whom an upload's object will belong to.
+    pub(crate) fn signed(
+        operation: Operation<'_>,
+        owner: Option<Uuid>,
+        request_id: &str,
+        bucket: BucketName,
+        path: ObjectPath,
+    ) -> Self {
+        let context = RlsContext::service(owner, serde_json::Map::new(), request_id);
+        Self { context, granted: bits(operation.permissions()), only: Some((bucket, path)) }
+    }
+
+    /// The caller, for a statement that uses this permission's predicate on this object.
+    ///
+    /// # Errors
+    /// [`StorageError::Unauthorized`] where the operation did not ask for the permission, or the access is
+    /// to another object: a fault in our code that must not open a row.
+    pub fn on_object(
+        &self,
+        permission: Permission,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<&RlsContext, StorageError> {
+        if self.only.as_ref().is_some_and(|(b, p)| b != bucket || p != path) {
+            let reason = DenialReason::TokenScope;
+            return Err(StorageError::Unauthorized(Denial {
+                permission,
+                bucket: Some(bucket.clone()),
+                reason,
+            }));
+        }
+        self.granted_to(permission, Some(bucket))
+    }
+
+    /// The caller, for a statement over many rows of a bucket, or over buckets, under this permission's predicate.
+    ///
+    /// # Errors
+    /// As [`Access::on_object`]; access to one object gives none to many.
+    pub fn on_rows(
+        &self,
+        permission: Permission,
+        bucket: Option<&BucketName>,
+    ) -> Result<&RlsContext, StorageError> {
+        if self.only.is_some() {
+            let reason = DenialReason::TokenScope;
+            return Err(StorageError::Unauthorized(Denial { permission, bucket: bucket.cloned(), reason }));
+        }
+        self.granted_to(permission, bucket)
+    }
+
+    fn granted_to(
+        &self,
+        permission: Permission,
+        bucket: Option<&BucketName>,
+    ) -> Result<&RlsContext, StorageError> {
+        if self.granted & bit(permission) == 0 {
+            let reason = DenialReason::Role;
+            return Err(StorageError::Unauthorized(Denial { permission, bucket: bucket.cloned(), reason }));
+        }
+        Ok(&self.context)
+    }
+
+    /// Who is asking.
+    pub fn context(&self) -> &RlsContext {
+        &self.context
+    }
+
+    /// Whether the operation includes this permission.
+    pub fn includes(&self, permission: Permission) -> bool {
+        self.granted & bit(permission) != 0
+    }
+}
+
+fn bit(permission: Permission) -> u16 {
+    1 << (permission as u8)
+}
+
+fn bits(permissions: &[Permission]) -> u16 {
+    permissions.iter().fold(0, |bits, permission| bits | bit(*permission))
+}
+
+/// Whether a role can ever have a permission, on the most open of rows.
+fn role_may(role: Role, permission: Permission, rules: AccessRules) -> bool {
+    match (role, permission) {
+        (Role::ServiceRole, _) => true,
+        (_, Permission::Maintain) => false,
+        (Role::Authenticated, Permission::BucketCreate) => !rules.only_service_creates_buckets,
+        (Role::Authenticated, _) => true,
+        (Role::Anon, Permission::ObjectRead | Permission::BucketRead) => true,
+        (
+            Role::Anon,
+            Permission::BucketCreate
+            | Permission::BucketUpdate
+            | Permission::BucketDelete
+            | Permission::ObjectCreate
+            | Permission::ObjectOverwrite
+            | Permission::ObjectDelete
+            | Permission::UsageRead,
+        ) => false,
+    }
+}
+
+/// A refusal, in the form that fits the caller: one who showed no token is asked for one.
+pub(crate) fn denied(context: &RlsContext, denial: Denial) -> StorageError {
+    match context.role() {
+        Role::Anon => StorageError::AuthRequired(denial),
+        Role::Authenticated | Role::ServiceRole => StorageError::Unauthorized(denial),
+    }
+}
+
+/// What a bucket's policy as such grants a caller, whatever the rows in it. It decides between "not found" and
+/// "refused" and never looks at rows, so that an answer does not tell which paths exist (SPEC 3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BucketGrant {
+    /// Nothing: every path in it answers alike.
+    Nothing,
+    /// A system bucket's: everyone sees and writes rows of their own.
+    OwnRows,
+    /// All rows may be read.
+    Read,
+    /// All rows may be read, any row created and overwritten.
+    ReadWrite,
+    /// Everything.
+    All,
+}
+
+impl BucketGrant {
+    /// What this bucket grants this caller.
+    pub fn of(bucket: &Bucket, context: &RlsContext) -> Self {
+        let policy = bucket.config.policy;
+        match (context.role(), context.user_id()) {
+            (Role::ServiceRole, _) => Self::All,
+            (Role::Authenticated, Some(user)) if bucket.owner_id == Some(user) => Self::All,
+            (Role::Authenticated, Some(_)) => match policy {
+                BucketPolicy::Public => Self::Read,
+                BucketPolicy::Authenticated => Self::ReadWrite,
+                BucketPolicy::Private if bucket.owner_id.is_none() => Self::OwnRows,
+                BucketPolicy::Private => Self::Nothing,
+            },
+            (Role::Anon | Role::Authenticated, _) => match policy {
+                BucketPolicy::Public => Self::Read,
+                BucketPolicy::Authenticated | BucketPolicy::Private => Self::Nothing,
+            },
+        }
+    }
+
+    /// The answer where a row is missing or invisible: the same for both.
+    pub(crate) fn missing(
+        self,
+        context: &RlsContext,
+        permission: Permission,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> StorageError {
+        match self {
+            Self::Nothing => {
+                let reason = DenialReason::BucketPolicy;
+                denied(context, Denial { permission, bucket: Some(bucket.clone()), reason })
+            }
+            Self::OwnRows | Self::Read | Self::ReadWrite | Self::All => {
+                StorageError::ObjectNotFound { bucket: bucket.clone(), path: path.clone() }
+            }
+        }
+    }
+}
+
+/// The answer where a bucket is not there: anon is not told, a known caller is.
+pub(crate) fn bucket_missing(
+    context: &RlsContext,
+    permission: Permission,
+    bucket: &BucketName,
+) -> StorageError {
+    match context.role() {
+        Role::Anon => {
+            let reason = DenialReason::BucketPolicy;
+            StorageError::AuthRequired(Denial { permission, bucket: Some(bucket.clone()), reason })
+        }
+        Role::Authenticated | Role::ServiceRole => StorageError::BucketNotFound { bucket: bucket.clone() },
+    }
+}

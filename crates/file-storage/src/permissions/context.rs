@@ -1,0 +1,104 @@
+//! Who is asking (SPEC 1, RLS context).
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// The database role of a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Nobody in particular.
+    Anon,
+    /// A user with a token.
+    Authenticated,
+    /// The application's own backend: no row is hidden from it.
+    ServiceRole,
+}
+
+impl Role {
+    /// The word of the database and of the `role` claim.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Anon => "anon",
+            Self::Authenticated => "authenticated",
+            Self::ServiceRole => "service_role",
+        }
+    }
+
+    /// The role of a `role` claim; `service` is a synonym of `service_role`.
+    pub fn from_claim(word: &str) -> Option<Self> {
+        match word {
+            "anon" => Some(Self::Anon),
+            "authenticated" => Some(Self::Authenticated),
+            "service_role" | "service" => Some(Self::ServiceRole),
+            _ => None,
+        }
+    }
+}
+
+/// The caller of one request. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RlsContext {
+    user_id: Option<Uuid>,
+    role: Role,
+    claims: Arc<Map<String, Value>>,
+    request_id: Arc<str>,
+}
+
+impl RlsContext {
+    /// Nobody in particular.
+    pub fn anon(request_id: impl Into<Arc<str>>) -> Self {
+        Self { user_id: None, role: Role::Anon, claims: Arc::default(), request_id: request_id.into() }
+    }
+
+    /// A user with a verified token.
+    pub fn user(user_id: Uuid, claims: Map<String, Value>, request_id: impl Into<Arc<str>>) -> Self {
+        Self {
+            user_id: Some(user_id),
+            role: Role::Authenticated,
+            claims: Arc::new(claims),
+            request_id: request_id.into(),
+        }
+    }
+
+    /// A caller with a verified service token, who may act in the name of a user: objects then are that user's.
+    pub fn service(
+        user_id: Option<Uuid>,
+        claims: Map<String, Value>,
+        request_id: impl Into<Arc<str>>,
+    ) -> Self {
+        Self { user_id, role: Role::ServiceRole, claims: Arc::new(claims), request_id: request_id.into() }
+    }
+
+    /// The server itself, doing a job that no caller asked for. Explicit, and logged with its purpose.
+    pub fn system(purpose: &'static str) -> Self {
+        tracing::debug!(purpose, "service role session opened by the server itself");
+        Self { user_id: None, role: Role::ServiceRole, claims: Arc::default(), request_id: purpose.into() }
+    }
+
+    /// The user, where there is one.
+    pub fn user_id(&self) -> Option<Uuid> {
+        self.user_id
+    }
+
+    /// The role.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// All claims of the token, for policies to read.
+    pub fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
+    /// Identity of the request, as logs and errors carry it.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// Whether no row is hidden from the caller.
+    pub fn is_service(&self) -> bool {
+        self.role == Role::ServiceRole
+    }
+}

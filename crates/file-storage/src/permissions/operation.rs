@@ -1,0 +1,146 @@
+//! What can be asked for, and which permissions it takes.
+
+use std::fmt;
+
+use crate::file::PutMode;
+
+/// Everything that a caller can ask of the storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation<'a> {
+    /// Create a bucket.
+    CreateBucket,
+    /// List the buckets that the caller may see.
+    ListBuckets,
+    /// Show one bucket.
+    ShowBucket,
+    /// Change a bucket's policy or limits.
+    UpdateBucket,
+    /// Delete all objects of a bucket.
+    EmptyBucket,
+    /// Delete a bucket.
+    DeleteBucket,
+    /// Write an object's bytes.
+    Upload(&'a PutMode),
+    /// Read an object's bytes.
+    Download,
+    /// Read what is known about an object.
+    Info,
+    /// Delete objects.
+    Delete,
+    /// Copy an object.
+    Copy(&'a PutMode),
+    /// Move an object.
+    Move(&'a PutMode),
+    /// List a bucket.
+    List,
+    /// Make a URL that downloads one object.
+    SignDownload,
+    /// Make a URL that uploads one object.
+    SignUpload(&'a PutMode),
+    /// Read one's own usage.
+    ReadUsage,
+    /// Read everybody's usage, recount, clean up, deliver events: the server's upkeep.
+    Maintain,
+}
+
+/// What a row-level rule grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Permission {
+    /// Make a bucket.
+    BucketCreate,
+    /// See a bucket's row.
+    BucketRead,
+    /// Change a bucket's row, or empty it.
+    BucketUpdate,
+    /// Delete a bucket.
+    BucketDelete,
+    /// See an object (SQL: SELECT).
+    ObjectRead,
+    /// Make an object (SQL: INSERT).
+    ObjectCreate,
+    /// Replace an object (SQL: UPDATE).
+    ObjectOverwrite,
+    /// Delete an object (SQL: DELETE).
+    ObjectDelete,
+    /// See one's own usage.
+    UsageRead,
+    /// The server's upkeep: the service role's alone.
+    Maintain,
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BucketCreate => "permission to create buckets",
+            Self::BucketRead => "permission to see the bucket",
+            Self::BucketUpdate => "permission to change the bucket",
+            Self::BucketDelete => "permission to delete the bucket",
+            Self::ObjectRead => "permission to read (SELECT)",
+            Self::ObjectCreate => "permission to create (INSERT)",
+            Self::ObjectOverwrite => "permission to overwrite (UPDATE)",
+            Self::ObjectDelete => "permission to delete (DELETE)",
+            Self::UsageRead => "permission to read usage",
+            Self::Maintain => "permission to maintain the server",
+        })
+    }
+}
+
+impl Operation<'_> {
+    /// The permissions that the operation needs, the first being the one that a refusal names.
+    /// No `_` arm: a permission by leftover is how holes appear.
+    pub fn permissions(&self) -> &'static [Permission] {
+        use Permission as P;
+        match self {
+            Self::CreateBucket => &[P::BucketCreate],
+            Self::ListBuckets | Self::ShowBucket => &[P::BucketRead],
+            Self::UpdateBucket => &[P::BucketUpdate],
+            Self::EmptyBucket => &[P::BucketUpdate, P::ObjectDelete],
+            Self::DeleteBucket => &[P::BucketDelete, P::ObjectDelete],
+            Self::Upload(mode) | Self::SignUpload(mode) => match mode {
+                PutMode::Create => &[P::ObjectCreate],
+                PutMode::Upsert | PutMode::IfNoneMatch(_) => &[P::ObjectCreate, P::ObjectOverwrite],
+                PutMode::IfMatch(_) => &[P::ObjectOverwrite],
+            },
+            Self::Download | Self::Info | Self::List | Self::SignDownload => &[P::ObjectRead],
+            Self::Delete => &[P::ObjectDelete],
+            Self::Copy(mode) => match mode {
+                PutMode::Create => &[P::ObjectCreate, P::ObjectRead],
+                PutMode::Upsert | PutMode::IfMatch(_) | PutMode::IfNoneMatch(_) => {
+                    &[P::ObjectCreate, P::ObjectRead, P::ObjectOverwrite]
+                }
+            },
+            Self::Move(mode) => match mode {
+                PutMode::Create => &[P::ObjectCreate, P::ObjectRead, P::ObjectDelete],
+                PutMode::Upsert | PutMode::IfMatch(_) | PutMode::IfNoneMatch(_) => {
+                    &[P::ObjectCreate, P::ObjectRead, P::ObjectDelete, P::ObjectOverwrite]
+                }
+            },
+            Self::ReadUsage => &[P::UsageRead],
+            Self::Maintain => &[P::Maintain],
+        }
+    }
+
+    /// The operation's name in logs and metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::CreateBucket => "create_bucket",
+            Self::ListBuckets => "list_buckets",
+            Self::ShowBucket => "show_bucket",
+            Self::UpdateBucket => "update_bucket",
+            Self::EmptyBucket => "empty_bucket",
+            Self::DeleteBucket => "delete_bucket",
+            Self::Upload(_) => "upload",
+            Self::Download => "download",
+            Self::Info => "info",
+            Self::Delete => "delete",
+            Self::Copy(_) => "copy",
+            Self::Move(_) => "move",
+            Self::List => "list",
+            Self::SignDownload => "sign_download",
+            Self::SignUpload(_) => "sign_upload",
+            Self::ReadUsage => "usage",
+            Self::Maintain => "maintain",
+        }
+    }
+}
