@@ -8,6 +8,7 @@ pub mod body;
 pub mod bucket;
 pub mod errors;
 pub mod executor;
+pub mod failpoint;
 pub mod file;
 pub mod path;
 pub mod permissions;
