@@ -12,6 +12,7 @@ pub mod failpoint;
 pub mod file;
 pub mod path;
 pub mod permissions;
+pub mod signed_url;
 
 pub use bucket::{Bucket, BucketConfig, BucketName, BucketPolicy, BucketUpdate};
 pub use errors::StorageError;
