@@ -1,1 +1,5 @@
 //! The server.
+
+pub mod auth;
+pub mod config;
+pub mod secrets;
