@@ -27,11 +27,7 @@ curl() { command curl --fail-with-body --silent --show-error "$@"; }
 
 
 def blocks(text):
-    return [
-        (bool(refused), body.strip())
-        for region in REGION.findall(text)
-        for refused, body in BLOCK.findall(region)
-    ]
+    return [(bool(refused), body.strip()) for region in REGION.findall(text) for refused, body in BLOCK.findall(region)]
 
 
 def script(cases, address):

@@ -1,6 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { alice, aliceId, anon, bob, bucketName, names, native, newBucket, ok, refused, service, withToken } from './support.mjs'
+import {
+  alice,
+  aliceId,
+  anon,
+  bob,
+  bucketName,
+  names,
+  native,
+  newBucket,
+  ok,
+  refused,
+  service,
+  withToken,
+} from './support.mjs'
 
 test('createBucket answers the name and getBucket shows what was asked for', async () => {
   const name = bucketName()
@@ -66,9 +79,15 @@ test('listBuckets pages, sorts and searches', async () => {
   const stem = bucketName()
   for (const end of ['-b', '-a', '-c']) await ok(service.createBucket(stem + end))
   const search = { search: stem, sortColumn: 'name' }
-  assert.deepEqual(names(await ok(service.listBuckets({ ...search, sortOrder: 'asc' }))), [`${stem}-a`, `${stem}-b`, `${stem}-c`])
+  assert.deepEqual(names(await ok(service.listBuckets({ ...search, sortOrder: 'asc' }))), [
+    `${stem}-a`,
+    `${stem}-b`,
+    `${stem}-c`,
+  ])
   assert.deepEqual(names(await ok(service.listBuckets({ ...search, sortOrder: 'desc', limit: 1 }))), [`${stem}-c`])
-  assert.deepEqual(names(await ok(service.listBuckets({ ...search, sortOrder: 'asc', limit: 1, offset: 1 }))), [`${stem}-b`])
+  assert.deepEqual(names(await ok(service.listBuckets({ ...search, sortOrder: 'asc', limit: 1, offset: 1 }))), [
+    `${stem}-b`,
+  ])
 })
 
 test('updateBucket changes what is given and keeps the rest', async () => {
@@ -78,7 +97,10 @@ test('updateBucket changes what is given and keeps the rest', async () => {
   assert.deepEqual([bucket.public, bucket.file_size_limit, bucket.allowed_mime_types], [true, 1000, ['image/png']])
   await ok(service.updateBucket(name, { public: false, fileSizeLimit: null, allowedMimeTypes: null }))
   bucket = await ok(service.getBucket(name))
-  assert.deepEqual([bucket.public, bucket.file_size_limit ?? null, bucket.allowed_mime_types ?? null], [false, null, null])
+  assert.deepEqual(
+    [bucket.public, bucket.file_size_limit ?? null, bucket.allowed_mime_types ?? null],
+    [false, null, null]
+  )
 })
 
 test('updateBucket of a bucket that is not there', async () => {

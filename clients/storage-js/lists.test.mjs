@@ -5,7 +5,16 @@ import { UUID, bucketName, names, newBucket, ok, service } from './support.mjs'
 const files = {}
 before(async () => {
   Object.assign(files, await newBucket())
-  for (const path of ['b.txt', 'C.txt', 'a.txt', 'docs/one.md', 'docs/two.md', 'docs/old/three.md', 'docs2/x.md', 'Zoo/y.md']) {
+  for (const path of [
+    'b.txt',
+    'C.txt',
+    'a.txt',
+    'docs/one.md',
+    'docs/two.md',
+    'docs/old/three.md',
+    'docs2/x.md',
+    'Zoo/y.md',
+  ]) {
     await ok(files.service.upload(path, path))
   }
 })
@@ -52,7 +61,14 @@ test('list pages by limit and offset', async () => {
 })
 
 test('list sorts by name downwards', async () => {
-  assert.deepEqual(await list('', { sortBy: { column: 'name', order: 'desc' } }), ['Zoo', 'docs2', 'docs', 'C.txt', 'b.txt', 'a.txt'])
+  assert.deepEqual(await list('', { sortBy: { column: 'name', order: 'desc' } }), [
+    'Zoo',
+    'docs2',
+    'docs',
+    'C.txt',
+    'b.txt',
+    'a.txt',
+  ])
 })
 
 test('list sorts by time, folders first', async () => {
@@ -60,20 +76,35 @@ test('list sorts by time, folders first', async () => {
   assert.deepEqual(upwards.slice(0, 3).sort(), ['Zoo', 'docs', 'docs2'])
   assert.deepEqual(upwards.slice(3), ['b.txt', 'C.txt', 'a.txt'])
   const downwards = await list('', { sortBy: { column: 'created_at', order: 'desc' } })
-  assert.deepEqual(downwards.filter((name) => name.endsWith('.txt')), ['a.txt', 'C.txt', 'b.txt'])
+  assert.deepEqual(
+    downwards.filter((name) => name.endsWith('.txt')),
+    ['a.txt', 'C.txt', 'b.txt']
+  )
 })
 
 test('listV2 without a delimiter is flat and complete', async () => {
   const page = await ok(files.service.listV2({ prefix: '' }))
   assert.equal(page.hasNext, false)
   assert.deepEqual(page.folders, [])
-  const wanted = ['b.txt', 'C.txt', 'a.txt', 'docs/one.md', 'docs/two.md', 'docs/old/three.md', 'docs2/x.md', 'Zoo/y.md']
+  const wanted = [
+    'b.txt',
+    'C.txt',
+    'a.txt',
+    'docs/one.md',
+    'docs/two.md',
+    'docs/old/three.md',
+    'docs2/x.md',
+    'Zoo/y.md',
+  ]
   assert.deepEqual(names(page.objects).sort(), wanted.sort())
   assert.match(page.objects[0].id, UUID)
 })
 
 test('listV2 takes a plain prefix', async () => {
-  assert.deepEqual(names((await ok(files.service.listV2({ prefix: 'docs/o' }))).objects), ['docs/old/three.md', 'docs/one.md'])
+  assert.deepEqual(names((await ok(files.service.listV2({ prefix: 'docs/o' }))).objects), [
+    'docs/old/three.md',
+    'docs/one.md',
+  ])
   assert.deepEqual((await ok(files.service.listV2({ prefix: 'Docs' }))).objects, [])
   assert.deepEqual((await ok(files.service.listV2({ prefix: '%' }))).objects, [])
 })

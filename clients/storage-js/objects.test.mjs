@@ -89,15 +89,26 @@ test('upload respects the size limit of the bucket', async () => {
   await refused(files.upload('large.bin', Buffer.alloc(1001)), 413, words)
   await refused(files.upload('large-form.bin', new Blob([Buffer.alloc(1001)])), 413, words)
   await refused(files.upload('large-stream.bin', Readable.from([Buffer.alloc(600), Buffer.alloc(600)])), 413, words)
-  assert.deepEqual((await ok(files.list())).map((entry) => entry.name), ['fits.bin'])
+  assert.deepEqual(
+    (await ok(files.list())).map((entry) => entry.name),
+    ['fits.bin']
+  )
 })
 
 test('upload respects the MIME types of the bucket', async () => {
   const { service: files } = await newBucket(service, { public: false, allowedMimeTypes: ['image/*', 'text/csv'] })
   await ok(files.upload('a.png', Buffer.from('x'), { contentType: 'image/png' }))
   await ok(files.upload('a.csv', new Blob(['x'], { type: 'text/csv' })))
-  await refused(files.upload('a.html', Buffer.from('x'), { contentType: 'text/html' }), 415, 'mime type text/html is not supported')
-  await refused(files.upload('b.html', new Blob(['x'], { type: 'text/html' })), 415, 'mime type text/html is not supported')
+  await refused(
+    files.upload('a.html', Buffer.from('x'), { contentType: 'text/html' }),
+    415,
+    'mime type text/html is not supported'
+  )
+  await refused(
+    files.upload('b.html', new Blob(['x'], { type: 'text/html' })),
+    415,
+    'mime type text/html is not supported'
+  )
 })
 
 test('upload takes names with spaces and signs', async () => {
@@ -156,7 +167,11 @@ test('copy within a bucket and to another', async () => {
   await ok(from.service.upload('a.txt', 'one', { contentType: 'text/css', metadata: { k: 'v' } }))
   assert.equal((await ok(from.service.copy('a.txt', 'sub/b.txt'))).path, `${from.name}/sub/b.txt`)
   assert.equal((await ok(from.service.copy('a.txt', 'c.txt', { destinationBucket: to.name }))).path, `${to.name}/c.txt`)
-  for (const [files, path] of [[from.service, 'a.txt'], [from.service, 'sub/b.txt'], [to.service, 'c.txt']]) {
+  for (const [files, path] of [
+    [from.service, 'a.txt'],
+    [from.service, 'sub/b.txt'],
+    [to.service, 'c.txt'],
+  ]) {
     assert.equal(await text(files.download(path)), 'one')
     const info = await ok(files.info(path))
     assert.equal(info.contentType, 'text/css')
@@ -202,13 +217,17 @@ test('remove answers the removed rows and leaves out what is not there', async (
   const removed = await ok(files.remove(['a.txt', 'sub/b.txt', 'nothing.txt', 'sub']))
   assert.deepEqual(removed.map((row) => row.name).sort(), ['a.txt', 'sub/b.txt'])
   assert.ok(removed.every((row) => row.bucket_id === name && UUID.test(row.id)))
-  assert.deepEqual((await ok(files.list())).map((entry) => entry.name), ['keep.txt'])
+  assert.deepEqual(
+    (await ok(files.list())).map((entry) => entry.name),
+    ['keep.txt']
+  )
 })
 
 test('getPublicUrl serves a public bucket to everybody, and a private one to nobody', async () => {
   const open = await newBucket(service, { public: true })
   const closed = await newBucket(service, { public: false })
-  for (const bucket of [open, closed]) await ok(bucket.service.upload('dir/a b.txt', 'hello', { contentType: 'text/plain' }))
+  for (const bucket of [open, closed])
+    await ok(bucket.service.upload('dir/a b.txt', 'hello', { contentType: 'text/plain' }))
   const { publicUrl } = open.anon.getPublicUrl('dir/a b.txt').data
   assert.ok(publicUrl.startsWith(`${url}/object/public/${open.name}/dir/`))
   const answer = await fetch(publicUrl)

@@ -49,7 +49,10 @@ test('createSignedUrls signs many and tells what is missing', async () => {
   const { service: files } = await newBucket()
   for (const path of ['a.txt', 'dir/b.txt']) await ok(files.upload(path, path))
   const signed = await ok(files.createSignedUrls(['a.txt', 'nothing.txt', 'dir/b.txt'], 60))
-  assert.deepEqual(signed.map((entry) => entry.path), ['a.txt', 'nothing.txt', 'dir/b.txt'])
+  assert.deepEqual(
+    signed.map((entry) => entry.path),
+    ['a.txt', 'nothing.txt', 'dir/b.txt']
+  )
   for (const entry of [signed[0], signed[2]]) {
     assert.equal(entry.error, null)
     assert.equal((await get(entry.signedUrl)).body, entry.path)

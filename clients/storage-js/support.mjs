@@ -29,7 +29,8 @@ export async function refused(call, statusCode, message) {
   assert.equal(String(error.statusCode), String(statusCode), error.message)
   const roleOnlyRoute = statusCode === 403 && error.message.startsWith('Access denied')
   assert.equal(error.status, native || roleOnlyRoute ? statusCode : 400, error.message)
-  if (message !== undefined) assert.match(error.message, message instanceof RegExp ? message : new RegExp(`^${message}$`))
+  if (message !== undefined)
+    assert.match(error.message, message instanceof RegExp ? message : new RegExp(`^${message}$`))
   return error
 }
 

@@ -8,11 +8,9 @@ pub mod body;
 pub mod bucket;
 pub mod errors;
 pub mod executor;
-pub mod failpoint;
 pub mod file;
 pub mod path;
 pub mod permissions;
-pub mod signed_url;
 
 pub use bucket::{Bucket, BucketConfig, BucketName, BucketPolicy, BucketUpdate};
 pub use errors::StorageError;

@@ -1,5 +1,1 @@
 //! The server.
-
-pub mod auth;
-pub mod config;
-pub mod secrets;
