@@ -152,6 +152,16 @@ pub struct Segment {
     pub place: Place,
 }
 
+impl Segment {
+    /// The blob that it is, unless its bytes are inline.
+    pub fn blob_key(&self) -> Option<&BlobKey> {
+        match &self.place {
+            Place::Inline(_) => None,
+            Place::Blob { key, .. } => Some(key),
+        }
+    }
+}
+
 /// An object together with the way to its bytes: the handle without which no blob is reachable (FS-I3).
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoredObject {

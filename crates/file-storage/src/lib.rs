@@ -8,15 +8,20 @@ pub mod body;
 pub mod bucket;
 pub mod errors;
 pub mod executor;
+pub mod failpoint;
 pub mod file;
 pub mod path;
 pub mod permissions;
+pub mod signed_url;
+pub mod storage;
+pub mod upkeep;
 
 pub use bucket::{Bucket, BucketConfig, BucketName, BucketPolicy, BucketUpdate};
 pub use errors::StorageError;
 pub use file::StorageObject;
 pub use path::ObjectPath;
 pub use permissions::{Operation, RlsContext, Role};
+pub use storage::FileStorage;
 
 /// A moment by the server's clock, in UTC.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

@@ -299,6 +299,21 @@ pub struct QuotaLeft {
     pub returned: u64,
 }
 
+impl QuotaLeft {
+    /// Whether an object of `size` bytes fits.
+    ///
+    /// # Errors
+    /// [`StorageError::QuotaExceeded`].
+    pub fn check(&self, size: u64) -> Result<(), StorageError> {
+        let after = self.used.saturating_sub(self.returned).saturating_add(size);
+        if after <= self.limit || size <= self.returned {
+            return Ok(());
+        }
+        let (scope, used, limit) = (self.scope, self.used, self.limit);
+        Err(StorageError::QuotaExceeded { scope, used, limit, requested: size })
+    }
+}
+
 /// What a write did.
 #[derive(Debug, Clone)]
 pub struct Written {

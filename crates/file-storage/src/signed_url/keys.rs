@@ -1,0 +1,67 @@
+//! The secrets that sign URLs: one that signs, and those that signed before it.
+
+use std::fmt;
+
+use aws_lc_rs::{digest, hmac};
+
+/// One secret, ready for use. Debug shows its id alone.
+#[derive(Clone)]
+pub struct SigningKey {
+    id: String,
+    key: hmac::Key,
+}
+
+/// The secret that signs, and previous ones, which still verify (rotation).
+#[derive(Debug, Clone)]
+pub struct SigningKeys {
+    current: SigningKey,
+    previous: Vec<SigningKey>,
+}
+
+impl SigningKey {
+    /// A key of a secret. Its id is derived from the secret and does not reveal it.
+    pub fn new(secret: &[u8]) -> Self {
+        let fingerprint =
+            digest::digest(&digest::SHA256, &[b"aerostore url signing key id\0", secret].concat());
+        let id = hex::encode(fingerprint.as_ref().get(..6).unwrap_or_default());
+        Self { id, key: hmac::Key::new(hmac::HMAC_SHA256, secret) }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) fn sign(&self, message: &[u8]) -> hmac::Tag {
+        hmac::sign(&self.key, message)
+    }
+
+    /// Compares in constant time.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        hmac::verify(&self.key, message, signature).is_ok()
+    }
+}
+
+impl SigningKeys {
+    /// Keys of the current secret and of previous ones.
+    pub fn new<'a>(current: &[u8], previous: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        Self {
+            current: SigningKey::new(current),
+            previous: previous.into_iter().map(SigningKey::new).collect(),
+        }
+    }
+
+    pub(super) fn current(&self) -> &SigningKey {
+        &self.current
+    }
+
+    /// The key of that id.
+    pub(super) fn find(&self, id: &str) -> Option<&SigningKey> {
+        std::iter::once(&self.current).chain(&self.previous).find(|key| key.id == id)
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,115 @@
+//! Operations on buckets.
+
+use super::FileStorage;
+use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
+use crate::errors::StorageError;
+use crate::executor::BucketListing;
+use crate::permissions::{Operation, RlsContext};
+
+/// Objects that one transaction deletes at most, so that emptying a large bucket does not hold up others.
+const EMPTY_BATCH: u32 = 1000;
+
+/// How often a forced deletion empties a bucket again into which others keep writing.
+const FORCE_ATTEMPTS: u32 = 10;
+
+impl FileStorage {
+    /// Creates a bucket. Its owner is the caller's user; a service caller without one makes a system bucket.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketExists`], or a denial.
+    pub async fn create_bucket(
+        &self,
+        context: &RlsContext,
+        name: &BucketName,
+        config: &BucketConfig,
+    ) -> Result<Bucket, StorageError> {
+        let access = self.access(context, Operation::CreateBucket, Some(name))?;
+        if let limit @ 1.. = self.inner.options.max_file_size
+            && config.max_file_size > limit
+        {
+            return Err(StorageError::PayloadTooLarge { limit });
+        }
+        self.executor().create_bucket(&access, name, config).await
+    }
+
+    /// Shows a bucket.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`], or a denial.
+    pub async fn bucket(&self, context: &RlsContext, name: &BucketName) -> Result<Bucket, StorageError> {
+        let access = self.access(context, Operation::ShowBucket, Some(name))?;
+        self.executor().bucket(&access, name).await
+    }
+
+    /// Lists the buckets that the caller may see.
+    ///
+    /// # Errors
+    /// Only those of the database.
+    pub async fn list_buckets(
+        &self,
+        context: &RlsContext,
+        listing: &BucketListing,
+    ) -> Result<Vec<Bucket>, StorageError> {
+        let access = self.access(context, Operation::ListBuckets, None)?;
+        self.executor().list_buckets(&access, listing).await
+    }
+
+    /// Changes a bucket's policy and limits. Objects that are there already stay.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`], or a denial.
+    pub async fn update_bucket(
+        &self,
+        context: &RlsContext,
+        name: &BucketName,
+        update: &BucketUpdate,
+    ) -> Result<Bucket, StorageError> {
+        let access = self.access(context, Operation::UpdateBucket, Some(name))?;
+        if let limit @ 1.. = self.inner.options.max_file_size
+            && update.max_file_size.is_some_and(|size| size > limit)
+        {
+            return Err(StorageError::PayloadTooLarge { limit });
+        }
+        self.executor().update_bucket(&access, name, update).await
+    }
+
+    /// Deletes all objects of a bucket, batch by batch; gives their number. What is written meanwhile may stay.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`], or a denial.
+    pub async fn empty_bucket(&self, context: &RlsContext, name: &BucketName) -> Result<u64, StorageError> {
+        let access = self.access(context, Operation::EmptyBucket, Some(name))?;
+        let mut deleted = 0;
+        loop {
+            let batch = self.executor().empty_bucket(&access, name, EMPTY_BATCH).await?;
+            self.inner.deletions_queued.notify_one();
+            deleted += batch;
+            if batch < u64::from(EMPTY_BATCH) {
+                return Ok(deleted);
+            }
+        }
+    }
+
+    /// Deletes a bucket; with `force` also one that has objects.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotEmpty`], [`StorageError::BucketNotFound`], or a denial.
+    pub async fn delete_bucket(
+        &self,
+        context: &RlsContext,
+        name: &BucketName,
+        force: bool,
+    ) -> Result<(), StorageError> {
+        let access = self.access(context, Operation::DeleteBucket, Some(name))?;
+        let mut attempts = if force { FORCE_ATTEMPTS } else { 0 };
+        loop {
+            match self.executor().delete_bucket(&access, name).await {
+                Err(StorageError::BucketNotEmpty { .. }) if attempts > 0 => {
+                    attempts -= 1;
+                    self.empty_bucket(context, name).await?;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Copying an object: a second row, and second blobs of the same bytes.
+
+use uuid::Uuid;
+
+use super::FileStorage;
+use super::download::Download;
+use super::leases::Lease;
+use crate::bucket::{Bucket, BucketName};
+use crate::errors::StorageError;
+use crate::executor::Written;
+use crate::file::{BlobKey, NewObject, ObjectAttributes, Place, PutMode, Segment};
+use crate::path::ObjectPath;
+use crate::permissions::{Operation, RlsContext};
+
+/// What a copy says differently from its source. `None` keeps the source's.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CopyOptions {
+    /// Another content type.
+    pub content_type: Option<String>,
+    /// Another `Cache-Control`.
+    pub cache_control: Option<String>,
+    /// Other metadata, in place of all of the source's.
+    pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+impl FileStorage {
+    /// Copies an object to another path or bucket. The copy belongs to the caller.
+    ///
+    /// # Errors
+    /// Those of reading the source and of writing the target; the target bucket's limits hold.
+    pub async fn copy(
+        &self,
+        context: &RlsContext,
+        from: (&BucketName, &ObjectPath),
+        to: (&BucketName, &ObjectPath),
+        mode: PutMode,
+        options: CopyOptions,
+    ) -> Result<Written, StorageError> {
+        let access = self.access(context, Operation::Copy(&mode), Some(to.0))?;
+        let source = self.open(&access, from.0, from.1).await?;
+        let admission = self.executor().admit_put(&access, to.0, to.1, &mode).await?;
+        let attributes = options.over(&source);
+        self.check_limits(&admission, &attributes.content_type, source.object().size)?;
+        let (segments, lease) = self.copy_segments(&source, &admission.bucket).await?;
+        let object = NewObject {
+            bucket_uuid: admission.bucket.uuid,
+            bucket: to.0.clone(),
+            path: to.1.clone(),
+            attributes,
+            size: source.object().size,
+            checksum: source.object().checksum,
+            etag: source.object().etag.clone(),
+            version: Uuid::now_v7(),
+            segments,
+        };
+        self.commit(access, object, mode, lease).await
+    }
+
+    /// Makes second blobs. Those of a copy that fails half-way are deleted again.
+    async fn copy_segments(
+        &self,
+        source: &Download,
+        bucket: &Bucket,
+    ) -> Result<(Vec<Segment>, Lease), StorageError> {
+        let mut copies = Vec::with_capacity(source.segments().len());
+        let mut keys = Vec::new();
+        for segment in source.segments() {
+            let place = match &segment.place {
+                Place::Inline(bytes) => Place::Inline(bytes.clone()),
+                Place::Blob { provider, .. } => {
+                    let key = BlobKey::new(bucket.uuid);
+                    keys.push(key.clone());
+                    Place::Blob { provider: provider.clone(), key }
+                }
+            };
+            copies.push(Segment { place, ..segment.clone() });
+        }
+        let lease = self.inner.leases.hold(keys);
+        let mut made = Unsettled { storage: self, keys: Vec::new() };
+        for (from, to) in source.segments().iter().zip(&copies) {
+            if let (Some(from), Some(to)) = (from.blob_key(), to.blob_key()) {
+                self.hit("copy.before_blob").await?;
+                self.backend().copy(from, to).await.map_err(|error| self.backend_error(error))?;
+                made.keys.push(to.clone());
+            }
+        }
+        made.keys.clear();
+        Ok((copies, lease))
+    }
+}
+
+/// Blobs that are not wanted unless the copy gets to its commit. Dropped with them, it has them deleted.
+struct Unsettled<'a> {
+    storage: &'a FileStorage,
+    keys: Vec<BlobKey>,
+}
+
+impl Drop for Unsettled<'_> {
+    fn drop(&mut self) {
+        if self.keys.is_empty() {
+            return;
+        }
+        let (storage, keys) = (self.storage.clone(), std::mem::take(&mut self.keys));
+        self.storage.inner.commits.spawn(async move {
+            for key in &keys {
+                storage.backend().settle(key, false).await;
+            }
+        });
+    }
+}
+
+impl CopyOptions {
+    fn over(self, source: &Download) -> ObjectAttributes {
+        let object = source.object();
+        ObjectAttributes {
+            content_type: self.content_type.unwrap_or_else(|| object.content_type.clone()),
+            cache_control: self.cache_control.or_else(|| object.cache_control.clone()),
+            metadata: self.metadata.unwrap_or_else(|| object.metadata.clone()),
+        }
+    }
+}

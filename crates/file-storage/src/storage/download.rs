@@ -1,0 +1,234 @@
+//! Reading an object's bytes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::FileStorage;
+use super::leases::Lease;
+use crate::body::{ByteStream, from_bytes};
+use crate::bucket::BucketName;
+use crate::errors::StorageError;
+use crate::file::{Place, Segment, Sha256, StorageObject, StoredObject};
+use crate::path::ObjectPath;
+use crate::permissions::{Access, Operation, RlsContext};
+use crate::signed_url::SignedDownload;
+
+/// An object that the caller may read, and the way to its bytes. While it lives, the bytes stay, even if the
+/// object is overwritten or deleted.
+pub struct Download {
+    storage: FileStorage,
+    object: StorageObject,
+    segments: Vec<Segment>,
+    lease: Option<Lease>,
+}
+
+/// An object's bytes on their way to a caller.
+pub enum DownloadBody {
+    /// All at hand.
+    Bytes(Bytes),
+    /// In chunks.
+    Stream(ByteStream),
+}
+
+impl FileStorage {
+    /// Finds an object to read. Nothing is read yet, so that conditions can be looked at first.
+    ///
+    /// # Errors
+    /// [`StorageError::ObjectNotFound`], [`StorageError::BucketNotFound`], or a denial.
+    pub async fn download(
+        &self,
+        context: &RlsContext,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<Download, StorageError> {
+        let access = self.access(context, Operation::Download, Some(bucket));
+        let access = access.inspect_err(|error| self.count_download(bucket, Err(error)))?;
+        self.open(&access, bucket, path).await.inspect_err(|error| self.count_download(bucket, Err(error)))
+    }
+
+    /// Finds the object of a signed URL. A single-use token is used up.
+    ///
+    /// # Errors
+    /// As [`FileStorage::download`], and [`StorageError::UrlExpired`] for a token that was used before.
+    pub async fn download_signed(
+        &self,
+        signed: &SignedDownload,
+        request_id: &str,
+    ) -> Result<Download, StorageError> {
+        let (bucket, path) = (signed.bucket(), signed.path());
+        let access = Access::signed(Operation::Download, None, request_id, bucket.clone(), path.clone());
+        let download = self.open(&access, bucket, path).await;
+        let download = download.inspect_err(|error| self.count_download(bucket, Err(error)))?;
+        self.use_up(signed.nonce(), signed.expires_at()).await?;
+        Ok(download)
+    }
+
+    /// Reads what is known about an object.
+    ///
+    /// # Errors
+    /// As [`FileStorage::download`].
+    pub async fn info(
+        &self,
+        context: &RlsContext,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<StorageObject, StorageError> {
+        let access = self.access(context, Operation::Info, Some(bucket))?;
+        self.executor().object(&access, bucket, path).await
+    }
+
+    /// Looks an object up and leases its blobs.
+    pub(super) async fn open(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<Download, StorageError> {
+        let lookup = self.inner.leases.begin_lookup().await;
+        let StoredObject { object, segments } = self.executor().open_object(access, bucket, path).await?;
+        let keys: Vec<_> = segments.iter().filter_map(|segment| segment.blob_key().cloned()).collect();
+        let lease = (!keys.is_empty()).then(|| self.inner.leases.hold(keys));
+        drop(lookup);
+        Ok(Download { storage: self.clone(), object, segments, lease })
+    }
+}
+
+impl Download {
+    /// The object's row.
+    pub fn object(&self) -> &StorageObject {
+        &self.object
+    }
+
+    pub(super) fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Opens the bytes, or a range of them that lies within the object. What fails, fails here rather than in the
+    /// middle of the stream, as far as it can be known.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidRange`], [`StorageError::ChecksumMismatch`], and those of the provider.
+    pub async fn body(self, range: Option<Range<u64>>) -> Result<DownloadBody, StorageError> {
+        let storage = self.storage.clone();
+        let bucket = self.object.bucket.clone();
+        let bytes = range.as_ref().map_or(self.object.size, |range| range.end.saturating_sub(range.start));
+        let outcome = self.open_body(range).await;
+        storage.count_download(&bucket, outcome.as_ref().map(|_| bytes));
+        outcome
+    }
+
+    async fn open_body(self, range: Option<Range<u64>>) -> Result<DownloadBody, StorageError> {
+        let size = self.object.size;
+        let range = range.unwrap_or(0..size);
+        if range.start > range.end || range.end > size {
+            return Err(StorageError::InvalidRange { size });
+        }
+        let storage = self.storage.clone();
+        if storage.inner.options.verify_on_read {
+            self.verify(&range).await?;
+        }
+        let mut parts = self.segments.iter().filter_map(|segment| segment.overlap(&range));
+        let (first, second) = (parts.next(), parts.next());
+        match (first, second) {
+            (None, _) => Ok(DownloadBody::Bytes(Bytes::new())),
+            (Some((segment, part)), None) => match &segment.place {
+                Place::Inline(bytes) => Ok(DownloadBody::Bytes(slice(bytes, &part)?)),
+                Place::Blob { .. } => {
+                    let body = storage.read_segment(segment, part).await?;
+                    Ok(DownloadBody::Stream(keep(body, self.lease)))
+                }
+            },
+            (Some(_), Some(_)) => self.chain(range).await,
+        }
+    }
+
+    /// The bytes of several segments, each opened when the one before it has ended; the first one here and now.
+    async fn chain(self, range: Range<u64>) -> Result<DownloadBody, StorageError> {
+        let storage = self.storage.clone();
+        let mut parts: Vec<(Segment, Range<u64>)> = self
+            .segments
+            .iter()
+            .filter_map(|segment| segment.overlap(&range))
+            .map(|(segment, part)| (segment.clone(), part))
+            .collect();
+        let (segment, part) = parts.remove(0);
+        let first = storage.read_segment(&segment, part).await?;
+        let rest = stream::iter(parts)
+            .then(move |(segment, part)| {
+                let storage = storage.clone();
+                async move { storage.read_segment(&segment, part).await }
+            })
+            .try_flatten();
+        Ok(DownloadBody::Stream(keep(first.chain(rest).boxed(), self.lease)))
+    }
+
+    /// Reads every segment that the range touches, and compares it with its checksum.
+    async fn verify(&self, range: &Range<u64>) -> Result<(), StorageError> {
+        for (segment, _) in self.segments.iter().filter_map(|segment| segment.overlap(range)) {
+            let mut body = self.storage.read_segment(segment, 0..segment.size).await?;
+            let mut hash = digest::Context::new(&digest::SHA256);
+            while let Some(chunk) = body.next().await {
+                hash.update(&chunk?);
+            }
+            if Sha256::from_digest(&hash.finish()) != segment.sha256 {
+                let object = &self.object;
+                tracing::error!(bucket = %object.bucket, path = %object.path, "checksum mismatch");
+                let (bucket, path) = (object.bucket.clone(), object.path.clone());
+                return Err(StorageError::ChecksumMismatch { bucket, path });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FileStorage {
+    async fn read_segment(&self, segment: &Segment, part: Range<u64>) -> Result<ByteStream, StorageError> {
+        match &segment.place {
+            Place::Inline(bytes) => Ok(from_bytes(slice(bytes, &part)?)),
+            Place::Blob { provider, key } => {
+                if provider != self.provider() {
+                    let (provider, operation) = (provider.clone(), "read");
+                    return Err(StorageError::ProviderUnavailable { provider, operation, source: None });
+                }
+                let whole = part.start == 0 && part.end == segment.size;
+                let body = self.backend().read(key, (!whole).then_some(part)).await;
+                body.map_err(|error| self.backend_error(error))
+            }
+        }
+    }
+}
+
+impl Segment {
+    /// The part of this segment, counted from its own start, that lies in a range of the object.
+    fn overlap(&self, range: &Range<u64>) -> Option<(&Self, Range<u64>)> {
+        let start = range.start.max(self.offset);
+        let end = range.end.min(self.offset.saturating_add(self.size));
+        (start < end).then(|| (self, start - self.offset..end - self.offset))
+    }
+}
+
+fn slice(bytes: &Bytes, part: &Range<u64>) -> Result<Bytes, StorageError> {
+    let bound = |at: u64| usize::try_from(at).ok().filter(|at| *at <= bytes.len());
+    match (bound(part.start), bound(part.end)) {
+        (Some(start), Some(end)) if start <= end => Ok(bytes.slice(start..end)),
+        _ => Err(StorageError::internal("inline bytes are shorter than their segment")),
+    }
+}
+
+/// A body that holds its lease until it ends or is dropped.
+fn keep(body: ByteStream, lease: Option<Lease>) -> ByteStream {
+    match lease {
+        None => body,
+        Some(lease) => {
+            let lease = Arc::new(lease);
+            body.inspect(move |_| {
+                let _held = &lease;
+            })
+            .boxed()
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! Listing objects.
+
+use super::FileStorage;
+use crate::bucket::BucketName;
+use crate::errors::StorageError;
+use crate::executor::{Listing, Page};
+use crate::permissions::{Operation, RlsContext};
+
+impl FileStorage {
+    /// Lists what the caller may see of a bucket: nothing, where it is closed or missing.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidRequest`] for a limit of zero or a foreign cursor.
+    pub async fn list(
+        &self,
+        context: &RlsContext,
+        bucket: &BucketName,
+        listing: &Listing,
+    ) -> Result<Page, StorageError> {
+        if listing.limit == 0 {
+            return Err(StorageError::InvalidRequest { message: "limit must be at least 1".to_owned() });
+        }
+        let access = self.access(context, Operation::List, Some(bucket))?;
+        self.executor().list_objects(&access, bucket, listing).await
+    }
+}

@@ -1,0 +1,195 @@
+//! [`FileStorage`]: the one entry to every operation, for every protocol.
+//!
+//! Each method checks the caller's permission for an [`Operation`], and works with the [`Access`] that the check
+//! gives: rows through the [`Executor`], bytes through a [`StorageBackend`]. A denied request touches no backend.
+//! Knows no protocol, no SQL and no path on a disk.
+
+mod buckets;
+mod copy;
+mod delete;
+mod download;
+mod leases;
+mod list;
+mod options;
+mod relocate;
+mod sign;
+mod telemetry;
+mod upload;
+mod usage;
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use crate::backend::StorageBackend;
+use crate::bucket::{Bucket, BucketName};
+use crate::errors::StorageError;
+use crate::executor::{Admission, Executor};
+use crate::permissions::{Access, Operation, RlsContext};
+use crate::signed_url::SigningKeys;
+
+pub use copy::CopyOptions;
+pub use download::{Download, DownloadBody};
+pub use options::StorageOptions;
+pub use sign::{SignOptions, SignedToken};
+pub use upload::PendingUpload;
+
+pub(crate) use leases::Leases;
+use telemetry::BucketLabels;
+
+/// File storage for applications: buckets and objects under row-level security.
+///
+/// Cheap to clone; all clones are one storage.
+#[derive(Clone)]
+pub struct FileStorage {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    executor: Arc<dyn Executor>,
+    backend: Arc<dyn StorageBackend>,
+    signing_keys: SigningKeys,
+    options: StorageOptions,
+    leases: Leases,
+    labels: BucketLabels,
+    /// Commits that go on though their caller has gone; waited for when the storage closes.
+    commits: TaskTracker,
+    /// Rung when blobs were queued for deletion.
+    deletions_queued: Notify,
+}
+
+impl FileStorage {
+    /// Puts a storage together. Call [`FileStorage::recover`] before the first operation.
+    pub fn new(
+        executor: Arc<dyn Executor>,
+        backend: Arc<dyn StorageBackend>,
+        signing_keys: SigningKeys,
+        options: StorageOptions,
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                executor,
+                backend,
+                signing_keys,
+                options,
+                leases: Leases::default(),
+                labels: BucketLabels::default(),
+                commits: TaskTracker::new(),
+                deletions_queued: Notify::new(),
+            }),
+        }
+    }
+
+    /// Finishes or undoes what a crash interrupted: blobs that were written and whose metadata was, or was not,
+    /// committed. Gives the number of blobs that were looked at.
+    ///
+    /// # Errors
+    /// Those of the database and the provider: then the storage must not serve.
+    pub async fn recover(&self) -> Result<usize, StorageError> {
+        let inner = &self.inner;
+        let access = self.maintain("start-up check")?;
+        let keys = inner.backend.recover().await.map_err(|error| self.backend_error(error))?;
+        let known = inner.executor.known_blobs(&access, &keys).await?;
+        for key in &keys {
+            let kept = known.contains(key);
+            tracing::info!(blob = %key, kept, "settled a blob that a crash left unsettled");
+            inner.backend.settle(key, kept).await;
+        }
+        Ok(keys.len())
+    }
+
+    /// Whether both the database and the provider of the bytes answer.
+    ///
+    /// # Errors
+    /// What the first of them says.
+    pub async fn check_ready(&self) -> Result<(), StorageError> {
+        self.inner.executor.ping().await?;
+        self.inner.backend.probe().await.map_err(|error| self.backend_error(error))
+    }
+
+    /// Name of the provider that new blobs go to.
+    pub fn provider(&self) -> &Arc<str> {
+        self.inner.backend.provider()
+    }
+
+    /// The options in force.
+    pub fn options(&self) -> &StorageOptions {
+        &self.inner.options
+    }
+
+    /// Waits for commits whose callers have gone, and closes the database.
+    pub async fn close(&self) {
+        self.inner.commits.close();
+        self.inner.commits.wait().await;
+        self.inner.executor.close().await;
+    }
+
+    /// Announces a point at which a test may make an operation fail.
+    async fn hit(&self, point: &'static str) -> Result<(), StorageError> {
+        self.inner.options.failpoints.hit_async(point).await.map_err(|source| StorageError::Internal {
+            context: format!("failpoint {point}"),
+            source: Some(Arc::new(source)),
+        })
+    }
+
+    /// The permission check of an operation: the only door to the executor.
+    fn access(
+        &self,
+        context: &RlsContext,
+        operation: Operation<'_>,
+        bucket: Option<&BucketName>,
+    ) -> Result<Access, StorageError> {
+        Access::check(context, operation, bucket, self.inner.options.access_rules)
+    }
+
+    /// Access for the server's own upkeep, under the service role.
+    pub(crate) fn maintain(&self, purpose: &'static str) -> Result<Access, StorageError> {
+        self.access(&RlsContext::system(purpose), Operation::Maintain, None)
+    }
+
+    pub(crate) fn executor(&self) -> &Arc<dyn Executor> {
+        &self.inner.executor
+    }
+
+    pub(crate) fn backend(&self) -> &Arc<dyn StorageBackend> {
+        &self.inner.backend
+    }
+
+    pub(crate) fn leases(&self) -> &Leases {
+        &self.inner.leases
+    }
+
+    /// Waits until blobs are queued for deletion.
+    pub(crate) async fn deletions_queued(&self) {
+        self.inner.deletions_queued.notified().await;
+    }
+
+    pub(crate) fn backend_error(&self, error: crate::backend::BackendError) -> StorageError {
+        error.into_storage_error(self.inner.backend.provider())
+    }
+
+    /// The tighter one of the bucket's and the server's limit of one object; `None` means no limit.
+    fn size_limit(&self, bucket: &Bucket) -> Option<u64> {
+        [bucket.config.max_file_size, self.inner.options.max_file_size]
+            .into_iter()
+            .filter(|limit| *limit != 0)
+            .min()
+    }
+
+    /// Whether an object of this type and size may go where it was admitted: MIME type, size, quota, in this order.
+    fn check_limits(&self, admission: &Admission, content_type: &str, size: u64) -> Result<(), StorageError> {
+        if !admission.bucket.config.is_mime_allowed(content_type) {
+            return Err(StorageError::UnsupportedMediaType { content_type: content_type.to_owned() });
+        }
+        if let Some(limit) = self.size_limit(&admission.bucket)
+            && size > limit
+        {
+            return Err(StorageError::PayloadTooLarge { limit });
+        }
+        match &admission.quota_left {
+            Some(quota) => quota.check(size),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What an operator chooses about a storage.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::failpoint;
+use crate::permissions::AccessRules;
+
+/// What an operator chooses about a storage. The defaults are those of SPEC.
+#[derive(Debug, Clone)]
+pub struct StorageOptions {
+    /// Most bytes of one object; 0 means no limit of the server's own.
+    pub max_file_size: u64,
+    /// Objects up to that many bytes live in the metadata database.
+    pub inline_threshold: usize,
+    /// Whether every download is compared with its checksum before its first byte is sent.
+    pub verify_on_read: bool,
+    /// Whether an upload's first bytes are looked at, and must be of a type that the bucket takes.
+    pub verify_content: bool,
+    /// How long a signed download URL is valid where the caller does not say.
+    pub default_url_expiry: Duration,
+    /// How long a signed download URL may be valid at most.
+    pub max_url_expiry: Duration,
+    /// How long a signed upload URL is valid.
+    pub upload_url_expiry: Duration,
+    /// What roles may do, beyond rows.
+    pub access_rules: AccessRules,
+    /// Whose failpoints are met: the data directory's.
+    pub failpoints: failpoint::Scope,
+}
+
+impl Default for StorageOptions {
+    fn default() -> Self {
+        Self {
+            max_file_size: 0,
+            inline_threshold: 16 * 1024,
+            verify_on_read: false,
+            verify_content: false,
+            default_url_expiry: Duration::from_secs(3600),
+            max_url_expiry: Duration::from_secs(365 * 24 * 3600),
+            upload_url_expiry: Duration::from_secs(2 * 3600),
+            access_rules: AccessRules::default(),
+            failpoints: failpoint::Scope::new(Path::new("")),
+        }
+    }
+}

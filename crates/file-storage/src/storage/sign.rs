@@ -1,0 +1,130 @@
+//! Making and using signed URLs (SPEC 3.4). How a token becomes a URL is the protocol's matter.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use uuid::Uuid;
+
+use super::FileStorage;
+use crate::Timestamp;
+use crate::bucket::BucketName;
+use crate::errors::StorageError;
+use crate::file::PutMode;
+use crate::path::ObjectPath;
+use crate::permissions::{Operation, RlsContext};
+use crate::signed_url::{self, SignedDownload, SignedUpload};
+
+/// What a caller chooses about a signed URL.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SignOptions {
+    /// How long it is valid; `None` means the server's default.
+    pub expires_in: Option<Duration>,
+    /// Whether it works only once.
+    pub single_use: bool,
+}
+
+/// A token that opens one object to whoever has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedToken {
+    /// The token: a compact JWT.
+    pub token: String,
+    /// When it stops working.
+    pub expires_at: Timestamp,
+}
+
+impl FileStorage {
+    /// Makes a token that downloads one object. The caller must be allowed to read it.
+    ///
+    /// # Errors
+    /// As [`FileStorage::download`]; [`StorageError::InvalidRequest`] for an expiry outside the server's bounds.
+    pub async fn sign_download(
+        &self,
+        context: &RlsContext,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        options: SignOptions,
+    ) -> Result<SignedToken, StorageError> {
+        let expires_at = self.expiry(options.expires_in.unwrap_or(self.inner.options.default_url_expiry))?;
+        let access = self.access(context, Operation::SignDownload, Some(bucket))?;
+        self.executor().object(&access, bucket, path).await?;
+        let keys = &self.inner.signing_keys;
+        let token = signed_url::sign_download(keys, bucket, path, expires_at, options.single_use);
+        Ok(SignedToken { token, expires_at })
+    }
+
+    /// Makes a token that uploads one object, which will belong to the caller; with `upsert` also over one that is
+    /// there. The caller must be allowed to do so now.
+    ///
+    /// # Errors
+    /// As [`FileStorage::admit_upload`].
+    pub async fn sign_upload(
+        &self,
+        context: &RlsContext,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        upsert: bool,
+        options: SignOptions,
+    ) -> Result<SignedToken, StorageError> {
+        let mode = if upsert { PutMode::Upsert } else { PutMode::Create };
+        let expires_at = self.expiry(options.expires_in.unwrap_or(self.inner.options.upload_url_expiry))?;
+        let access = self.access(context, Operation::SignUpload(&mode), Some(bucket))?;
+        self.executor().admit_put(&access, bucket, path, &mode).await?;
+        let (keys, owner) = (&self.inner.signing_keys, context.user_id());
+        let token =
+            signed_url::sign_upload(keys, bucket, path, owner, upsert, expires_at, options.single_use);
+        Ok(SignedToken { token, expires_at })
+    }
+
+    /// Checks a download token against the object that is asked for, and the `expires` parameter if one was sent.
+    ///
+    /// # Errors
+    /// [`StorageError::UrlExpired`], [`StorageError::InvalidSignature`].
+    pub fn verify_download(
+        &self,
+        token: &str,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        expires: Option<i64>,
+    ) -> Result<SignedDownload, StorageError> {
+        signed_url::verify_download(&self.inner.signing_keys, token, bucket, path, expires, Utc::now())
+            .inspect_err(|error| self.count_download(bucket, Err(error)))
+    }
+
+    /// Checks an upload token against the object that is to be written.
+    ///
+    /// # Errors
+    /// [`StorageError::UrlExpired`], [`StorageError::InvalidSignature`].
+    pub fn verify_upload(
+        &self,
+        token: &str,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<SignedUpload, StorageError> {
+        signed_url::verify_upload(&self.inner.signing_keys, token, bucket, path, Utc::now())
+            .inspect_err(|error| self.count_upload(bucket, Err(error)))
+    }
+
+    fn expiry(&self, expires_in: Duration) -> Result<Timestamp, StorageError> {
+        let max = self.inner.options.max_url_expiry;
+        if expires_in < Duration::from_secs(1) || expires_in > max {
+            let message = format!("expiry must be between 1 and {} seconds", max.as_secs());
+            return Err(StorageError::InvalidRequest { message });
+        }
+        // Whole seconds, as the token and the `expires` parameter say them.
+        let seconds = Utc::now().timestamp().saturating_add_unsigned(expires_in.as_secs());
+        Timestamp::from_timestamp(seconds, 0).ok_or_else(|| StorageError::internal("expiry out of range"))
+    }
+
+    /// Uses up the nonce of a single-use token.
+    pub(super) async fn use_up(
+        &self,
+        nonce: Option<Uuid>,
+        expires_at: Timestamp,
+    ) -> Result<(), StorageError> {
+        match nonce {
+            None => Ok(()),
+            Some(nonce) if self.executor().consume_nonce(nonce, expires_at).await? => Ok(()),
+            Some(_) => Err(StorageError::UrlExpired),
+        }
+    }
+}

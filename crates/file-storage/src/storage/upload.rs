@@ -1,0 +1,305 @@
+//! Writing an object's bytes.
+//!
+//! The way of an upload: permission, limits, bytes to their place (hashed on the way), and one transaction that
+//! makes the object visible. A caller who goes away before that transaction leaves nothing; one who goes away
+//! during it does not stop it.
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+use uuid::Uuid;
+
+use super::FileStorage;
+use super::leases::Lease;
+use crate::body::{ByteStream, limited};
+use crate::bucket::{Bucket, BucketName};
+use crate::errors::StorageError;
+use crate::executor::{Admission, Written};
+use crate::file::{BlobKey, NewObject, ObjectAttributes, Place, PutMode, Segment, Sha256};
+use crate::path::ObjectPath;
+use crate::permissions::{Access, Operation, RlsContext};
+use crate::signed_url::SignedUpload;
+
+/// An upload that was let in, and whose body was not touched yet.
+#[must_use]
+pub struct PendingUpload {
+    storage: FileStorage,
+    access: Access,
+    admission: Admission,
+    bucket: BucketName,
+    path: ObjectPath,
+    mode: PutMode,
+}
+
+impl FileStorage {
+    /// Decides whether the caller may write at this path, before a byte of the body is read.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`], [`StorageError::ObjectExists`], [`StorageError::PreconditionFailed`],
+    /// or a denial.
+    pub async fn admit_upload(
+        &self,
+        context: &RlsContext,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        mode: PutMode,
+    ) -> Result<PendingUpload, StorageError> {
+        let access = self.access(context, Operation::Upload(&mode), Some(bucket));
+        let access = access.inspect_err(|error| self.count_upload(bucket, Err(error)))?;
+        self.admit(access, bucket, path, mode).await
+    }
+
+    /// Lets in an upload by a signed URL, for the one object that it was made for. A single-use token is used up.
+    ///
+    /// # Errors
+    /// As [`FileStorage::admit_upload`], and [`StorageError::UrlExpired`] for a token that was used before.
+    pub async fn admit_signed_upload(
+        &self,
+        signed: &SignedUpload,
+        request_id: &str,
+    ) -> Result<PendingUpload, StorageError> {
+        let mode = if signed.upsert() { PutMode::Upsert } else { PutMode::Create };
+        let (bucket, path) = (signed.bucket(), signed.path());
+        let operation = Operation::Upload(&mode);
+        let access = Access::signed(operation, signed.owner(), request_id, bucket.clone(), path.clone());
+        let pending = self.admit(access, bucket, path, mode.clone()).await?;
+        self.use_up(signed.nonce(), signed.expires_at()).await?;
+        Ok(pending)
+    }
+
+    async fn admit(
+        &self,
+        access: Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        mode: PutMode,
+    ) -> Result<PendingUpload, StorageError> {
+        let admission = self.executor().admit_put(&access, bucket, path, &mode).await;
+        let admission = admission.inspect_err(|error| self.count_upload(bucket, Err(error)))?;
+        Ok(PendingUpload {
+            storage: self.clone(),
+            access,
+            admission,
+            bucket: bucket.clone(),
+            path: path.clone(),
+            mode,
+        })
+    }
+}
+
+impl PendingUpload {
+    /// The bucket that the object goes to.
+    pub fn bucket(&self) -> &Bucket {
+        &self.admission.bucket
+    }
+
+    /// Checks MIME type, size and quota, takes the body in, and makes the object visible.
+    /// `content_length` is what the caller announces, in bytes; the body itself decides.
+    ///
+    /// # Errors
+    /// [`StorageError::UnsupportedMediaType`], [`StorageError::PayloadTooLarge`], [`StorageError::QuotaExceeded`],
+    /// [`StorageError::DiskFull`], [`StorageError::BodyInterrupted`], and what changed since the upload was let in.
+    pub async fn store(
+        self,
+        attributes: ObjectAttributes,
+        content_length: Option<u64>,
+        body: ByteStream,
+    ) -> Result<Written, StorageError> {
+        let outcome = self.take_in(attributes, content_length, body).await;
+        self.storage.count_upload(&self.bucket, outcome.as_ref().map(|written| written.object.size));
+        outcome
+    }
+
+    async fn take_in(
+        &self,
+        attributes: ObjectAttributes,
+        content_length: Option<u64>,
+        body: ByteStream,
+    ) -> Result<Written, StorageError> {
+        let storage = &self.storage;
+        storage.check_limits(&self.admission, &attributes.content_type, content_length.unwrap_or(0))?;
+        let mut body = self.bounded(body);
+        let threshold = storage.inner.options.inline_threshold;
+        let head = Head::read(&mut body, threshold, content_length).await?;
+        if storage.inner.options.verify_content {
+            self.check_content(&head.bytes)?;
+        }
+        if head.is_whole {
+            let object = self.new_object(attributes, Stored::inline(head.bytes));
+            storage.hit("upload.before_commit").await?;
+            return storage.executor().put_object(&self.access, object, &self.mode).await;
+        }
+        let body = stream::iter([Ok(head.bytes)]).chain(body).boxed();
+        self.store_blob(attributes, content_length, body).await
+    }
+
+    /// Fails the body once it exceeds the size limit or the room that a quota leaves.
+    fn bounded(&self, body: ByteStream) -> ByteStream {
+        let body = match self.storage.size_limit(&self.admission.bucket) {
+            Some(limit) => limited(body, limit),
+            None => body,
+        };
+        let Some(quota) = self.admission.quota_left else { return body };
+        let mut seen: u64 = 0;
+        body.map(move |chunk| {
+            let chunk = chunk?;
+            seen = seen.saturating_add(chunk.len() as u64);
+            quota.check(seen)?;
+            Ok(chunk)
+        })
+        .boxed()
+    }
+
+    /// What the bytes themselves look like must be allowed in the bucket, too.
+    fn check_content(&self, head: &[u8]) -> Result<(), StorageError> {
+        match infer::get(head) {
+            Some(kind) if !self.admission.bucket.config.is_mime_allowed(kind.mime_type()) => {
+                Err(StorageError::UnsupportedMediaType { content_type: kind.mime_type().to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn store_blob(
+        &self,
+        attributes: ObjectAttributes,
+        size_hint: Option<u64>,
+        body: ByteStream,
+    ) -> Result<Written, StorageError> {
+        let storage = &self.storage;
+        let key = BlobKey::new(self.admission.bucket.uuid);
+        let lease = storage.inner.leases.hold(vec![key.clone()]);
+        let written = storage.backend().write(&key, body, size_hint).await;
+        let written = written.map_err(|error| storage.backend_error(error))?;
+        let place = Place::Blob { provider: storage.provider().clone(), key };
+        let segment = Segment { offset: 0, size: written.size, sha256: written.sha256, place };
+        let stored = Stored { size: written.size, checksum: written.sha256, segments: vec![segment] };
+        let object = self.new_object(attributes, stored);
+        storage.commit(self.access.clone(), object, self.mode.clone(), lease).await
+    }
+
+    fn new_object(&self, attributes: ObjectAttributes, stored: Stored) -> NewObject {
+        NewObject {
+            bucket_uuid: self.admission.bucket.uuid,
+            bucket: self.bucket.clone(),
+            path: self.path.clone(),
+            attributes,
+            size: stored.size,
+            checksum: stored.checksum,
+            etag: stored.checksum.to_hex(),
+            version: Uuid::now_v7(),
+            segments: stored.segments,
+        }
+    }
+}
+
+impl FileStorage {
+    /// Commits an object whose blobs are written, and settles them. Goes on though the caller goes away: a
+    /// transaction that has begun can't be called back, and its blobs must not be taken for abandoned.
+    pub(super) async fn commit(
+        &self,
+        access: Access,
+        object: NewObject,
+        mode: PutMode,
+        lease: Lease,
+    ) -> Result<Written, StorageError> {
+        let storage = self.clone();
+        let keys: Vec<BlobKey> =
+            object.segments.iter().filter_map(|segment| segment.blob_key().cloned()).collect();
+        let task = self.inner.commits.spawn(async move {
+            let outcome = match storage.hit("upload.before_commit").await {
+                Ok(()) => storage.executor().put_object(&access, object, &mode).await,
+                Err(error) => Err(error),
+            };
+            storage.settle(&keys, outcome.as_ref().map(|_| ())).await;
+            if outcome.as_ref().is_ok_and(|written| !written.created) {
+                storage.inner.deletions_queued.notify_one();
+            }
+            drop(lease);
+            outcome
+        });
+        match task.await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(StorageError::internal(format!("commit task failed: {error}"))),
+        }
+    }
+
+    /// Settles blobs after their commit. Where the commit failed, the database is asked: a failure may have been
+    /// the answer's alone. Where it does not say, the blobs stay, and the start-up check or the orphan job decides.
+    async fn settle(&self, keys: &[BlobKey], outcome: Result<(), &StorageError>) {
+        if keys.is_empty() {
+            return;
+        }
+        let known = match outcome {
+            Ok(()) => keys.to_vec(),
+            Err(_) => match self.known_blobs(keys).await {
+                Ok(known) => known,
+                Err(error) => {
+                    tracing::warn!(%error, "blobs of a failed commit stay until the next check");
+                    return;
+                }
+            },
+        };
+        for key in keys {
+            self.backend().settle(key, known.contains(key)).await;
+        }
+    }
+
+    async fn known_blobs(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, StorageError> {
+        let access = self.maintain("settle blobs of a failed commit")?;
+        self.executor().known_blobs(&access, keys).await
+    }
+}
+
+/// Bytes that are in their place.
+struct Stored {
+    size: u64,
+    checksum: Sha256,
+    segments: Vec<Segment>,
+}
+
+impl Stored {
+    /// Bytes that go into the database with the row. An empty object has no segment.
+    fn inline(bytes: Bytes) -> Self {
+        let (size, checksum) = (bytes.len() as u64, Sha256::of(&bytes));
+        let segment = Segment { offset: 0, size, sha256: checksum, place: Place::Inline(bytes) };
+        Self { size, checksum, segments: if size == 0 { Vec::new() } else { vec![segment] } }
+    }
+}
+
+/// The first bytes of a body: all of a small one.
+struct Head {
+    bytes: Bytes,
+    is_whole: bool,
+}
+
+impl Head {
+    /// Reads until the body ends or is larger than `threshold` bytes.
+    async fn read(
+        body: &mut ByteStream,
+        threshold: usize,
+        content_length: Option<u64>,
+    ) -> Result<Self, StorageError> {
+        let Some(first) = body.next().await else {
+            return Ok(Self { bytes: Bytes::new(), is_whole: true });
+        };
+        let first = first?;
+        if first.len() > threshold {
+            return Ok(Self { bytes: first, is_whole: false });
+        }
+        let mut second = body.next().await.transpose()?;
+        if second.is_none() {
+            return Ok(Self { bytes: first, is_whole: true });
+        }
+        let announced = content_length.unwrap_or(0).min(threshold as u64 + 1);
+        let mut bytes = BytesMut::with_capacity(first.len().max(usize::try_from(announced).unwrap_or(0)));
+        bytes.extend_from_slice(&first);
+        while let Some(chunk) = second {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > threshold {
+                return Ok(Self { bytes: bytes.freeze(), is_whole: false });
+            }
+            second = body.next().await.transpose()?;
+        }
+        Ok(Self { bytes: bytes.freeze(), is_whole: true })
+    }
+}

@@ -1,0 +1,65 @@
+//! Deletes the blobs that rows have let go of, once nobody in this process reads them any more.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::errors::StorageError;
+use crate::executor::QueuedBlob;
+use crate::storage::FileStorage;
+
+/// Blobs of one round.
+const BATCH: u32 = 500;
+
+/// How long to wait for the next round where nothing rang: for what failed, or was still read, before.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Deletes queued blobs until it is told to stop.
+pub(super) async fn run(storage: FileStorage, stop: CancellationToken) {
+    loop {
+        let emptied = match run_round(&storage).await {
+            Ok(more) => !more,
+            Err(error) => {
+                tracing::warn!(%error, "deletion of queued blobs failed; it will run again");
+                true
+            }
+        };
+        if stop.is_cancelled() {
+            return;
+        }
+        if emptied {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = storage.deletions_queued() => {}
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+    }
+}
+
+/// Deletes one batch; says whether there may be more that can go now.
+async fn run_round(storage: &FileStorage) -> Result<bool, StorageError> {
+    let access = storage.maintain("delete queued blobs")?;
+    // Blobs that are still read stay in the queue: the batch must reach past them.
+    let limit = BATCH.saturating_add(u32::try_from(storage.leases().count()).unwrap_or(u32::MAX));
+    let due = storage.executor().due_deletions(&access, Duration::ZERO, limit).await?;
+    if due.is_empty() {
+        return Ok(false);
+    }
+    let full = due.len() >= limit as usize;
+    // After this, whoever still finds one of these blobs in a row has leased it.
+    storage.leases().barrier().await;
+    let free: Vec<QueuedBlob> = due.into_iter().filter(|blob| !storage.leases().is_held(&blob.key)).collect();
+    let (mut deleted, mut failed) = (Vec::new(), Vec::new());
+    for blob in free {
+        match storage.backend().delete(&blob.key).await {
+            Ok(()) => deleted.push(blob.key),
+            Err(error) => {
+                tracing::warn!(blob = %blob.key, attempts = blob.attempts, %error, "blob not deleted");
+                failed.push(blob.key);
+            }
+        }
+    }
+    storage.executor().finish_deletions(&access, &deleted, &failed).await?;
+    Ok(full && !deleted.is_empty())
+}

@@ -1,0 +1,97 @@
+//! What a storage does for itself: deleting blobs that nothing uses any more, and comparing provider and metadata.
+//!
+//! Everything here runs under the service role, explicitly, and through [`FileStorage`]'s executor and backend.
+
+mod deletions;
+mod orphans;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::errors::StorageError;
+use crate::storage::FileStorage;
+
+pub use orphans::CleanupReport;
+use orphans::Orphans;
+
+/// When upkeep runs, and how far it goes. The defaults are those of SPEC 5.
+#[derive(Debug, Clone)]
+pub struct UpkeepOptions {
+    /// Time between two runs of the orphan job; `None` switches it off (the deletion of queued blobs goes on).
+    pub interval: Option<Duration>,
+    /// A blob is taken for an orphan only when it is that old, and a row for lost only when its blob was missing
+    /// that long.
+    pub grace: Duration,
+    /// Blobs and rows that one run deletes at most.
+    pub max_per_run: u32,
+}
+
+impl Default for UpkeepOptions {
+    fn default() -> Self {
+        Self {
+            interval: Some(Duration::from_secs(3600)),
+            grace: Duration::from_secs(5 * 60),
+            max_per_run: 1000,
+        }
+    }
+}
+
+/// The running upkeep of a storage.
+pub struct Upkeep {
+    orphans: Arc<Mutex<Orphans>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Upkeep {
+    /// Starts the deletion of queued blobs and the orphan job.
+    pub fn start(storage: &FileStorage, options: UpkeepOptions) -> Self {
+        let stop = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let interval = options.interval;
+        let orphans = Arc::new(Mutex::new(Orphans::new(storage.clone(), options)));
+        tasks.spawn(deletions::run(storage.clone(), stop.clone()));
+        if let Some(interval) = interval {
+            tasks.spawn(run_orphan_job(orphans.clone(), interval, stop.clone()));
+        }
+        tasks.close();
+        Self { orphans, stop, tasks }
+    }
+
+    /// Compares provider and metadata now; with `apply`, also deletes what is due. One run at a time: a second
+    /// caller waits.
+    ///
+    /// # Errors
+    /// Those of the database and the provider.
+    pub async fn cleanup(&self, apply: bool) -> Result<CleanupReport, StorageError> {
+        self.orphans.lock().await.run(apply).await
+    }
+
+    /// Stops all upkeep, between two blobs, and waits for it.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+async fn run_orphan_job(orphans: Arc<Mutex<Orphans>>, interval: Duration, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+        let run = async { orphans.lock().await.run(true).await };
+        let outcome = tokio::select! {
+            () = stop.cancelled() => return,
+            outcome = run => outcome,
+        };
+        match outcome {
+            Ok(report) => tracing::info!(?report, "orphan job finished"),
+            Err(error) => tracing::error!(%error, "orphan job failed; it will run again"),
+        }
+    }
+}

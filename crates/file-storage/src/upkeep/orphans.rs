@@ -1,0 +1,221 @@
+//! The orphan job (SPEC 5): blobs without metadata go; metadata without a blob is looked at twice, and with care.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use chrono::Utc;
+use futures_util::{StreamExt, stream};
+use uuid::Uuid;
+
+use super::UpkeepOptions;
+use crate::backend::BlobInfo;
+use crate::bucket::BucketName;
+use crate::errors::StorageError;
+use crate::executor::SegmentBlob;
+use crate::file::BlobKey;
+use crate::permissions::Access;
+use crate::storage::FileStorage;
+
+/// Blobs that are compared with the database at once.
+const BATCH: usize = 500;
+
+/// Blobs whose presence is asked for at once.
+const CONCURRENT_CHECKS: usize = 8;
+
+/// What a run found and did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CleanupReport {
+    /// Blobs without metadata, past the grace time.
+    pub orphan_blobs: u64,
+    /// Their bytes.
+    pub orphan_bytes: u64,
+    /// Objects whose blob is missing.
+    pub missing_blobs: u64,
+    /// Objects whose blob has another length than it should. Reported, never deleted.
+    pub damaged_blobs: u64,
+    /// Orphans that this run deleted.
+    pub deleted_blobs: u64,
+    /// Rows of lost objects that this run deleted.
+    pub deleted_rows: u64,
+    /// Blobs that wait for their ordinary deletion.
+    pub pending_deletions: u64,
+    /// Why the run did not touch rows, where something looked wrong.
+    pub halted: Option<String>,
+}
+
+/// The job, with what it remembers between two runs.
+pub(super) struct Orphans {
+    storage: FileStorage,
+    options: UpkeepOptions,
+    /// Objects whose blob was missing in earlier runs, by version, and since when by the monotonic clock: a jump
+    /// of the wall clock must not make a loss look old.
+    missing_since: HashMap<Uuid, Instant>,
+}
+
+/// Objects of a bucket that a run looked at, and those whose blob was missing.
+#[derive(Default)]
+struct Tally {
+    seen: u64,
+    missing: u64,
+}
+
+impl Orphans {
+    pub(super) fn new(storage: FileStorage, options: UpkeepOptions) -> Self {
+        Self { storage, options, missing_since: HashMap::new() }
+    }
+
+    /// One run. Idempotent: what it does not do, the next one does.
+    pub(super) async fn run(&mut self, apply: bool) -> Result<CleanupReport, StorageError> {
+        let access = self.storage.maintain("orphan job")?;
+        let mut report = CleanupReport::default();
+        self.sweep_blobs(&access, apply, &mut report).await?;
+        self.check_rows(&access, apply, &mut report).await?;
+        report.pending_deletions = self.storage.executor().backlog(&access).await?.pending_deletions;
+        metrics::counter!("storage_orphan_files_total").increment(report.orphan_blobs);
+        Ok(report)
+    }
+
+    /// Finds blobs that no row knows, and deletes them.
+    async fn sweep_blobs(
+        &self,
+        access: &Access,
+        apply: bool,
+        report: &mut CleanupReport,
+    ) -> Result<(), StorageError> {
+        let mut batches = self.storage.backend().list().chunks(BATCH);
+        while let Some(batch) = batches.next().await {
+            let blobs: Result<Vec<BlobInfo>, _> = batch.into_iter().collect();
+            let blobs = blobs.map_err(|error| self.storage.backend_error(error))?;
+            for orphan in self.orphans_among(access, blobs).await? {
+                report.orphan_blobs += 1;
+                report.orphan_bytes += orphan.size;
+                if apply && report.deleted_blobs < u64::from(self.options.max_per_run) {
+                    match self.storage.backend().delete(&orphan.key).await {
+                        Ok(()) => {
+                            tracing::warn!(blob = %orphan.key, size = orphan.size, "deleted an orphan blob");
+                            report.deleted_blobs += 1;
+                        }
+                        Err(error) => tracing::warn!(blob = %orphan.key, %error, "orphan not deleted"),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn orphans_among(
+        &self,
+        access: &Access,
+        blobs: Vec<BlobInfo>,
+    ) -> Result<Vec<BlobInfo>, StorageError> {
+        let now = Utc::now();
+        let is_old = |blob: &BlobInfo| {
+            now.signed_duration_since(blob.modified).to_std().is_ok_and(|age| age >= self.options.grace)
+        };
+        // IMPORTANT: who is being written is asked before the database is: a blob that is committed in between was
+        // held then, or is known now.
+        let free = |blob: &BlobInfo| !self.storage.leases().is_held(&blob.key);
+        let candidates: Vec<BlobInfo> = blobs.into_iter().filter(is_old).filter(free).collect();
+        let keys: Vec<BlobKey> = candidates.iter().map(|blob| blob.key.clone()).collect();
+        let known = self.storage.executor().known_blobs(access, &keys).await?;
+        let known: std::collections::HashSet<BlobKey> = known.into_iter().collect();
+        Ok(candidates.into_iter().filter(|blob| !known.contains(&blob.key)).collect())
+    }
+
+    /// Finds rows whose blob is not there. They are deleted only while the provider is healthy, after a blob was
+    /// missing in two runs, and never when more than 1% of a bucket looks missing.
+    async fn check_rows(
+        &mut self,
+        access: &Access,
+        apply: bool,
+        report: &mut CleanupReport,
+    ) -> Result<(), StorageError> {
+        if let Err(error) = self.storage.backend().probe().await {
+            report.halted = Some(format!("the provider is not healthy: {error}"));
+            return Ok(());
+        }
+        let (missing, tallies) = self.missing_rows(access, report).await?;
+        report.missing_blobs = tallies.values().map(|tally| tally.missing).sum();
+        if let Some((bucket, tally)) = tallies.iter().find(|(_, tally)| tally.missing * 100 > tally.seen) {
+            let (lost, seen) = (tally.missing, tally.seen);
+            let halted =
+                format!("{lost} of {seen} files of bucket '{bucket}' look missing; no row was touched");
+            tracing::error!(bucket = %bucket, lost, seen, "orphan job halted: too much looks missing");
+            metrics::counter!("storage_orphan_job_halted_total").increment(1);
+            report.halted = Some(halted);
+        } else if let Err(error) = self.storage.backend().probe().await {
+            report.halted = Some(format!("the provider is not healthy: {error}"));
+        }
+        if apply {
+            let halted = report.halted.is_some();
+            self.delete_lost(access, &missing, halted, report).await?;
+        }
+        Ok(())
+    }
+
+    /// Walks over all blobs that rows name. Memory is bounded: no more missing rows are remembered than a run may
+    /// delete.
+    async fn missing_rows(
+        &self,
+        access: &Access,
+        report: &mut CleanupReport,
+    ) -> Result<(Vec<SegmentBlob>, HashMap<BucketName, Tally>), StorageError> {
+        let (executor, provider) = (self.storage.executor(), self.storage.provider());
+        let mut tallies: HashMap<BucketName, Tally> = HashMap::new();
+        let mut missing = Vec::new();
+        let mut after: Option<BlobKey> = None;
+        loop {
+            let page = executor.segment_blobs(access, provider, after.as_ref(), BATCH as u32).await?;
+            let Some(last) = page.last() else { return Ok((missing, tallies)) };
+            after = Some(last.key.clone());
+            let backend = self.storage.backend();
+            let mut checks = stream::iter(page)
+                .map(|segment| async move { (backend.size(&segment.key).await, segment) })
+                .buffered(CONCURRENT_CHECKS);
+            while let Some((size, segment)) = checks.next().await {
+                let tally = tallies.entry(segment.bucket.clone()).or_default();
+                tally.seen += 1;
+                match size.map_err(|error| self.storage.backend_error(error))? {
+                    Some(size) if size == segment.size => {}
+                    Some(size) => {
+                        let (bucket, path) = (&segment.bucket, &segment.path);
+                        tracing::error!(%bucket, %path, expected = segment.size, size, "blob has a wrong length");
+                        report.damaged_blobs += 1;
+                    }
+                    None => {
+                        tally.missing += 1;
+                        if missing.len() < self.options.max_per_run as usize {
+                            missing.push(segment);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Deletes the rows that were missing before already, and remembers the others.
+    async fn delete_lost(
+        &mut self,
+        access: &Access,
+        missing: &[SegmentBlob],
+        halted: bool,
+        report: &mut CleanupReport,
+    ) -> Result<(), StorageError> {
+        let now = Instant::now();
+        let before = std::mem::take(&mut self.missing_since);
+        for segment in missing {
+            let since = before.get(&segment.version).copied();
+            let is_due = since.is_some_and(|since| now.duration_since(since) >= self.options.grace);
+            if halted || !is_due {
+                self.missing_since.insert(segment.version, since.unwrap_or(now));
+                continue;
+            }
+            if self.storage.executor().delete_lost_object(access, segment.version).await? {
+                let (bucket, path) = (&segment.bucket, &segment.path);
+                tracing::error!(%bucket, %path, "deleted the row of an object whose bytes are lost");
+                report.deleted_rows += 1;
+            }
+        }
+        Ok(())
+    }
+}
