@@ -1,1 +1,3 @@
-//! The server.
+//! The server: protocols over the domain, behind one harness.
+
+pub mod http;

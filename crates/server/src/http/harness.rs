@@ -1,0 +1,150 @@
+//! From a request off the wire to an answer on its way: what happens around every handler.
+
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::{Body as _, Incoming};
+use ipnet::IpNet;
+use tower::Service;
+
+use super::cors::CrossOrigin;
+use super::operation::{Ongoing, OperationLog};
+use super::request_body::{Stalled, WatchedBody};
+use super::request_id::{self, RequestId};
+use super::response_body::MeasuredBody;
+use super::{HttpOptions, answer};
+
+/// The socket's other end: the client, or the proxy in front of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// What surrounds the handlers of all protocols.
+pub struct Harness {
+    routes: Router,
+    cross_origin: CrossOrigin,
+    trusted_proxies: Vec<IpNet>,
+    body_idle_timeout: Duration,
+}
+
+impl Harness {
+    /// A harness around these routes.
+    pub fn new(routes: Router, options: &HttpOptions) -> Self {
+        Self {
+            cross_origin: CrossOrigin::new(routes.clone(), &options.allowed_origins),
+            routes,
+            trusted_proxies: options.trusted_proxies.clone(),
+            body_idle_timeout: options.body_idle_timeout,
+        }
+    }
+
+    /// Answers one request. Never fails, and survives a handler that panics.
+    pub(super) async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Response<MeasuredBody> {
+        let started = Instant::now();
+        let request_id = self.request_id(&request, peer);
+        let method = request.method().clone();
+        let stalled = Stalled::default();
+        let request = self.prepare(request, peer, &request_id, &stalled);
+
+        let cors = self.cross_origin.applies(&method, request.headers());
+        let by_cors = cors.is_some();
+        let answered = match cors {
+            None => AssertUnwindSafe(self.routes.clone().call(request)).catch_unwind().await,
+            Some(mut routes) => AssertUnwindSafe(routes.call(request)).catch_unwind().await,
+        };
+        let mut response = match answered {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => after_panic(&request_id),
+        };
+        if stalled.get() {
+            response = after_stall(self.body_idle_timeout, &request_id);
+        }
+        if !by_cors {
+            self.cross_origin.mark(response.headers_mut());
+        }
+        response.headers_mut().insert(request_id::HEADER, request_id.header_value());
+        measured(response, &method, started, request_id)
+    }
+
+    fn request_id(&self, request: &Request<Incoming>, peer: SocketAddr) -> RequestId {
+        let from_proxy =
+            || self.is_trusted(peer.ip()).then(|| RequestId::from_proxy(request.headers())).flatten();
+        match self.trusted_proxies.is_empty() {
+            true => RequestId::generate(),
+            false => from_proxy().unwrap_or_else(RequestId::generate),
+        }
+    }
+
+    fn is_trusted(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
+
+    /// Gives a request its extensions, and a body that may not stand still.
+    fn prepare(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        request_id: &RequestId,
+        stalled: &Stalled,
+    ) -> Request<Body> {
+        let (mut parts, body) = request.into_parts();
+        parts.extensions.insert(request_id.clone());
+        parts.extensions.insert(Peer(peer));
+        let body = if body.is_end_stream() {
+            Body::empty()
+        } else {
+            Body::new(WatchedBody::new(body, self.body_idle_timeout, stalled.clone()))
+        };
+        Request::from_parts(parts, body)
+    }
+}
+
+/// The answer to a request whose handler panicked. The panic hook has logged where; this says whose request it was.
+fn after_panic(request_id: &RequestId) -> Response<Body> {
+    metrics::counter!("http_panics_total").increment(1);
+    tracing::error!(request_id = &*request_id.0, "a handler panicked; its request is answered with 500");
+    let mut response =
+        answer::problem(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Internal error", &request_id.0);
+    response.extensions_mut().insert(OperationLog { code: Some("INTERNAL"), ..OperationLog::new("panic") });
+    response
+}
+
+/// The answer to a client that stopped sending. The rest of its body can't be told from a next request.
+fn after_stall(limit: Duration, request_id: &RequestId) -> Response<Body> {
+    let message = format!("No byte of the body came for {} s", limit.as_secs());
+    let mut response =
+        answer::problem(StatusCode::REQUEST_TIMEOUT, "INVALID_REQUEST", &message, &request_id.0);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+        .extensions_mut()
+        .insert(OperationLog { code: Some("INVALID_REQUEST"), ..OperationLog::new("stalled") });
+    response
+}
+
+/// An answer that writes its operation's line when it has been sent.
+fn measured(
+    mut response: Response<Body>,
+    method: &Method,
+    started: Instant,
+    request_id: RequestId,
+) -> Response<MeasuredBody> {
+    let status = response.status();
+    let log =
+        response.extensions_mut().remove::<OperationLog>().unwrap_or_else(|| OperationLog::unnamed(method));
+    let bodiless =
+        method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let ongoing = Ongoing { started, request_id: request_id.0, status, log };
+    response.map(|body| MeasuredBody::new(body, bodiless, ongoing))
+}

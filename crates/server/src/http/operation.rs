@@ -1,0 +1,131 @@
+//! One log line and one measurement per operation.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{Method, StatusCode};
+use metrics::Histogram;
+use uuid::Uuid;
+
+/// What a handler tells the harness about its operation, in the extensions of its answer. Holds names and sizes;
+/// never a token, a query string or a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperationLog {
+    /// The operation's name, as in `file_storage::Operation::name`.
+    pub operation: &'static str,
+    /// The bucket it was about.
+    pub bucket: Option<String>,
+    /// The path it was about.
+    pub path: Option<String>,
+    /// The object's size, in bytes.
+    pub size: Option<u64>,
+    /// The user who asked.
+    pub user_id: Option<Uuid>,
+    /// The error's code.
+    pub code: Option<&'static str>,
+}
+
+impl OperationLog {
+    /// An operation of which nothing else is known yet.
+    pub fn new(operation: &'static str) -> Self {
+        Self { operation, bucket: None, path: None, size: None, user_id: None, code: None }
+    }
+
+    /// For a request whose handler said nothing: named after its method, the only thing that is no client's word.
+    pub(super) fn unnamed(method: &Method) -> Self {
+        Self::new(match method.as_str() {
+            "GET" => "http_get",
+            "HEAD" => "http_head",
+            "POST" => "http_post",
+            "PUT" => "http_put",
+            "PATCH" => "http_patch",
+            "DELETE" => "http_delete",
+            "OPTIONS" => "http_options",
+            _ => "http_other",
+        })
+    }
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// The answer was handed over as a whole.
+    Complete,
+    /// The client went away, or the bytes failed, before the answer's end.
+    Interrupted,
+}
+
+/// An operation whose answer is on its way.
+#[derive(Debug)]
+pub(super) struct Ongoing {
+    pub(super) started: Instant,
+    pub(super) request_id: Arc<str>,
+    pub(super) status: StatusCode,
+    pub(super) log: OperationLog,
+}
+
+impl Ongoing {
+    /// Writes the operation's line and takes its measure. `sent` counts bytes that were handed to the connection.
+    pub(super) fn finish(&self, end: End, sent: u64) {
+        let elapsed = self.started.elapsed();
+        observe(self.log.operation, self.status, elapsed.as_secs_f64());
+        if end == End::Interrupted {
+            metrics::counter!("http_interrupted_total", "operation" => self.log.operation).increment(1);
+        }
+        let outcome = match (end, self.status.as_u16()) {
+            (End::Interrupted, _) => "interrupted",
+            (End::Complete, 500..) => "failed",
+            (End::Complete, 400..) => "refused",
+            (End::Complete, _) => "ok",
+        };
+        // The level is part of a call site, hence twice the same line. At a quieter level, nothing is formatted.
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    target: "operation",
+                    operation = self.log.operation,
+                    bucket = self.log.bucket.as_deref(),
+                    path = self.log.path.as_deref(),
+                    size = self.log.size,
+                    user_id = self.log.user_id.map(tracing::field::display),
+                    duration_ms = (elapsed.as_micros() as f64) / 1000.0,
+                    request_id = &*self.request_id,
+                    status = self.status.as_u16(),
+                    sent,
+                    code = self.log.code,
+                    outcome,
+                )
+            };
+        }
+        if self.status.is_server_error() { line!(error) } else { line!(info) }
+    }
+}
+
+/// Takes the measure of a request. The registry's lookup by labels costs more than the measurement, so each thread
+/// keeps the few handles it uses.
+fn observe(operation: &'static str, status: StatusCode, seconds: f64) {
+    thread_local! {
+        static HANDLES: RefCell<Vec<(&'static str, &'static str, Histogram)>> = const { RefCell::new(Vec::new()) };
+    }
+    let class = match status.as_u16() / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    };
+    HANDLES.with_borrow_mut(|handles| {
+        let known = handles.iter().find(|(name, of, _)| *name == operation && *of == class);
+        match known {
+            Some((_, _, histogram)) => histogram.record(seconds),
+            None => {
+                let histogram = metrics::histogram!(
+                    "http_request_duration_seconds", "operation" => operation, "status" => class
+                );
+                histogram.record(seconds);
+                handles.push((operation, class, histogram));
+            }
+        }
+    });
+}
