@@ -5,6 +5,7 @@
 //! directory, so that tests run side by side; the real binary takes points from `AEROSTORE_FAILPOINTS`
 //! (`put.before_commit=abort@3;local.publish.sync=eio`).
 
+#[cfg(not(any(test, feature = "failpoints")))]
 use std::io;
 use std::path::Path;
 

@@ -3,6 +3,11 @@
 //! Blobs are immutable: written once under a fresh key, read, deleted. Nothing here knows a user, a path of an
 //! object, or the database. The conformance suite in `conformance` holds for every provider and decorator.
 
+pub mod local;
+
+#[cfg(test)]
+pub(crate) mod conformance;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -1,0 +1,76 @@
+//! Which names things have under the root.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use super::folder;
+use crate::file::BlobKey;
+
+/// Ends the name of a mark that is a file of its own (see [`super::publish`]).
+const MARK: &str = ".mark";
+
+/// The paths of one root.
+pub(super) struct Layout {
+    root: PathBuf,
+    blobs: PathBuf,
+    staging: PathBuf,
+}
+
+impl Layout {
+    /// Makes what is missing of the root's directories, for their owner alone.
+    pub(super) fn make(root: &Path) -> io::Result<Self> {
+        make_directories(root)?;
+        let root = root.canonicalize()?;
+        let (blobs, staging) = (root.join("blobs"), root.join("staging"));
+        make_directories(&blobs)?;
+        make_directories(&staging)?;
+        if fs::metadata(&blobs)?.dev() != fs::metadata(&staging)?.dev() {
+            let message = "blobs and staging must lie on one file system";
+            return Err(io::Error::new(io::ErrorKind::CrossesDevices, message));
+        }
+        folder::sync(&root)?;
+        if let Some(parent) = root.parent() {
+            folder::sync(parent)?;
+        }
+        Ok(Self { root, blobs, staging })
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn blobs(&self) -> &Path {
+        &self.blobs
+    }
+
+    pub(super) fn staging(&self) -> &Path {
+        &self.staging
+    }
+
+    /// Where a blob is.
+    pub(super) fn blob(&self, key: &BlobKey) -> PathBuf {
+        self.blobs.join(key.as_str())
+    }
+}
+
+/// Makes a directory for its owner alone, and those above it where they are missing.
+pub(super) fn make_directories(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// The name, inside an instance's folder, of a file that is being written or is not settled.
+pub(super) fn staged_name(key: &BlobKey) -> String {
+    key.as_str().replace('/', "~")
+}
+
+/// The name of a mark that is a file of its own.
+pub(super) fn mark_name(key: &BlobKey) -> String {
+    staged_name(key) + MARK
+}
+
+/// The key that a name in an instance's folder stands for; `None` where it is no name of ours.
+pub(super) fn key_of(name: &str) -> Option<BlobKey> {
+    BlobKey::from_stored(&name.strip_suffix(MARK).unwrap_or(name).replace('~', "/"))
+}

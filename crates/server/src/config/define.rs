@@ -1,0 +1,107 @@
+//! The macro by which a key is defined once.
+
+/// One key of the configuration, as the reference page and the checks see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    /// Its name in `storage.yml`, dots standing for nesting.
+    pub name: &'static str,
+    /// Its value when nothing is said, as one would write it.
+    pub default: &'static str,
+    /// What its values look like.
+    pub form: &'static str,
+    /// What it is for.
+    pub text: &'static str,
+    /// Whether its value is never shown.
+    pub secret: bool,
+}
+
+impl Key {
+    /// The environment variable that overrides it.
+    pub fn variable(&self) -> String {
+        format!("AEROSTORE_{}", self.name.to_uppercase().replace('.', "_"))
+    }
+
+    /// The section it stands in, empty for the top level.
+    pub fn section(&self) -> &'static str {
+        self.name.split_once('.').map_or("", |(section, _)| section)
+    }
+}
+
+/// Defines the configuration's struct, one struct per section, and the table of all keys.
+/// `key: Type = "default", check;` where `check` is a `fn(&Type) -> Result<(), String>`.
+macro_rules! settings {
+    (
+        $(#[doc = $root_text:literal])+ $root:ident {
+            $($(#[doc = $top_text:literal])+ $top:ident: $top_type:ty = $top_default:literal $(, $top_check:path)?;)*
+        }
+        $($(#[doc = $section_text:literal])+ $section:ident: $section_type:ident {
+            $($(#[doc = $text:literal])+ $key:ident: $type:ty = $default:literal $(, $check:expr)?;)*
+        })*
+    ) => {
+        $(#[doc = $root_text])+
+        #[derive(Debug, Clone)]
+        pub struct $root {
+            $($(#[doc = $top_text])+ pub $top: $top_type,)*
+            $($(#[doc = $section_text])+ pub $section: $section_type,)*
+        }
+
+        $(
+            $(#[doc = $section_text])+
+            #[derive(Debug, Clone)]
+            pub struct $section_type {
+                $($(#[doc = $text])+ pub $key: $type,)*
+            }
+        )*
+
+        /// All keys, in the order of the reference page.
+        pub static KEYS: &[$crate::config::Key] = &[
+            $($crate::config::Key {
+                name: stringify!($top),
+                default: $top_default,
+                form: <$top_type as $crate::config::Setting>::FORM,
+                text: concat!($($top_text),+),
+                secret: <$top_type as $crate::config::Setting>::SECRET,
+            },)*
+            $($($crate::config::Key {
+                name: concat!(stringify!($section), ".", stringify!($key)),
+                default: $default,
+                form: <$type as $crate::config::Setting>::FORM,
+                text: concat!($($text),+),
+                secret: <$type as $crate::config::Setting>::SECRET,
+            },)*)*
+        ];
+
+        /// What each section is for, by its name.
+        pub(super) static SECTIONS: &[(&str, &str)] =
+            &[$((stringify!($section), concat!($($section_text),+))),*];
+
+        impl $root {
+            /// Reads every key, noting each mistake; `None` where there was one.
+            pub(super) fn resolve(raw: &$crate::config::raw::RawConfig, errors: &mut $crate::config::ConfigErrors) -> Option<Self> {
+                $(
+                    let $top = raw.read::<$top_type>(stringify!($top), $top_default, errors);
+                    $(let $top = raw.checked(stringify!($top), $top, $top_check, errors);)?
+                )*
+                $(let $section = {
+                    $(
+                        let $key = raw.read::<$type>(concat!(stringify!($section), ".", stringify!($key)), $default, errors);
+                        $(let $key = raw.checked(concat!(stringify!($section), ".", stringify!($key)), $key, $check, errors);)?
+                    )*
+                    (|| Some($section_type { $($key: $key?,)* }))()
+                };)*
+                Some(Self { $($top: $top?,)* $($section: $section?,)* })
+            }
+
+            /// Every key with its value in force, as one would write it.
+            pub(super) fn shown(&self) -> Vec<(&'static str, String)> {
+                use $crate::config::Setting as _;
+                vec![
+                    $((stringify!($top), self.$top.show()),)*
+                    $($((concat!(stringify!($section), ".", stringify!($key)), self.$section.$key.show()),)*)*
+                ]
+            }
+        }
+    };
+}
+
+pub(super) use settings;

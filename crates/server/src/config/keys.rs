@@ -1,0 +1,172 @@
+//! Every key of the configuration, defined once. Only what this server really does stands here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::define::settings;
+use super::{
+    Address, BucketCreation, ByteSize, Database, Dialect, Durability, LogFormat, LogLevel, MetricsAccess,
+    PublicUrl, WebUrl,
+};
+use crate::secrets::Secret;
+
+settings! {
+    /// How a server is configured, checked and with all defaults.
+    Config {
+        /// Where the server listens. A port of 0 takes a free one and says which.
+        listen: Address = "127.0.0.1:8000";
+        /// Where everything is kept that has no place of its own: database, bytes, secrets.
+        data_dir: PathBuf = "./aerostore-data";
+        /// Where the metadata is: SQLite, in the data directory if no path is given.
+        database: Database = "sqlite";
+    }
+
+    /// The HTTP server itself.
+    server: ServerConfig {
+        /// Where clients see the server, for absolute URLs in answers. Without it, the request's `Host` is used.
+        public_url: Option<PublicUrl> = "";
+        /// Proxies in front of the server. Only from them do `X-Forwarded-*` and `Forwarded` count.
+        trusted_proxies: Vec<IpNet> = "";
+        /// Connections that are open at once; more wait in the kernel's queue.
+        max_connections: u32 = "10000", at_least_one;
+        /// How long a client may take to send the head of a request.
+        request_header_timeout: Duration = "30s", positive;
+        /// How long a body may stand still before the request is given up.
+        body_idle_timeout: Duration = "60s", positive;
+        /// How long running requests may take to finish when the server is stopped.
+        shutdown_grace: Duration = "30s";
+    }
+
+    /// The REST API.
+    rest: RestConfig {
+        /// `native` answers with true HTTP statuses, `supabase` to the letter as Supabase Storage does.
+        dialect: Dialect = "native";
+    }
+
+    /// What the server writes to standard error.
+    log: LogConfig {
+        /// Lines for people, or one JSON object per line.
+        format: LogFormat = "text";
+        /// The least important lines that are written.
+        level: LogLevel = "info";
+    }
+
+    /// Who is asking: the tokens of callers.
+    auth: AuthConfig {
+        /// Secret of HS256 tokens. Without it, the one that the first start generated is used.
+        jwt_secret: Option<Secret> = "";
+        /// Secrets that were current once: their tokens are accepted until they expire.
+        previous_jwt_secrets: Vec<Secret> = "";
+        /// File with a JSON Web Key Set whose keys (RS256, ES256, EdDSA) also sign tokens.
+        jwks_file: Option<PathBuf> = "";
+        /// The same from a URL.
+        jwks_url: Option<WebUrl> = "";
+        /// How often the key set is read again.
+        jwks_refresh: Duration = "10m", positive;
+        /// Values of `aud` that are accepted, one of which a token must then have. Without any, `aud` is not looked at.
+        audience: Vec<String> = "";
+        /// Values of `iss` that are accepted, one of which a token must then have. Without any, `iss` is not looked at.
+        issuer: Vec<String> = "";
+    }
+
+    /// Signed URLs.
+    signing: SigningConfig {
+        /// Secret that signs URLs. Without it, the one that the first start generated is used.
+        secret: Option<Secret> = "";
+        /// Secrets that were current once: their URLs are served until they expire.
+        previous_secrets: Vec<Secret> = "";
+        /// How long a signed URL is valid if its maker does not say.
+        default_expiry: Duration = "1h", positive;
+        /// The longest that a signed URL can be valid.
+        max_expiry: Duration = "365d", positive;
+        /// How long a signed upload URL is valid.
+        upload_expiry: Duration = "2h", positive;
+    }
+
+    /// Bytes and their limits.
+    storage: StorageConfig {
+        /// The largest object, whatever its bucket allows; 0 for no limit. Large enough for a disk image or a film, and still an end to a client that never stops sending.
+        max_file_size: ByteSize = "50GB";
+        /// Objects up to this size are kept in the database, beside their row.
+        inline_threshold: ByteSize = "16KiB", inline_limit;
+        /// `full`: a success is answered when bytes and metadata are on stable storage. `relaxed`: a power failure may take the last seconds.
+        durability: Durability = "full";
+        /// Whether every whole download is compared with the object's SHA-256.
+        verify_on_read: bool = "false";
+        /// Whether the first bytes of an upload must fit its declared content type where its bucket restricts types.
+        verify_content: bool = "false";
+    }
+
+    /// Buckets.
+    buckets: BucketsConfig {
+        /// Who creates buckets: any authenticated user, or the service role alone.
+        creation: BucketCreation = "authenticated";
+    }
+
+    /// The job that removes bytes without metadata and reports metadata without bytes.
+    cleanup: CleanupConfig {
+        /// Whether the job runs by itself.
+        enabled: bool = "true";
+        /// How often it runs.
+        interval: Duration = "1h", positive;
+        /// Younger bytes are left alone: their upload may still be running.
+        grace: Duration = "5m", positive;
+        /// The most it removes in one run.
+        max_per_run: u32 = "1000", at_least_one;
+    }
+
+    /// Browsers on other origins.
+    cors: CorsConfig {
+        /// Origins whose pages may call the API; `*` for any, as tokens and not cookies authenticate.
+        allowed_origins: Vec<String> = "*", origins;
+    }
+
+    /// Requests per client address. Behind a proxy, set `server.trusted_proxies`, or all clients count as one.
+    rate_limit: RateLimitConfig {
+        /// Requests with signed URLs, per second and client; 0 for no limit.
+        signed_per_second: u32 = "100";
+        /// How many may come at once after a pause.
+        signed_burst: u32 = "1000", at_least_one;
+        /// Requests for public objects, per second and client; 0 for no limit.
+        public_per_second: u32 = "1000";
+        /// How many may come at once after a pause.
+        public_burst: u32 = "5000", at_least_one;
+    }
+
+    /// Figures for Prometheus.
+    metrics: MetricsConfig {
+        /// Who reads `/metrics`: callers from this machine and the service role, the service role alone, or anyone.
+        access: MetricsAccess = "loopback";
+    }
+}
+
+fn at_least_one(number: &u32) -> Result<(), String> {
+    if *number == 0 { Err("is at least 1".into()) } else { Ok(()) }
+}
+
+fn positive(duration: &Duration) -> Result<(), String> {
+    if duration.as_secs() == 0 { Err("is at least 1s".into()) } else { Ok(()) }
+}
+
+fn inline_limit(size: &ByteSize) -> Result<(), String> {
+    if size.0 > 1 << 20 {
+        Err("is at most 1MiB: the database is no place for large objects".into())
+    } else {
+        Ok(())
+    }
+}
+
+/// An origin is a scheme, a host and perhaps a port, as browsers send it.
+fn origins(origins: &Vec<String>) -> Result<(), String> {
+    for origin in origins {
+        let uri = origin.parse::<http::Uri>().ok();
+        let parts = uri.as_ref().and_then(|uri| Some((uri.scheme_str()?, uri.authority()?.as_str())));
+        let exact = parts.is_some_and(|(scheme, authority)| *origin == format!("{scheme}://{authority}"));
+        if origin != "*" && !exact {
+            return Err(format!("'{origin}' is neither * nor an origin like https://app.example.org"));
+        }
+    }
+    Ok(())
+}

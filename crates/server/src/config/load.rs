@@ -1,0 +1,177 @@
+//! From the sources to the configuration in force.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::raw::{RawConfig, RawValue, did_you_mean_variable};
+use super::{Config, ConfigErrors, Flag, KEYS, Key, Origin, yaml};
+
+/// The file that is looked for in the data directory.
+const FILE_NAME: &str = "storage.yml";
+/// Names the configuration file.
+const FILE_VARIABLE: &str = "AEROSTORE_CONFIG";
+/// What the command line's client commands read.
+const CLIENT_VARIABLES: &[&str] = &["AEROSTORE_URL", "AEROSTORE_TOKEN"];
+
+/// Everything that has a say in the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// `--config`; else `AEROSTORE_CONFIG`; else `storage.yml` in the data directory, where there is one.
+    pub config_file: Option<PathBuf>,
+    /// Environment variables, of which those count that begin with `AEROSTORE_`.
+    pub environment: Vec<(String, String)>,
+    /// Flags, which have the last word.
+    pub flags: Vec<Flag>,
+}
+
+impl Sources {
+    /// The sources of this process: its environment, and what the command line said.
+    pub fn of_process(config_file: Option<PathBuf>, flags: Vec<Flag>) -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        };
+        Self { config_file, environment: std::env::vars_os().filter_map(text).collect(), flags }
+    }
+
+    fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, value)| value.as_str())
+    }
+
+    /// The file to read, and whether somebody asked for it by name.
+    fn file(&self) -> (PathBuf, bool) {
+        if let Some(path) =
+            self.config_file.clone().or_else(|| self.variable(FILE_VARIABLE).map(PathBuf::from))
+        {
+            return (path, true);
+        }
+        let flag =
+            self.flags.iter().rev().find(|flag| flag.key == "data_dir").map(|flag| flag.value.as_str());
+        let default = KEYS.iter().find(|key| key.name == "data_dir").map_or("", |key| key.default);
+        let data_dir = flag.or_else(|| self.variable("AEROSTORE_DATA_DIR")).unwrap_or(default);
+        (Path::new(data_dir).join(FILE_NAME), false)
+    }
+}
+
+/// A configuration, and where each of its values comes from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// The file that was read, where there was one.
+    pub file: Option<PathBuf>,
+    origins: Vec<(&'static Key, Origin)>,
+}
+
+impl Config {
+    /// Reads and checks all sources.
+    ///
+    /// # Errors
+    /// Every mistake, each with the place where it stands.
+    pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
+        let mut errors = ConfigErrors::default();
+        let mut raw = RawConfig::default();
+        let file = read_file(sources, &mut raw, &mut errors);
+        read_environment(sources, &mut raw, &mut errors);
+        for Flag { flag, key, value } in &sources.flags {
+            raw.set(key, RawValue::One(value.clone()), Origin::Flag(flag), &mut errors);
+        }
+        let config = Self::resolve(&raw, &mut errors);
+        if let Some(config) = &config {
+            check_together(config, &raw, &mut errors);
+        }
+        match config {
+            Some(config) if errors.0.is_empty() => {
+                let origins = KEYS.iter().map(|key| (key, raw.origin(key.name))).collect();
+                Ok(Loaded { config, file, origins })
+            }
+            Some(_) | None => Err(errors),
+        }
+    }
+}
+
+impl Loaded {
+    /// Every key, its value and where that comes from, one a line. Secrets are not shown.
+    pub fn in_force(&self) -> String {
+        let shown = self.config.shown();
+        let mut text = String::new();
+        for (key, origin) in &self.origins {
+            let value = shown.iter().find(|(name, _)| *name == key.name).map_or("", |(_, value)| value);
+            let value = if value.is_empty() { "(not set)" } else { value };
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "{:<32} {value:<28} # {origin}", key.name);
+        }
+        text
+    }
+}
+
+fn read_file(sources: &Sources, raw: &mut RawConfig, errors: &mut ConfigErrors) -> Option<PathBuf> {
+    let (path, asked_for) = sources.file();
+    let at = |line| Origin::File { path: path.clone(), line };
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !asked_for => return None,
+        Err(error) => {
+            errors.add(at(0), format!("cannot be read: {error}"), None);
+            return None;
+        }
+    };
+    match yaml::entries(&text) {
+        Ok(entries) => {
+            for (name, value, line) in entries {
+                if name == "data_dir" && !asked_for {
+                    let problem = "data_dir cannot be set in the data directory's own file";
+                    errors.add(at(line), problem, Some("use --config, or --data-dir".to_owned()));
+                    continue;
+                }
+                raw.set(&name, value, at(line), errors);
+            }
+        }
+        Err((line, problem)) => errors.add(at(line), problem, None),
+    }
+    Some(path)
+}
+
+fn read_environment(sources: &Sources, raw: &mut RawConfig, errors: &mut ConfigErrors) {
+    for (name, value) in &sources.environment {
+        // Empty is how compose files and shells spell "not set".
+        if !name.starts_with("AEROSTORE_") || value.is_empty() || is_foreign(name) {
+            continue;
+        }
+        let origin = Origin::Variable(name.clone());
+        match KEYS.iter().find(|key| key.variable() == *name) {
+            Some(key) => raw.set(key.name, RawValue::One(value.clone()), origin, errors),
+            None => errors.add(origin, "unknown variable", did_you_mean_variable(name)),
+        }
+    }
+}
+
+/// Variables of our prefix that say nothing about the configuration: our own, and those that Kubernetes sets in
+/// every container beside a service that is called `aerostore`.
+fn is_foreign(name: &str) -> bool {
+    name == FILE_VARIABLE
+        || CLIENT_VARIABLES.contains(&name)
+        || name == "AEROSTORE_PORT"
+        || name.starts_with("AEROSTORE_PORT_")
+        || name.starts_with("AEROSTORE_SERVICE_")
+}
+
+/// What only several keys together can get wrong.
+fn check_together(config: &Config, raw: &RawConfig, errors: &mut ConfigErrors) {
+    let mut refuse =
+        |key: &str, problem: &str| errors.add(raw.origin(key), format!("{key}: {problem}"), None);
+    let signing = &config.signing;
+    if signing.default_expiry > signing.max_expiry {
+        refuse("signing.default_expiry", "is longer than signing.max_expiry");
+    }
+    if signing.upload_expiry > signing.max_expiry {
+        refuse("signing.upload_expiry", "is longer than signing.max_expiry");
+    }
+    if config.auth.jwks_file.is_some() && config.auth.jwks_url.is_some() {
+        refuse("auth.jwks_url", "only one of auth.jwks_file and auth.jwks_url can be set");
+    }
+    let mut of_urls = signing.secret.iter().chain(&signing.previous_secrets);
+    let of_tokens: Vec<_> = config.auth.jwt_secret.iter().chain(&config.auth.previous_jwt_secrets).collect();
+    if of_urls.any(|secret| of_tokens.contains(&secret)) {
+        refuse("signing.secret", "is also a secret of auth; each purpose has a secret of its own");
+    }
+}

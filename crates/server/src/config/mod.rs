@@ -1,0 +1,33 @@
+//! How a server is configured: `storage.yml`, overridden by `AEROSTORE_…` variables, overridden by flags.
+//!
+//! ```text
+//! let sources = Sources::of_process(config_file, flags);    // what was written, and where
+//! let loaded = Config::load(&sources)?;                     // every mistake at once, each with its line
+//! loaded.config.storage.max_file_size                       // typed, checked, with defaults
+//! loaded.in_force()                                         // for `serve --check`, secrets redacted
+//! ```
+//!
+//! Raw values ([`raw`]) and the resolved [`Config`] are two types; each key is defined once, in [`keys`], from
+//! which come its field, its variable, its check and its line in `docs/configuration.md` ([`reference_page`]).
+
+mod define;
+mod errors;
+mod forms;
+mod keys;
+mod load;
+mod page;
+mod raw;
+mod words;
+mod yaml;
+
+pub use define::Key;
+pub use errors::{ConfigError, ConfigErrors};
+pub use forms::{Address, ByteSize, Database, PublicUrl, Setting, WebUrl};
+pub use keys::{
+    AuthConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, KEYS, LogConfig, MetricsConfig,
+    RateLimitConfig, RestConfig, ServerConfig, SigningConfig, StorageConfig,
+};
+pub use load::{Loaded, Sources};
+pub use page::reference_page;
+pub use raw::{Flag, Origin};
+pub use words::{BucketCreation, Dialect, Durability, LogFormat, LogLevel, MetricsAccess};

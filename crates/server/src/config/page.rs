@@ -1,0 +1,72 @@
+//! `docs/configuration.md`, generated.
+
+use std::fmt::Write as _;
+
+use super::KEYS;
+use super::keys::SECTIONS;
+
+const HEAD: &str = "\
+# Configuration
+
+<!-- Generated from crates/server/src/config/keys.rs. Rewrite: UPDATE_DOCS=1 cargo test -p aerostore-server -->
+
+Aerostore needs no configuration. What it has can be changed in three places, the later ones winning over the earlier:
+
+1. **`storage.yml`**: the file that `--config FILE` or `AEROSTORE_CONFIG` names, else `storage.yml` in the data
+   directory, where there is one.
+2. **Environment variables**: a key's name in capitals, dots as underscores, with `AEROSTORE_` before it.
+   An empty variable counts as not set. Lists are written with commas.
+3. **Flags** of `aerostore serve`: `--listen`, `--data-dir`, `--database`.
+
+An unknown key, an unknown `AEROSTORE_…` variable or a bad value stops the start, with file and line and what was
+probably meant. `aerostore serve --check` checks without starting and shows what is in force and where it comes from.
+
+Sizes: `100MB` and `1.5GB` are powers of 1000, `16KiB` and `2GiB` powers of 1024; a bare number counts bytes.
+Durations: `500ms`, `30s`, `5m`, `1h30m`, `7d`. Relative paths start where the server was started.
+
+```yaml
+# storage.yml
+listen: 0.0.0.0:8000
+server:
+  public_url: https://files.example.org
+  trusted_proxies: [10.0.0.0/8]
+storage:
+  max_file_size: 5GB
+cleanup:
+  interval: 30m
+```
+
+Secrets (`auth.jwt_secret`, `signing.secret`) are generated on the first start and kept in `secrets.json` in the data
+directory, readable by its owner alone; `aerostore keys` shows them. A secret that is configured wins over the generated
+one. To **rotate** one, move it to the list of previous ones and set a new one: old tokens and URLs stay valid until they
+expire, new ones are signed with the new secret.
+";
+
+/// The reference page of all keys, in Markdown.
+pub fn reference_page() -> String {
+    let mut page = HEAD.to_owned();
+    let sections = std::iter::once(("", " Where the server is and what it keeps where."))
+        .chain(SECTIONS.iter().copied());
+    for (section, text) in sections {
+        let title = if section.is_empty() { "Top level".to_owned() } else { format!("`{section}`") };
+        // Writing to a string does not fail.
+        let _ = write!(page, "\n## {title}\n\n{}\n\n", text.trim());
+        page.push_str("| key | default | value | what it is for |\n| --- | --- | --- | --- |\n");
+        for key in KEYS.iter().filter(|key| key.section() == section) {
+            let default = match (key.default, key.secret) {
+                ("", true) if key.name.ends_with("secret") => "generated".to_owned(),
+                ("", _) => "none".to_owned(),
+                (default, _) => format!("`{default}`"),
+            };
+            let text = key.text.trim();
+            let _ = writeln!(
+                page,
+                "| `{}`<br>`{}` | {default} | {} | {text} |",
+                key.name,
+                key.variable(),
+                key.form
+            );
+        }
+    }
+    page
+}
