@@ -59,6 +59,11 @@ def test_file_size_limit(given, kept):
     assert shown(new_bucket(file_size_limit=given))["file_size_limit"] == kept
 
 
+def test_a_limit_above_the_servers_own():
+    answer = call("POST", "/bucket", body={"name": bucket_name(), "file_size_limit": "90000GB"})
+    refused(answer, 413, "Payload too large", "The object exceeded the maximum allowed size", "EntityTooLarge")
+
+
 def test_options_are_kept():
     row = shown(new_bucket(public=True, allowed_mime_types=["image/png", "text/*"]))
     assert (row["public"], row["allowed_mime_types"]) == (True, ["image/png", "text/*"])
