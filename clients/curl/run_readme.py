@@ -1,11 +1,11 @@
 """Runs the README's examples as a newcomer would: each block copied, in order, in one shell.
 
 Every ```sh or ```bash block between `<!-- try:begin -->` and `<!-- try:end -->` is one test. Literal,
-but for three things that a test cannot share with a newcomer's machine:
+but for what a test cannot share with a newcomer's machine:
 
 - `127.0.0.1:8000` becomes the address of the server under test;
 - `cargo run … -- ARGUMENTS` and `target/release/aerostore` are the binary under test, `./aerostore-data` is its data;
-- curl is told to fail on an HTTP error. A block right after `<!-- try:refused -->` must be refused instead.
+- the first command that fails ends the run (`set -e`), so an example that must succeed asks curl for `-f`.
 """
 
 import os
@@ -17,30 +17,25 @@ from pathlib import Path
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 REGION = re.compile(r"<!-- try:begin -->(.*?)<!-- try:end -->", re.S)
-BLOCK = re.compile(r"(<!-- try:refused -->\s*)?^```(?:sh|bash)\n(.*?)^```$", re.S | re.M)
+BLOCK = re.compile(r"^```(?:sh|bash)\n(.*?)^```$", re.S | re.M)
 
 PRELUDE = """
 set -e -o pipefail
 cargo() { while [ "$1" != "--" ]; do shift; done; shift; "$AEROSTORE_BINARY" "$@"; }
-curl() { command curl --fail-with-body --silent --show-error "$@"; }
 """
 
 
 def blocks(text):
-    return [(bool(refused), body.strip()) for region in REGION.findall(text) for refused, body in BLOCK.findall(region)]
+    return [body.strip() for region in REGION.findall(text) for body in BLOCK.findall(region)]
 
 
 def script(cases, address):
     """One shell for all blocks, as variables of an earlier one are used by a later one."""
     lines = [PRELUDE]
-    for number, (refused, body) in enumerate(cases, start=1):
+    for number, body in enumerate(cases, start=1):
         body = body.replace("127.0.0.1:8000", address)
-        first = body.splitlines()[0]
-        lines.append(f"printf '\\n[%s] %s\\n' {number} {quoted(first)}")
-        if refused:
-            lines.append(f"if (\n{body}\n) ; then echo 'was not refused' ; exit 1 ; fi")
-        else:
-            lines.append(body)
+        lines.append(f"printf '\\n[%s] %s\\n' {number} {quoted(body.splitlines()[0])}")
+        lines.append(body)
         lines.append(f"printf '\\nblock {number} ok\\n'")
     return "\n".join(lines)
 
@@ -54,7 +49,7 @@ def main():
     if not cases:
         print(f"{README.name} has no block between <!-- try:begin --> and <!-- try:end -->")
         return 1
-    address = os.environ["AEROSTORE_BASE"].removeprefix("http://")
+    address = os.environ["AEROSTORE_URL"].removeprefix("http://")
     binary = Path(os.environ["AEROSTORE_BINARY"])
     with tempfile.TemporaryDirectory(prefix="aerostore-readme-") as folder:
         place = Path(folder)

@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { StorageClient } from '@supabase/storage-js'
 
 const env = process.env
-export const url = env.AEROSTORE_URL
+export const url = `${env.AEROSTORE_URL}/storage/v1`
 export const native = env.AEROSTORE_DIALECT === 'native'
 export const aliceId = env.AEROSTORE_ALICE_ID
 

@@ -9,7 +9,7 @@ import pytest
 from storage3 import SyncStorageClient
 from storage3.exceptions import StorageApiError
 
-URL = os.environ["AEROSTORE_URL"]
+URL = f"{os.environ['AEROSTORE_URL']}/storage/v1"
 NATIVE = os.environ["AEROSTORE_DIALECT"] == "native"
 ALICE_ID = os.environ["AEROSTORE_ALICE_ID"]
 RLS = "new row violates row-level security policy"

@@ -6,7 +6,7 @@ import os
 import uuid
 from urllib.parse import quote, urlsplit
 
-URL = urlsplit(os.environ["AEROSTORE_URL"])
+URL = urlsplit(f"{os.environ['AEROSTORE_URL']}/storage/v1")
 SERVICE = os.environ["AEROSTORE_SERVICE_KEY"]
 ANON = os.environ["AEROSTORE_ANON_KEY"]
 ALICE, ALICE_ID = os.environ["AEROSTORE_ALICE_TOKEN"], os.environ["AEROSTORE_ALICE_ID"]
