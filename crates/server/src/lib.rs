@@ -6,3 +6,4 @@ pub mod config;
 pub mod http;
 pub mod rate_limit;
 pub mod secrets;
+pub mod telemetry;

@@ -1,0 +1,88 @@
+//! What each figure means: for Prometheus, and for `docs/operations.md`, whose table a test compares with this one.
+
+use metrics::{describe_counter, describe_gauge, describe_histogram};
+
+/// What a figure is to Prometheus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A distribution.
+    Histogram,
+}
+
+/// A figure: name, labels, kind, meaning.
+pub type Description = (&'static str, &'static [&'static str], Kind, &'static str);
+
+/// All figures.
+pub static DESCRIPTIONS: &[Description] = &[
+    ("storage_upload_total", &["bucket", "status"], Kind::Counter, "Uploads, by `success` or `error`"),
+    ("storage_upload_bytes_total", &["bucket"], Kind::Counter, "Bytes of successful uploads"),
+    ("storage_upload_errors_total", &["error"], Kind::Counter, "Failed uploads, by the error's code"),
+    ("storage_download_total", &["bucket", "status"], Kind::Counter, "Downloads, by `success` or `error`"),
+    ("storage_download_bytes_total", &["bucket"], Kind::Counter, "Bytes that downloads were answered with"),
+    ("storage_download_errors_total", &["error"], Kind::Counter, "Failed downloads, by the error's code"),
+    (
+        "storage_backend_latency_seconds",
+        &["operation", "backend"],
+        Kind::Histogram,
+        "Time that an operation took in a provider of bytes; of a read, the time to its stream",
+    ),
+    (
+        "storage_backend_errors_total",
+        &["operation", "backend"],
+        Kind::Counter,
+        "Operations that failed in a provider of bytes",
+    ),
+    ("storage_orphan_files_total", &[], Kind::Counter, "Blobs without metadata that the orphan job found"),
+    (
+        "storage_orphan_job_halted_total",
+        &[],
+        Kind::Counter,
+        "Runs of the orphan job that refused to delete rows, as too many blobs looked missing",
+    ),
+    (
+        "http_request_duration_seconds",
+        &["operation", "status"],
+        Kind::Histogram,
+        "Time from a request's head to the end of its answer, by operation and class of status",
+    ),
+    (
+        "http_interrupted_total",
+        &["operation"],
+        Kind::Counter,
+        "Answers that ended early, as the client went away or the bytes failed",
+    ),
+    ("http_connections", &[], Kind::Gauge, "Open connections"),
+    (
+        "http_accept_errors_total",
+        &[],
+        Kind::Counter,
+        "Times that a connection could not be accepted, for lack of file descriptors or memory",
+    ),
+    ("http_panics_total", &[], Kind::Counter, "Handlers that panicked. Each is a bug: please report it"),
+    (
+        "log_lines_dropped_total",
+        &[],
+        Kind::Counter,
+        "Log lines lost because standard error was read too slowly",
+    ),
+    ("process_resident_memory_bytes", &[], Kind::Gauge, "Memory in use"),
+    ("process_open_fds", &[], Kind::Gauge, "Open file descriptors"),
+    ("process_start_time_seconds", &[], Kind::Gauge, "When the process started, in Unix time"),
+    ("process_uptime_seconds", &[], Kind::Gauge, "How long the process has been running"),
+    ("aerostore_build_info", &["version"], Kind::Gauge, "Always 1; its label names the version"),
+];
+
+/// Tells the recorder what each figure means.
+pub(super) fn describe_all() {
+    for (name, _, kind, meaning) in DESCRIPTIONS {
+        match kind {
+            Kind::Counter => describe_counter!(*name, *meaning),
+            Kind::Gauge => describe_gauge!(*name, *meaning),
+            Kind::Histogram => describe_histogram!(*name, *meaning),
+        }
+    }
+}

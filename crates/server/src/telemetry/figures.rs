@@ -1,0 +1,79 @@
+//! Figures for Prometheus.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
+
+use super::{describe, process};
+
+/// Upper bounds of a request's duration, in seconds: from a read in memory to a large transfer.
+const REQUEST_BUCKETS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    30.0, 60.0, 300.0,
+];
+
+/// Upper bounds of an operation's duration in a provider, in seconds; the alarm is at 1 s.
+const BACKEND_BUCKETS: &[f64] = &[
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+    10.0, 30.0, 60.0, 300.0,
+];
+
+/// Upper bounds of a count, such as the operations of one commit.
+const COUNT_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
+
+/// How often recorded samples are sorted into buckets. Until then each takes room.
+const UPKEEP: Duration = Duration::from_secs(1);
+
+/// All figures of the process.
+#[derive(Clone)]
+pub struct Figures(PrometheusHandle);
+
+impl Figures {
+    /// Begins to collect. The recorder is the process's: a second call gives the same figures.
+    ///
+    /// # Errors
+    /// Something else collects already.
+    pub fn install() -> Result<Self, FiguresError> {
+        process::started();
+        static INSTALLED: OnceLock<Result<PrometheusHandle, String>> = OnceLock::new();
+        let installed = INSTALLED.get_or_init(|| {
+            let builder = [
+                ("http_request_duration_seconds", REQUEST_BUCKETS),
+                ("storage_backend_latency_seconds", BACKEND_BUCKETS),
+            ]
+            .into_iter()
+            .try_fold(PrometheusBuilder::new(), |builder, (name, buckets)| {
+                builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets)
+            })
+            .and_then(|builder| {
+                builder.set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), BACKEND_BUCKETS)
+            })
+            .and_then(|builder| builder.set_buckets(COUNT_BUCKETS))
+            .map_err(|error| error.to_string())?;
+            let handle = builder.install_recorder().map_err(|error| error.to_string())?;
+            describe::describe_all();
+            Ok(handle)
+        });
+        installed.clone().map(Self).map_err(FiguresError)
+    }
+
+    /// All figures as Prometheus reads them.
+    pub fn render(&self) -> String {
+        process::measure();
+        self.0.render()
+    }
+
+    /// Sorts recorded samples, until stopped.
+    pub async fn upkeep(self, stop: CancellationToken) {
+        while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
+            self.0.run_upkeep();
+        }
+    }
+}
+
+/// Figures can't be collected.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("metrics can't be collected: {0}")]
+pub struct FiguresError(String);

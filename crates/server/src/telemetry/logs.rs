@@ -1,0 +1,54 @@
+//! Log lines: how they look, and which are written.
+
+use std::io;
+
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+use super::log_file::{LogFlush, LogWriter};
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Sends all log lines of the process, panics among them, to standard error. Keep the guard until the process ends.
+///
+/// # Errors
+/// The system gives no thread, or something else logs already.
+pub fn init_logs(format: LogFormat, level: Level) -> io::Result<LogFlush> {
+    let (writer, flush) = LogWriter::new(io::stderr())?;
+    subscriber(format, level, writer).try_init().map_err(io::Error::other)?;
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, message = panic.payload_as_str().unwrap_or("panic"), "panic");
+        if cfg!(debug_assertions) {
+            default(panic);
+        }
+    }));
+    Ok(flush)
+}
+
+/// What turns events into lines. Libraries are heard from `warn` up, whatever the level.
+pub fn subscriber(format: LogFormat, level: Level, writer: LogWriter) -> impl Subscriber + Send + Sync {
+    let level = LevelFilter::from_level(level);
+    let targets = ["server", "file_storage", "aerostore", "operation"].map(|target| (target, level));
+    let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(targets);
+    let layer = fmt::layer().with_writer(writer).with_ansi(false);
+    let layer = match format {
+        LogFormat::Text => layer.boxed(),
+        LogFormat::Json => {
+            layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
+        }
+    };
+    tracing_subscriber::registry().with(layer.with_filter(filter))
+}

@@ -1,0 +1,14 @@
+//! What an operator sees: log lines on standard error and figures for Prometheus (SPEC 10).
+//!
+//! Knows neither routes nor the domain: those log by `tracing` and count by `metrics`, wherever they run.
+
+mod describe;
+mod figures;
+mod log_file;
+mod logs;
+mod process;
+
+pub use describe::{DESCRIPTIONS, Description, Kind};
+pub use figures::{Figures, FiguresError};
+pub use log_file::{LogFlush, LogWriter};
+pub use logs::{LogFormat, init_logs, subscriber};
