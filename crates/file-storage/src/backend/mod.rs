@@ -4,6 +4,7 @@
 //! object, or the database. The conformance suite in `conformance` holds for every provider and decorator.
 
 pub mod local;
+pub mod metered;
 
 #[cfg(test)]
 pub(crate) mod conformance;
