@@ -7,7 +7,10 @@
 //!
 //! Executors answer [`StorageError`]s and fold their engine's errors into them at one place of their own.
 
+#[cfg(test)]
+pub(crate) mod conformance;
 mod listing;
+pub mod sqlite;
 
 use std::time::Duration;
 

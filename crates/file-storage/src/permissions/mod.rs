@@ -10,5 +10,6 @@ mod context;
 mod operation;
 
 pub use access::{Access, AccessRules, BucketGrant};
+pub(crate) use access::{bucket_missing, denied};
 pub use context::{RlsContext, Role};
 pub use operation::{Operation, Permission};

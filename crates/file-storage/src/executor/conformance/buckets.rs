@@ -1,0 +1,127 @@
+//! Buckets: names, rows, limits, their end.
+
+use super::subject::{Subject, allow, bucket, maintain, new_blob, service, user};
+use crate::bucket::{BucketConfig, BucketPolicy, BucketUpdate, MimePattern};
+use crate::errors::StorageError;
+use crate::executor::{BucketListing, BucketSort, SortOrder};
+use crate::file::PutMode;
+use crate::permissions::{Operation, RlsContext};
+
+pub(crate) async fn bkt_i1_bucket_names_are_unique(subject: &Subject) {
+    let (one, other) = (user(), user());
+    let made = subject.bucket(&one, "photos", BucketPolicy::Private).await;
+    assert_eq!((made.owner_id, made.file_count, made.total_bytes), (one.user_id(), 0, 0));
+    for caller in [&one, &other, &service()] {
+        let again = subject
+            .executor
+            .create_bucket(
+                &allow(caller, Operation::CreateBucket),
+                &bucket("photos"),
+                &BucketConfig::default(),
+            )
+            .await;
+        assert!(matches!(again, Err(StorageError::BucketExists { .. })), "{again:?}");
+    }
+    assert_eq!(subject.shown("photos").await, made);
+}
+
+pub(crate) async fn buckets_are_shown_and_listed(subject: &Subject) {
+    let (owner, other) = (user(), user());
+    for (name, policy) in [
+        ("b-own", BucketPolicy::Private),
+        ("a-public", BucketPolicy::Public),
+        ("c-auth", BucketPolicy::Authenticated),
+    ] {
+        subject.bucket(&owner, name, policy).await;
+    }
+    subject.bucket(&service(), "d-system", BucketPolicy::Private).await;
+    let list = async |caller: &RlsContext, listing: BucketListing| -> Vec<String> {
+        let access = allow(caller, Operation::ListBuckets);
+        let found = subject.executor.list_buckets(&access, &listing).await.unwrap();
+        found.iter().map(|bucket| bucket.name.to_string()).collect()
+    };
+    let all = BucketListing {
+        limit: 100,
+        offset: 0,
+        sort: (BucketSort::Name, SortOrder::Ascending),
+        search: String::new(),
+    };
+    assert_eq!(list(&super::subject::anon(), all.clone()).await, ["a-public"]);
+    assert_eq!(list(&other, all.clone()).await, ["a-public", "c-auth"]);
+    assert_eq!(list(&owner, all.clone()).await, ["a-public", "b-own", "c-auth"]);
+    assert_eq!(list(&service(), all.clone()).await, ["a-public", "b-own", "c-auth", "d-system"]);
+    let down = (BucketSort::CreatedAt, SortOrder::Descending);
+    let page = BucketListing { limit: 2, offset: 1, sort: down, search: String::new() };
+    assert_eq!(list(&service(), page).await, ["c-auth", "a-public"]);
+    let search = BucketListing { search: "-p".to_owned(), ..all };
+    assert_eq!(list(&service(), search).await, ["a-public"]);
+}
+
+pub(crate) async fn buckets_are_changed(subject: &Subject) {
+    let (owner, other) = (user(), user());
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Public).await;
+    let update = BucketUpdate {
+        policy: Some(BucketPolicy::Authenticated),
+        allowed_mime_types: Some(Some(vec![MimePattern::parse("image/*").unwrap()])),
+        max_file_size: Some(u64::from(u32::MAX) + 1),
+        quota_bytes: Some(Some(7)),
+    };
+    let access = |caller: &RlsContext| allow(caller, Operation::UpdateBucket);
+    let changed = subject.executor.update_bucket(&access(&owner), &bucket("photos"), &update).await.unwrap();
+    assert_eq!(changed.config.policy, BucketPolicy::Authenticated);
+    assert_eq!(changed.config.quota_bytes, Some(7));
+    assert_eq!((changed.uuid, changed.created_at), (made.uuid, made.created_at));
+    assert_eq!(subject.shown("photos").await, changed);
+    let kept = subject
+        .executor
+        .update_bucket(&access(&owner), &bucket("photos"), &BucketUpdate::default())
+        .await
+        .unwrap();
+    assert_eq!(kept.config, changed.config);
+    let free =
+        BucketUpdate { quota_bytes: Some(None), allowed_mime_types: Some(None), ..BucketUpdate::default() };
+    let freed = subject.executor.update_bucket(&access(&service()), &bucket("photos"), &free).await.unwrap();
+    assert_eq!((freed.config.quota_bytes, freed.config.allowed_mime_types), (None, None));
+    let refused = subject.executor.update_bucket(&access(&other), &bucket("photos"), &free).await;
+    assert!(matches!(refused, Err(StorageError::Unauthorized(_))), "{refused:?}");
+    let missing = subject.executor.update_bucket(&access(&other), &bucket("nothing"), &free).await;
+    assert!(matches!(missing, Err(StorageError::BucketNotFound { .. })), "{missing:?}");
+}
+
+pub(crate) async fn emptying_and_deleting_buckets(subject: &Subject) {
+    let (owner, other) = (user(), user());
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Authenticated).await;
+    for n in 0..5 {
+        subject.put(&other, (&made, &format!("f{n}")), b"12", PutMode::Create).await.unwrap();
+    }
+    let name = bucket("photos");
+    let delete =
+        async |caller| subject.executor.delete_bucket(&allow(caller, Operation::DeleteBucket), &name).await;
+    let empty = async |caller, limit| {
+        subject.executor.empty_bucket(&allow(caller, Operation::EmptyBucket), &name, limit).await
+    };
+    assert!(matches!(delete(&other).await, Err(StorageError::Unauthorized(_))));
+    assert!(matches!(empty(&other, 10).await, Err(StorageError::Unauthorized(_))));
+    assert!(matches!(delete(&owner).await, Err(StorageError::BucketNotEmpty { .. })));
+    assert_eq!(empty(&owner, 3).await.unwrap(), 3);
+    assert_eq!(subject.shown("photos").await.file_count, 2);
+    assert_eq!(empty(&owner, 3).await.unwrap(), 2);
+    assert_eq!(empty(&owner, 3).await.unwrap(), 0);
+    assert_eq!(subject.shown("photos").await.total_bytes, 0);
+    delete(&owner).await.unwrap();
+    assert!(matches!(delete(&owner).await, Err(StorageError::BucketNotFound { .. })));
+    subject.recount().await;
+}
+
+pub(crate) async fn deleting_a_bucket_keeps_its_queued_blobs(subject: &Subject) {
+    let owner = user();
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    let (object, key) = new_blob(&made, "a", b"bytes");
+    subject.put_object(&owner, object, &PutMode::Create).await.unwrap();
+    let name = bucket("photos");
+    let access = allow(&owner, Operation::EmptyBucket);
+    assert_eq!(subject.executor.empty_bucket(&access, &name, 10).await.unwrap(), 1);
+    subject.executor.delete_bucket(&allow(&owner, Operation::DeleteBucket), &name).await.unwrap();
+    let due = subject.executor.due_deletions(&maintain(), std::time::Duration::ZERO, 10).await.unwrap();
+    assert_eq!(due.iter().map(|blob| &blob.key).collect::<Vec<_>>(), [&key]);
+}

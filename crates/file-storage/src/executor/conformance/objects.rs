@@ -1,0 +1,197 @@
+//! Objects: written, read, replaced, deleted, moved.
+
+use bytes::Bytes;
+
+use super::subject::{Subject, allow, bucket, new_blob, new_object, path, service, user, with_segments};
+use crate::bucket::{BucketConfig, BucketPolicy};
+use crate::errors::StorageError;
+use crate::file::{BlobKey, ETags, Place, PutMode, Sha256};
+use crate::permissions::Operation;
+
+pub(crate) async fn objects_are_written_and_read_back(subject: &Subject) {
+    let owner = user();
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    let parts: [&[u8]; 2] = [b"first ", b"second"];
+    let key = BlobKey::new(made.uuid);
+    let mut object = with_segments(
+        &made,
+        "a/b.txt",
+        b"first second",
+        [
+            (parts[0], Place::Blob { provider: "local".into(), key }),
+            (parts[1], Place::Inline(Bytes::from_static(b"second"))),
+        ],
+    );
+    object.attributes.cache_control = Some("max-age=1".to_owned());
+    object.attributes.metadata.insert("k".to_owned(), serde_json::json!({"v": [1, "ü"]}));
+    let written = subject.put_object(&owner, object.clone(), &PutMode::Create).await.unwrap();
+    assert!(written.created);
+    assert_eq!(written.object.owner_id, owner.user_id());
+    let opened = subject
+        .executor
+        .open_object(&allow(&owner, Operation::Download), &bucket("photos"), &path("a/b.txt"))
+        .await
+        .unwrap();
+    assert_eq!(opened.object, written.object);
+    assert_eq!(opened.segments, object.segments);
+    assert_eq!(opened.object.metadata, object.attributes.metadata);
+    assert_eq!(subject.get(&owner, "photos", "a/b.txt").await.unwrap(), written.object);
+    let missing = subject.get(&owner, "photos", "a/b").await;
+    assert!(matches!(missing, Err(StorageError::ObjectNotFound { .. })), "{missing:?}");
+}
+
+pub(crate) async fn fs_i4_one_object_per_path(subject: &Subject) {
+    let owner = user();
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    subject.put(&owner, (&made, "a"), b"1", PutMode::Create).await.unwrap();
+    let again = subject.put(&owner, (&made, "a"), b"2", PutMode::Create).await;
+    assert!(matches!(again, Err(StorageError::ObjectExists { .. })), "{again:?}");
+    subject.put(&owner, (&made, "A"), b"3", PutMode::Create).await.unwrap();
+    assert_eq!(subject.get(&owner, "photos", "a").await.unwrap().checksum, Sha256::of(b"1"));
+    assert_eq!(subject.shown("photos").await.file_count, 2);
+}
+
+pub(crate) async fn modes_meet_their_conditions(subject: &Subject) {
+    let owner = user();
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    let tag = |bytes: &[u8]| Sha256::of(bytes).to_hex();
+    subject.put(&owner, (&made, "taken"), b"1", PutMode::Create).await.unwrap();
+    let these = |bytes: &[u8]| ETags::These(vec!["x".to_owned(), tag(bytes)]);
+    let cases: [(&str, PutMode, &str); 10] = [
+        ("free", PutMode::IfMatch(ETags::Any), "PRECONDITION_FAILED"),
+        ("free", PutMode::IfMatch(these(b"1")), "PRECONDITION_FAILED"),
+        ("taken", PutMode::IfMatch(these(b"2")), "PRECONDITION_FAILED"),
+        ("taken", PutMode::IfNoneMatch(ETags::Any), "PRECONDITION_FAILED"),
+        ("taken", PutMode::IfNoneMatch(these(b"1")), "PRECONDITION_FAILED"),
+        ("taken", PutMode::Create, "OBJECT_EXISTS"),
+        ("taken", PutMode::IfMatch(these(b"1")), "replaced"),
+        ("taken", PutMode::IfNoneMatch(these(b"2")), "replaced"),
+        ("taken", PutMode::Upsert, "replaced"),
+        ("free", PutMode::IfNoneMatch(ETags::Any), "created"),
+    ];
+    for (at, mode, expected) in cases {
+        let access = allow(&owner, Operation::Upload(&mode));
+        let admitted = subject.executor.admit_put(&access, &made.name, &path(at), &mode).await;
+        let written = subject.put(&owner, (&made, at), b"1", mode.clone()).await;
+        let found = match &written {
+            Ok(written) if written.created => "created",
+            Ok(_) => "replaced",
+            Err(error) => error.code(),
+        };
+        assert_eq!(found, expected, "{at} {mode:?}");
+        // Leave to write is given and refused as the write is.
+        assert_eq!(
+            admitted.err().map(|error| error.to_string()),
+            written.err().map(|error| error.to_string()),
+            "{at} {mode:?}"
+        );
+    }
+    subject.recount().await;
+}
+
+pub(crate) async fn an_overwrite_keeps_id_owner_and_creation(subject: &Subject) {
+    let (owner, writer) = (user(), user());
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Authenticated).await;
+    let first = subject.put(&writer, (&made, "a"), b"1", PutMode::Create).await.unwrap().object;
+    let second = subject.put(&owner, (&made, "a"), b"22", PutMode::Upsert).await.unwrap();
+    assert!(!second.created);
+    let second = second.object;
+    assert_eq!(
+        (second.id, second.owner_id, second.created_at),
+        (first.id, writer.user_id(), first.created_at)
+    );
+    assert_ne!(second.version, first.version);
+    assert!(second.updated_at >= first.updated_at);
+    assert_eq!(subject.get(&owner, "photos", "a").await.unwrap(), second);
+    subject.recount().await;
+}
+
+pub(crate) async fn deletes_are_idempotent(subject: &Subject) {
+    let owner = user();
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    for at in ["a", "b", "c"] {
+        subject.put(&owner, (&made, at), b"1", PutMode::Create).await.unwrap();
+    }
+    assert_eq!(subject.delete(&owner, "photos", "a").await.unwrap().unwrap().path, path("a"));
+    assert_eq!(subject.delete(&owner, "photos", "a").await.unwrap(), None);
+    let paths = ["c", "nothing", "b", "b"].map(path);
+    let access = allow(&owner, Operation::Delete);
+    let gone = subject.executor.delete_objects(&access, &bucket("photos"), &paths).await.unwrap();
+    assert_eq!(gone.iter().map(|o| o.path.as_str()).collect::<Vec<_>>(), ["c", "b"]);
+    let none = subject.executor.delete_objects(&access, &bucket("nothing"), &paths).await.unwrap();
+    assert!(none.is_empty());
+    assert_eq!(subject.shown("photos").await.file_count, 0);
+    subject.recount().await;
+}
+
+pub(crate) async fn moves_keep_what_they_move(subject: &Subject) {
+    let (owner, writer) = (user(), user());
+    let from = subject.bucket(&owner, "from", BucketPolicy::Authenticated).await;
+    subject.bucket(&owner, "to", BucketPolicy::Private).await;
+    let (object, key) = new_blob(&from, "a", b"bytes");
+    let before = subject.put_object(&writer, object, &PutMode::Create).await.unwrap().object;
+    let same = subject.rename(&owner, ("from", "a"), ("from", "a"), PutMode::Create).await.unwrap();
+    assert_eq!(same, before);
+    let moved = subject.rename(&owner, ("from", "a"), ("to", "b/c"), PutMode::Create).await.unwrap();
+    assert_eq!((moved.id, moved.owner_id, moved.checksum), (before.id, writer.user_id(), before.checksum));
+    assert_ne!(moved.version, before.version);
+    let access = allow(&owner, Operation::Download);
+    let opened = subject.executor.open_object(&access, &bucket("to"), &path("b/c")).await.unwrap();
+    assert_eq!(opened.object, moved);
+    assert!(matches!(&opened.segments[0].place, Place::Blob { key: found, .. } if *found == key));
+    let gone = subject.get(&owner, "from", "a").await;
+    assert!(matches!(gone, Err(StorageError::ObjectNotFound { .. })), "{gone:?}");
+    assert_eq!((subject.shown("from").await.file_count, subject.shown("to").await.total_bytes), (0, 5));
+    subject.recount().await;
+}
+
+pub(crate) async fn moves_replace_and_refuse_like_writes(subject: &Subject) {
+    let owner = user();
+    let from = subject.bucket(&owner, "from", BucketPolicy::Private).await;
+    let tight = BucketConfig { quota_bytes: Some(3), max_file_size: 4, ..BucketConfig::default() };
+    let to = subject.bucket_with(&owner, "to", tight).await;
+    for (at, bytes) in [("a", &b"12"[..]), ("b", b"1234"), ("c", b"12345")] {
+        subject.put(&owner, (&from, at), bytes, PutMode::Create).await.unwrap();
+    }
+    subject.put(&owner, (&to, "old"), b"123", PutMode::Create).await.unwrap();
+    let code = async |from, to, mode| match subject.rename(&owner, from, to, mode).await {
+        Ok(_) => "moved",
+        Err(error) => error.code(),
+    };
+    assert_eq!(code(("from", "nothing"), ("to", "x"), PutMode::Create).await, "OBJECT_NOT_FOUND");
+    assert_eq!(code(("from", "a"), ("nothing", "x"), PutMode::Create).await, "BUCKET_NOT_FOUND");
+    assert_eq!(code(("from", "a"), ("to", "old"), PutMode::Create).await, "OBJECT_EXISTS");
+    assert_eq!(code(("from", "a"), ("to", "new"), PutMode::Create).await, "QUOTA_EXCEEDED");
+    assert_eq!(code(("from", "b"), ("to", "old"), PutMode::Upsert).await, "QUOTA_EXCEEDED");
+    assert_eq!(code(("from", "c"), ("to", "old"), PutMode::Upsert).await, "PAYLOAD_TOO_LARGE");
+    assert_eq!(code(("from", "a"), ("to", "old"), PutMode::Upsert).await, "moved");
+    assert_eq!(subject.shown("to").await.total_bytes, 2);
+    assert_eq!(code(("from", "b"), ("from", "c"), PutMode::Upsert).await, "moved");
+    assert_eq!(subject.shown("from").await.total_bytes, 4);
+    subject.recount().await;
+}
+
+pub(crate) async fn writes_to_a_bucket_made_anew_are_refused(subject: &Subject) {
+    let owner = user();
+    let old = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    let access = allow(&owner, Operation::DeleteBucket);
+    subject.executor.delete_bucket(&access, &bucket("photos")).await.unwrap();
+    subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    let late = subject.put(&owner, (&old, "a"), b"1", PutMode::Create).await;
+    assert!(matches!(late, Err(StorageError::BucketNotFound { .. })), "{late:?}");
+}
+
+pub(crate) async fn large_and_odd_values_survive(subject: &Subject) {
+    let made = subject.bucket(&service(), "photos", BucketPolicy::Private).await;
+    let inline = vec![7_u8; 16 << 10];
+    let long = format!("{}/'\"%_\\日本\u{10ffff}", "x".repeat(900));
+    for (at, bytes) in [("empty", &[][..]), (long.as_str(), &inline)] {
+        let written = subject.put(&service(), (&made, at), bytes, PutMode::Create).await.unwrap();
+        let access = allow(&service(), Operation::Download);
+        let opened = subject.executor.open_object(&access, &made.name, &path(at)).await.unwrap();
+        assert_eq!(opened.object, written.object);
+        assert_eq!(opened.segments, new_object(&made, at, bytes).segments);
+        assert_eq!(opened.object.owner_id, None);
+    }
+    subject.recount().await;
+}

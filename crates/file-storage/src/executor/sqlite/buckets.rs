@@ -1,0 +1,217 @@
+//! Buckets: created, shown, listed, changed, emptied, deleted.
+
+use std::sync::LazyLock;
+
+use rusqlite::{Connection, named_params};
+use uuid::Uuid;
+
+use super::errors::Fault;
+use super::rls::{Caller, flag, predicate, text};
+use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, int, micros, now};
+use super::{events, removal};
+use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
+use crate::errors::{Denial, DenialReason, StorageError};
+use crate::executor::{BucketListing, BucketSort, SortOrder};
+use crate::permissions::{Access, BucketGrant, Permission, RlsContext, bucket_missing, denied};
+
+/// Creates a bucket that belongs to the caller's user.
+pub(super) fn create(
+    conn: &Connection,
+    access: &Access,
+    name: &BucketName,
+    config: &BucketConfig,
+) -> Result<Bucket, Fault> {
+    let context = access.on_rows(Permission::BucketCreate, Some(name))?;
+    let now = now();
+    let bucket = Bucket {
+        name: name.clone(),
+        uuid: Uuid::now_v7(),
+        owner_id: context.user_id(),
+        config: config.clone(),
+        file_count: 0,
+        total_bytes: 0,
+        created_at: now,
+        updated_at: now,
+    };
+    static INSERT: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "INSERT INTO storage_buckets (id, uuid, owner_id, policy, allowed_mime_types, max_file_size, \
+             quota_bytes, created_at, updated_at) \
+             SELECT :id, :uuid, :owner, :policy, :mimes, :max, :quota, :now, :now WHERE {} \
+             ON CONFLICT (id) DO NOTHING",
+            predicate(Permission::BucketCreate)
+        )
+    });
+    let made = conn.prepare_cached(&INSERT)?.execute(named_params! {
+        ":id": name.as_str(), ":uuid": text(bucket.uuid), ":owner": bucket.owner_id.map(text),
+        ":policy": config.policy.as_str(), ":mimes": mimes(config.allowed_mime_types.as_deref()),
+        ":max": int(config.max_file_size), ":quota": config.quota_bytes.map(int),
+        ":now": micros(now), ":role": context.role().as_str(),
+    })?;
+    if made == 0 {
+        return Err(StorageError::BucketExists { bucket: name.clone() }.into());
+    }
+    events::bucket(conn, "storage.bucket.created", &bucket, now)?;
+    Ok(bucket)
+}
+
+/// Shows a bucket.
+pub(super) fn show(conn: &Connection, access: &Access, name: &BucketName) -> Result<Bucket, Fault> {
+    reach(conn, access, Permission::BucketRead, name)
+}
+
+/// The bucket, if the permission holds for it.
+fn reach(
+    conn: &Connection,
+    access: &Access,
+    permission: Permission,
+    name: &BucketName,
+) -> Result<Bucket, Fault> {
+    let context = access.on_rows(permission, Some(name))?;
+    let Some((bucket, granted)) = look(conn, context, permission, name)? else {
+        return Err(bucket_missing(context, permission, name).into());
+    };
+    if granted {
+        return Ok(bucket);
+    }
+    let reason = match BucketGrant::of(&bucket, context) {
+        BucketGrant::Nothing | BucketGrant::OwnRows => DenialReason::BucketPolicy,
+        BucketGrant::Read | BucketGrant::ReadWrite | BucketGrant::All => DenialReason::NotOwner,
+    };
+    Err(denied(context, Denial { permission, bucket: Some(name.clone()), reason }).into())
+}
+
+/// A bucket, and whether the permission's predicate holds for it.
+pub(super) fn look(
+    conn: &Connection,
+    context: &RlsContext,
+    permission: Permission,
+    name: &BucketName,
+) -> Result<Option<(Bucket, bool)>, Fault> {
+    static READ: LazyLock<String> = LazyLock::new(|| one(Permission::BucketRead));
+    static UPDATE: LazyLock<String> = LazyLock::new(|| one(Permission::BucketUpdate));
+    let sql = match permission {
+        Permission::BucketUpdate | Permission::BucketDelete => &UPDATE,
+        _ => &READ,
+    };
+    let caller = Caller::from(context);
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement
+        .query(named_params! { ":bucket": name.as_str(), ":role": caller.role, ":uid": caller.uid })?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some((rows::bucket(row, 0)?, row.get(BUCKET_WIDTH)?)))
+}
+
+fn one(permission: Permission) -> String {
+    format!("SELECT {BUCKET}, {} FROM storage_buckets b WHERE b.id = :bucket", flag(permission))
+}
+
+/// Lists the buckets that the caller may see.
+pub(super) fn list(
+    conn: &Connection,
+    access: &Access,
+    listing: &BucketListing,
+) -> Result<Vec<Bucket>, Fault> {
+    let caller = Caller::from(access.on_rows(Permission::BucketRead, None)?);
+    let column = match listing.sort.0 {
+        BucketSort::Name => "b.id",
+        BucketSort::CreatedAt => "b.created_at",
+        BucketSort::UpdatedAt => "b.updated_at",
+    };
+    let way = match listing.sort.1 {
+        SortOrder::Ascending => "ASC",
+        SortOrder::Descending => "DESC",
+    };
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {BUCKET} FROM storage_buckets b WHERE {} AND instr(b.id, :search) > 0 \
+         ORDER BY {column} {way}, b.id {way} LIMIT :limit OFFSET :offset",
+        predicate(Permission::BucketRead)
+    ))?;
+    let mut rows = statement.query(named_params! {
+        ":role": caller.role, ":uid": caller.uid, ":search": listing.search,
+        ":limit": listing.limit, ":offset": int(listing.offset),
+    })?;
+    let mut buckets = Vec::new();
+    while let Some(row) = rows.next()? {
+        buckets.push(rows::bucket(row, 0)?);
+    }
+    Ok(buckets)
+}
+
+/// Changes a bucket.
+pub(super) fn update(
+    conn: &Connection,
+    access: &Access,
+    name: &BucketName,
+    update: &BucketUpdate,
+) -> Result<Bucket, Fault> {
+    let mut bucket = reach(conn, access, Permission::BucketUpdate, name)?;
+    let now = now();
+    bucket.config.policy = update.policy.unwrap_or(bucket.config.policy);
+    if let Some(mimes) = &update.allowed_mime_types {
+        bucket.config.allowed_mime_types.clone_from(mimes);
+    }
+    bucket.config.max_file_size = update.max_file_size.unwrap_or(bucket.config.max_file_size);
+    bucket.config.quota_bytes = update.quota_bytes.unwrap_or(bucket.config.quota_bytes);
+    bucket.updated_at = now;
+    conn.prepare_cached(
+        "UPDATE storage_buckets SET policy = :policy, allowed_mime_types = :mimes, max_file_size = :max, \
+         quota_bytes = :quota, updated_at = :now WHERE id = :id",
+    )?
+    .execute(named_params! {
+        ":id": name.as_str(), ":policy": bucket.config.policy.as_str(),
+        ":mimes": mimes(bucket.config.allowed_mime_types.as_deref()),
+        ":max": int(bucket.config.max_file_size), ":quota": bucket.config.quota_bytes.map(int),
+        ":now": micros(now),
+    })?;
+    events::bucket(conn, "storage.bucket.updated", &bucket, now)?;
+    Ok(bucket)
+}
+
+/// Deletes up to `limit` objects; gives the number.
+pub(super) fn empty(conn: &Connection, access: &Access, name: &BucketName, limit: u32) -> Result<u64, Fault> {
+    reach(conn, access, Permission::BucketUpdate, name)?;
+    let caller = Caller::from(access.on_rows(Permission::ObjectDelete, Some(name))?);
+    static SOME: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT {OBJECT} FROM storage_buckets b CROSS JOIN storage_objects o \
+             WHERE b.id = :bucket AND o.bucket_id = :bucket AND {} ORDER BY o.path LIMIT :limit",
+            predicate(Permission::ObjectDelete)
+        )
+    });
+    let mut doomed = Vec::new();
+    let mut statement = conn.prepare_cached(&SOME)?;
+    let mut rows = statement.query(named_params! {
+        ":bucket": name.as_str(), ":role": caller.role, ":uid": caller.uid, ":limit": limit,
+    })?;
+    while let Some(row) = rows.next()? {
+        doomed.push(rows::object(row, 0)?);
+    }
+    drop(rows);
+    let now = now();
+    for object in &doomed {
+        removal::remove(conn, object, now)?;
+        events::object(conn, "storage.object.deleted", object, &[], now)?;
+    }
+    Ok(doomed.len() as u64)
+}
+
+/// Deletes an empty bucket.
+pub(super) fn delete(conn: &Connection, access: &Access, name: &BucketName) -> Result<(), Fault> {
+    let bucket = reach(conn, access, Permission::BucketDelete, name)?;
+    let taken: bool = conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM storage_objects WHERE bucket_id = :bucket)")?
+        .query_row(named_params! { ":bucket": name.as_str() }, |row| row.get(0))?;
+    if taken {
+        return Err(StorageError::BucketNotEmpty { bucket: name.clone() }.into());
+    }
+    conn.prepare_cached("DELETE FROM storage_buckets WHERE id = :bucket")?
+        .execute(named_params! { ":bucket": name.as_str() })?;
+    events::bucket(conn, "storage.bucket.deleted", &bucket, now())
+}
+
+/// MIME patterns as the database has them.
+fn mimes(patterns: Option<&[MimePattern]>) -> Option<String> {
+    patterns
+        .map(|patterns| serde_json::Value::from_iter(patterns.iter().map(MimePattern::as_str)).to_string())
+}

@@ -1,0 +1,134 @@
+//! Checkpoints: moving what was committed from the write-ahead log into the database, from a thread of their
+//! own, so that no commit waits for one.
+//!
+//! The log starts anew only when all of it was moved while nobody was writing. Under steady load that never
+//! comes by itself: when the log has grown long, the writer moves the little that is left, between two commits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::SqliteOptions;
+use super::connection;
+use super::errors::Fault;
+use crate::errors::StorageError;
+
+/// Bytes of the log that are worth a checkpoint.
+const WORTH: u64 = 16 << 20;
+
+/// Bytes of the log at which the writer has to lend a hand.
+const LONG: u64 = 128 << 20;
+
+/// How long after the last commit the rest of the log is moved.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How often the log is looked at under load.
+const PACE: Duration = Duration::from_millis(20);
+
+/// The writer's end of the checkpointing thread.
+#[derive(Debug)]
+pub(super) struct Checkpointer {
+    dirty: Option<SyncSender<()>>,
+    lend_a_hand: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpointer {
+    /// Starts the thread.
+    pub(super) fn start(options: &SqliteOptions) -> Result<Self, Fault> {
+        let conn = connection::checkpointer(options)?;
+        let page_size: u64 =
+            u64::try_from(conn.query_row("PRAGMA page_size", [], |row| row.get::<_, i64>(0))?)
+                .unwrap_or(4096);
+        let (dirty, commits) = sync_channel(1);
+        let lend_a_hand = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&lend_a_hand);
+        let thread = std::thread::Builder::new()
+            .name("sqlite-checkpoint".to_owned())
+            .spawn(move || run(&conn, page_size, &commits, &flag))
+            .map_err(|error| StorageError::Internal {
+                context: "the checkpointing thread could not be started".to_owned(),
+                source: Some(Arc::new(error)),
+            })?;
+        Ok(Self { dirty: Some(dirty), lend_a_hand, thread: Some(thread) })
+    }
+
+    /// Says that there was a commit. Called by the writer between transactions.
+    pub(super) fn committed(&self, conn: &Connection) {
+        if self.lend_a_hand.swap(false, Ordering::AcqRel) {
+            report(checkpoint(conn, "PASSIVE").map(|_| ()));
+        }
+        if let Some(dirty) = &self.dirty {
+            // Full means that the thread will look anyway.
+            let _full = dirty.try_send(());
+        }
+    }
+
+    /// Ends the thread. What is left of the log is moved when the last connection closes.
+    pub(super) fn close(&mut self) {
+        self.dirty = None;
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the checkpointing thread ended badly");
+        }
+    }
+}
+
+fn run(conn: &Connection, page_size: u64, commits: &Receiver<()>, lend_a_hand: &AtomicBool) {
+    let mut unmoved = false;
+    loop {
+        let patience = if unmoved { QUIET } else { Duration::MAX };
+        let quiet = match commits.recv_timeout(patience) {
+            Ok(()) => false,
+            Err(RecvTimeoutError::Timeout) => true,
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let worth = if quiet { 1 } else { WORTH / page_size };
+        match tick(conn, worth) {
+            Ok(log) => {
+                unmoved = !quiet && log.pages > log.moved;
+                if log.pages > LONG / page_size {
+                    lend_a_hand.store(true, Ordering::Release);
+                }
+            }
+            Err(fault) => {
+                report(Err(fault));
+                unmoved = true;
+            }
+        }
+        if !quiet {
+            std::thread::sleep(PACE);
+        }
+    }
+}
+
+/// Looks at the log, and moves it where that is worth it.
+fn tick(conn: &Connection, worth: u64) -> Result<Log, Fault> {
+    let log = checkpoint(conn, "NOOP")?;
+    if log.pages.saturating_sub(log.moved) >= worth { checkpoint(conn, "PASSIVE") } else { Ok(log) }
+}
+
+/// How long the log is, and how much of it was moved, in pages.
+struct Log {
+    pages: u64,
+    moved: u64,
+}
+
+fn checkpoint(conn: &Connection, mode: &str) -> Result<Log, Fault> {
+    let log = conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        let (pages, moved): (i64, i64) = (row.get(1)?, row.get(2)?);
+        // Both are -1 where there is no log yet.
+        Ok(Log { pages: u64::try_from(pages).unwrap_or(0), moved: u64::try_from(moved).unwrap_or(0) })
+    })?;
+    Ok(log)
+}
+
+fn report(outcome: Result<(), Fault>) {
+    if let Err(fault) = outcome {
+        let error = fault.into_storage("checkpoint");
+        tracing::warn!(?error, "a checkpoint failed; the next one tries again");
+    }
+}

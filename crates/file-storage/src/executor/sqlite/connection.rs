@@ -1,0 +1,70 @@
+//! How connections are opened: the settings that durability and speed depend on.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::errors::Fault;
+use super::{SqliteOptions, Synchronous};
+
+/// Statements that a connection keeps compiled: more than there are.
+const STATEMENTS: usize = 128;
+
+/// How long a statement waits for a lock. Only a migration in another process, or a backup, ever holds one.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// The connection that writes. Checkpoints are another thread's, so that no commit waits for one.
+pub(super) fn writer(options: &SqliteOptions) -> Result<Connection, Fault> {
+    let conn = open(options, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+    conn.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(conn)
+}
+
+/// A connection that reads, and can do nothing else.
+pub(super) fn reader(options: &SqliteOptions) -> Result<Connection, Fault> {
+    let conn = open(options, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    conn.pragma_update(None, "query_only", true)?;
+    Ok(conn)
+}
+
+/// The connection that checkpoints.
+pub(super) fn checkpointer(options: &SqliteOptions) -> Result<Connection, Fault> {
+    open(options, OpenFlags::SQLITE_OPEN_READ_WRITE)
+}
+
+/// A connection for changing the schema, before any other is open.
+pub(super) fn migrator(path: &Path, page_size: u32) -> Result<Connection, Fault> {
+    let conn = Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    conn.busy_timeout(BUSY)?;
+    // Only a database that is still empty takes the page size on, and only before it is in WAL mode.
+    conn.pragma_update(None, "page_size", page_size)?;
+    conn.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    Ok(conn)
+}
+
+fn open(options: &SqliteOptions, flags: OpenFlags) -> Result<Connection, Fault> {
+    // Each connection belongs to one thread at a time, which a mutex of ours sees to: SQLite's own is off.
+    let conn = Connection::open_with_flags(&options.path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    conn.busy_timeout(BUSY)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Query plans that do not depend on bound values: else each binding compiles its statement again.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    conn.pragma_update(None, "foreign_keys", true)?;
+    conn.pragma_update(
+        None,
+        "synchronous",
+        match options.synchronous {
+            Synchronous::Full => "FULL",
+            Synchronous::Relaxed => "NORMAL",
+        },
+    )?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
+    conn.pragma_update(None, "cache_size", -i64::from(options.cache_kib))?;
+    Ok(conn)
+}

@@ -1,0 +1,277 @@
+//! The trait's methods, each sent to where it runs: in place, on the blocking pool, or through the writer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::errors::{Fault, unavailable};
+use super::{SqliteExecutor, buckets, decide, delete, events, listing, put, read, relocate, upkeep, usage};
+use crate::Timestamp;
+use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
+use crate::errors::StorageError;
+use crate::executor::{
+    Admission, Backlog, BucketListing, Event, Executor, Listing, Page, QueuedBlob, SegmentBlob,
+    UsageDifference, UserUsage, Written,
+};
+use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
+use crate::path::ObjectPath;
+use crate::permissions::Access;
+
+#[async_trait]
+impl Executor for SqliteExecutor {
+    async fn create_bucket(
+        &self,
+        access: &Access,
+        name: &BucketName,
+        config: &BucketConfig,
+    ) -> Result<Bucket, StorageError> {
+        let access = access.clone();
+        let (name, config) = (name.clone(), config.clone());
+        self.writer.run("create_bucket", move |conn| buckets::create(conn, &access, &name, &config)).await
+    }
+
+    async fn bucket(&self, access: &Access, name: &BucketName) -> Result<Bucket, StorageError> {
+        self.read("bucket", |conn| buckets::show(conn, access, name))
+    }
+
+    async fn list_buckets(
+        &self,
+        access: &Access,
+        listing: &BucketListing,
+    ) -> Result<Vec<Bucket>, StorageError> {
+        let access = access.clone();
+        let listing = listing.clone();
+        self.scan("list_buckets", move |conn| buckets::list(conn, &access, &listing)).await
+    }
+
+    async fn update_bucket(
+        &self,
+        access: &Access,
+        name: &BucketName,
+        update: &BucketUpdate,
+    ) -> Result<Bucket, StorageError> {
+        let access = access.clone();
+        let (name, update) = (name.clone(), update.clone());
+        self.writer.run("update_bucket", move |conn| buckets::update(conn, &access, &name, &update)).await
+    }
+
+    async fn empty_bucket(
+        &self,
+        access: &Access,
+        name: &BucketName,
+        limit: u32,
+    ) -> Result<u64, StorageError> {
+        let access = access.clone();
+        let name = name.clone();
+        self.writer.run("empty_bucket", move |conn| buckets::empty(conn, &access, &name, limit)).await
+    }
+
+    async fn delete_bucket(&self, access: &Access, name: &BucketName) -> Result<(), StorageError> {
+        let access = access.clone();
+        let name = name.clone();
+        self.writer.run("delete_bucket", move |conn| buckets::delete(conn, &access, &name)).await
+    }
+
+    async fn admit_put(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        mode: &PutMode,
+    ) -> Result<Admission, StorageError> {
+        self.read("admit_put", |conn| decide::admit(conn, access, bucket, path, mode))
+    }
+
+    async fn put_object(
+        &self,
+        access: &Access,
+        object: NewObject,
+        mode: &PutMode,
+    ) -> Result<Written, StorageError> {
+        let access = access.clone();
+        let mode = mode.clone();
+        self.writer.run("put_object", move |conn| put::put(conn, &access, object, &mode)).await
+    }
+
+    async fn open_object(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<StoredObject, StorageError> {
+        self.read("open_object", |conn| read::open(conn, access, bucket, path))
+    }
+
+    async fn object(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<StorageObject, StorageError> {
+        self.read("object", |conn| read::show(conn, access, bucket, path))
+    }
+
+    async fn delete_object(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<Option<StorageObject>, StorageError> {
+        let access = access.clone();
+        let (bucket, path) = (bucket.clone(), path.clone());
+        self.writer.run("delete_object", move |conn| delete::one(conn, &access, &bucket, &path)).await
+    }
+
+    async fn delete_objects(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        paths: &[ObjectPath],
+    ) -> Result<Vec<StorageObject>, StorageError> {
+        let access = access.clone();
+        let (bucket, paths) = (bucket.clone(), paths.to_vec());
+        self.writer.run("delete_objects", move |conn| delete::many(conn, &access, &bucket, &paths)).await
+    }
+
+    async fn move_object(
+        &self,
+        access: &Access,
+        from: (&BucketName, &ObjectPath),
+        to: (&BucketName, &ObjectPath),
+        mode: &PutMode,
+    ) -> Result<StorageObject, StorageError> {
+        let access = access.clone();
+        let from = (from.0.clone(), from.1.clone());
+        let to = (to.0.clone(), to.1.clone());
+        let mode = mode.clone();
+        self.writer
+            .run("move_object", move |conn| {
+                relocate::relocate(conn, &access, (&from.0, &from.1), (&to.0, &to.1), &mode)
+            })
+            .await
+    }
+
+    async fn list_objects(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        listing: &Listing,
+    ) -> Result<Page, StorageError> {
+        let access = access.clone();
+        let (bucket, listing) = (bucket.clone(), listing.clone());
+        self.scan("list_objects", move |conn| listing::list(conn, &access, &bucket, &listing)).await
+    }
+
+    async fn consume_nonce(&self, nonce: Uuid, expires_at: Timestamp) -> Result<bool, StorageError> {
+        self.writer.run("consume_nonce", move |conn| upkeep::consume_nonce(conn, nonce, expires_at)).await
+    }
+
+    async fn own_usage(&self, access: &Access) -> Result<UserUsage, StorageError> {
+        self.read("own_usage", |conn| usage::own(conn, access))
+    }
+
+    async fn all_usage(&self, access: &Access, limit: u32) -> Result<Vec<UserUsage>, StorageError> {
+        let access = access.clone();
+        self.scan("all_usage", move |conn| usage::all(conn, &access, limit)).await
+    }
+
+    async fn recount_usage(
+        &self,
+        access: &Access,
+        repair: bool,
+    ) -> Result<Vec<UsageDifference>, StorageError> {
+        let access = Arc::new(access.clone());
+        let reader = Arc::clone(&access);
+        let differences = self.scan("recount_usage", move |conn| usage::differences(conn, &reader)).await?;
+        if !repair || differences.is_empty() {
+            return Ok(differences);
+        }
+        // Counted once more, between writes: only then may counters be set.
+        self.writer.run("recount_usage", move |conn| usage::repair(conn, &access)).await
+    }
+
+    async fn due_deletions(
+        &self,
+        access: &Access,
+        older_than: Duration,
+        limit: u32,
+    ) -> Result<Vec<QueuedBlob>, StorageError> {
+        let access = access.clone();
+        self.scan("due_deletions", move |conn| upkeep::due(conn, &access, older_than, limit)).await
+    }
+
+    async fn finish_deletions(
+        &self,
+        access: &Access,
+        deleted: &[BlobKey],
+        failed: &[BlobKey],
+    ) -> Result<(), StorageError> {
+        let access = access.clone();
+        let (deleted, failed) = (deleted.to_vec(), failed.to_vec());
+        self.writer
+            .run("finish_deletions", move |conn| upkeep::finish(conn, &access, &deleted, &failed))
+            .await
+    }
+
+    async fn known_blobs(&self, access: &Access, keys: &[BlobKey]) -> Result<Vec<BlobKey>, StorageError> {
+        let access = access.clone();
+        let keys = keys.to_vec();
+        self.scan("known_blobs", move |conn| upkeep::known(conn, &access, &keys)).await
+    }
+
+    async fn segment_blobs(
+        &self,
+        access: &Access,
+        provider: &str,
+        after: Option<&BlobKey>,
+        limit: u32,
+    ) -> Result<Vec<SegmentBlob>, StorageError> {
+        let access = access.clone();
+        let (provider, after) = (provider.to_owned(), after.cloned());
+        self.scan("segment_blobs", move |conn| {
+            upkeep::segment_blobs(conn, &access, &provider, after.as_ref(), limit)
+        })
+        .await
+    }
+
+    async fn delete_lost_object(&self, access: &Access, version: Uuid) -> Result<bool, StorageError> {
+        let access = access.clone();
+        self.writer.run("delete_lost_object", move |conn| upkeep::delete_lost(conn, &access, version)).await
+    }
+
+    async fn events(&self, access: &Access, after: u64, limit: u32) -> Result<Vec<Event>, StorageError> {
+        let access = access.clone();
+        self.scan("events", move |conn| events::after(conn, &access, after, limit)).await
+    }
+
+    async fn backlog(&self, access: &Access) -> Result<Backlog, StorageError> {
+        let access = access.clone();
+        self.scan("backlog", move |conn| upkeep::backlog(conn, &access)).await
+    }
+
+    async fn ping(&self) -> Result<(), StorageError> {
+        if !self.writer.is_open() {
+            return Err(unavailable("ping"));
+        }
+        self.read("ping", |conn| {
+            conn.prepare_cached("SELECT count(*) FROM storage_buckets WHERE id = ''")?
+                .query_row([], |_| Ok(()))
+                .map_err(Fault::from)
+        })
+    }
+
+    async fn close(&self) {
+        // Readers first: the last connection to close moves what is left of the log, and that is the writer's.
+        let (readers, long_readers) = (Arc::clone(&self.readers), Arc::clone(&self.long_readers));
+        let closed = tokio::task::spawn_blocking(move || {
+            readers.close();
+            long_readers.close();
+        });
+        if closed.await.is_err() {
+            tracing::error!("the database's readers could not be closed");
+        }
+        self.writer.close().await;
+    }
+}

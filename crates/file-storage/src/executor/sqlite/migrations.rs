@@ -1,0 +1,74 @@
+//! The schema's versions: embedded scripts, applied forward when a database is opened, each in a transaction.
+//! `PRAGMA user_version` says how far a database has come. A script that was released is never changed.
+
+use rusqlite::Connection;
+
+use super::errors::Fault;
+use crate::errors::StorageError;
+
+/// One step of the schema.
+struct Migration {
+    version: i64,
+    name: &'static str,
+    forward: &'static str,
+    back: &'static str,
+}
+
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "buckets_and_objects",
+        forward: include_str!("migrations/0001_buckets_and_objects.sql"),
+        back: include_str!("migrations/0001_buckets_and_objects.rollback.sql"),
+    },
+    Migration {
+        version: 2,
+        name: "events_and_nonces",
+        forward: include_str!("migrations/0002_events_and_nonces.sql"),
+        back: include_str!("migrations/0002_events_and_nonces.rollback.sql"),
+    },
+];
+
+/// The schema that this build works with.
+pub(super) fn newest() -> i64 {
+    MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
+/// The schema that a database has; 0 for an empty one.
+pub(super) fn current(conn: &Connection) -> Result<i64, Fault> {
+    Ok(conn.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+/// Brings a database forward to `version`.
+pub(super) fn migrate(conn: &Connection, version: i64) -> Result<(), Fault> {
+    let found = current(conn)?;
+    if found > newest() {
+        return Err(Fault::Refused(StorageError::internal(format!(
+            "the database has schema version {found}, made by a newer Aerostore; this one knows up to version {}",
+            newest()
+        ))));
+    }
+    for step in MIGRATIONS.iter().filter(|step| step.version > found && step.version <= version) {
+        tracing::info!(version = step.version, name = step.name, "migrating the database");
+        run(conn, step.forward, step.version)?;
+    }
+    Ok(())
+}
+
+/// Takes a database back to `version`. What the later versions kept is lost.
+pub(super) fn roll_back(conn: &Connection, version: i64) -> Result<(), Fault> {
+    let found = current(conn)?;
+    for step in MIGRATIONS.iter().rev().filter(|step| step.version <= found && step.version > version) {
+        tracing::warn!(version = step.version, name = step.name, "rolling the database back");
+        run(conn, step.back, step.version - 1)?;
+    }
+    Ok(())
+}
+
+/// Runs a script and records the version it leads to, as one transaction. Dropping an unfinished one undoes it.
+fn run(conn: &Connection, script: &str, version: i64) -> Result<(), Fault> {
+    let transaction = conn.unchecked_transaction()?;
+    transaction.execute_batch(script)?;
+    transaction.pragma_update(None, "user_version", version)?;
+    Ok(transaction.commit()?)
+}

@@ -1,0 +1,2 @@
+DROP TABLE used_nonces;
+DROP TABLE storage_events;

@@ -1,0 +1,157 @@
+//! The embedded engine: metadata in one SQLite file.
+//!
+//! Reads and writes never wait for each other (WAL). One thread writes, and commits many operations at a time;
+//! another checkpoints. Point lookups run where their request runs, everything longer on the blocking pool.
+//! Each file here is one operation or one noun; SQL that decides about rows gets its predicate from `rls`.
+
+mod buckets;
+mod checkpoint;
+mod connection;
+mod decide;
+mod delete;
+mod engine;
+mod errors;
+mod events;
+mod ledger;
+mod listing;
+mod migrations;
+mod put;
+mod read;
+mod readers;
+mod relocate;
+mod removal;
+mod rls;
+mod rows;
+mod task;
+mod upkeep;
+mod usage;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use checkpoint::Checkpointer;
+use errors::Fault;
+use readers::Readers;
+use writer::Writer;
+
+use crate::errors::StorageError;
+
+/// How the database is opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// The database's file. Two more stand beside it while it is open: `-wal` and `-shm`.
+    pub path: PathBuf,
+    /// Connections for point lookups: as many as threads ask at a time.
+    pub readers: usize,
+    /// Connections for lists and upkeep, which may take longer.
+    pub long_readers: usize,
+    /// Bytes of a page. Only a new database takes it on.
+    pub page_size: u32,
+    /// Most KiB of pages that each connection caches.
+    pub cache_kib: u32,
+    /// What an answer promises.
+    pub synchronous: Synchronous,
+}
+
+impl SqliteOptions {
+    /// Durable, and sized for this machine.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        let cores = std::thread::available_parallelism().map_or(4, std::num::NonZero::get);
+        Self {
+            path: path.into(),
+            readers: cores.saturating_add(1),
+            long_readers: cores.clamp(2, 8),
+            page_size: 8192,
+            cache_kib: 2048,
+            synchronous: Synchronous::Full,
+        }
+    }
+}
+
+/// What an answer promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Synchronous {
+    /// What was answered survives a power cut.
+    #[default]
+    Full,
+    /// A power cut may take the last moments; the database stays whole.
+    Relaxed,
+}
+
+/// Metadata in SQLite.
+#[derive(Debug)]
+pub struct SqliteExecutor {
+    readers: Arc<Readers>,
+    long_readers: Arc<Readers>,
+    long_places: tokio::sync::Semaphore,
+    writer: Writer,
+}
+
+impl SqliteExecutor {
+    /// Opens the database, makes it where there is none, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StorageError::Internal`] where the database is newer than this program, and what the engine says.
+    pub fn open(options: SqliteOptions) -> Result<Self, StorageError> {
+        Self::start(options).map_err(|fault| fault.into_storage("open"))
+    }
+
+    fn start(options: SqliteOptions) -> Result<Self, Fault> {
+        let conn = connection::migrator(&options.path, options.page_size)?;
+        migrations::migrate(&conn, migrations::newest())?;
+        // Only when another connection keeps the log open may this one close without a checkpoint.
+        let options = Arc::new(options);
+        let checkpointer = Checkpointer::start(&options)?;
+        let writer = Writer::start(Arc::clone(&options), checkpointer)?;
+        drop(conn);
+        let long_readers = options.long_readers.max(1);
+        Ok(Self {
+            readers: Arc::new(Readers::open(&options, options.readers)?),
+            long_readers: Arc::new(Readers::open(&options, long_readers)?),
+            long_places: tokio::sync::Semaphore::new(long_readers),
+            writer,
+        })
+    }
+
+    /// Takes the schema of a database that nobody has open back to an earlier version, for a return to an
+    /// earlier program. What later versions kept is lost.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub fn roll_back(path: &Path, version: u32) -> Result<(), StorageError> {
+        let back = || {
+            let conn = connection::migrator(path, 8192)?;
+            migrations::roll_back(&conn, i64::from(version))
+        };
+        back().map_err(|fault: Fault| fault.into_storage("roll back"))
+    }
+
+    /// Runs a point lookup on this thread.
+    fn read<T>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, StorageError> {
+        self.readers.with(operation, work).map_err(|fault| fault.into_storage(operation))
+    }
+
+    /// Runs a longer read on the blocking pool.
+    async fn scan<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let _place = self.long_places.acquire().await.map_err(|_| errors::unavailable(operation))?;
+        let readers = Arc::clone(&self.long_readers);
+        tokio::task::spawn_blocking(move || readers.with(operation, work))
+            .await
+            .map_err(|_| StorageError::internal(format!("{operation} panicked")))?
+            .map_err(|fault| fault.into_storage(operation))
+    }
+}

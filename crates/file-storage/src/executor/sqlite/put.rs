@@ -1,0 +1,111 @@
+//! Making an object visible whose bytes are stored: created, or in place of another.
+
+use rusqlite::{Connection, named_params};
+use uuid::Uuid;
+
+use super::errors::Fault;
+use super::ledger::{Change, count_for_owner, count_in_bucket, fits_in_bucket};
+use super::rls::text;
+use super::rows::{int, micros, now};
+use super::{decide, events, removal};
+use crate::errors::StorageError;
+use crate::executor::Written;
+use crate::file::{NewObject, Place, PutMode, Segment, StorageObject};
+use crate::permissions::Access;
+
+/// Writes an object.
+pub(super) fn put(
+    conn: &Connection,
+    access: &Access,
+    new: NewObject,
+    mode: &PutMode,
+) -> Result<Written, Fault> {
+    let target = decide::write(conn, access, &new.bucket, &new.path, mode)?;
+    if target.bucket.uuid != new.bucket_uuid {
+        return Err(StorageError::BucketNotFound { bucket: new.bucket }.into());
+    }
+    let now = now();
+    let existing = target.existing.as_ref();
+    let object = StorageObject {
+        id: existing.map_or_else(Uuid::now_v7, |old| old.id),
+        bucket: new.bucket,
+        path: new.path,
+        size: new.size,
+        content_type: new.attributes.content_type,
+        cache_control: new.attributes.cache_control,
+        checksum: new.checksum,
+        etag: new.etag,
+        owner_id: match existing {
+            Some(old) => old.owner_id,
+            None => access.context().user_id(),
+        },
+        metadata: new.attributes.metadata,
+        version: new.version,
+        created_at: existing.map_or(now, |old| old.created_at),
+        updated_at: now,
+    };
+    let change = Change {
+        files: i64::from(existing.is_none()),
+        added: object.size,
+        returned: existing.map_or(0, |old| old.size),
+    };
+    fits_in_bucket(&target.bucket, change)?;
+    if let Some(old) = existing {
+        removal::discard_bytes(conn, old.version, now)?;
+    }
+    store(conn, &object)?;
+    for (ordinal, segment) in (0_i64..).zip(&new.segments) {
+        link(conn, object.version, ordinal, segment)?;
+    }
+    count_in_bucket(conn, object.bucket.as_str(), change)?;
+    count_for_owner(conn, object.owner_id, change, now)?;
+    let created = existing.is_none();
+    let kind = if created { "storage.object.created" } else { "storage.object.updated" };
+    events::object(conn, kind, &object, &[], now)?;
+    Ok(Written { object, created })
+}
+
+/// Inserts an object's row, or replaces what an overwrite changes of it.
+fn store(conn: &Connection, object: &StorageObject) -> Result<(), Fault> {
+    let metadata = if object.metadata.is_empty() {
+        "{}".to_owned()
+    } else {
+        serde_json::Value::Object(object.metadata.clone()).to_string()
+    };
+    conn.prepare_cached(
+        "INSERT INTO storage_objects (id, bucket_id, path, size, content_type, cache_control, checksum, etag, \
+         owner_id, metadata, version, created_at, updated_at) \
+         VALUES (:id, :bucket, :path, :size, :type, :cache, :checksum, :etag, :owner, :metadata, :version, \
+         :created, :updated) \
+         ON CONFLICT (bucket_id, path) DO UPDATE SET size = excluded.size, \
+         content_type = excluded.content_type, cache_control = excluded.cache_control, \
+         checksum = excluded.checksum, etag = excluded.etag, metadata = excluded.metadata, \
+         version = excluded.version, updated_at = excluded.updated_at",
+    )?
+    .execute(named_params! {
+        ":id": text(object.id), ":bucket": object.bucket.as_str(), ":path": object.path.as_str(),
+        ":size": int(object.size), ":type": object.content_type, ":cache": object.cache_control,
+        ":checksum": object.checksum.to_hex(), ":etag": object.etag, ":owner": object.owner_id.map(text),
+        ":metadata": metadata, ":version": text(object.version),
+        ":created": micros(object.created_at), ":updated": micros(object.updated_at),
+    })?;
+    Ok(())
+}
+
+/// Writes down where a run of a version's bytes is.
+fn link(conn: &Connection, version: Uuid, ordinal: i64, segment: &Segment) -> Result<(), Fault> {
+    let (provider, key, bytes) = match &segment.place {
+        Place::Inline(bytes) => (None, None, Some(bytes.as_ref())),
+        Place::Blob { provider, key } => (Some(provider.as_ref()), Some(key.as_str()), None),
+    };
+    conn.prepare_cached(
+        "INSERT INTO storage_segments (version, ordinal, \"offset\", size, sha256, provider, blob_key, bytes) \
+         VALUES (:version, :ordinal, :offset, :size, :sha256, :provider, :key, :bytes)",
+    )?
+    .execute(named_params! {
+        ":version": text(version), ":ordinal": ordinal, ":offset": int(segment.offset),
+        ":size": int(segment.size), ":sha256": segment.sha256.to_hex(),
+        ":provider": provider, ":key": key, ":bytes": bytes,
+    })?;
+    Ok(())
+}

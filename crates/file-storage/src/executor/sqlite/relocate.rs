@@ -1,0 +1,110 @@
+//! Moving an object's row: no byte is touched.
+
+use rusqlite::{Connection, named_params};
+use uuid::Uuid;
+
+use super::errors::Fault;
+use super::ledger::{Change, count_in_bucket, fits_in_bucket};
+use super::rls::text;
+use super::rows::{micros, now};
+use super::{decide, events, removal};
+use crate::bucket::{Bucket, BucketName};
+use crate::errors::{Denial, DenialReason, StorageError};
+use crate::file::{PutMode, StorageObject};
+use crate::path::ObjectPath;
+use crate::permissions::{Access, BucketGrant, Permission, bucket_missing, denied};
+
+/// Moves an object.
+pub(super) fn relocate(
+    conn: &Connection,
+    access: &Access,
+    from: (&BucketName, &ObjectPath),
+    to: (&BucketName, &ObjectPath),
+    mode: &PutMode,
+) -> Result<StorageObject, Fault> {
+    let source = source(conn, access, from)?;
+    if from == to {
+        return Ok(source);
+    }
+    let target = decide::write(conn, access, to.0, to.1, mode)?;
+    let across = from.0 != to.0;
+    if across {
+        takes(&target.bucket, &source)?;
+    }
+    let now = now();
+    let replaced = target.existing.as_ref();
+    let change = Change {
+        files: 1 - i64::from(replaced.is_some()),
+        added: source.size,
+        returned: replaced.map_or(0, |old| old.size),
+    };
+    if across {
+        fits_in_bucket(&target.bucket, change)?;
+    }
+    if let Some(old) = replaced {
+        removal::remove(conn, old, now)?;
+    }
+    let moved = StorageObject {
+        bucket: to.0.clone(),
+        path: to.1.clone(),
+        version: Uuid::now_v7(),
+        updated_at: now,
+        ..source.clone()
+    };
+    // The segments follow the version (ON UPDATE CASCADE).
+    conn.prepare_cached(
+        "UPDATE storage_objects SET bucket_id = :bucket, path = :path, version = :version, updated_at = :now \
+         WHERE bucket_id = :from_bucket AND path = :from_path",
+    )?
+    .execute(named_params! {
+        ":bucket": moved.bucket.as_str(), ":path": moved.path.as_str(), ":version": text(moved.version),
+        ":now": micros(now), ":from_bucket": from.0.as_str(), ":from_path": from.1.as_str(),
+    })?;
+    if across {
+        let leaves = Change { files: -1, added: 0, returned: source.size };
+        let comes = Change { files: 1, added: source.size, returned: 0 };
+        count_in_bucket(conn, from.0.as_str(), leaves)?;
+        count_in_bucket(conn, to.0.as_str(), comes)?;
+    }
+    let origin = [("from_bucket", from.0.as_str()), ("from_path", from.1.as_str())];
+    events::object(conn, "storage.object.moved", &moved, &origin, now)?;
+    Ok(moved)
+}
+
+/// What is to be moved, if the caller may read and delete it.
+fn source(
+    conn: &Connection,
+    access: &Access,
+    (bucket, path): (&BucketName, &ObjectPath),
+) -> Result<StorageObject, Fault> {
+    let context = access.on_object(Permission::ObjectRead, bucket, path)?;
+    access.on_object(Permission::ObjectDelete, bucket, path)?;
+    let Some(target) = decide::look(conn, context, bucket, path)? else {
+        return Err(bucket_missing(context, Permission::ObjectRead, bucket).into());
+    };
+    match target.existing {
+        Some(object) if target.visible && target.deletable => Ok(object),
+        Some(_) if target.visible => {
+            let permission = Permission::ObjectDelete;
+            let reason = DenialReason::NotOwner;
+            Err(denied(context, Denial { permission, bucket: Some(bucket.clone()), reason }).into())
+        }
+        _ => {
+            let grant = BucketGrant::of(&target.bucket, context);
+            Err(grant.missing(context, Permission::ObjectRead, bucket, path).into())
+        }
+    }
+}
+
+/// Whether a bucket's limits take an object that comes from another one.
+fn takes(bucket: &Bucket, object: &StorageObject) -> Result<(), Fault> {
+    let limit = bucket.config.max_file_size;
+    if limit > 0 && object.size > limit {
+        return Err(StorageError::PayloadTooLarge { limit }.into());
+    }
+    if !bucket.config.is_mime_allowed(&object.content_type) {
+        let content_type = object.content_type.clone();
+        return Err(StorageError::UnsupportedMediaType { content_type }.into());
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! An operation on its way through the writer, with its type rubbed off.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::errors::{Fault, unavailable};
+use crate::errors::StorageError;
+
+/// What the writer does with an operation.
+pub(super) trait Task: Send {
+    /// The operation's name.
+    fn name(&self) -> &'static str;
+    /// Whether nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool;
+    /// Runs the operation, inside its savepoint.
+    fn run(&mut self, conn: &Connection) -> Ran;
+    /// Tells the caller, when the commit has come to its end.
+    fn answer(self: Box<Self>, commit: Result<(), StorageError>);
+}
+
+/// How an operation ended.
+pub(super) enum Ran {
+    /// It changed what it had to.
+    Done,
+    /// It was refused: what it changed is to be undone.
+    Refused,
+    /// The database failed, and the transaction with it.
+    Fatal(Fault),
+}
+
+/// An operation and the caller who waits for it.
+pub(super) struct Call<T, F> {
+    name: &'static str,
+    work: Option<F>,
+    result: Option<Result<T, StorageError>>,
+    reply: oneshot::Sender<Result<T, StorageError>>,
+}
+
+impl<T, F> Call<T, F>
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+{
+    /// The task, and where its answer will come.
+    pub(super) fn new(
+        name: &'static str,
+        work: F,
+    ) -> (Box<dyn Task>, oneshot::Receiver<Result<T, StorageError>>) {
+        let (reply, answer) = oneshot::channel();
+        (Box::new(Self { name, work: Some(work), result: None, reply }), answer)
+    }
+}
+
+impl<T, F> Task for Call<T, F>
+where
+    T: Send,
+    F: FnOnce(&Connection) -> Result<T, Fault> + Send,
+{
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    fn run(&mut self, conn: &Connection) -> Ran {
+        let Some(work) = self.work.take() else { return Ran::Refused };
+        // Nothing outlives a panic but the connection, and its savepoint is rolled back.
+        let result = match catch_unwind(AssertUnwindSafe(|| work(conn))) {
+            Ok(Ok(value)) => {
+                self.result = Some(Ok(value));
+                return Ran::Done;
+            }
+            Ok(Err(fault)) if fault.ends_transaction() => return Ran::Fatal(fault),
+            Ok(Err(fault)) => fault.into_storage(self.name),
+            Err(_) => StorageError::internal(format!("{} panicked", self.name)),
+        };
+        self.result = Some(Err(result));
+        Ran::Refused
+    }
+
+    fn answer(self: Box<Self>, commit: Result<(), StorageError>) {
+        let answer = match commit {
+            Ok(()) => self.result.unwrap_or_else(|| Err(unavailable(self.name))),
+            Err(error) => Err(error),
+        };
+        // A caller who has gone needs no answer.
+        let _gone = self.reply.send(answer);
+    }
+}

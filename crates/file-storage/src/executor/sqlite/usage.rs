@@ -1,0 +1,119 @@
+//! Usage: what the counters say, and whether a recount confirms it.
+
+use rusqlite::{Connection, named_params};
+use uuid::Uuid;
+
+use super::errors::Fault;
+use super::rls::{Caller, predicate, text};
+use super::rows::{count, int, micros, now, opt_count, opt_uuid, str};
+use crate::executor::{UsageDifference, UserUsage};
+use crate::permissions::{Access, Permission};
+
+const USAGE: &str = "u.user_id, u.total_bytes, u.file_count, u.quota_bytes";
+
+fn usage(row: &rusqlite::Row<'_>) -> Result<UserUsage, Fault> {
+    Ok(UserUsage {
+        user_id: opt_uuid(row, 0)?,
+        total_bytes: count(row, 1)?,
+        file_count: count(row, 2)?,
+        quota_bytes: opt_count(row, 3)?,
+    })
+}
+
+/// The caller's own.
+pub(super) fn own(conn: &Connection, access: &Access) -> Result<UserUsage, Fault> {
+    let context = access.on_rows(Permission::UsageRead, None)?;
+    let caller = Caller::from(context);
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {USAGE} FROM storage_usage u WHERE {}",
+        predicate(Permission::UsageRead)
+    ))?;
+    let mut rows = statement.query(named_params! { ":role": caller.role, ":uid": caller.uid })?;
+    match rows.next()? {
+        Some(row) => usage(row),
+        None => {
+            Ok(UserUsage { user_id: context.user_id(), total_bytes: 0, file_count: 0, quota_bytes: None })
+        }
+    }
+}
+
+/// Everybody's, those that use most first.
+pub(super) fn all(conn: &Connection, access: &Access, limit: u32) -> Result<Vec<UserUsage>, Fault> {
+    let caller = Caller::from(access.on_rows(Permission::Maintain, None)?);
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {USAGE} FROM storage_usage u WHERE {} ORDER BY u.total_bytes DESC, u.user_id LIMIT :limit",
+        predicate(Permission::Maintain)
+    ))?;
+    let mut rows = statement.query(named_params! { ":role": caller.role, ":limit": limit })?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(usage(row)?);
+    }
+    Ok(all)
+}
+
+/// Counters and recount side by side, where they differ.
+const DIFFERENCES: &str = "\
+    WITH counted AS ( \
+        SELECT bucket_id, owner_id, count(*) AS files, sum(size) AS bytes \
+        FROM storage_objects GROUP BY bucket_id, owner_id), \
+    sides AS ( \
+        SELECT 'bucket' AS scope, b.id AS name, b.total_bytes, b.file_count, \
+            coalesce(c.bytes, 0) AS bytes, coalesce(c.files, 0) AS files \
+        FROM storage_buckets b LEFT JOIN ( \
+            SELECT bucket_id, sum(files) AS files, sum(bytes) AS bytes FROM counted GROUP BY bucket_id) c \
+            ON c.bucket_id = b.id \
+        UNION ALL \
+        SELECT 'user', coalesce(u.user_id, c.owner_id), coalesce(u.total_bytes, 0), \
+            coalesce(u.file_count, 0), coalesce(c.bytes, 0), coalesce(c.files, 0) \
+        FROM storage_usage u FULL JOIN ( \
+            SELECT owner_id, sum(files) AS files, sum(bytes) AS bytes FROM counted \
+            WHERE owner_id IS NOT NULL GROUP BY owner_id) c \
+            ON c.owner_id = u.user_id) \
+    SELECT scope, name, total_bytes, bytes, file_count, files FROM sides \
+    WHERE :role = 'service_role' AND (total_bytes <> bytes OR file_count <> files) ORDER BY scope, name";
+
+/// Counts anew and says where counters are wrong.
+pub(super) fn differences(conn: &Connection, access: &Access) -> Result<Vec<UsageDifference>, Fault> {
+    let caller = Caller::from(access.on_rows(Permission::Maintain, None)?);
+    let mut statement = conn.prepare_cached(DIFFERENCES)?;
+    let mut rows = statement.query(named_params! { ":role": caller.role })?;
+    let mut differences = Vec::new();
+    while let Some(row) = rows.next()? {
+        differences.push(UsageDifference {
+            scope: if str(row, 0)? == "user" { "user" } else { "bucket" },
+            name: str(row, 1)?.to_owned(),
+            bytes: (count(row, 2)?, count(row, 3)?),
+            files: (count(row, 4)?, count(row, 5)?),
+        });
+    }
+    Ok(differences)
+}
+
+/// Counts anew, says where counters are wrong, and sets those right.
+pub(super) fn repair(conn: &Connection, access: &Access) -> Result<Vec<UsageDifference>, Fault> {
+    let differences = differences(conn, access)?;
+    let now = micros(now());
+    for wrong in &differences {
+        let (files, bytes) = (int(wrong.files.1), int(wrong.bytes.1));
+        if wrong.scope == "bucket" {
+            conn.prepare_cached(
+                "UPDATE storage_buckets SET file_count = :files, total_bytes = :bytes WHERE id = :name",
+            )?
+            .execute(named_params! { ":files": files, ":bytes": bytes, ":name": wrong.name })?;
+        } else {
+            conn.prepare_cached(
+                "INSERT INTO storage_usage \
+                 (id, user_id, file_count, total_bytes, last_calculated_at, created_at, updated_at) \
+                 VALUES (:id, :name, :files, :bytes, :now, :now, :now) \
+                 ON CONFLICT (user_id) DO UPDATE SET file_count = :files, total_bytes = :bytes, \
+                 last_calculated_at = :now, updated_at = :now",
+            )?
+            .execute(named_params! {
+                ":id": text(Uuid::now_v7()), ":name": wrong.name, ":files": files, ":bytes": bytes,
+                ":now": now,
+            })?;
+        }
+    }
+    Ok(differences)
+}
