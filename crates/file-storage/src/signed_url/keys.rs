@@ -2,12 +2,16 @@
 
 use std::fmt;
 
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// One secret, ready for use. Debug shows its id alone.
+/// One secret, ready for use, and wiped by the computing library when dropped. Debug shows its id alone.
 #[derive(Clone)]
 pub struct SigningKey {
     id: String,
+    /// The first part of all its tokens, naming algorithm and key.
+    header: String,
     key: hmac::Key,
 }
 
@@ -21,14 +25,16 @@ pub struct SigningKeys {
 impl SigningKey {
     /// A key of a secret. Its id is derived from the secret and does not reveal it.
     pub fn new(secret: &[u8]) -> Self {
-        let fingerprint =
-            digest::digest(&digest::SHA256, &[b"aerostore url signing key id\0", secret].concat());
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let fingerprint = hmac::sign(&key, b"aerostore url signing key id");
         let id = hex::encode(fingerprint.as_ref().get(..6).unwrap_or_default());
-        Self { id, key: hmac::Key::new(hmac::HMAC_SHA256, secret) }
+        let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"HS256","typ":"JWT","kid":"{id}"}}"#));
+        Self { id, header, key }
     }
 
-    pub(super) fn id(&self) -> &str {
-        &self.id
+    /// The first part of all its tokens.
+    pub(super) fn header(&self) -> &str {
+        &self.header
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> hmac::Tag {
@@ -54,9 +60,10 @@ impl SigningKeys {
         &self.current
     }
 
-    /// The key of that id.
-    pub(super) fn find(&self, id: &str) -> Option<&SigningKey> {
-        std::iter::once(&self.current).chain(&self.previous).find(|key| key.id == id)
+    /// The key whose tokens begin so. A header that none of them writes, for its algorithm or for anything else,
+    /// belongs to none.
+    pub(super) fn of_header(&self, header: &str) -> Option<&SigningKey> {
+        std::iter::once(&self.current).chain(&self.previous).find(|key| key.header == header)
     }
 }
 

@@ -17,8 +17,10 @@ use crate::path::ObjectPath;
 
 pub use keys::{SigningKey, SigningKeys};
 
-/// What a download token says. The names are those of Supabase's tokens.
+/// What a download token says. The names are those of Supabase's tokens. A claim that this version does not know
+/// is refused, as it narrows what the token opens.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct DownloadClaims {
     url: String,
     scope: String,
@@ -30,6 +32,7 @@ struct DownloadClaims {
 
 /// What an upload token says.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct UploadClaims {
     owner: Option<Uuid>,
     url: String,
