@@ -34,7 +34,7 @@ settings! {
         /// How long a client may take to send the head of a request.
         request_header_timeout: Duration = "30s", positive;
         /// How long a body may stand still before the request is given up.
-        body_idle_timeout: Duration = "60s", positive;
+        body_idle_timeout: Duration = "1m", positive;
         /// How long running requests may take to finish when the server is stopped.
         shutdown_grace: Duration = "30s";
     }

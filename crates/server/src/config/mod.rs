@@ -17,6 +17,8 @@ mod keys;
 mod load;
 mod page;
 mod raw;
+#[cfg(test)]
+mod tests;
 mod words;
 mod yaml;
 
