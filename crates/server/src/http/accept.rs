@@ -10,7 +10,8 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Harness, HttpOptions, connection};
+use super::connection::Protocols;
+use super::{Harness, HttpOptions};
 
 /// Connections that may wait in the kernel.
 const BACKLOG: u32 = 4096;
@@ -102,7 +103,7 @@ impl Listener {
         shutdown: &Shutdown,
         tracker: &TaskTracker,
     ) {
-        let builder = Arc::new(connection::builder(options));
+        let protocols = Arc::new(Protocols::new(options));
         let slots = Arc::new(Semaphore::new(options.max_connections as usize));
         let open = metrics::gauge!("http_connections");
         loop {
@@ -118,14 +119,7 @@ impl Listener {
                 },
             };
             let (slot, (stream, peer)) = accepted;
-            let connection = connection::serve(
-                stream,
-                peer,
-                harness.clone(),
-                builder.clone(),
-                options.body_idle_timeout,
-                shutdown.clone(),
-            );
+            let connection = protocols.clone().serve(stream, peer, harness.clone(), shutdown.clone());
             let open = open.clone();
             tracker.spawn(async move {
                 open.increment(1.0);
