@@ -1,0 +1,81 @@
+//! The command line: what may be written, and the options that every command shares.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand};
+
+use crate::commands;
+
+const AFTER_HELP: &str = "\
+Addresses:
+  aero://BUCKET/PATH names an object on the server, aero://BUCKET/DIR/ a folder, aero://BUCKET a
+  bucket. In `cp` everything else is a local path, and `-` is stdin or stdout; where only the server
+  can be meant (ls, rm, mv, sign) `aero://` may be left out.
+
+Exit codes:
+  0 ok   1 failed   2 wrong usage   3 not found   4 denied (401, 403)   5 server unreachable
+  130 interrupted";
+
+/// File storage for applications: the server, and the commands that use it.
+#[derive(Debug, Parser)]
+#[command(name = "aerostore", version, after_help = AFTER_HELP, propagate_version = true)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, ClapArgs)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Global {
+    /// The running server
+    #[arg(long, global = true, env = "AEROSTORE_URL", default_value = "http://127.0.0.1:8000")]
+    pub(crate) url: String,
+
+    /// A JWT to act with. Prefer the variable: other users of this machine can see arguments.
+    /// Without one, the service key is read from the data directory
+    #[arg(long, global = true, env = "AEROSTORE_TOKEN", hide_env_values = true, value_name = "JWT")]
+    pub(crate) token: Option<String>,
+
+    /// The server's data directory [default: ./aerostore-data]
+    #[arg(long, global = true, env = "AEROSTORE_DATA_DIR", value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+
+    /// Print results and errors as JSON
+    #[arg(long, global = true, action = ArgAction::SetTrue)]
+    pub(crate) json: bool,
+
+    /// No notes and no progress bar
+    #[arg(long, short, global = true, action = ArgAction::SetTrue)]
+    pub(crate) quiet: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Create, list, show, change, empty and delete buckets
+    #[command(subcommand)]
+    Bucket(commands::bucket::Bucket),
+    /// List buckets, or what lies in a bucket or folder
+    Ls(commands::ls::Ls),
+    /// Copy files up, down, or from one place on the server to another
+    Cp(commands::cp::Cp),
+    /// Move or rename an object on the server
+    Mv(commands::mv::Mv),
+    /// Delete objects
+    Rm(commands::rm::Rm),
+    /// Make a URL that works without a token
+    Sign(commands::sign::Sign),
+    /// Find (or delete) what an interrupted write left behind
+    Cleanup(commands::cleanup::Cleanup),
+    /// Show bytes and files by user and bucket
+    Usage(commands::usage::Usage),
+    /// Say whether the server is well
+    Health(commands::health::Health),
+    /// Show the server's counters
+    Metrics(commands::metrics::Metrics),
+    /// Measure a running server: put, get, list
+    Bench(commands::bench::Bench),
+}

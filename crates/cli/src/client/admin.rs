@@ -1,0 +1,48 @@
+//! Requests that an operator makes: cleanup, usage, health, metrics.
+
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{ANSWER, Client};
+use crate::failure::Failure;
+
+/// What a cleanup found, or did.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CleanupReport {
+    pub(crate) orphan_blobs: u64,
+    pub(crate) orphan_bytes: u64,
+    pub(crate) missing_blobs: u64,
+    pub(crate) deleted_blobs: u64,
+    pub(crate) deleted_rows: u64,
+    pub(crate) pending_deletions: u64,
+    /// Why the job refuses to go on, if it does.
+    pub(crate) halted: Option<String>,
+    #[serde(flatten)]
+    rest: Map<String, Value>,
+}
+
+impl Client {
+    /// What a cleanup would do (`apply` false), or does.
+    pub(crate) async fn cleanup(&self, apply: bool) -> Result<CleanupReport, Failure> {
+        let method = if apply { Method::POST } else { Method::GET };
+        self.json(self.request(method, "/api/v1/storage/cleanup")).await
+    }
+
+    /// Bytes and files; `recalculate` counts anew and says what differed.
+    pub(crate) async fn usage(&self, recalculate: bool) -> Result<Value, Failure> {
+        let query = if recalculate { "?recalculate=true" } else { "" };
+        self.json(self.request(Method::GET, &format!("/api/v1/storage/usage{query}"))).await
+    }
+
+    /// The state of the server and its parts.
+    pub(crate) async fn health(&self) -> Result<Value, Failure> {
+        self.json(self.request(Method::GET, "/api/v1/storage/health")).await
+    }
+
+    /// The counters in Prometheus' text form.
+    pub(crate) async fn metrics(&self) -> Result<String, Failure> {
+        let response = self.send(self.request(Method::GET, "/metrics").timeout(ANSWER)).await?;
+        response.text().await.map_err(|error| self.broken(&error))
+    }
+}

@@ -1,0 +1,145 @@
+//! `aerostore cp`: files up, down, or across the server.
+
+use clap::{Args, value_parser};
+use serde_json::json;
+
+use super::Context;
+use crate::address::{Address, Remote};
+use crate::failure::Failure;
+use crate::transfer::plan::Target;
+use crate::transfer::{self, Options, pipe};
+use crate::units;
+
+const EXAMPLES: &str = "\
+Examples:
+  aerostore cp photo.jpg aero://avatars/alice/           up, keeping the name
+  aerostore cp aero://avatars/alice/photo.jpg .          down
+  aerostore cp -r ./site aero://www/v2                   what is in ./site becomes v2/…
+  aerostore cp -r aero://www/v2 aero://backup/www        on the server, no byte passes here
+  tar c dir | aerostore cp - aero://backup/dir.tar       from stdin
+
+A target that ends in `/`, a bucket, or a directory that exists is a folder: the name is kept in it.
+With -r the contents of each source folder go into the target folder. Symbolic links to files are
+followed, those to directories are not. A download appears under its name when it is whole and
+synced; what a broken one left (.NAME.aerostore-part) is used by the next try.";
+
+/// Options of `cp`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Cp {
+    /// What to copy, and at last where to
+    #[arg(required = true, num_args = 2.., value_name = "SOURCE... TARGET")]
+    paths: Vec<Address>,
+    /// Folders too, with all that is in them
+    #[arg(long, short)]
+    recursive: bool,
+    /// Leave what the target already has
+    #[arg(long, short)]
+    no_clobber: bool,
+    /// How many files at a time
+    #[arg(long, short = 'j', value_name = "N", default_value_t = 8, value_parser = value_parser!(u16).range(1..=256))]
+    concurrency: u16,
+    /// The content type of uploads [default: by the file's name]
+    #[arg(long, value_name = "TYPE")]
+    content_type: Option<String>,
+    /// The Cache-Control that downloads will carry
+    #[arg(long, value_name = "VALUE")]
+    cache_control: Option<String>,
+    /// How often to try a file again when the server is busy or the connection breaks
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    retries: u32,
+}
+
+/// Runs `aerostore cp`.
+pub(crate) async fn run(cp: Cp, context: &Context<'_>) -> Result<(), Failure> {
+    let mut sources = cp.paths;
+    let target = sources.pop().ok_or_else(|| Failure::Usage("name a source and a target".to_owned()))?;
+    let options = Options {
+        overwrite: !cp.no_clobber,
+        concurrency: usize::from(cp.concurrency),
+        content_type: cp.content_type,
+        cache_control: cp.cache_control,
+        retries: cp.retries,
+    };
+    refuse_senseless(&sources, &target, cp.recursive)?;
+
+    if let ([Address::Remote(from)], Address::Stdio) = (sources.as_slice(), &target) {
+        return pipe::to_stdout(&context.client, &object(from)?).await;
+    }
+    let summary = match (sources.as_slice(), &target) {
+        ([Address::Stdio], Address::Remote(to)) => {
+            pipe::from_stdin(&context.client, &object(to)?, &options, context.out).await?
+        }
+        _ => {
+            let target = Target::resolve(target, sources.len() > 1 || cp.recursive)?;
+            transfer::run(&context.client, sources, target, cp.recursive, options, context.out).await?
+        }
+    };
+    if context.out.is_json() {
+        context.out.json(&json!({
+            "copied": summary.copied,
+            "skipped": summary.skipped,
+            "failed": summary.tally.failed(),
+            "bytes": summary.bytes,
+            "seconds": summary.elapsed.as_secs_f64(),
+        }))?;
+    } else {
+        let rate = summary.bytes as f64 / summary.elapsed.as_secs_f64().max(0.001);
+        let skipped =
+            if summary.skipped > 0 { format!(", {} skipped", summary.skipped) } else { String::new() };
+        context.out.note(&format!(
+            "copied {} file{}, {} in {:.1} s ({}/s){skipped}",
+            summary.copied,
+            if summary.copied == 1 { "" } else { "s" },
+            units::size(summary.bytes),
+            summary.elapsed.as_secs_f64(),
+            units::size(rate as u64),
+        ));
+    }
+    summary.tally.finish(summary.copied + summary.skipped + summary.tally.failed())
+}
+
+/// Refuses what makes no sense before anything is sent.
+fn refuse_senseless(sources: &[Address], target: &Address, recursive: bool) -> Result<(), Failure> {
+    let usage = |message: &str| Err(Failure::Usage(message.to_owned()));
+    let piped = sources.contains(&Address::Stdio) || *target == Address::Stdio;
+    if piped && (sources.len() > 1 || recursive) {
+        return usage("`-` stands for one file: one source, one target, no -r");
+    }
+    let remote = |address: &Address| matches!(address, Address::Remote(_));
+    if !remote(target) && !sources.iter().all(remote) {
+        return usage("one side must be on the server; write it aero://BUCKET/PATH");
+    }
+    Ok(())
+}
+
+fn object(address: &Remote) -> Result<Remote, Failure> {
+    address.clone().object().map_err(Failure::Usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn senseless_copies_are_refused() {
+        let parse = |text: &str| text.parse::<Address>().unwrap();
+        let check = |sources: &[&str], target: &str, recursive: bool, ok: bool| {
+            let sources: Vec<Address> = sources.iter().copied().map(parse).collect();
+            assert_eq!(
+                refuse_senseless(&sources, &parse(target), recursive).is_ok(),
+                ok,
+                "{sources:?} {target}"
+            );
+        };
+        check(&["a"], "aero://b/a", false, true);
+        check(&["aero://b/a"], ".", false, true);
+        check(&["aero://b/a"], "aero://c", true, true);
+        check(&["-"], "aero://b/a", false, true);
+        check(&["aero://b/a"], "-", false, true);
+        check(&["a"], "b", false, false);
+        check(&["-"], "-", false, false);
+        check(&["-", "a"], "aero://b/", false, false);
+        check(&["aero://b/a"], "-", true, false);
+    }
+}

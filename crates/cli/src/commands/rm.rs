@@ -1,0 +1,150 @@
+//! `aerostore rm`: deletes objects, one by one or a folder at a time.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Context, confirmed};
+use crate::address::Remote;
+use crate::client::objects::PAGE;
+use crate::failure::{Failure, Tally};
+
+/// Options of `rm`.
+#[derive(Debug, Args)]
+pub(crate) struct Rm {
+    /// BUCKET/PATH of an object; with -r also BUCKET/FOLDER or BUCKET (everything in it)
+    #[arg(required = true)]
+    addresses: Vec<Remote>,
+    /// Everything below each address
+    #[arg(long, short)]
+    recursive: bool,
+    /// With -r: do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// What is not there is no error
+    #[arg(long, short)]
+    force: bool,
+}
+
+/// Runs `aerostore rm`.
+pub(crate) async fn run(rm: &Rm, context: &Context<'_>) -> Result<(), Failure> {
+    if rm.recursive {
+        let names: Vec<String> = rm.addresses.iter().map(ToString::to_string).collect();
+        confirmed(rm.yes, &format!("delete everything below {}", names.join(", ")))?;
+    }
+    let mut deletion = Deletion { context, force: rm.force, deleted: 0, tally: Tally::default() };
+    if rm.recursive {
+        for address in &rm.addresses {
+            if let Err(failure) = deletion.folder(address).await {
+                deletion.failed(address, &failure);
+            }
+        }
+    } else {
+        let mut buckets: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for address in &rm.addresses {
+            let object = address
+                .clone()
+                .object()
+                .map_err(|message| Failure::Usage(format!("{message}; to delete all of it say -r")))?;
+            buckets.entry(object.bucket).or_default().push(object.path);
+        }
+        for (bucket, paths) in &buckets {
+            for batch in paths.chunks(PAGE) {
+                deletion.batch(bucket, batch).await;
+            }
+        }
+    }
+    deletion.finish()
+}
+
+struct Deletion<'a> {
+    context: &'a Context<'a>,
+    force: bool,
+    deleted: u64,
+    tally: Tally,
+}
+
+impl Deletion<'_> {
+    /// Deletes everything below a folder, page by page, and the object of that name.
+    async fn folder(&mut self, address: &Remote) -> Result<(), Failure> {
+        let folder = address.as_folder();
+        let (mut cursor, mut found) = (None, false);
+        loop {
+            let page = self.context.client.list(&folder, false, cursor.as_deref()).await?;
+            let paths: Vec<String> = page.objects.iter().map(|entry| entry.name.clone()).collect();
+            found |= !paths.is_empty();
+            for batch in paths.chunks(PAGE) {
+                self.batch(&address.bucket, batch).await;
+            }
+            // NOTE: a cursor names the last path seen, so deleting behind it skips nothing.
+            cursor = page.next();
+            if cursor.is_none() {
+                break;
+            }
+        }
+        if found {
+            return Ok(());
+        }
+        if !address.is_folder() {
+            self.batch(&address.bucket, std::slice::from_ref(&address.path)).await;
+            return Ok(());
+        }
+        self.context.client.bucket(&address.bucket).await?;
+        if address.path.is_empty() || self.force {
+            return Ok(());
+        }
+        Err(Failure::NotFound(format!("nothing lies below {address}")))
+    }
+
+    /// Deletes paths of one bucket; asks again, one by one, why the others were left.
+    async fn batch(&mut self, bucket: &str, paths: &[String]) {
+        let gone = match self.context.client.delete_many(bucket, paths).await {
+            Ok(gone) => gone,
+            Err(failure) => {
+                paths.iter().for_each(|path| self.failed(&remote(bucket, path), &failure));
+                return;
+            }
+        };
+        for path in paths {
+            if gone.contains(path) {
+                self.deleted += 1;
+                continue;
+            }
+            let object = remote(bucket, path);
+            match self.context.client.delete(&object).await {
+                // The server calls a missing object deleted; who typed its name wants to know.
+                Ok(()) if self.force => {}
+                Ok(()) => self.failed(&object, &Failure::NotFound("there is no such object".to_owned())),
+                Err(failure) => self.failed(&object, &failure),
+            }
+        }
+    }
+
+    fn failed(&mut self, address: &Remote, failure: &Failure) {
+        if self.force && failure.status() == Some(404) {
+            return;
+        }
+        self.context.out.item_failure(&address.to_string(), failure);
+        self.tally.add(failure);
+    }
+
+    fn finish(&self) -> Result<(), Failure> {
+        let failed = self.tally.failed();
+        let summary = json!({ "deleted": self.deleted, "failed": failed });
+        if self.context.out.is_json() {
+            self.context.out.json(&summary)?;
+        } else {
+            self.context.out.note(&format!("deleted {} object{}", self.deleted, plural(self.deleted)));
+        }
+        self.tally.finish(self.deleted + failed)
+    }
+}
+
+fn remote(bucket: &str, path: &str) -> Remote {
+    Remote { bucket: bucket.to_owned(), path: path.to_owned() }
+}
+
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}

@@ -1,0 +1,234 @@
+//! How a command can fail, and the exit code that scripts see for it.
+//!
+//! The codes are a promise (`docs/cli.md`): add one, never change one.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Something failed that no other code names.
+pub(crate) const FAILED: u8 = 1;
+/// The command line was wrong. (clap exits with the same number.)
+pub(crate) const USAGE: u8 = 2;
+/// The bucket or the object is not there.
+pub(crate) const NOT_FOUND: u8 = 3;
+/// The server refused the caller: 401 or 403.
+pub(crate) const DENIED: u8 = 4;
+/// No server answered.
+pub(crate) const UNREACHABLE: u8 = 5;
+/// The user pressed Ctrl-C (128 + SIGINT, as shells count it).
+pub(crate) const INTERRUPTED: u8 = 130;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The command line asks for something that makes no sense.
+    Usage(String),
+    /// The server answered with an error.
+    Server(Box<ServerError>),
+    /// No answer came from the server: it is not there, or the connection broke.
+    Unreachable { url: String, reason: String },
+    /// What was named is not there; said by the command itself, not by the server.
+    NotFound(String),
+    /// Some of many items failed; each was reported when it did.
+    Several { failed: u64, total: u64, exit_code: u8 },
+    /// Ctrl-C.
+    Interrupted,
+    /// The reader of our output went away (`| head`). Not an error.
+    PipeClosed,
+    /// Everything else: local files, odd answers, the server's own start.
+    Other(anyhow::Error),
+}
+
+/// An error as the server said it.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerError {
+    /// The true status: `statusCode` of the body where there is one (the `supabase` dialect wraps
+    /// errors in 400), else that of the response.
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) request_id: Option<String>,
+    /// How long the server asks to wait, where it does.
+    pub(crate) retry_after: Option<Duration>,
+    /// What to try, where the command knows better than the server.
+    pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    /// The process's exit code.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => USAGE,
+            Self::Server(error) => match error.status {
+                404 => NOT_FOUND,
+                401 | 403 => DENIED,
+                _ => FAILED,
+            },
+            Self::Unreachable { .. } => UNREACHABLE,
+            Self::NotFound(_) => NOT_FOUND,
+            Self::Several { exit_code, .. } => *exit_code,
+            Self::Interrupted => INTERRUPTED,
+            Self::PipeClosed => 0,
+            Self::Other(_) => FAILED,
+        }
+    }
+
+    /// The status the server answered with, if it answered.
+    pub(crate) fn status(&self) -> Option<u16> {
+        match self {
+            Self::Server(error) => Some(error.status),
+            Self::Usage(_)
+            | Self::Unreachable { .. }
+            | Self::NotFound(_)
+            | Self::Several { .. }
+            | Self::Interrupted
+            | Self::PipeClosed
+            | Self::Other(_) => None,
+        }
+    }
+
+    /// Whether the same request may succeed a little later.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Server(error) => matches!(error.status, 429 | 502 | 503 | 504),
+            Self::Unreachable { .. } => true,
+            Self::Usage(_)
+            | Self::NotFound(_)
+            | Self::Several { .. }
+            | Self::Interrupted
+            | Self::PipeClosed
+            | Self::Other(_) => false,
+        }
+    }
+
+    /// The error as `--json` prints it.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut body = json!({ "message": self.to_string(), "exit_code": self.exit_code() });
+        if let (Self::Server(error), Value::Object(map)) = (self, &mut body) {
+            map.insert("message".into(), error.message.clone().into());
+            map.insert("code".into(), error.code.clone().into());
+            map.insert("status".into(), error.status.into());
+            map.insert("request_id".into(), error.request_id.clone().into());
+        }
+        body
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(message) | Self::NotFound(message) => f.write_str(message),
+            Self::Server(error) => {
+                write!(f, "{} ({}", error.message, error.status)?;
+                if !error.code.is_empty() {
+                    write!(f, " {}", error.code)?;
+                }
+                if let Some(id) = &error.request_id {
+                    write!(f, ", request {id}")?;
+                }
+                f.write_str(")")?;
+                error.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
+            }
+            Self::Unreachable { url, reason } => write!(f, "no answer from {url}: {reason}"),
+            Self::Several { failed, total, .. } => write!(f, "{failed} of {total} failed"),
+            Self::Interrupted => f.write_str("interrupted"),
+            Self::PipeClosed => f.write_str("output closed"),
+            Self::Other(error) => write!(f, "{error:#}"),
+        }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Other(error.into())
+    }
+}
+
+/// The exit code for a run in which several items failed: theirs if they agree, else 1.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    failed: u64,
+    exit_code: Option<u8>,
+}
+
+impl Tally {
+    /// Counts one failed item.
+    pub(crate) fn add(&mut self, failure: &Failure) {
+        self.failed += 1;
+        let code = failure.exit_code();
+        self.exit_code = Some(match self.exit_code {
+            Some(seen) if seen != code => FAILED,
+            Some(_) | None => code,
+        });
+    }
+
+    /// How many failed so far.
+    pub(crate) fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    /// Success if nothing failed, else [`Failure::Several`].
+    pub(crate) fn finish(&self, total: u64) -> Result<(), Failure> {
+        match self.exit_code {
+            None => Ok(()),
+            Some(exit_code) => Err(Failure::Several { failed: self.failed, total, exit_code }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(status: u16) -> Failure {
+        Failure::Server(Box::new(ServerError {
+            status,
+            code: "CODE".into(),
+            message: "Words".into(),
+            request_id: Some("r1".into()),
+            retry_after: None,
+            hint: None,
+        }))
+    }
+
+    #[test]
+    fn exit_codes_are_fixed() {
+        let check = |failure: Failure, code: u8| assert_eq!(failure.exit_code(), code, "{failure}");
+        check(server(404), 3);
+        check(server(401), 4);
+        check(server(403), 4);
+        check(server(409), 1);
+        check(server(503), 1);
+        check(Failure::Usage(String::new()), 2);
+        check(Failure::NotFound(String::new()), 3);
+        check(Failure::Unreachable { url: String::new(), reason: String::new() }, 5);
+        check(Failure::Interrupted, 130);
+        check(Failure::PipeClosed, 0);
+    }
+
+    #[test]
+    fn a_tally_keeps_the_code_its_failures_share() {
+        let check = |failures: &[Failure], code: Option<u8>| {
+            let mut tally = Tally::default();
+            failures.iter().for_each(|failure| tally.add(failure));
+            assert_eq!(tally.finish(9).err().map(|failure| failure.exit_code()), code);
+        };
+        check(&[], None);
+        check(&[server(404), server(404)], Some(3));
+        check(&[server(404), server(403)], Some(1));
+    }
+
+    #[test]
+    fn a_server_error_says_its_words_code_and_request() {
+        assert_eq!(server(404).to_string(), "Words (404 CODE, request r1)");
+        assert_eq!(server(404).to_json()["request_id"], "r1");
+    }
+}
