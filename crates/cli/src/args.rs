@@ -13,8 +13,8 @@ Addresses:
   can be meant (ls, rm, mv, sign) `aero://` may be left out.
 
 Exit codes:
-  0 ok   1 failed   2 wrong usage   3 not found   4 denied (401, 403)   5 server unreachable
-  130 interrupted";
+  0 ok   1 failed   2 wrong usage or configuration   3 not found   4 denied (401, 403)
+  5 server unreachable   130 interrupted";
 
 /// File storage for applications: the server, and the commands that use it.
 #[derive(Debug, Parser)]
@@ -39,9 +39,13 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "AEROSTORE_TOKEN", hide_env_values = true, value_name = "JWT")]
     pub(crate) token: Option<String>,
 
-    /// The server's data directory [default: ./aerostore-data]
-    #[arg(long, global = true, env = "AEROSTORE_DATA_DIR", value_name = "DIR")]
+    /// The server's data directory [env: AEROSTORE_DATA_DIR] [default: ./aerostore-data]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+
+    /// The server's configuration [env: AEROSTORE_CONFIG] [default: storage.yml in the data directory, if there]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 
     /// Print results and errors as JSON
     #[arg(long, global = true, action = ArgAction::SetTrue)]
@@ -55,6 +59,11 @@ pub(crate) struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Show the keys that applications use
+    Keys(commands::keys::Show),
+    /// Make tokens for users
+    #[command(subcommand)]
+    Token(commands::token::Token),
     /// Create, list, show, change, empty and delete buckets
     #[command(subcommand)]
     Bucket(commands::bucket::Bucket),

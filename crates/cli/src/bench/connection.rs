@@ -221,7 +221,8 @@ mod tests {
 
     #[tokio::test]
     async fn answers_in_every_framing() {
-        let cases: [(&'static [u8], Option<(u16, bool, &[u8])>); 8] = [
+        type Answer = Option<(u16, bool, &'static [u8])>;
+        let cases: [(&'static [u8], Answer); 8] = [
             (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", Some((200, true, b"hello"))),
             (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", Some((204, true, b""))),
             (

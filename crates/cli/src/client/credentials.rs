@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::args::Global;
 use crate::failure::Failure;
+use crate::settings;
 
 /// A JWT. Has no way into a message: neither `Display` nor a telling `Debug`.
 #[derive(Clone)]
@@ -32,10 +33,27 @@ impl fmt::Debug for Token {
 }
 
 /// The caller's token, if any; without one the server sees `anon`.
-pub(super) fn find(global: &Global, _loopback: bool) -> Result<Option<Token>, Failure> {
-    match global.token.as_deref() {
-        Some(token) if !token.is_empty() => Token::parse(token).map(Some),
-        Some(_) | None => Ok(None),
+///
+/// The service key of a data directory goes to the server that was asked for only if the user named
+/// that directory, or the server is on this machine: a key that lies about is not for strangers.
+pub(super) fn find(global: &Global, loopback: bool) -> Result<Option<Token>, Failure> {
+    if let Some(token) = global.token.as_deref().filter(|token| !token.is_empty()) {
+        return Token::parse(token).map(Some);
+    }
+    let by_variable = std::env::var_os(settings::DATA_DIR_VARIABLE).is_some_and(|value| !value.is_empty());
+    let named = global.data_dir.is_some() || global.config.is_some() || by_variable;
+    if !named && !loopback {
+        return Ok(None);
+    }
+    let key = || {
+        let config = settings::load(global, Vec::new())?.config;
+        let keys = settings::secrets(&config)?.keys().map_err(anyhow::Error::from)?;
+        Token::parse(&keys.service_key)
+    };
+    match key() {
+        Ok(token) => Ok(Some(token)),
+        Err(_) if !named => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 

@@ -132,7 +132,7 @@ fn root_cause(error: &reqwest::Error) -> String {
 
 fn parse_base(text: &str) -> Result<Url, Failure> {
     let wrong = |why: &str| Failure::Usage(format!("`{text}` is not the URL of a server: {why}"));
-    let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    let mut url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err(wrong("write http://HOST:PORT or https://HOST"));
     }
@@ -142,6 +142,10 @@ fn parse_base(text: &str) -> Result<Url, Failure> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(wrong("it holds no user and password; use --token"));
     }
+    // The address that other clients are given is as good.
+    let path = url.path().trim_end_matches('/');
+    let path = path.strip_suffix("/storage/v1").unwrap_or(path).to_owned();
+    url.set_path(&path);
     Ok(url)
 }
 
@@ -163,12 +167,15 @@ mod tests {
         check("ftp://x", false);
         check("http://user:pw@x", false);
         check("http://x/?a=b", false);
+        let base = |text: &str| parse_base(text).unwrap().to_string();
+        assert_eq!(base("http://x:1/storage/v1/"), "http://x:1/");
+        assert_eq!(base("http://x:1/behind/storage/v1"), "http://x:1/behind");
     }
 
     #[test]
     fn loopback_is_recognised() {
         let check = |text: &str, expected: bool| {
-            assert_eq!(is_loopback(&Url::parse(text).unwrap()), expected, "{text}")
+            assert_eq!(is_loopback(&Url::parse(text).unwrap()), expected, "{text}");
         };
         check("http://localhost:8000", true);
         check("http://127.0.0.1", true);

@@ -5,16 +5,19 @@ pub(crate) mod bucket;
 pub(crate) mod cleanup;
 pub(crate) mod cp;
 pub(crate) mod health;
+pub(crate) mod keys;
 pub(crate) mod ls;
 pub(crate) mod metrics;
 pub(crate) mod mv;
 pub(crate) mod rm;
 pub(crate) mod sign;
+pub(crate) mod token;
 pub(crate) mod usage;
 
 use anyhow::Context as _;
+use tokio::runtime::Builder;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, Global};
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::output::{self, Output};
@@ -28,25 +31,34 @@ pub(crate) struct Context<'a> {
 
 /// Runs the command that was given.
 pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
+    let Args { global, command } = args;
+    match command {
+        Command::Keys(show) => keys::run(&show, &global, out),
+        Command::Token(command) => token::run(command, &global, out),
+        Command::Bucket(command) => with_client(&global, out, async |it| bucket::run(command, it).await),
+        Command::Ls(ls) => with_client(&global, out, async |it| ls::run(&ls, it).await),
+        Command::Cp(cp) => with_client(&global, out, async |it| cp::run(cp, it).await),
+        Command::Mv(mv) => with_client(&global, out, async |it| mv::run(&mv, it).await),
+        Command::Rm(rm) => with_client(&global, out, async |it| rm::run(&rm, it).await),
+        Command::Sign(sign) => with_client(&global, out, async |it| sign::run(&sign, it).await),
+        Command::Cleanup(cleanup) => with_client(&global, out, async |it| cleanup::run(&cleanup, it).await),
+        Command::Usage(usage) => with_client(&global, out, async |it| usage::run(&usage, it).await),
+        Command::Health(health) => with_client(&global, out, async |it| health::run(&health, it).await),
+        Command::Metrics(metrics) => with_client(&global, out, async |it| metrics::run(&metrics, it).await),
+        Command::Bench(bench) => with_client(&global, out, async |it| bench::run(bench, it).await),
+    }
+}
+
+/// Runs a command that talks to a server.
+fn with_client(
+    global: &Global,
+    out: &Output,
+    command: impl AsyncFnOnce(&Context<'_>) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     let result = runtime.block_on(async {
-        let context = Context { client: Client::new(&args.global)?, out };
-        match args.command {
-            Command::Bucket(bucket) => bucket::run(bucket, &context).await,
-            Command::Ls(ls) => ls::run(&ls, &context).await,
-            Command::Cp(cp) => cp::run(cp, &context).await,
-            Command::Mv(mv) => mv::run(&mv, &context).await,
-            Command::Rm(rm) => rm::run(&rm, &context).await,
-            Command::Sign(sign) => sign::run(&sign, &context).await,
-            Command::Cleanup(cleanup) => cleanup::run(&cleanup, &context).await,
-            Command::Usage(usage) => usage::run(&usage, &context).await,
-            Command::Health(health) => health::run(&health, &context).await,
-            Command::Metrics(metrics) => metrics::run(&metrics, &context).await,
-            Command::Bench(bench) => bench::run(bench, &context).await,
-        }
+        let context = Context { client: Client::new(global)?, out };
+        command(&context).await
     });
     // A read from stdin may still be waiting; nothing else outlives a command.
     runtime.shutdown_background();

@@ -6,6 +6,7 @@ use file_storage::Timestamp;
 use file_storage::permissions::Role;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::config::AuthConfig;
@@ -33,6 +34,9 @@ pub enum MintError {
     /// It would expire after the end of time.
     #[error("the token's lifetime is too long")]
     TooLong,
+    /// A further claim would say what the token's own fields say.
+    #[error("the claim '{0}' is set by the server")]
+    Reserved(String),
     /// Signing failed.
     #[error("the token cannot be signed")]
     Sign(#[source] jsonwebtoken::errors::Error),
@@ -49,13 +53,34 @@ struct Claims<'a> {
     iss: Option<&'a str>,
     iat: i64,
     exp: i64,
+    #[serde(flatten)]
+    further: &'a Map<String, Value>,
 }
+
+/// Claims that only the fields of [`NewToken`] and the configuration decide.
+const RESERVED: [&str; 7] = ["role", "sub", "aud", "iss", "iat", "exp", "nbf"];
 
 /// Makes a token that a server with this configuration accepts. The same token from the same input.
 ///
 /// # Errors
 /// [`MintError`], where no such token can be.
 pub fn mint_token(secret: &Secret, config: &AuthConfig, token: &NewToken) -> Result<String, MintError> {
+    mint_token_with_claims(secret, config, token, &Map::new())
+}
+
+/// The same with further claims, which policies can read.
+///
+/// # Errors
+/// [`MintError`], where no such token can be.
+pub fn mint_token_with_claims(
+    secret: &Secret,
+    config: &AuthConfig,
+    token: &NewToken,
+    further: &Map<String, Value>,
+) -> Result<String, MintError> {
+    if let Some(name) = further.keys().find(|name| RESERVED.contains(&name.as_str())) {
+        return Err(MintError::Reserved(name.clone()));
+    }
     if token.role == Role::Authenticated && token.user.is_none() {
         return Err(MintError::NoUser);
     }
@@ -68,6 +93,7 @@ pub fn mint_token(secret: &Secret, config: &AuthConfig, token: &NewToken) -> Res
         iss: config.issuer.first().map(String::as_str),
         iat,
         exp: exp.ok_or(MintError::TooLong)?,
+        further,
     };
     let key = EncodingKey::from_secret(secret.expose().as_bytes());
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(MintError::Sign)

@@ -27,8 +27,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde_json::{Map, Value};
 
 pub use error::AuthError;
+pub use file_storage::permissions::Role;
 use key_source::KeySource;
-pub use mint::{MintError, NewToken, mint_token};
+pub use mint::{MintError, NewToken, mint_token, mint_token_with_claims};
 
 use crate::config::AuthConfig;
 use crate::secrets::Secret;
