@@ -56,9 +56,12 @@ fn step() -> impl Strategy<Value = Step> {
     };
     let place = || (0..BUCKETS.len(), 0..PATHS.len());
     // Below and above the size of inline objects.
-    let bytes = prop::collection::vec(any::<u8>(), prop_oneof![0..10usize, 60..70usize, 200..300usize]);
+    let bytes = || {
+        let size = prop_oneof![0..10usize, 60..70usize, 200..300usize];
+        size.prop_flat_map(|size| prop::collection::vec(any::<u8>(), size))
+    };
     prop_oneof![
-        6 => (caller(), place(), any::<bool>(), bytes)
+        6 => (caller(), place(), any::<bool>(), bytes())
             .prop_map(|(caller, at, upsert, bytes)| Step::Put { caller, at, upsert, bytes }),
         3 => (caller(), place()).prop_map(|(caller, at)| Step::Get { caller, at }),
         3 => (caller(), place()).prop_map(|(caller, at)| Step::Delete { caller, at }),
