@@ -70,15 +70,21 @@ async fn fs_i3_a_refused_request_touches_no_backend() {
         refused(storage.delete(&caller, at.0, at.1).await.unwrap_err());
         refused(fixture.put(&caller, at, PutMode::Upsert, LARGE).await.unwrap_err());
         refused(storage.sign_download(&caller, at.0, at.1, SignOptions::default()).await.unwrap_err());
-        refused(storage.sign_upload(&caller, at.0, &path("b"), true, SignOptions::default()).await.unwrap_err());
+        refused(
+            storage.sign_upload(&caller, at.0, &path("b"), true, SignOptions::default()).await.unwrap_err(),
+        );
         refused(storage.move_object(&caller, at, (&docs, &path("b")), PutMode::Create).await.unwrap_err());
-        let copied = storage.copy(&caller, at, (&docs, &path("b")), PutMode::Create, CopyOptions::default()).await;
+        let copied =
+            storage.copy(&caller, at, (&docs, &path("b")), PutMode::Create, CopyOptions::default()).await;
         refused(copied.map(|_| ()).unwrap_err());
         // A path that does not exist answers just the same.
         refused(storage.info(&caller, at.0, &path("nothing-here")).await.unwrap_err());
     }
     let mine = fixture.bucket(&user(2), "mine", BucketPolicy::Private).await;
-    let stolen = fixture.storage.copy(&user(2), at, (&mine, &path("a")), PutMode::Create, CopyOptions::default()).await;
+    let stolen = fixture
+        .storage
+        .copy(&user(2), at, (&mine, &path("a")), PutMode::Create, CopyOptions::default())
+        .await;
     assert!(matches!(stolen, Err(StorageError::Unauthorized(_))));
     fixture.audit().await;
 }
@@ -117,7 +123,8 @@ async fn fs_f1_a_failed_upload_leaves_nothing() {
     let config = BucketConfig { max_file_size: 2000, quota_bytes: Some(3000), ..BucketConfig::default() };
     fixture.storage.create_bucket(&user(1), &name, &config).await.unwrap();
     let attempt = async |length: Option<u64>, body| {
-        let pending = fixture.storage.admit_upload(&user(1), &name, &path("a"), PutMode::Create).await.unwrap();
+        let pending =
+            fixture.storage.admit_upload(&user(1), &name, &path("a"), PutMode::Create).await.unwrap();
         let attributes = ObjectAttributes { content_type: "text/plain".into(), ..Default::default() };
         pending.store(attributes, length, body).await.map(|_| ()).unwrap_err()
     };
@@ -133,7 +140,10 @@ async fn fs_f1_a_failed_upload_leaves_nothing() {
     assert!(matches!(turned_out_too_large, StorageError::PayloadTooLarge { limit: 2000 }));
     fixture.put(&user(1), (&name, &path("b")), PutMode::Create, &[0; 1800]).await.unwrap();
     let over_quota = attempt(None, stream::iter([chunk(1000), chunk(201)]).boxed()).await;
-    assert!(matches!(over_quota, StorageError::QuotaExceeded { scope: "bucket", used: 1800, limit: 3000, .. }));
+    assert!(matches!(
+        over_quota,
+        StorageError::QuotaExceeded { scope: "bucket", used: 1800, limit: 3000, .. }
+    ));
     fixture.audit().await;
     let page = fixture.executor.backlog(&support::maintain()).await.unwrap();
     assert_eq!(page.objects, 1);

@@ -284,7 +284,8 @@ async fn list(fixture: &Fixture, caller: Caller, index: usize) -> Vec<String> {
 
 #[test]
 fn random_operations_do_as_the_model_does() {
-    let cases = std::env::var("AEROSTORE_MODEL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(128);
+    let cases =
+        std::env::var("AEROSTORE_MODEL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(128);
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let steps = prop::collection::vec(step(), 1..60);

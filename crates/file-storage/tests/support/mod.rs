@@ -1,5 +1,12 @@
 //! A storage on SQLite and a local disk in a directory of its own, callers, and an audit of what it left.
-#![allow(dead_code, reason = "each suite uses a part of it")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "test support: each suite uses a part of it"
+)]
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -40,7 +47,11 @@ pub fn keys() -> SigningKeys {
 }
 
 pub fn options(dir: &Path) -> StorageOptions {
-    StorageOptions { inline_threshold: INLINE, failpoints: failpoint::Scope::new(dir), ..StorageOptions::default() }
+    StorageOptions {
+        inline_threshold: INLINE,
+        failpoints: failpoint::Scope::new(dir),
+        ..StorageOptions::default()
+    }
 }
 
 impl Fixture {
@@ -62,7 +73,8 @@ impl Fixture {
     ) -> Self {
         let executor = SqliteExecutor::open(SqliteOptions::new(dir.path().join("metadata.db"))).unwrap();
         let executor: Arc<dyn Executor> = Arc::new(executor);
-        let backend = decorate(Arc::new(LocalBackend::open(LocalOptions::new(dir.path().join("local"))).unwrap()));
+        let backend =
+            decorate(Arc::new(LocalBackend::open(LocalOptions::new(dir.path().join("local"))).unwrap()));
         let storage = FileStorage::new(executor.clone(), backend.clone(), keys(), options);
         storage.recover().await.unwrap();
         Self { dir, storage, executor, backend }
@@ -183,7 +195,11 @@ pub fn path(path: &str) -> ObjectPath {
 /// A body in chunks of some bytes.
 pub fn chunked(bytes: &[u8]) -> ByteStream {
     let chunks: Vec<_> = bytes.chunks(50).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
-    if chunks.is_empty() { body::from_bytes(Bytes::new()) } else { futures_util::stream::iter(chunks).boxed() }
+    if chunks.is_empty() {
+        body::from_bytes(Bytes::new())
+    } else {
+        futures_util::stream::iter(chunks).boxed()
+    }
 }
 
 pub async fn collect(body: DownloadBody) -> Result<Vec<u8>, StorageError> {
