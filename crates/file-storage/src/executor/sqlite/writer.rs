@@ -14,6 +14,7 @@ use super::connection;
 use super::errors::{Fault, breaks_connection, unavailable};
 use super::task::{Call, Ran, Task};
 use crate::errors::StorageError;
+use crate::failpoint;
 
 /// Most operations that share a commit.
 const GROUP: usize = 256;
@@ -40,7 +41,10 @@ impl Writer {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
-            .spawn(move || Loop { conn: Some(conn), options, checkpointer }.run(waiting))
+            .spawn(move || {
+                let failpoints = failpoint::Scope::new(&options.path);
+                Loop { conn: Some(conn), options, checkpointer, failpoints }.run(waiting);
+            })
             .map_err(|error| StorageError::Internal {
                 context: "the writer's thread could not be started".to_owned(),
                 source: Some(Arc::new(error)),
@@ -84,6 +88,7 @@ struct Loop {
     conn: Option<Connection>,
     options: Arc<SqliteOptions>,
     checkpointer: Checkpointer,
+    failpoints: failpoint::Scope,
 }
 
 impl Loop {
@@ -116,8 +121,9 @@ impl Loop {
         waiting.retain(|task| !task.is_abandoned());
         let started = Instant::now();
         let mut tried = 0;
+        let failpoints = self.failpoints.clone();
         let outcome = match self.connection() {
-            Ok(conn) => transaction(conn, waiting, &mut tried),
+            Ok(conn) => transaction(conn, waiting, &mut tried, &failpoints),
             Err(fault) => {
                 tried = waiting.len();
                 Err(fault)
@@ -165,13 +171,19 @@ impl Loop {
 }
 
 /// Runs tasks in one transaction; counts them in `tried`, those that broke it included.
-fn transaction(conn: &Connection, tasks: &mut [Box<dyn Task>], tried: &mut usize) -> Result<(), Fault> {
+fn transaction(
+    conn: &Connection,
+    tasks: &mut [Box<dyn Task>],
+    tried: &mut usize,
+    failpoints: &failpoint::Scope,
+) -> Result<(), Fault> {
     let step = |sql: &str| -> Result<(), Fault> {
         conn.prepare_cached(sql)?.execute([])?;
         Ok(())
     };
     // A transaction that can't even begin fails all who wait for it: `tried` says so until it has begun.
     *tried = tasks.len();
+    failpoints.hit("sqlite.begin").map_err(injected)?;
     step("BEGIN IMMEDIATE")?;
     *tried = 0;
     for task in tasks {
@@ -186,7 +198,18 @@ fn transaction(conn: &Connection, tasks: &mut [Box<dyn Task>], tried: &mut usize
             let lost = format!("{} lost the transaction", task.name());
             return Err(StorageError::internal(lost).into());
         }
+        failpoints.hit("sqlite.operation").map_err(injected)?;
         step("RELEASE operation")?;
     }
+    failpoints.hit("sqlite.commit").map_err(injected)?;
     step("COMMIT")
+}
+
+/// A failure that a test asked for, as the engine would report it.
+fn injected(error: std::io::Error) -> Fault {
+    let code = match error.kind() {
+        std::io::ErrorKind::StorageFull => rusqlite::ffi::SQLITE_FULL,
+        _ => rusqlite::ffi::SQLITE_IOERR,
+    };
+    Fault::Engine(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(error.to_string())))
 }
