@@ -65,6 +65,8 @@ impl Output {
     pub(crate) fn failure(&self, failure: &Failure) {
         match failure {
             Failure::PipeClosed => {}
+            // The one item has told its failure.
+            Failure::Several { total: 1, .. } => {}
             // NOTE: JSON mode promises one object per failed item on stderr, and nothing else there.
             failure if self.json => to_stderr(&serde_json::json!({ "error": failure.to_json() }).to_string()),
             failure => to_stderr(&format!("error: {failure}")),

@@ -83,7 +83,7 @@ pub(crate) async fn run(cp: Cp, context: &Context<'_>) -> Result<(), Failure> {
             "bytes": summary.bytes,
             "seconds": summary.elapsed.as_secs_f64(),
         }))?;
-    } else {
+    } else if summary.copied + summary.skipped > 0 || summary.tally.failed() == 0 {
         let rate = summary.bytes as f64 / summary.elapsed.as_secs_f64().max(0.001);
         let skipped =
             if summary.skipped > 0 { format!(", {} skipped", summary.skipped) } else { String::new() };
