@@ -101,7 +101,11 @@ impl Run<'_> {
                 results.push(Measurement { operation: "put", size, measured });
             }
             if stored < objects && (self.plan.get || !listed) {
-                self.out.note(&format!("storing {} objects of {}", objects - stored, units::size(size)));
+                self.out.note(&format!(
+                    "storing {} objects of {}",
+                    objects - stored,
+                    units::exact_size(size)
+                ));
                 let filled =
                     self.phase("fill", &payload, Work::Fill { from: stored, to: objects }, false).await?;
                 if let Some((what, _)) = filled.error_kinds().first() {
@@ -134,7 +138,7 @@ impl Run<'_> {
         timed: bool,
     ) -> Result<Measured, Failure> {
         if timed {
-            let size = units::size(payload.size());
+            let size = units::exact_size(payload.size());
             let (clients, seconds) = (self.plan.concurrency, self.plan.duration.as_secs_f64());
             self.out.note(&format!("{name} {size}, {clients} clients, {seconds} s"));
         }

@@ -13,7 +13,7 @@ pub(crate) fn to_table(results: &[Measurement]) -> String {
     for Measurement { operation, size, measured } in results {
         rows.push(vec![
             (*operation).to_owned(),
-            units::size(*size),
+            units::exact_size(*size),
             measured.requests().to_string(),
             measured.errors().to_string(),
             format!("{:.0}", measured.per_second()),
@@ -27,7 +27,7 @@ pub(crate) fn to_table(results: &[Measurement]) -> String {
     let mut text = table(&rows, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
     for Measurement { operation, size, measured } in results {
         for (kind, count) in measured.error_kinds() {
-            text.push_str(&format!("\n{operation} {}: {count} × {kind}", units::size(*size)));
+            text.push_str(&format!("\n{operation} {}: {count} × {kind}", units::exact_size(*size)));
         }
     }
     text

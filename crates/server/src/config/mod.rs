@@ -31,5 +31,5 @@ pub use keys::{
 };
 pub use load::{Loaded, Sources};
 pub use page::reference_page;
-pub use raw::{Flag, Origin};
+pub use raw::{Flag, Origin, RawValue};
 pub use words::{BucketCreation, Dialect, Durability, LogFormat, LogLevel, MetricsAccess};
