@@ -1,9 +1,16 @@
 //! The server: protocols over the domain, behind one harness.
 
+pub mod app;
 pub mod auth;
 pub mod client_address;
 pub mod config;
+pub mod health;
 pub mod http;
 pub mod rate_limit;
+mod routes;
 pub mod secrets;
+pub mod serve;
 pub mod telemetry;
+mod watch;
+
+pub use serve::{Server, ServerError, serve};

@@ -2,29 +2,21 @@
 
 use std::io;
 
+use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
-use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
 use super::log_file::{LogFlush, LogWriter};
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object per line.
-    Json,
-}
+use crate::config::{LogFormat, LogLevel};
 
 /// Sends all log lines of the process, panics among them, to standard error. Keep the guard until the process ends.
 ///
 /// # Errors
 /// The system gives no thread, or something else logs already.
-pub fn init_logs(format: LogFormat, level: Level) -> io::Result<LogFlush> {
+pub fn init_logs(format: LogFormat, level: LogLevel) -> io::Result<LogFlush> {
     let (writer, flush) = LogWriter::new(io::stderr())?;
     subscriber(format, level, writer).try_init().map_err(io::Error::other)?;
     let default = std::panic::take_hook();
@@ -39,8 +31,14 @@ pub fn init_logs(format: LogFormat, level: Level) -> io::Result<LogFlush> {
 }
 
 /// What turns events into lines. Libraries are heard from `warn` up, whatever the level.
-pub fn subscriber(format: LogFormat, level: Level, writer: LogWriter) -> impl Subscriber + Send + Sync {
-    let level = LevelFilter::from_level(level);
+pub fn subscriber(format: LogFormat, level: LogLevel, writer: LogWriter) -> impl Subscriber + Send + Sync {
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    };
     let targets = ["server", "file_storage", "aerostore", "operation"].map(|target| (target, level));
     let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(targets);
     let layer = fmt::layer().with_writer(writer).with_ansi(false);

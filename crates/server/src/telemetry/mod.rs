@@ -11,4 +11,4 @@ mod process;
 pub use describe::{DESCRIPTIONS, Description, Kind};
 pub use figures::{Figures, FiguresError};
 pub use log_file::{LogFlush, LogWriter};
-pub use logs::{LogFormat, init_logs, subscriber};
+pub use logs::{init_logs, subscriber};

@@ -4,10 +4,10 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
+use server::config::{LogFormat, LogLevel};
 use server::http::HttpOptions;
-use server::telemetry::{LogFormat, LogWriter, subscriber};
+use server::telemetry::{LogWriter, subscriber};
 use tokio::io::AsyncWriteExt;
-use tracing::Level;
 
 use crate::support::{TestServer, get_request, header, read_to_end, read_until};
 
@@ -26,7 +26,7 @@ impl Write for Lines {
 }
 
 /// Runs a conversation at a level, and gives the lines of its operations.
-async fn operations_of(level: Level, conversation: impl AsyncFnOnce(&TestServer)) -> Vec<Value> {
+async fn operations_of(level: LogLevel, conversation: impl AsyncFnOnce(&TestServer)) -> Vec<Value> {
     let lines = Lines::default();
     let (writer, flush) = LogWriter::new(lines.clone()).unwrap();
     let guard = tracing::subscriber::set_default(subscriber(LogFormat::Json, level, writer));
@@ -44,7 +44,7 @@ async fn operations_of(level: Level, conversation: impl AsyncFnOnce(&TestServer)
 #[tokio::test]
 async fn an_operation_is_one_line_with_what_there_is_to_know() {
     let secret = "token=hidden";
-    let lines = operations_of(Level::INFO, async |server| {
+    let lines = operations_of(LogLevel::Info, async |server| {
         server
             .exchange(&get_request(&format!("/logged?{secret}"), &[("authorization", "Bearer hidden")]))
             .await;
@@ -79,7 +79,7 @@ async fn an_operation_is_one_line_with_what_there_is_to_know() {
 
 #[tokio::test]
 async fn an_answer_that_is_cut_off_is_interrupted() {
-    let lines = operations_of(Level::INFO, async |server| {
+    let lines = operations_of(LogLevel::Info, async |server| {
         let mut connection = server.connect().await;
         connection.write_all(get_request("/endless", &[]).as_bytes()).await.unwrap();
         read_until(&mut connection, "\r\n\r\n").await;
@@ -93,7 +93,7 @@ async fn an_answer_that_is_cut_off_is_interrupted() {
 
 #[tokio::test]
 async fn a_quiet_level_leaves_only_failures() {
-    let lines = operations_of(Level::WARN, async |server| {
+    let lines = operations_of(LogLevel::Warn, async |server| {
         server.exchange(&get_request("/logged", &[])).await;
         server.exchange(&get_request("/panic", &[])).await;
     })

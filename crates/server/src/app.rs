@@ -1,0 +1,53 @@
+//! What every handler of every protocol can reach.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use file_storage::FileStorage;
+use file_storage::upkeep::Upkeep;
+
+use crate::auth::Authenticator;
+use crate::client_address::Proxies;
+use crate::config::Config;
+use crate::health::Readiness;
+use crate::rate_limit::RateLimits;
+use crate::telemetry::Figures;
+
+/// The parts of a running server.
+pub struct App {
+    /// The domain.
+    pub storage: FileStorage,
+    /// What the storage does for itself.
+    pub upkeep: Upkeep,
+    /// Who is asking.
+    pub authenticator: Authenticator,
+    /// How the server is configured.
+    pub config: Config,
+    /// Requests per client address.
+    pub rate_limits: RateLimits,
+    /// Whose forwarded headers are believed.
+    pub proxies: Proxies,
+    /// Figures for Prometheus.
+    pub figures: Figures,
+    /// Whether the server can do its work.
+    pub readiness: Readiness,
+}
+
+/// The parts of a running server, as handlers share them. A clone is one counted reference.
+#[derive(Clone)]
+pub struct AppState(Arc<App>);
+
+impl AppState {
+    /// Shares the parts.
+    pub fn new(app: App) -> Self {
+        Self(Arc::new(app))
+    }
+}
+
+impl Deref for AppState {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.0
+    }
+}

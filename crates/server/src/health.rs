@@ -1,0 +1,54 @@
+//! Whether the server lives, and whether it can do its work.
+
+use std::time::{Duration, Instant};
+
+use file_storage::{FileStorage, StorageError};
+use tokio::sync::Mutex;
+
+/// How long an answer stands. However often it is asked, the disk is probed no more often than that.
+const VALID: Duration = Duration::from_secs(1);
+/// How long a probe may take before the server counts as not ready.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether database and provider answer. What is wrong with them goes to the log, not to whoever asks.
+pub struct Readiness {
+    storage: FileStorage,
+    last: Mutex<Option<(Instant, bool)>>,
+}
+
+impl Readiness {
+    /// Of this storage.
+    pub fn new(storage: FileStorage) -> Self {
+        Self { storage, last: Mutex::new(None) }
+    }
+
+    /// Whether the server can do its work, as of now or of a second ago. Those who ask meanwhile share one probe.
+    pub async fn check(&self) -> bool {
+        let mut last = self.last.lock().await;
+        if let Some((at, ready)) = *last
+            && at.elapsed() < VALID
+        {
+            return ready;
+        }
+        let was = last.is_none_or(|(_, ready)| ready);
+        let ready = match self.probe().await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(%error, cause = std::error::Error::source(&error), "not ready");
+                false
+            }
+        };
+        if ready && !was {
+            tracing::warn!("ready again");
+        }
+        *last = Some((Instant::now(), ready));
+        ready
+    }
+
+    async fn probe(&self) -> Result<(), StorageError> {
+        match tokio::time::timeout(PATIENCE, self.storage.check_ready()).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(StorageError::OperationTimeout { operation: "probe" }),
+        }
+    }
+}

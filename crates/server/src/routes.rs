@@ -1,0 +1,30 @@
+//! All routes, by who serves them.
+
+use axum::Router;
+use axum::extract::{OriginalUri, State};
+use axum::http::Method;
+use axum::response::Response;
+use axum::routing::get;
+
+use crate::app::AppState;
+use crate::http::{RequestId, not_found};
+use crate::watch;
+
+/// Every route of the server.
+pub(crate) fn all(app: &AppState) -> Router {
+    Router::new()
+        .route("/healthz", get(watch::alive))
+        .route("/readyz", get(watch::ready))
+        .route("/metrics", get(watch::figures))
+        .fallback(unknown)
+        .with_state(app.clone())
+}
+
+async fn unknown(
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+    axum::Extension(request_id): axum::Extension<RequestId>,
+    State(_): State<AppState>,
+) -> Response {
+    not_found(&method, uri.path(), &request_id.0)
+}

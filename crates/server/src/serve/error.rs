@@ -1,0 +1,67 @@
+//! Why a server can't start.
+
+use std::io;
+
+use file_storage::StorageError;
+use file_storage::backend::BackendError;
+
+use crate::auth::{KeySetError, MintError};
+use crate::secrets::SecretsError;
+use crate::telemetry::FiguresError;
+
+/// Why a server can't start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address can't be listened on.
+    #[error("can't listen on {address}: {source}")]
+    Listen {
+        /// As configured.
+        address: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The secrets can't be read or made.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// The keys can't be computed.
+    #[error(transparent)]
+    Keys(#[from] MintError),
+    /// The key set that signs users' tokens can't be read.
+    #[error(transparent)]
+    KeySet(#[from] KeySetError),
+    /// The metadata can't be opened.
+    #[error("the database can't be opened: {}", causes(.0))]
+    Database(StorageError),
+    /// The bytes can't be reached.
+    #[error("the blobs in the data directory can't be opened: {0}")]
+    Blobs(BackendError),
+    /// What a crash interrupted can be neither finished nor undone.
+    #[error("the start-up check failed: {}", causes(.0))]
+    Recovery(StorageError),
+    /// Figures can't be collected.
+    #[error(transparent)]
+    Figures(#[from] FiguresError),
+    /// Log lines can't be written.
+    #[error("logs can't be written: {0}")]
+    Logs(io::Error),
+    /// Signals can't be received.
+    #[error("signals can't be received: {0}")]
+    Signals(io::Error),
+    /// Standard output is closed.
+    #[error("standard output: {0}")]
+    Announce(io::Error),
+}
+
+/// An error with all its causes: the operator, unlike a client, sees them.
+fn causes(error: &StorageError) -> String {
+    let mut text = match error {
+        StorageError::Internal { context, .. } => context.clone(),
+        other => other.to_string(),
+    };
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

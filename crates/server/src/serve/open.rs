@@ -1,0 +1,136 @@
+//! The start of a server, in its order.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use file_storage::backend::local::{self, LocalBackend, LocalOptions};
+use file_storage::backend::metered::Metered;
+use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions, Synchronous};
+use file_storage::permissions::AccessRules;
+use file_storage::storage::StorageOptions;
+use file_storage::upkeep::{Upkeep, UpkeepOptions};
+use file_storage::{FileStorage, failpoint};
+
+use super::{Server, ServerError};
+use crate::app::{App, AppState};
+use crate::auth::Authenticator;
+use crate::client_address::Proxies;
+use crate::config::{BucketCreation, Config, Database, Durability};
+use crate::health::Readiness;
+use crate::http::{HttpOptions, Listener};
+use crate::rate_limit::RateLimits;
+use crate::secrets::Secrets;
+use crate::telemetry::Figures;
+
+/// The metadata's file, in the data directory.
+const DATABASE_FILE: &str = "metadata.sqlite";
+
+pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
+    // Before anything is made: a second server on the same address must not touch the first one's data.
+    let listener = listen(&config).await?;
+    let figures = Figures::install()?;
+    let secrets = Secrets::open_or_create(&config)?;
+    let new_keys = secrets.created().then(|| secrets.keys()).transpose()?;
+    let authenticator = Authenticator::start(&config.auth, secrets.jwt(), secrets.previous_jwt()).await?;
+
+    let executor = SqliteExecutor::open(database(&config)).map_err(ServerError::Database)?;
+    let backend = LocalBackend::open(blobs(&config)).map_err(ServerError::Blobs)?;
+    let storage = FileStorage::new(
+        Arc::new(executor),
+        Arc::new(Metered::new(backend.clone())),
+        secrets.signing_keys(),
+        storage_options(&config),
+    );
+    let settled = storage.recover().await.map_err(ServerError::Recovery)?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        data_dir = %config.data_dir.display(),
+        address = %listener.address(),
+        unsettled_blobs = settled,
+        "start-up check done"
+    );
+
+    let app = AppState::new(App {
+        upkeep: Upkeep::start(&storage, upkeep_options(&config)),
+        readiness: Readiness::new(storage.clone()),
+        storage,
+        authenticator,
+        rate_limits: RateLimits::new(&config.rate_limit),
+        proxies: Proxies::new(&config.server.trusted_proxies),
+        figures,
+        config,
+    });
+    let http = http_options(&app.config);
+    Ok(Server { app, listener, http, backend, new_keys })
+}
+
+/// Binds the first address that the configured host has.
+async fn listen(config: &Config) -> Result<Listener, ServerError> {
+    let address = &config.listen.0;
+    let bound = async {
+        let mut addresses = tokio::net::lookup_host(address).await?;
+        let first: SocketAddr =
+            addresses.next().ok_or_else(|| std::io::Error::other("the host has no address"))?;
+        Listener::bind(first)
+    };
+    bound.await.map_err(|source| ServerError::Listen { address: address.clone(), source })
+}
+
+fn database(config: &Config) -> SqliteOptions {
+    let path: PathBuf = match &config.database {
+        Database::Sqlite(Some(path)) => path.clone(),
+        Database::Sqlite(None) => config.data_dir.join(DATABASE_FILE),
+    };
+    let synchronous = match config.storage.durability {
+        Durability::Full => Synchronous::Full,
+        Durability::Relaxed => Synchronous::Relaxed,
+    };
+    SqliteOptions { synchronous, ..SqliteOptions::new(path) }
+}
+
+fn blobs(config: &Config) -> LocalOptions {
+    let durability = match config.storage.durability {
+        Durability::Full => local::Durability::Full,
+        Durability::Relaxed => local::Durability::Relaxed,
+    };
+    LocalOptions { durability, ..LocalOptions::new(&config.data_dir) }
+}
+
+fn storage_options(config: &Config) -> StorageOptions {
+    let (storage, signing) = (&config.storage, &config.signing);
+    StorageOptions {
+        max_file_size: storage.max_file_size.0,
+        inline_threshold: usize::try_from(storage.inline_threshold.0).unwrap_or(usize::MAX),
+        verify_on_read: storage.verify_on_read,
+        verify_content: storage.verify_content,
+        default_url_expiry: signing.default_expiry,
+        max_url_expiry: signing.max_expiry,
+        upload_url_expiry: signing.upload_expiry,
+        access_rules: AccessRules {
+            only_service_creates_buckets: config.buckets.creation == BucketCreation::Service,
+        },
+        failpoints: failpoint::Scope::new(&config.data_dir),
+    }
+}
+
+fn upkeep_options(config: &Config) -> UpkeepOptions {
+    let cleanup = &config.cleanup;
+    UpkeepOptions {
+        interval: cleanup.enabled.then_some(cleanup.interval),
+        grace: cleanup.grace,
+        max_per_run: cleanup.max_per_run,
+    }
+}
+
+fn http_options(config: &Config) -> HttpOptions {
+    let server = &config.server;
+    HttpOptions {
+        max_connections: server.max_connections,
+        header_timeout: server.request_header_timeout,
+        body_idle_timeout: server.body_idle_timeout,
+        shutdown_grace: server.shutdown_grace,
+        trusted_proxies: server.trusted_proxies.clone(),
+        allowed_origins: config.cors.allowed_origins.clone(),
+    }
+}

@@ -1,0 +1,27 @@
+//! SIGTERM and SIGINT: the first one politely, the second one at once.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::ServerError;
+use crate::http::Shutdown;
+
+/// Passes signals on, for as long as it is polled. From this call on, they no longer kill the process.
+pub(super) fn watch(shutdown: Shutdown) -> Result<impl Future<Output = ()> + Send, ServerError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServerError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServerError::Signals)?;
+    Ok(async move {
+        let name = next(&mut terminate, &mut interrupt).await;
+        tracing::info!(signal = name, "stopping; the same again stops at once");
+        shutdown.stop();
+        let name = next(&mut terminate, &mut interrupt).await;
+        tracing::warn!(signal = name, "stopping at once");
+        shutdown.cut();
+    })
+}
+
+async fn next(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
