@@ -3,9 +3,13 @@
 //! An engine runs it by `executor_conformance!(open)`, `open` being an async function that gives a [`Subject`]
 //! with an empty database. Cases speak to `dyn Executor` alone.
 
+pub(crate) mod access;
 pub(crate) mod buckets;
+pub(crate) mod concurrency;
+pub(crate) mod listings;
 pub(crate) mod objects;
-mod subject;
+pub(crate) mod subject;
+pub(crate) mod upkeep;
 
 pub(crate) use subject::Subject;
 
@@ -22,6 +26,24 @@ macro_rules! executor_conformance {
                 an_overwrite_keeps_id_owner_and_creation, deletes_are_idempotent, moves_keep_what_they_move,
                 moves_replace_and_refuse_like_writes, writes_to_a_bucket_made_anew_are_refused,
                 large_and_odd_values_survive
+            ],
+            access: [
+                fs_i3_the_access_table_holds, rows_decide_in_a_system_bucket, misses_tell_nothing,
+                signed_access_is_for_one_object, a_permission_not_asked_for_is_not_used,
+                owners_keep_their_rows_when_a_bucket_closes
+            ],
+            upkeep: [
+                counters_follow_every_change, bucket_quotas_hold, replaced_and_deleted_blobs_are_queued,
+                known_and_lost_blobs, nonces_work_once, events_tell_what_happened,
+                upkeep_is_the_service_roles
+            ],
+            listings: [
+                folders_are_shown_once, pages_follow_each_other, lists_show_what_may_be_read,
+                fs_i4_lists_ignore_case_when_asked, lists_by_time_put_folders_first,
+                foreign_cursors_are_refused, lists_are_what_a_naive_model_says
+            ],
+            concurrency: [
+                fs_i4_forty_writers_have_one_winner, quotas_are_never_overshot, closed_executors_refuse
             ]
         }
     };

@@ -186,5 +186,5 @@ fn user_quota(conn: &Connection, user: &str) -> Result<Option<(u64, u64)>, Fault
         conn.prepare_cached("SELECT total_bytes, quota_bytes FROM storage_usage WHERE user_id = :user")?;
     let mut rows = statement.query(named_params! { ":user": user })?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(opt_count(row, 1)?.map(|limit| Ok::<_, Fault>((rows::count(row, 0)?, limit))).transpose()?)
+    opt_count(row, 1)?.map(|limit| Ok((rows::count(row, 0)?, limit))).transpose()
 }

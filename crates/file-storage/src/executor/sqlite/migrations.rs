@@ -1,6 +1,8 @@
 //! The schema's versions: embedded scripts, applied forward when a database is opened, each in a transaction.
 //! `PRAGMA user_version` says how far a database has come. A script that was released is never changed.
 
+use std::sync::Arc;
+
 use rusqlite::Connection;
 
 use super::errors::Fault;
@@ -29,6 +31,16 @@ const MIGRATIONS: &[Migration] = &[
     },
 ];
 
+/// A database that this build must not touch.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the database has schema version {found}, made by a newer Aerostore; this one knows versions up to {known}"
+)]
+struct NewerSchema {
+    found: i64,
+    known: i64,
+}
+
 /// The schema that this build works with.
 pub(super) fn newest() -> i64 {
     MIGRATIONS.last().map_or(0, |migration| migration.version)
@@ -43,10 +55,10 @@ pub(super) fn current(conn: &Connection) -> Result<i64, Fault> {
 pub(super) fn migrate(conn: &Connection, version: i64) -> Result<(), Fault> {
     let found = current(conn)?;
     if found > newest() {
-        return Err(Fault::Refused(StorageError::internal(format!(
-            "the database has schema version {found}, made by a newer Aerostore; this one knows up to version {}",
-            newest()
-        ))));
+        return Err(Fault::Refused(StorageError::Internal {
+            context: "the database can't be opened".to_owned(),
+            source: Some(Arc::new(NewerSchema { found, known: newest() })),
+        }));
     }
     for step in MIGRATIONS.iter().filter(|step| step.version > found && step.version <= version) {
         tracing::info!(version = step.version, name = step.name, "migrating the database");

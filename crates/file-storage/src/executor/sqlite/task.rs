@@ -44,7 +44,7 @@ where
     F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
 {
     /// The task, and where its answer will come.
-    pub(super) fn new(
+    pub(super) fn pair(
         name: &'static str,
         work: F,
     ) -> (Box<dyn Task>, oneshot::Receiver<Result<T, StorageError>>) {

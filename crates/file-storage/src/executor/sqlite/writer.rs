@@ -59,7 +59,7 @@ impl Writer {
         name: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let (task, answer) = Call::new(name, work);
+        let (task, answer) = Call::pair(name, work);
         self.queue.send(Message::Run(task)).await.map_err(|_| unavailable(name))?;
         answer.await.map_err(|_| unavailable(name))?
     }

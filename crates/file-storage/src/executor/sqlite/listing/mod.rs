@@ -7,3 +7,5 @@ mod scan;
 mod top;
 
 pub(super) use page::list;
+#[cfg(test)]
+pub(super) use scan::{Rows, sql};

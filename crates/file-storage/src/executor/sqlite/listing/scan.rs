@@ -18,7 +18,7 @@ use crate::permissions::Permission;
 /// Which rows a list has to look at. The predicate decides in either case; this chooses the index that
 /// does not lead past rows of others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rows {
+pub(in super::super) enum Rows {
     /// The bucket lets the caller read all of them.
     All,
     /// Rows decide: the caller's own.
@@ -155,7 +155,7 @@ fn bound(high: Option<&str>) -> Value {
 }
 
 /// The statement that walks over these rows in this order.
-pub(super) fn sql(rows: Rows, order: SortOrder) -> &'static str {
+pub(in super::super) fn sql(rows: Rows, order: SortOrder) -> &'static str {
     static ALL_UP: LazyLock<String> = LazyLock::new(|| build("", "", "ASC"));
     static ALL_DOWN: LazyLock<String> = LazyLock::new(|| build("", "", "DESC"));
     static OWN_UP: LazyLock<String> = LazyLock::new(|| build(BY_OWNER, OWN, "ASC"));

@@ -1,5 +1,12 @@
 //! What is SQLite's own; the conformance suite says the rest.
 
+mod durability;
+mod groups;
+mod plans;
+mod schema;
+mod timing;
+
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{SqliteExecutor, SqliteOptions};
@@ -8,8 +15,13 @@ use crate::executor::conformance::{Subject, executor_conformance};
 /// An executor over an empty database.
 async fn open() -> Subject {
     let dir = tempfile::tempdir().unwrap();
-    let executor = SqliteExecutor::open(SqliteOptions::new(dir.path().join("test.db"))).unwrap();
+    let executor = open_at(dir.path());
     Subject::new(Arc::new(executor), dir)
+}
+
+/// An executor over the database in a folder.
+fn open_at(dir: &Path) -> SqliteExecutor {
+    SqliteExecutor::open(SqliteOptions::new(dir.join("test.db"))).unwrap()
 }
 
 mod conformance {
