@@ -32,6 +32,8 @@ pub(super) enum Work {
     Get { objects: u64 },
     /// Lists one of the first `folders` at random.
     List { folders: u64, limit: u64 },
+    /// Signs a URL for one of the first `objects` at random.
+    Sign { objects: u64 },
 }
 
 /// The parts of a request that stay the same.
@@ -39,21 +41,34 @@ pub(super) enum Work {
 pub(super) struct Target {
     prefix: String,
     bucket: String,
+    /// Where objects lie, without a slash at the end.
+    objects: String,
     headers: String,
 }
 
 impl Target {
     pub(super) fn new(client: &Client, bucket: &str) -> Self {
         let base = client.base();
-        let host = base.host_str().unwrap_or_default();
-        let port = base.port().map(|port| format!(":{port}")).unwrap_or_default();
-        let mut headers = format!("Host: {host}{port}\r\n");
+        let mut headers = host_header(base);
         if let Some(token) = client.token() {
             headers.push_str(&format!("Authorization: Bearer {}\r\n", token.reveal()));
         }
         let prefix = format!("{}/storage/v1", base.path().trim_end_matches('/'));
-        Self { prefix, bucket: bucket.to_owned(), headers }
+        let objects = format!("{prefix}/object/{bucket}");
+        Self { prefix, bucket: bucket.to_owned(), objects, headers }
     }
+
+    /// A server of files that knows neither buckets nor tokens: the yardstick.
+    pub(super) fn plain(base: &reqwest::Url) -> Self {
+        let objects = base.path().trim_end_matches('/').to_owned();
+        Self { prefix: String::new(), bucket: String::new(), objects, headers: host_header(base) }
+    }
+}
+
+fn host_header(base: &reqwest::Url) -> String {
+    let host = base.host_str().unwrap_or_default();
+    let port = base.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("Host: {host}{port}\r\n")
 }
 
 /// A measurement in the making.
@@ -137,7 +152,7 @@ impl Job {
                     index if index < to => index,
                     _ => return,
                 },
-                Work::Get { objects } => random.below(objects),
+                Work::Get { objects } | Work::Sign { objects } => random.below(objects),
                 Work::List { folders, .. } => random.below(folders),
             };
             let start = Instant::now();
@@ -181,7 +196,7 @@ impl Job {
             (Ok(head), Err(_)) => (head, false),
             (Err(_), Err(error)) | (Err(error), Ok(())) => return Err(broken(error)),
         };
-        let success = matches!(head.status, 200 | 201);
+        let success = matches!(head.status, 200 | 201 | 204);
         let (mut offset, mut intact, mut text) = (0, true, Vec::new());
         let received = connection.read_body(head, |piece| {
             if !success {
@@ -200,14 +215,14 @@ impl Job {
             _ if !success => Err(describe(head.status, &text)),
             Work::Get { .. } if received != self.payload.size() => Err("wrong length".to_owned()),
             Work::Get { .. } if !intact => Err("wrong bytes".to_owned()),
-            Work::Get { .. } | Work::List { .. } => Ok(received),
+            Work::Get { .. } | Work::List { .. } | Work::Sign { .. } => Ok(received),
             Work::Put { .. } | Work::Fill { .. } => Ok(self.payload.size()),
         }
     }
 
     async fn send(&self, connection: &mut Connection, index: u64, scratch: &mut Vec<u8>) -> io::Result<()> {
         use std::io::Write as _;
-        let Target { prefix, bucket, headers } = &self.target;
+        let Target { prefix, bucket, objects, headers } = &self.target;
         let size = self.payload.size();
         scratch.clear();
         match self.work {
@@ -215,7 +230,7 @@ impl Job {
                 let path = self.path(index);
                 write!(
                     scratch,
-                    "PUT {prefix}/object/{bucket}/{path} HTTP/1.1\r\n{headers}\
+                    "PUT {objects}/{path} HTTP/1.1\r\n{headers}\
                      Content-Type: application/octet-stream\r\nContent-Length: {size}\r\n\r\n"
                 )?;
                 let mut offset = 0;
@@ -235,7 +250,16 @@ impl Job {
             }
             Work::Get { .. } => {
                 let path = self.path(index);
-                write!(scratch, "GET {prefix}/object/{bucket}/{path} HTTP/1.1\r\n{headers}\r\n")?;
+                write!(scratch, "GET {objects}/{path} HTTP/1.1\r\n{headers}\r\n")?;
+            }
+            Work::Sign { .. } => {
+                let (path, body) = (self.path(index), r#"{"expiresIn":3600}"#);
+                write!(
+                    scratch,
+                    "POST {prefix}/object/sign/{bucket}/{path} HTTP/1.1\r\n{headers}\
+                     Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                    body.len()
+                )?;
             }
             Work::List { limit, .. } => {
                 let body =

@@ -20,7 +20,7 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::units;
-use job::{Job, Work};
+use job::{Job, Target, Work};
 use payload::Payload;
 use stats::Measured;
 
@@ -30,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) put: bool,
     pub(crate) get: bool,
     pub(crate) list: bool,
+    pub(crate) sign: bool,
     pub(crate) sizes: Vec<u64>,
     pub(crate) concurrency: usize,
     pub(crate) threads: usize,
@@ -38,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) objects: u64,
     pub(crate) list_limit: u64,
     pub(crate) max_stored: u64,
+    /// Leaves the bucket and its objects behind.
+    pub(crate) keep: bool,
 }
 
 /// One measurement.
@@ -50,22 +53,14 @@ pub(crate) struct Measurement {
 
 /// Measures what the plan says, in a bucket that is removed at the end, also after Ctrl-C.
 pub(crate) async fn run(client: &Client, plan: &Plan, out: &Output) -> Result<Vec<Measurement>, Failure> {
-    let address = resolve(client).await?;
+    let address = resolve(client.base()).await?;
     let bucket = format!("bench-{}", uuid::Uuid::now_v7().simple());
     client.create_bucket(&bucket, serde_json::Map::new()).await?;
-
-    let cancel = CancellationToken::new();
-    let run = Run { client, plan, out, bucket: &bucket, address, cancel: cancel.clone() };
-    let interrupted = interruption();
-    tokio::pin!(interrupted);
-    let result = tokio::select! {
-        result = run.measure() => result,
-        () = &mut interrupted => {
-            cancel.cancel();
-            out.note("interrupted; removing the bucket");
-            Err(Failure::Interrupted)
-        }
-    };
+    let result = Run::new(plan, out, address, &|| Target::new(client, &bucket)).until_interrupted().await;
+    if plan.keep {
+        out.note(&format!("the bucket {bucket} stays"));
+        return result;
+    }
     let removed = tokio::select! {
         removed = client.delete_bucket(&bucket, true) => removed,
         () = interruption() => Err(Failure::Interrupted),
@@ -76,16 +71,45 @@ pub(crate) async fn run(client: &Client, plan: &Plan, out: &Output) -> Result<Ve
     result.and_then(|result| removed.map(|()| result))
 }
 
+/// Measures a plain server of files, which takes PUT and GET below `url`: the yardstick. What it stored stays.
+pub(crate) async fn run_plain(
+    url: &reqwest::Url,
+    plan: &Plan,
+    out: &Output,
+) -> Result<Vec<Measurement>, Failure> {
+    let address = resolve(url).await?;
+    Run::new(plan, out, address, &|| Target::plain(url)).until_interrupted().await
+}
+
 struct Run<'a> {
-    client: &'a Client,
     plan: &'a Plan,
     out: &'a Output,
-    bucket: &'a str,
     address: SocketAddr,
+    target: &'a (dyn Fn() -> Target + Sync),
     cancel: CancellationToken,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(
+        plan: &'a Plan,
+        out: &'a Output,
+        address: SocketAddr,
+        target: &'a (dyn Fn() -> Target + Sync),
+    ) -> Self {
+        Self { plan, out, address, target, cancel: CancellationToken::new() }
+    }
+
+    async fn until_interrupted(self) -> Result<Vec<Measurement>, Failure> {
+        tokio::select! {
+            result = self.measure() => result,
+            () = interruption() => {
+                self.cancel.cancel();
+                self.out.note("interrupted");
+                Err(Failure::Interrupted)
+            }
+        }
+    }
+
     async fn measure(&self) -> Result<Vec<Measurement>, Failure> {
         let mut results = Vec::new();
         let mut listed = !self.plan.list;
@@ -100,7 +124,7 @@ impl Run<'_> {
                 stored = measured.started().min(keys);
                 results.push(Measurement { operation: "put", size, measured });
             }
-            if stored < objects && (self.plan.get || !listed) {
+            if stored < objects && (self.plan.get || self.plan.sign || !listed) {
                 self.out.note(&format!(
                     "storing {} objects of {}",
                     objects - stored,
@@ -115,6 +139,10 @@ impl Run<'_> {
             if self.plan.get {
                 let measured = self.phase("get", &payload, Work::Get { objects }, true).await?;
                 results.push(Measurement { operation: "get", size, measured });
+            }
+            if self.plan.sign {
+                let measured = self.phase("sign", &payload, Work::Sign { objects }, true).await?;
+                results.push(Measurement { operation: "sign", size, measured });
             }
             if !listed {
                 listed = true;
@@ -144,7 +172,7 @@ impl Run<'_> {
         }
         let job = Job {
             address: self.address,
-            target: job::Target::new(self.client, self.bucket),
+            target: (self.target)(),
             payload: payload.clone(),
             work,
             per_folder: self.plan.list_limit,
@@ -175,8 +203,7 @@ async fn interruption() {
     }
 }
 
-async fn resolve(client: &Client) -> Result<SocketAddr, Failure> {
-    let base = client.base();
+async fn resolve(base: &reqwest::Url) -> Result<SocketAddr, Failure> {
     if base.scheme() != "http" {
         return Err(Failure::Usage("bench speaks plain HTTP only; point it behind the TLS proxy".to_owned()));
     }

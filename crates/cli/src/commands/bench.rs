@@ -36,6 +36,12 @@ pub(crate) struct Bench {
     /// Bytes that may lie on the server at a time; beyond them put overwrites
     #[arg(long, value_name = "SIZE", default_value = "1GB", value_parser = units::parse_size)]
     max_stored: u64,
+    /// Leave the bucket and its objects behind
+    #[arg(long)]
+    keep: bool,
+    /// Measure a plain server of files instead (PUT and GET below this URL, no token), as a yardstick
+    #[arg(long, value_name = "URL")]
+    plain: Option<reqwest::Url>,
     /// Threads of this program [default: one per processor]
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
@@ -50,6 +56,8 @@ pub(crate) enum Operation {
     Get,
     /// List one folder
     List,
+    /// Make a signed URL
+    Sign,
 }
 
 /// Runs `aerostore bench`. Requests that failed make the command fail.
@@ -60,6 +68,7 @@ pub(crate) async fn run(bench: Bench, context: &Context<'_>) -> Result<(), Failu
         put: bench.ops.contains(&Operation::Put),
         get: bench.ops.contains(&Operation::Get),
         list: bench.ops.contains(&Operation::List),
+        sign: bench.ops.contains(&Operation::Sign),
         sizes: bench.sizes,
         concurrency,
         threads: bench.threads.map_or(cores, usize::from).min(concurrency),
@@ -68,10 +77,21 @@ pub(crate) async fn run(bench: Bench, context: &Context<'_>) -> Result<(), Failu
         objects: bench.objects,
         list_limit: bench.list_limit,
         max_stored: bench.max_stored,
+        keep: bench.keep,
     };
-    let results = bench::run(&context.client, &plan, context.out).await?;
+    let results = match &bench.plain {
+        Some(_) if plan.list || plan.sign => {
+            return Err(Failure::Usage("a plain server can only put and get: --ops put,get".to_owned()));
+        }
+        Some(url) => bench::run_plain(url, &plan, context.out).await?,
+        None => bench::run(&context.client, &plan, context.out).await?,
+    };
     if context.out.is_json() {
-        context.out.json(&report::to_json(&plan, context.client.base().as_str(), &results))?;
+        context.out.json(&report::to_json(
+            &plan,
+            bench.plain.as_ref().unwrap_or(context.client.base()).as_str(),
+            &results,
+        ))?;
     } else {
         context.out.line(&report::to_table(&results))?;
     }

@@ -183,7 +183,7 @@ fn transaction(
     };
     // A transaction that can't even begin fails all who wait for it: `tried` says so until it has begun.
     *tried = tasks.len();
-    failpoints.hit("sqlite.begin").map_err(injected)?;
+    failpoints.hit("sqlite.begin").map_err(|error| injected(&error))?;
     step("BEGIN IMMEDIATE")?;
     *tried = 0;
     for task in tasks {
@@ -198,15 +198,15 @@ fn transaction(
             let lost = format!("{} lost the transaction", task.name());
             return Err(StorageError::internal(lost).into());
         }
-        failpoints.hit("sqlite.operation").map_err(injected)?;
+        failpoints.hit("sqlite.operation").map_err(|error| injected(&error))?;
         step("RELEASE operation")?;
     }
-    failpoints.hit("sqlite.commit").map_err(injected)?;
+    failpoints.hit("sqlite.commit").map_err(|error| injected(&error))?;
     step("COMMIT")
 }
 
 /// A failure that a test asked for, as the engine would report it.
-fn injected(error: std::io::Error) -> Fault {
+fn injected(error: &std::io::Error) -> Fault {
     let code = match error.kind() {
         std::io::ErrorKind::StorageFull => rusqlite::ffi::SQLITE_FULL,
         _ => rusqlite::ffi::SQLITE_IOERR,
