@@ -59,6 +59,8 @@ pub(crate) struct Global {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Run the server
+    Serve(commands::serve::Serve),
     /// Show the keys that applications use
     Keys(commands::keys::Show),
     /// Make tokens for users

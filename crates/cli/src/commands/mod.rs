@@ -10,6 +10,7 @@ pub(crate) mod ls;
 pub(crate) mod metrics;
 pub(crate) mod mv;
 pub(crate) mod rm;
+pub(crate) mod serve;
 pub(crate) mod sign;
 pub(crate) mod token;
 pub(crate) mod usage;
@@ -33,6 +34,7 @@ pub(crate) struct Context<'a> {
 pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
     let Args { global, command } = args;
     match command {
+        Command::Serve(serve) => serve::run(&serve, &global, out),
         Command::Keys(show) => keys::run(&show, &global, out),
         Command::Token(command) => token::run(command, &global, out),
         Command::Bucket(command) => with_client(&global, out, async |it| bucket::run(command, it).await),

@@ -1,0 +1,64 @@
+//! `aerostore serve`: runs the server, or only checks how it is configured.
+
+use anyhow::Context as _;
+use clap::Args;
+use serde_json::json;
+use server::config::{Flag, Loaded};
+use tokio::runtime::Builder;
+
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::settings;
+
+/// Options of `serve`. What they may be is said once, by the configuration.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// Where to listen; port 0 takes a free one [env: AEROSTORE_LISTEN] [default: 127.0.0.1:8000]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// Where the metadata is [env: AEROSTORE_DATABASE] [default: sqlite, in the data directory]
+    #[arg(long, value_name = "URL")]
+    database: Option<String>,
+    /// Check the configuration, show what is in force, and end
+    #[arg(long)]
+    check: bool,
+    /// `text` for people, `json` for machines [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// error, warn, info, debug or trace [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+impl Serve {
+    fn flags(&self) -> Vec<Flag> {
+        let flags = [
+            ("--listen", "listen", &self.listen),
+            ("--database", "database", &self.database),
+            ("--log-format", "log.format", &self.log_format),
+            ("--log-level", "log.level", &self.log_level),
+        ];
+        let given = flags.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value.clone()?)));
+        given.map(|(flag, key, value)| Flag { flag, key, value }).collect()
+    }
+}
+
+/// Runs `aerostore serve`.
+pub(crate) fn run(serve: &Serve, global: &Global, out: &Output) -> Result<(), Failure> {
+    let loaded = settings::load(global, serve.flags())?;
+    if serve.check {
+        return check(&loaded, out);
+    }
+    let runtime = Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    runtime.block_on(server::serve(loaded.config)).map_err(|error| Failure::Other(error.into()))
+}
+
+fn check(loaded: &Loaded, out: &Output) -> Result<(), Failure> {
+    if out.is_json() {
+        return out.json(&json!({ "ok": true, "file": loaded.file }));
+    }
+    out.text(&loaded.in_force())?;
+    out.note("the configuration is good");
+    Ok(())
+}
