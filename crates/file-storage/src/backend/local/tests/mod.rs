@@ -1,5 +1,7 @@
 //! The local disk: the conformance suite, and what is its own.
 
+mod bench;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
