@@ -69,7 +69,7 @@ impl Drop for Unsettled {
 /// Makes the staged file durable and gives it its final name, durably. May block. After any failure the blob
 /// is lost: what a failed sync has left in the page cache proves nothing, so that it is not tried again.
 pub(super) fn publish(staged: Staged) -> io::Result<Unsettled> {
-    let Staged { file, trace } = staged;
+    let Staged { file, trace, .. } = staged;
     let synced =
         trace.inner.failpoints.hit("local.publish.sync").and_then(|()| match trace.inner.durability {
             Durability::Full => file.sync_data(),

@@ -1,8 +1,10 @@
 //! Receiving a blob: chunks are collected while earlier ones are hashed and written elsewhere.
 //!
-//! A blob that fits into one batch takes a single step off the runtime, which does everything. A larger one is
-//! written batch by batch, each on a blocking thread while the next one is received; no thread waits for a client.
+//! A blob that fits into the first batch takes a single step off the runtime, which does everything. A larger one
+//! goes batch by batch, each hashed on one thread and written on another while the next one is received. No
+//! thread waits for a client.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -22,8 +24,11 @@ pub(super) const UNIT: usize = 64 * 1024;
 /// How much all uploads together may hold beyond that, in units.
 pub(super) const MEMORY_UNITS: usize = 1024;
 
-/// How many units make a full batch.
-const BATCH_UNITS: usize = 16;
+/// What is at most collected before anything is written: a blob of up to 1 MiB takes one step.
+const FIRST_UNITS: usize = 17;
+
+/// How many units make one batch of a larger blob. While one is written, the next is received.
+const BATCH_UNITS: usize = 8;
 
 /// Chunks below this size are put together, so that a body of crumbs costs no more than another.
 const CRUMB: usize = 4 * 1024;
@@ -40,9 +45,9 @@ struct Batch {
 
 impl Batch {
     /// An empty batch, as large as memory allows just now.
-    fn new(inner: &Inner, expected: Option<u64>) -> Self {
+    fn new(inner: &Inner, expected: Option<u64>, most: usize) -> Self {
         let expected = expected.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
-        let units = expected.div_ceil(UNIT).clamp(1, BATCH_UNITS);
+        let units = expected.div_ceil(UNIT).clamp(1, most);
         let wanted = u32::try_from(units.saturating_sub(1)).unwrap_or_default();
         let memory = inner.memory.clone().try_acquire_many_owned(wanted).ok();
         let limit = if memory.is_some() { units.saturating_mul(UNIT) } else { UNIT };
@@ -90,67 +95,114 @@ pub(super) async fn write(
     size_hint: Option<u64>,
 ) -> Result<BlobWritten, BackendError> {
     // One more than announced, so that the end of the body is seen before the batch is full.
-    let mut batch = Batch::new(inner, size_hint.map(|size| size.saturating_add(1)));
-    let mut ended = batch.fill(&mut body).await?;
-    let mut progress = Progress { inner: inner.clone(), key: key.clone(), staged: None, tally: Tally::new() };
+    let expected = size_hint.map(|size| size.saturating_add(1));
+    let mut batch = Batch::new(inner, expected, FIRST_UNITS);
+    if batch.fill(&mut body).await? {
+        let (this, key) = (inner.clone(), key.clone());
+        let (written, trace) = inner.for_writing("write", move || at_once(&this, &key, &batch)).await?;
+        trace.keep();
+        return Ok(written);
+    }
+    let (this, name) = (inner.clone(), key.clone());
+    let create = move || Staged::create(&this, &name).map_err(error::io("write"));
+    let mut upload = Upload {
+        inner: inner.clone(),
+        staged: inner.for_writing("write", create).await?,
+        tally: Tally::new(),
+    };
+    let mut ended = false;
     while !ended {
-        let written = inner.for_writing("write", move || progress.add(&batch));
-        let mut next = Batch::new(inner, None);
+        let mut next = Batch::new(inner, None, BATCH_UNITS);
         // A disk that fails ends the upload at once; a body that fails, when nothing is being written any more.
         let received = next.fill(&mut body).map(Ok);
-        let (written, received) = future::try_join(written, received).await?;
-        progress = written;
+        let (added, received) = future::try_join(upload.add(batch), received).await?;
+        upload = added;
         ended = match received {
             Ok(ended) => ended,
             Err(error) => {
-                inner.for_writing("write", move || progress.give_up()).await?;
+                upload.give_up().await?;
                 return Err(error);
             }
         };
         batch = next;
     }
-    let (written, trace) = inner.for_writing("write", move || progress.add(&batch)?.finish()).await?;
+    let (written, trace) = upload.add(batch).await?.finish().await?;
     trace.keep();
     Ok(written)
 }
 
-/// What has been written so far.
-struct Progress {
+/// Everything about a small blob. May block.
+fn at_once(
+    inner: &Arc<Inner>,
+    key: &BlobKey,
+    batch: &Batch,
+) -> Result<(BlobWritten, Unsettled), BackendError> {
+    let staged = Staged::create(inner, key).and_then(|staged| append(staged, batch));
+    let tally = Tally::new().and(&batch.chunks);
+    let trace = staged.and_then(publish).map_err(error::io("write"))?;
+    Ok((tally.finish(), trace))
+}
+
+/// Appends a batch, or removes everything. May block.
+fn append(mut staged: Staged, batch: &Batch) -> io::Result<Staged> {
+    match staged.append(&batch.chunks) {
+        Ok(()) => Ok(staged),
+        Err(error) => {
+            staged.trace.discard();
+            Err(error)
+        }
+    }
+}
+
+/// A large blob on its way.
+struct Upload {
     inner: Arc<Inner>,
-    key: BlobKey,
-    staged: Option<Staged>,
+    staged: Staged,
     tally: Tally,
 }
 
-impl Progress {
-    fn add(mut self, batch: &Batch) -> Result<Self, BackendError> {
-        let mut staged = match self.staged.take() {
-            Some(staged) => staged,
-            None => Staged::create(&self.inner, &self.key).map_err(error::io("write"))?,
-        };
-        if let Err(error) = staged.append(&batch.chunks) {
-            staged.trace.discard();
-            return Err(error::io("write")(error));
+impl Upload {
+    /// Hashes a batch on one thread, and writes it on another.
+    async fn add(self, batch: Batch) -> Result<Self, BackendError> {
+        let Self { inner, mut staged, tally } = self;
+        let flushed = staged.flushed(true).await;
+        let upload = Self { inner, staged, tally };
+        let Self { inner, staged, tally } = upload.unless_lost(flushed).await?;
+        let batch = Arc::new(batch);
+        let to_hash = batch.clone();
+        let hashed = inner.for_writing("write", move || Ok(tally.and(&to_hash.chunks)));
+        let written = inner.for_writing("write", move || append(staged, &batch).map_err(error::io("write")));
+        let (tally, staged) = future::try_join(hashed, written).await?;
+        Ok(Self { inner, staged, tally })
+    }
+
+    /// After a failed sync, the blob is lost: removes it.
+    async fn unless_lost(self, flushed: io::Result<()>) -> Result<Self, BackendError> {
+        match flushed {
+            Ok(()) => Ok(self),
+            Err(error) => {
+                self.give_up().await?;
+                Err(error::io("write")(error))
+            }
         }
-        self.tally.add(&batch.chunks);
-        self.staged = Some(staged);
-        Ok(self)
     }
 
     /// Removes what was written.
-    fn give_up(self) -> Result<(), BackendError> {
-        if let Some(staged) = self.staged {
-            staged.trace.discard();
-        }
-        Ok(())
+    async fn give_up(self) -> Result<(), BackendError> {
+        let inner = self.inner.clone();
+        let discard = move || {
+            self.staged.trace.discard();
+            Ok(())
+        };
+        inner.for_writing("write", discard).await
     }
 
-    fn finish(self) -> Result<(BlobWritten, Unsettled), BackendError> {
-        let Some(staged) = self.staged else {
-            let source = std::io::Error::other("nothing was staged");
-            return Err(BackendError::Io { operation: "write", source: Arc::new(source) });
-        };
-        let trace = publish(staged).map_err(error::io("write"))?;
-        Ok((self.tally.finish(), trace))
+    async fn finish(self) -> Result<(BlobWritten, Unsettled), BackendError> {
+        let Self { inner, mut staged, tally } = self;
+        let flushed = staged.flushed(false).await;
+        let upload = Self { inner, staged, tally };
+        let Self { inner, staged, tally } = upload.unless_lost(flushed).await?;
+        let publish = move || publish(staged).map_err(error::io("write"));
+        Ok((tally.finish(), inner.for_writing("write", publish).await?))
     }
 }
