@@ -64,6 +64,8 @@ mod armed {
         Io,
         /// The step fails as on a full disk (`ENOSPC`).
         DiskFull,
+        /// The step fails as on a file system that cannot do it (`EOPNOTSUPP`).
+        Unsupported,
         /// The process dies at once, as by SIGKILL.
         Abort,
         /// The step takes this much longer.
@@ -77,6 +79,7 @@ mod armed {
             match text {
                 "eio" => Some(Self::Io),
                 "enospc" => Some(Self::DiskFull),
+                "unsupported" => Some(Self::Unsupported),
                 "abort" => Some(Self::Abort),
                 _ => {
                     let millis = text.strip_prefix("delay(")?.strip_suffix("ms)")?.parse().ok()?;
@@ -140,6 +143,7 @@ mod armed {
             match self.action {
                 Action::Io => Err(rustix::io::Errno::IO.into()),
                 Action::DiskFull => Err(rustix::io::Errno::NOSPC.into()),
+                Action::Unsupported => Err(rustix::io::Errno::OPNOTSUPP.into()),
                 Action::Abort => std::process::abort(),
                 Action::Delay(time) => {
                     std::thread::sleep(time);
@@ -219,7 +223,7 @@ mod armed {
                         let waited = tokio::task::spawn_blocking(move || point.wait()).await;
                         waited.map_err(io::Error::other)?;
                     }
-                    Action::Io | Action::DiskFull | Action::Abort => point.act()?,
+                    Action::Io | Action::DiskFull | Action::Unsupported | Action::Abort => point.act()?,
                 }
             }
             Ok(())

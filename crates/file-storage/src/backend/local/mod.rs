@@ -27,13 +27,13 @@ mod tests;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinHandle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
@@ -97,6 +97,8 @@ struct Inner {
     readers: Arc<Semaphore>,
     tasks: TaskTracker,
     settled: settle::Queue,
+    /// Set once the file system has turned out to have no links: marks are files of their own from then on.
+    without_links: AtomicBool,
     /// Blobs that [`recover`] found and nobody has settled yet.
     recovered: Mutex<BTreeSet<BlobKey>>,
     failpoints: Scope,
@@ -122,6 +124,7 @@ impl LocalBackend {
             readers: Arc::new(Semaphore::new(DISK_READERS)),
             tasks: TaskTracker::new(),
             settled: settle::Queue::default(),
+            without_links: AtomicBool::new(false),
             recovered: Mutex::default(),
             failpoints: Scope::new(layout.root()),
             layout,
@@ -234,15 +237,19 @@ impl Inner {
         self.spawn(turn, step).await.map_err(error::other(operation))?
     }
 
+    /// Runs a step on a blocking thread. Its outcome is dropped there where nobody waits for it any more: so
+    /// that [`LocalBackend::drain`] sees the cleaning up that this may start.
     fn spawn<T: Send + 'static>(
         &self,
         turn: OwnedSemaphorePermit,
         step: impl FnOnce() -> T + Send + 'static,
-    ) -> JoinHandle<T> {
+    ) -> oneshot::Receiver<T> {
+        let (outcome, waiting) = oneshot::channel();
         self.tasks.spawn_blocking(move || {
             let done = step();
             drop(turn);
-            done
-        })
+            drop(outcome.send(done));
+        });
+        waiting
     }
 }

@@ -10,6 +10,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -106,7 +107,8 @@ impl Unsettled {
         // Two levels above a folder can be new: its bucket's folder, whose name stands in `blobs`.
         inner.folders.ensure(folder, 2, inner.durability)?;
         inner.failpoints.hit("local.publish.link")?;
-        match fs::hard_link(inner.staged(&self.key), &blob) {
+        let linked = inner.failpoints.hit("local.publish.hard_link");
+        match linked.and_then(|()| fs::hard_link(inner.staged(&self.key), &blob)) {
             Err(error) if no_links(&error) => inner.rename(&self.key, &blob)?,
             linked => linked?,
         }
@@ -121,6 +123,7 @@ impl Unsettled {
 
 impl Inner {
     fn rename(&self, key: &BlobKey, blob: &Path) -> io::Result<()> {
+        self.without_links.store(true, Relaxed);
         let mark = self.instance.folder().join(layout::mark_name(key));
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(mark)?;
         self.failpoints.hit("local.publish.rename")?;
@@ -141,13 +144,15 @@ impl Inner {
     pub(super) fn delete(&self, key: &BlobKey) -> io::Result<()> {
         self.failpoints.hit("local.delete.blob")?;
         error::found(fs::remove_file(self.layout.blob(key)))?;
-        self.failpoints.hit("local.delete.mark")?;
         self.unmark(key)
     }
 
     /// Removes the mark of a blob.
     pub(super) fn unmark(&self, key: &BlobKey) -> io::Result<()> {
-        if error::found(fs::remove_file(self.staged(key)))?.is_none() {
+        self.failpoints.hit("local.unmark")?;
+        // A recovered mark may be of the other kind, from a process that found no links.
+        let removed = error::found(fs::remove_file(self.staged(key)))?.is_some();
+        if !removed || self.without_links.load(Relaxed) {
             error::found(fs::remove_file(self.instance.folder().join(layout::mark_name(key))))?;
         }
         Ok(())

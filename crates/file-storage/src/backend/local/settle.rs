@@ -61,8 +61,7 @@ pub(super) async fn settle(inner: &Arc<Inner>, key: &BlobKey, kept: bool) {
 fn unmark_all(inner: &Inner) {
     while let Some(keys) = inner.settled.take() {
         for key in keys {
-            let unmarked = inner.failpoints.hit("local.settle.unmark").and_then(|()| inner.unmark(&key));
-            match unmarked {
+            match inner.unmark(&key) {
                 Ok(()) => inner.forget(&key),
                 Err(error) => tracing::warn!(%key, %error, "the mark of a settled blob could not be removed"),
             }
