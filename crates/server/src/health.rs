@@ -45,7 +45,11 @@ impl Readiness {
         ready
     }
 
-    async fn probe(&self) -> Result<(), StorageError> {
+    /// Asks database and provider now.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub async fn probe(&self) -> Result<(), StorageError> {
         match tokio::time::timeout(PATIENCE, self.storage.check_ready()).await {
             Ok(outcome) => outcome,
             Err(_) => Err(StorageError::OperationTimeout { operation: "probe" }),

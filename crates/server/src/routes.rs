@@ -8,7 +8,7 @@ use axum::routing::get;
 
 use crate::app::AppState;
 use crate::http::{RequestId, not_found};
-use crate::watch;
+use crate::{management, openapi, watch};
 
 /// Every route of the server.
 pub(crate) fn all(app: &AppState) -> Router {
@@ -16,6 +16,11 @@ pub(crate) fn all(app: &AppState) -> Router {
         .route("/healthz", get(watch::alive))
         .route("/readyz", get(watch::ready))
         .route("/metrics", get(watch::figures))
+        .route("/openapi.json", get(openapi::json))
+        .route("/docs", get(openapi::page))
+        .route("/docs/page.js", get(openapi::script))
+        .route("/docs/page.css", get(openapi::style))
+        .nest(management::BASE, management::routes())
         .fallback(unknown)
         .with_state(app.clone())
 }

@@ -12,3 +12,4 @@ pub use describe::{DESCRIPTIONS, Description, Kind};
 pub use figures::{Figures, FiguresError};
 pub use log_file::{LogFlush, LogWriter};
 pub use logs::{init_logs, subscriber};
+pub use process::uptime;

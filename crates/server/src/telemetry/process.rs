@@ -1,7 +1,7 @@
 //! Figures of the process itself.
 
 use std::sync::LazyLock;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 struct Start {
     moment: Instant,
@@ -16,6 +16,11 @@ static START: LazyLock<Start> = LazyLock::new(|| Start {
 /// Notes the moment of the start.
 pub(super) fn started() {
     LazyLock::force(&START);
+}
+
+/// How long the process has been running.
+pub fn uptime() -> Duration {
+    START.moment.elapsed()
 }
 
 /// Takes the figures anew.

@@ -1,0 +1,63 @@
+//! Who calls, and whether they may.
+
+use std::ops::Deref;
+
+use axum::extract::FromRequestParts;
+use axum::response::Response;
+use file_storage::permissions::Access;
+use file_storage::{Operation, RlsContext};
+use http::request::Parts;
+
+use crate::app::AppState;
+use crate::errors::ApiError;
+use crate::http::{OperationLog, RequestId};
+
+/// A caller with a good token, or with none: what they may do, the domain decides.
+pub(super) struct Caller(RlsContext);
+
+impl Caller {
+    pub(super) fn context(&self) -> &RlsContext {
+        &self.0
+    }
+}
+
+/// A caller whom the domain lets maintain the server: the service role.
+pub(super) struct Maintainer(Caller);
+
+impl Deref for Maintainer {
+    type Target = Caller;
+
+    fn deref(&self) -> &Caller {
+        &self.0
+    }
+}
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Response> {
+        let request_id = parts.extensions.get::<RequestId>().map_or("", |id| &id.0);
+        let caller = app.authenticator.authenticate(&parts.headers, request_id).await;
+        caller.map(Self).map_err(|error| refusal(&ApiError::from(error), request_id))
+    }
+}
+
+impl FromRequestParts<AppState> for Maintainer {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Response> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        let rules = app.storage.options().access_rules;
+        match Access::check(caller.context(), Operation::Maintain, None, rules) {
+            Ok(_) => Ok(Self(caller)),
+            Err(error) => Err(refusal(&ApiError::from(error), caller.context().request_id())),
+        }
+    }
+}
+
+fn refusal(error: &ApiError, request_id: &str) -> Response {
+    let mut response = error.render(request_id);
+    let log = OperationLog { code: Some(error.code()), ..OperationLog::new(Operation::Maintain.name()) };
+    response.extensions_mut().insert(log);
+    response
+}

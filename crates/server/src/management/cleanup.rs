@@ -1,0 +1,78 @@
+//! `GET` and `POST /cleanup`: blobs without metadata, metadata without blobs.
+
+use axum::extract::State;
+use axum::response::Response;
+use file_storage::upkeep::CleanupReport;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Maintainer, answer};
+use crate::app::AppState;
+use crate::errors::ApiError;
+
+/// What a run found, and did.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Cleanup {
+    /// Blobs without metadata, past the grace time.
+    orphan_blobs: u64,
+    /// Their bytes.
+    orphan_bytes: u64,
+    /// Objects whose blob is missing.
+    missing_blobs: u64,
+    /// Objects whose blob has another length than it should. Reported, never deleted.
+    damaged_blobs: u64,
+    /// Orphans that this run deleted.
+    deleted_blobs: u64,
+    /// Rows of lost objects that this run deleted.
+    deleted_rows: u64,
+    /// Blobs that wait for their ordinary deletion.
+    pending_deletions: u64,
+    /// Why the run did not touch rows, where something looked wrong. An operator should look.
+    halted: Option<String>,
+}
+
+impl From<CleanupReport> for Cleanup {
+    fn from(report: CleanupReport) -> Self {
+        Self {
+            orphan_blobs: report.orphan_blobs,
+            orphan_bytes: report.orphan_bytes,
+            missing_blobs: report.missing_blobs,
+            damaged_blobs: report.damaged_blobs,
+            deleted_blobs: report.deleted_blobs,
+            deleted_rows: report.deleted_rows,
+            pending_deletions: report.pending_deletions,
+            halted: report.halted,
+        }
+    }
+}
+
+/// Says what a cleanup would find, and deletes nothing.
+#[utoipa::path(
+    get, path = "/cleanup", tag = "Management", operation_id = "previewCleanup",
+    responses(
+        (status = 200, description = "What was found", body = Cleanup),
+        (status = 401, description = "No token, or a bad one"),
+        (status = 403, description = "The service role does this"),
+    ),
+)]
+pub(super) async fn preview(State(app): State<AppState>, caller: Maintainer) -> Response {
+    run(&app, &caller, false).await
+}
+
+/// Deletes blobs without metadata, and rows whose bytes are lost for sure.
+#[utoipa::path(
+    post, path = "/cleanup", tag = "Management", operation_id = "applyCleanup",
+    responses(
+        (status = 200, description = "What was found and done", body = Cleanup),
+        (status = 401, description = "No token, or a bad one"),
+        (status = 403, description = "The service role does this"),
+    ),
+)]
+pub(super) async fn apply(State(app): State<AppState>, caller: Maintainer) -> Response {
+    run(&app, &caller, true).await
+}
+
+async fn run(app: &AppState, caller: &Maintainer, apply: bool) -> Response {
+    let report = app.upkeep.cleanup(apply).await;
+    answer(caller, "cleanup", report.map(Cleanup::from).map_err(ApiError::from))
+}

@@ -1,0 +1,52 @@
+//! What operators ask of a running server, below `/api/v1/storage` (SPEC 6, management).
+//!
+//! Every handler takes a [`Caller`] or a [`Maintainer`], which says who may call it; a request of anybody else never
+//! reaches the handler. Answers have one form, whatever the dialect of REST.
+
+mod caller;
+mod cleanup;
+mod health;
+mod usage;
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use serde::Serialize;
+use utoipa::OpenApi;
+
+use crate::app::AppState;
+use crate::errors::ApiError;
+use crate::http::OperationLog;
+
+use caller::{Caller, Maintainer};
+
+/// Where these routes are mounted.
+pub(crate) const BASE: &str = "/api/v1/storage";
+
+/// Their documents.
+#[derive(OpenApi)]
+#[openapi(paths(health::show, usage::show, cleanup::preview, cleanup::apply))]
+pub(crate) struct Document;
+
+/// The routes, by who may call them.
+pub(crate) fn routes() -> Router<AppState> {
+    let for_users = Router::new().route("/usage", get(usage::show));
+    let for_the_service = Router::new()
+        .route("/health", get(health::show))
+        .route("/cleanup", get(cleanup::preview).post(cleanup::apply));
+    for_users.merge(for_the_service)
+}
+
+/// An answer as JSON, or an error in its native form, with what the log says about it.
+fn answer<T: Serialize>(caller: &Caller, operation: &'static str, outcome: Result<T, ApiError>) -> Response {
+    let mut log = OperationLog { user_id: caller.context().user_id(), ..OperationLog::new(operation) };
+    let mut response = match outcome {
+        Ok(body) => axum::Json(body).into_response(),
+        Err(error) => {
+            log.code = Some(error.code());
+            error.render(caller.context().request_id())
+        }
+    };
+    response.extensions_mut().insert(log);
+    response
+}

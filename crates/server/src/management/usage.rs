@@ -1,0 +1,161 @@
+//! `GET /usage`: who uses how much.
+
+#![allow(unused_qualifications, reason = "utoipa's macro writes paths out")]
+
+use axum::extract::{Query, State};
+use axum::response::Response;
+use file_storage::executor::{BucketListing, BucketSort, SortOrder, UsageDifference, UserUsage};
+use file_storage::{Bucket, RlsContext};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{Caller, answer};
+use crate::app::AppState;
+use crate::errors::ApiError;
+
+/// Most users, and most buckets, of one answer.
+const LIMIT: u32 = 10_000;
+
+/// What is asked for.
+#[derive(Deserialize, IntoParams)]
+pub(super) struct Asked {
+    /// Count anew, set the counters right, and say what differed, which must be nothing. The service role alone.
+    #[serde(default)]
+    recalculate: bool,
+}
+
+/// Usage: of the caller alone, or of everybody for the service role.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub(super) enum Usage {
+    /// Of the caller.
+    Own(User),
+    /// Of everybody.
+    All {
+        /// Users, those that use most first.
+        users: Vec<User>,
+        /// Buckets, by name.
+        buckets: Vec<BucketUsage>,
+        /// Counters that a recount did not confirm; only after one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        differences: Option<Vec<Difference>>,
+    },
+}
+
+/// What a user's objects take.
+#[derive(Serialize, ToSchema)]
+pub(super) struct User {
+    /// The user.
+    user_id: Option<Uuid>,
+    /// Bytes of all objects that the user owns.
+    total_bytes: u64,
+    /// Number of those objects.
+    file_count: u64,
+    /// The user's quota, in bytes; null for none.
+    quota_bytes: Option<u64>,
+}
+
+/// What a bucket's objects take.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BucketUsage {
+    /// The bucket's name.
+    bucket_id: String,
+    /// Its owner; null for a system bucket.
+    owner_id: Option<Uuid>,
+    /// Bytes of all its objects.
+    total_bytes: u64,
+    /// Number of those objects.
+    file_count: u64,
+    /// The bucket's quota, in bytes; null for none.
+    quota_bytes: Option<u64>,
+}
+
+/// A counter that a recount did not confirm.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Difference {
+    /// `user` or `bucket`.
+    scope: &'static str,
+    /// The user's id or the bucket's name.
+    name: String,
+    /// Bytes by the counter.
+    counted_bytes: u64,
+    /// Bytes by the recount.
+    actual_bytes: u64,
+    /// Objects by the counter.
+    counted_files: u64,
+    /// Objects by the recount.
+    actual_files: u64,
+}
+
+/// Shows the caller's own usage; to the service role that of all users and buckets.
+#[utoipa::path(
+    get, path = "/usage", tag = "Management", operation_id = "usage",
+    params(Asked),
+    responses(
+        (status = 200, description = "Usage", body = Usage),
+        (status = 401, description = "No token, or a bad one"),
+        (status = 403, description = "Only the service role recalculates"),
+    ),
+)]
+pub(super) async fn show(
+    State(app): State<AppState>,
+    caller: Caller,
+    asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    let outcome = match asked {
+        Ok(Query(asked)) => usage(&app, caller.context(), asked.recalculate).await,
+        Err(error) => Err(ApiError::schema(error.body_text())),
+    };
+    answer(&caller, "usage", outcome)
+}
+
+async fn usage(app: &AppState, context: &RlsContext, recalculate: bool) -> Result<Usage, ApiError> {
+    let storage = &app.storage;
+    // Asked first, and of everybody, so that the domain refuses whoever may not.
+    let differences = if recalculate { Some(storage.recount_usage(context, true).await?) } else { None };
+    if !context.is_service() {
+        return Ok(Usage::Own(storage.own_usage(context).await?.into()));
+    }
+    let listing = BucketListing {
+        limit: LIMIT,
+        offset: 0,
+        sort: (BucketSort::Name, SortOrder::Ascending),
+        search: String::new(),
+    };
+    let users = storage.all_usage(context, LIMIT).await?;
+    let buckets = storage.list_buckets(context, &listing).await?;
+    Ok(Usage::All {
+        users: users.into_iter().map(User::from).collect(),
+        buckets: buckets.into_iter().map(BucketUsage::from).collect(),
+        differences: differences.map(|found| found.into_iter().map(Difference::from).collect()),
+    })
+}
+
+impl From<UserUsage> for User {
+    fn from(usage: UserUsage) -> Self {
+        let UserUsage { user_id, total_bytes, file_count, quota_bytes } = usage;
+        Self { user_id, total_bytes, file_count, quota_bytes }
+    }
+}
+
+impl From<Bucket> for BucketUsage {
+    fn from(bucket: Bucket) -> Self {
+        Self {
+            bucket_id: bucket.name.as_str().to_owned(),
+            owner_id: bucket.owner_id,
+            total_bytes: bucket.total_bytes,
+            file_count: bucket.file_count,
+            quota_bytes: bucket.config.quota_bytes,
+        }
+    }
+}
+
+impl From<UsageDifference> for Difference {
+    fn from(difference: UsageDifference) -> Self {
+        let (counted_bytes, actual_bytes) = difference.bytes;
+        let (counted_files, actual_files) = difference.files;
+        let (scope, name) = (difference.scope, difference.name);
+        Self { scope, name, counted_bytes, actual_bytes, counted_files, actual_files }
+    }
+}

@@ -1,0 +1,88 @@
+//! The management API: who may call it, and what it says.
+
+use file_storage::Role;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::TestServer;
+
+async fn call(server: &TestServer, method: Method, path: &str, token: Option<&str>) -> (u16, Value) {
+    let mut request =
+        server.client.request(method, format!("http://{}/api/v1/storage{path}", server.address));
+    if let Some(token) = token {
+        request = request.bearer_auth(token);
+    }
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn every_route_asks_who_calls() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    let tokens = [Role::Anon, Role::Authenticated, Role::ServiceRole].map(|role| server.token(role));
+    let routes = [
+        (Method::GET, "/health", [401, 403, 200]),
+        (Method::GET, "/usage", [401, 200, 200]),
+        (Method::GET, "/usage?recalculate=true", [401, 403, 200]),
+        (Method::GET, "/cleanup", [401, 403, 200]),
+        (Method::POST, "/cleanup", [401, 403, 200]),
+    ];
+    for (method, path, expected) in routes {
+        let nobody = call(&server, method.clone(), path, None).await;
+        assert_eq!(
+            (nobody.0, &nobody.1["code"]),
+            (401, &json!("AUTH_REQUIRED")),
+            "{method} {path}: {nobody:?}"
+        );
+        let forged = call(&server, method.clone(), path, Some("a.b.c")).await;
+        assert_eq!(
+            (forged.0, &forged.1["code"]),
+            (401, &json!("INVALID_TOKEN")),
+            "{method} {path}: {forged:?}"
+        );
+        for (token, expected) in tokens.iter().zip(expected) {
+            let answer = call(&server, method.clone(), path, Some(token)).await;
+            assert_eq!(answer.0, expected, "{method} {path}: {answer:?}");
+            let code = (expected == 403).then(|| json!("STORAGE_UNAUTHORIZED"));
+            assert_eq!(answer.1.get("code").cloned().filter(|_| expected == 403), code, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cleanup_says_what_it_found() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    let service = server.token(Role::ServiceRole);
+    let (_, report) = call(&server, Method::GET, "/cleanup", Some(&service)).await;
+    let nothing = json!({
+        "orphan_blobs": 0, "orphan_bytes": 0, "missing_blobs": 0, "damaged_blobs": 0, "deleted_blobs": 0,
+        "deleted_rows": 0, "pending_deletions": 0, "halted": null
+    });
+    assert_eq!(report, nothing);
+}
+
+#[tokio::test]
+async fn usage_is_ones_own_or_the_service_roles() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    let (_, own) = call(&server, Method::GET, "/usage", Some(&server.token(Role::Authenticated))).await;
+    assert_eq!((&own["total_bytes"], &own["file_count"]), (&json!(0), &json!(0)), "{own}");
+    let service = server.token(Role::ServiceRole);
+    let (_, all) = call(&server, Method::GET, "/usage", Some(&service)).await;
+    assert_eq!(all, json!({ "users": [], "buckets": [] }));
+    let (_, recounted) = call(&server, Method::GET, "/usage?recalculate=true", Some(&service)).await;
+    assert_eq!(recounted["differences"], json!([]));
+    let (status, wrong) = call(&server, Method::GET, "/usage?recalculate=perhaps", Some(&service)).await;
+    assert_eq!((status, &wrong["code"]), (400, &json!("INVALID_REQUEST")));
+}
+
+#[tokio::test]
+async fn health_tells_the_operator_more_than_the_world() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    let (_, health) = call(&server, Method::GET, "/health", Some(&server.token(Role::ServiceRole))).await;
+    assert_eq!((&health["status"], &health["provider"]), (&json!("ok"), &json!("local")), "{health}");
+    assert_eq!(health["version"], env!("CARGO_PKG_VERSION"));
+}
