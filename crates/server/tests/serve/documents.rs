@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::Value;
+use server::telemetry::DESCRIPTIONS;
 
 use crate::support::TestServer;
 
@@ -55,4 +56,27 @@ async fn the_page_needs_nobody_else() {
         assert!(!text.contains("http://") && !text.contains("https://"), "{path} reaches out");
         assert!(!text.contains("<script>") && !text.contains("innerHTML"), "{path}");
     }
+}
+
+/// The table of metrics in the manual is the one that Prometheus is told. `UPDATE_DOCS=1` writes it anew.
+#[test]
+fn the_table_of_metrics_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/operations.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once("<!-- metrics: ").unwrap();
+    let (comment, rest) = rest.split_once("-->\n").unwrap();
+    let (_, after) = rest.split_once("<!-- end of metrics -->").unwrap();
+    let rows: String = DESCRIPTIONS
+        .iter()
+        .map(|(name, labels, kind, meaning)| {
+            let labels = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+            format!("| `{name}{labels}` | {} | {meaning} |\n", format!("{kind:?}").to_lowercase())
+        })
+        .collect();
+    let table = format!("| metric | kind | meaning |\n| --- | --- | --- |\n{rows}");
+    let now = format!("{before}<!-- metrics: {comment}-->\n{table}<!-- end of metrics -->{after}");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, &now).unwrap();
+    }
+    assert!(now == fs::read_to_string(&path).unwrap(), "run the tests once with UPDATE_DOCS=1");
 }
