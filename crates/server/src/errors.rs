@@ -1,0 +1,327 @@
+//! The one error of the REST protocol and of management: what a request ended with, before any dialect words it.
+//!
+//! A handler answers an [`ApiError`] by `?`. It travels to the rendering layer in an extension of the response
+//! ([`ApiError::of`]), where the dialect gives it status, body and headers. Here is its native form; the other one
+//! is in `rest/dialect/supabase.rs`. Causes inside the server go to the log and never to a client.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::sync::Arc;
+
+use axum::response::{IntoResponse, Response};
+use file_storage::StorageError;
+use file_storage::errors::Denial;
+use file_storage::permissions::Permission;
+use http::{HeaderValue, Method, StatusCode, header};
+use serde_json::{Map, Value, json};
+
+use crate::auth::AuthError;
+use crate::rate_limit::RateLimited;
+
+/// Supabase's words for a write that row-level security refuses. Applications compare them.
+pub(crate) const RLS_WORDS: &str = "new row violates row-level security policy";
+
+/// What a request ended with, other than success.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ApiError {
+    /// The domain's answer.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Somebody without a token asked for what is not public: it looks the same whether or not it exists.
+    #[error("{0}")]
+    ClosedToPublic(StorageError),
+    /// A token that is not accepted.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// No token, where the dialect demands one.
+    #[error("headers must have required property 'authorization'")]
+    TokenMissing,
+    /// Only the service role has this route.
+    #[error("Access denied: Invalid role")]
+    ServiceOnly,
+    /// Too many requests from one address.
+    #[error("Too many requests from this address")]
+    RateLimited(RateLimited),
+    /// A body or query of the wrong form. Says where, and what is wrong.
+    #[error("{0}")]
+    Schema(String),
+    /// A body that is no JSON at all.
+    #[error("{0}")]
+    Json(String),
+    /// A JSON body beyond the limit.
+    #[error("Request body is too large")]
+    JsonTooLarge {
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// No such route.
+    #[error("Route {method}:{path} not found")]
+    UnknownRoute {
+        /// The method asked for.
+        method: Method,
+        /// The path asked for, below the base.
+        path: String,
+    },
+    /// The route is there, and not for this method.
+    #[error("Route {method}:{path} not found")]
+    MethodNotAllowed {
+        /// The method asked for.
+        method: Method,
+        /// The path asked for, below the base.
+        path: String,
+    },
+    /// Something that Supabase has and this server has not.
+    #[error("{what} is not supported by this server")]
+    Unsupported {
+        /// What was asked for.
+        what: &'static str,
+    },
+}
+
+/// The native form of an error.
+struct Native {
+    status: StatusCode,
+    /// A short label: Supabase's, where it has one.
+    error: &'static str,
+    message: Cow<'static, str>,
+    code: &'static str,
+}
+
+impl ApiError {
+    /// A body or query of the wrong form.
+    pub fn schema(message: impl Into<String>) -> Self {
+        Self::Schema(message.into())
+    }
+
+    /// The error that a response carries, to be rendered.
+    pub fn of(response: &mut Response) -> Option<Arc<Self>> {
+        response.extensions_mut().remove()
+    }
+
+    /// The stable code, which applications compare.
+    pub fn code(&self) -> &'static str {
+        self.native().code
+    }
+
+    /// The answer in native form.
+    pub fn render(&self, request_id: &str) -> Response {
+        let Native { status, error, message, code } = self.native();
+        self.log_cause(status, request_id);
+        let mut body = Map::new();
+        body.insert("statusCode".to_owned(), status.as_str().into());
+        body.insert("error".to_owned(), error.into());
+        body.insert("message".to_owned(), message.into());
+        body.insert("code".to_owned(), code.into());
+        body.insert("retryable".to_owned(), self.is_retryable().into());
+        body.insert("request_id".to_owned(), request_id.into());
+        body.extend(self.context());
+        self.response(status, &Value::Object(body))
+    }
+
+    /// A JSON answer with the headers that the error calls for, in any dialect.
+    pub(crate) fn response(&self, status: StatusCode, body: &Value) -> Response {
+        let mut response = (status, body.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
+        if let Some(seconds) = self.retry_after_seconds() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Self::Storage(StorageError::InvalidRange { size }) = self
+            && let Ok(value) = HeaderValue::try_from(format!("bytes */{size}"))
+        {
+            headers.insert(header::CONTENT_RANGE, value);
+        }
+        if let Self::Auth(_) | Self::Storage(StorageError::AuthRequired(_)) = self {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+
+    /// Writes down what lies behind a fault of the server.
+    pub(crate) fn log_cause(&self, status: StatusCode, request_id: &str) {
+        if let Self::Storage(error) = self
+            && status.is_server_error()
+        {
+            let context = match error {
+                StorageError::Internal { context, .. } => Some(context.as_str()),
+                _ => None,
+            };
+            let cause = causes(error);
+            tracing::error!(request_id, code = error.code(), context, cause, "{error}");
+        }
+    }
+
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Storage(error) | Self::ClosedToPublic(error) => error.is_retryable(),
+            Self::RateLimited(_) => true,
+            Self::Auth(_)
+            | Self::TokenMissing
+            | Self::ServiceOnly
+            | Self::Schema(_)
+            | Self::Json(_)
+            | Self::JsonTooLarge { .. }
+            | Self::UnknownRoute { .. }
+            | Self::MethodNotAllowed { .. }
+            | Self::Unsupported { .. } => false,
+        }
+    }
+
+    fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Self::RateLimited(limited) => Some(limited.retry_after_seconds()),
+            Self::Storage(StorageError::Overloaded { retry_after }) => Some(retry_after.as_secs().max(1)),
+            Self::Storage(StorageError::ProviderUnavailable { .. }) => Some(1),
+            _ => None,
+        }
+    }
+
+    fn native(&self) -> Native {
+        let (status, error, code) = match self {
+            Self::Storage(error) | Self::ClosedToPublic(error) => return native_storage(error),
+            Self::Auth(error) => (StatusCode::UNAUTHORIZED, "Unauthorized", error.code()),
+            Self::TokenMissing => (StatusCode::UNAUTHORIZED, "Unauthorized", "AUTH_REQUIRED"),
+            Self::ServiceOnly => (StatusCode::FORBIDDEN, "Unauthorized", "STORAGE_UNAUTHORIZED"),
+            Self::RateLimited(_) => (StatusCode::TOO_MANY_REQUESTS, "SlowDown", "RATE_LIMITED"),
+            Self::Schema(_) | Self::Json(_) => (StatusCode::BAD_REQUEST, "Error", "INVALID_REQUEST"),
+            Self::JsonTooLarge { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "Payload too large", "PAYLOAD_TOO_LARGE")
+            }
+            Self::UnknownRoute { .. } => (StatusCode::NOT_FOUND, "Not Found", "INVALID_REQUEST"),
+            Self::MethodNotAllowed { .. } => {
+                (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", "INVALID_REQUEST")
+            }
+            Self::Unsupported { .. } => (StatusCode::NOT_IMPLEMENTED, "NotSupported", "INVALID_REQUEST"),
+        };
+        Native { status, error, message: self.to_string().into(), code }
+    }
+
+    /// What else a client can act on.
+    fn context(&self) -> Map<String, Value> {
+        let value = match self {
+            Self::Storage(error) | Self::ClosedToPublic(error) => storage_context(error),
+            Self::JsonTooLarge { limit } => json!({ "limit": limit }),
+            Self::RateLimited(limited) => json!({ "retry_after": limited.retry_after_seconds() }),
+            Self::Auth(_)
+            | Self::TokenMissing
+            | Self::ServiceOnly
+            | Self::Schema(_)
+            | Self::Json(_)
+            | Self::UnknownRoute { .. }
+            | Self::MethodNotAllowed { .. }
+            | Self::Unsupported { .. } => Value::Null,
+        };
+        match value {
+            Value::Object(context) => context,
+            _ => Map::new(),
+        }
+    }
+}
+
+fn native_storage(error: &StorageError) -> Native {
+    use StorageError as E;
+    let (status, label) = match error {
+        E::InvalidRequest { .. } => (StatusCode::BAD_REQUEST, "Error"),
+        E::InvalidPath { .. } => (StatusCode::BAD_REQUEST, "InvalidKey"),
+        E::InvalidBucketName { .. } => (StatusCode::BAD_REQUEST, "Invalid Input"),
+        E::InvalidRange { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "invalid_range"),
+        E::AuthRequired(_) => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+        E::Unauthorized(_) => (StatusCode::FORBIDDEN, "Unauthorized"),
+        E::InvalidSignature { .. } => (StatusCode::FORBIDDEN, "InvalidSignature"),
+        E::UrlExpired => (StatusCode::GONE, "ExpiredToken"),
+        E::BucketNotFound { .. } => (StatusCode::NOT_FOUND, "Bucket not found"),
+        E::ObjectNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+        E::BucketExists { .. } | E::ObjectExists { .. } => (StatusCode::CONFLICT, "Duplicate"),
+        E::BucketNotEmpty { .. } => (StatusCode::CONFLICT, "ResourceNotEmpty"),
+        E::PreconditionFailed { .. } => (StatusCode::PRECONDITION_FAILED, "PreconditionFailed"),
+        E::PayloadTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "Payload too large"),
+        E::UnsupportedMediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_mime_type"),
+        E::QuotaExceeded { .. } => (StatusCode::INSUFFICIENT_STORAGE, "QuotaExceeded"),
+        E::BodyInterrupted { .. } => (StatusCode::BAD_REQUEST, "Aborted"),
+        E::DiskFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, "DiskFull"),
+        E::ChecksumMismatch { .. } | E::Io { .. } | E::Internal { .. } => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
+        }
+        E::ProviderUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+        E::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+        E::OperationTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
+    };
+    let message = match error {
+        E::Unauthorized(denial) if is_row_write(denial.permission) => RLS_WORDS.into(),
+        other => other.to_string().into(),
+    };
+    Native { status, error: label, message, code: error.code() }
+}
+
+/// Whether Supabase's words for a refused write fit this permission.
+pub(crate) fn is_row_write(permission: Permission) -> bool {
+    match permission {
+        Permission::BucketCreate | Permission::ObjectCreate | Permission::ObjectOverwrite => true,
+        Permission::BucketRead
+        | Permission::BucketUpdate
+        | Permission::BucketDelete
+        | Permission::ObjectRead
+        | Permission::ObjectDelete
+        | Permission::UsageRead
+        | Permission::Maintain => false,
+    }
+}
+
+fn storage_context(error: &StorageError) -> Value {
+    use StorageError as E;
+    match error {
+        E::InvalidPath { path, reason } => json!({ "path": path, "reason": reason }),
+        E::InvalidBucketName { name, reason } => json!({ "bucket": name, "reason": reason }),
+        E::InvalidRange { size } => json!({ "size": size }),
+        E::AuthRequired(denial) | E::Unauthorized(denial) => denial_context(denial),
+        E::InvalidSignature { reason } => json!({ "reason": reason }),
+        E::BucketNotFound { bucket } | E::BucketExists { bucket } | E::BucketNotEmpty { bucket } => {
+            json!({ "bucket": bucket.as_str() })
+        }
+        E::ObjectNotFound { bucket, path }
+        | E::ObjectExists { bucket, path }
+        | E::PreconditionFailed { bucket, path }
+        | E::ChecksumMismatch { bucket, path } => {
+            json!({ "bucket": bucket.as_str(), "path": path.as_str() })
+        }
+        E::PayloadTooLarge { limit } => json!({ "limit": limit }),
+        E::UnsupportedMediaType { content_type } => json!({ "content_type": content_type }),
+        E::QuotaExceeded { scope, used, limit, requested } => {
+            json!({ "scope": scope, "used": used, "quota": limit, "limit": limit, "requested": requested })
+        }
+        E::BodyInterrupted { reason } => json!({ "reason": reason }),
+        E::DiskFull { provider } => json!({ "provider": &**provider }),
+        E::ProviderUnavailable { provider, operation, .. } | E::Io { provider, operation, .. } => {
+            json!({ "provider": &**provider, "operation": operation })
+        }
+        E::Overloaded { retry_after } => json!({ "retry_after": retry_after.as_secs().max(1) }),
+        E::OperationTimeout { operation } => json!({ "operation": operation }),
+        E::InvalidRequest { .. } | E::UrlExpired | E::Internal { .. } => Value::Null,
+    }
+}
+
+/// Which permission was missing, on what, and why: the answer to "why was I refused?".
+fn denial_context(denial: &Denial) -> Value {
+    let bucket = denial.bucket.as_ref().map(|bucket| bucket.as_str());
+    json!({ "permission": denial.permission.to_string(), "bucket": bucket, "reason": denial.to_string() })
+}
+
+/// An error's causes, outermost first.
+fn causes(error: &StorageError) -> Option<String> {
+    let mut source = error.source();
+    let mut text = Vec::new();
+    while let Some(cause) = source {
+        text.push(cause.to_string());
+        source = cause.source();
+    }
+    (!text.is_empty()).then(|| text.join(": "))
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        // Rendered later, by the dialect; without that layer the status alone is still true.
+        let mut response = self.native().status.into_response();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
