@@ -8,7 +8,7 @@ use axum::routing::get;
 
 use crate::app::AppState;
 use crate::http::{RequestId, not_found};
-use crate::watch;
+use crate::{rest, watch};
 
 /// Every route of the server.
 pub(crate) fn all(app: &AppState) -> Router {
@@ -18,6 +18,7 @@ pub(crate) fn all(app: &AppState) -> Router {
         .route("/metrics", get(watch::figures))
         .fallback(unknown)
         .with_state(app.clone())
+        .nest(rest::BASE, rest::router(app.clone()))
 }
 
 async fn unknown(

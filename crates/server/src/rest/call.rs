@@ -51,7 +51,7 @@ pub(crate) struct Signed;
 
 impl Caller for Token {
     async fn authenticate(app: &AppState, parts: &Parts) -> Result<RlsContext, ApiError> {
-        if !has_token(&parts.headers) && app.dialect().demands_token() {
+        if !has_token(&parts.headers) && Dialect::of(app).demands_token() {
             return Err(ApiError::TokenMissing);
         }
         Ok(app.authenticator.authenticate(&parts.headers, request_id(parts)).await?)
@@ -66,7 +66,7 @@ impl Caller for OptionalToken {
         }
         match app.authenticator.authenticate(&parts.headers, request_id(parts)).await {
             Ok(context) => Ok(context),
-            Err(_) if app.dialect().takes_bad_token_for_anon() => {
+            Err(_) if Dialect::of(app).takes_bad_token_for_anon() => {
                 limit(&app.rate_limits.public, app, parts)?;
                 Ok(RlsContext::anon(request_id(parts)))
             }
@@ -112,7 +112,7 @@ impl<C: Caller> Call<C> {
     }
 
     pub(crate) fn dialect(&self) -> Dialect {
-        self.app.dialect()
+        Dialect::of(&self.app)
     }
 
     /// In whose name everything happens.

@@ -4,9 +4,7 @@ use std::borrow::Cow;
 
 use file_storage::file::{ETags, PutMode, StorageObject};
 use http::HeaderMap;
-use http::header::{
-    HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE,
-};
+use http::header::{HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
 
 use crate::errors::ApiError;
 
@@ -186,8 +184,9 @@ mod tests {
 
     #[test]
     fn a_range_holds_for_the_object_that_it_names() {
-        let check =
-            |value: &str, wanted| assert_eq!(range_holds(&headers(&[("if-range", value)]), &object()), wanted);
+        let check = |value: &str, wanted| {
+            assert_eq!(range_holds(&headers(&[("if-range", value)]), &object()), wanted)
+        };
         assert!(range_holds(&HeaderMap::new(), &object()));
         check("\"tag\"", true);
         check("W/\"tag\"", false);

@@ -32,7 +32,7 @@ async fn collect(body: Body) -> Result<Bytes, ApiError> {
     match Limited::new(body, MAX_JSON_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(ApiError::JsonTooLarge { limit: MAX_JSON_BYTES }),
-        Err(error) => Err(super::body::interrupted(&error).into()),
+        Err(error) => Err(super::body::interrupted(&*error).into()),
     }
 }
 

@@ -45,9 +45,9 @@ fn decode(text: &str) -> Result<Cow<'_, str>, &'static str> {
 
 /// A lone `%` is refused: one server would keep it and the next one would not.
 fn has_whole_escapes(text: &str) -> bool {
-    text.split('%').skip(1).all(|after| {
-        after.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    })
+    text.split('%')
+        .skip(1)
+        .all(|after| after.as_bytes().get(..2).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
 }
 
 fn lossy(text: &str) -> String {

@@ -82,8 +82,18 @@ mod tests {
         check("bytes=0-", 0, Asked::Outside);
         check("bytes=-1", 0, Asked::Outside);
         for ignored in [
-            "", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=3-2", "bytes=0-1,3-4", "items=0-1",
-            "bytes=+1-2", "bytes=1--2", "bytes=0x1-2", "bytés=0-1",
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=a-b",
+            "bytes=3-2",
+            "bytes=0-1,3-4",
+            "items=0-1",
+            "bytes=+1-2",
+            "bytes=1--2",
+            "bytes=0x1-2",
+            "bytés=0-1",
         ] {
             check(ignored, 10, Asked::Whole);
         }

@@ -6,6 +6,7 @@ use axum::response::Response;
 use http::{Method, Uri, header};
 
 use super::call::LogSlot;
+use super::dialect::Dialect;
 use crate::app::AppState;
 use crate::errors::ApiError;
 use crate::http::RequestId;
@@ -21,7 +22,7 @@ pub(super) async fn render(State(app): State<AppState>, mut request: Request, ne
         code = Some(error.code());
         let request_id = request_id.as_ref().map_or("", |id| &id.0);
         let allow = response.headers_mut().remove(header::ALLOW);
-        response = app.dialect().error(&error, request_id);
+        response = Dialect::of(&app).error(&error, request_id);
         if let Some(allow) = allow {
             response.headers_mut().insert(header::ALLOW, allow);
         }

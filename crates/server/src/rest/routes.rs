@@ -61,34 +61,25 @@ fn with_token() -> OpenApiRouter<AppState> {
 
 /// Whoever comes; a token widens what they see.
 fn with_optional_token() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(object::download::optional))
-        .routes(routes!(object::info::optional))
+    OpenApiRouter::new().routes(routes!(object::download::optional)).routes(routes!(object::info::optional))
 }
 
 /// Whoever comes, as anon. Limited per client address.
 fn public() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(object::download::public))
-        .routes(routes!(object::info::public))
+    OpenApiRouter::new().routes(routes!(object::download::public)).routes(routes!(object::info::public))
 }
 
 /// Whoever has a signed URL. Limited per client address.
 fn signed() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(object::download::signed))
-        .routes(routes!(object::signed_upload::put))
+    OpenApiRouter::new().routes(routes!(object::download::signed)).routes(routes!(object::signed_upload::put))
 }
 
 /// A bucket may be called `public` or `list`. Where a route of that word does not take a method, the request is about
 /// an object of that bucket, as it is for Supabase's router, which matches per method.
 fn buckets_named_like_routes() -> OpenApiRouter<AppState> {
-    let write = || {
-        post(object::upload::create).put(object::upload::overwrite).delete(object::delete::one)
-    };
+    let write = || post(object::upload::create).put(object::upload::overwrite).delete(object::delete::one);
     let read = || get(object::download::optional);
-    let alter: fn() -> MethodRouter<AppState> =
-        || put(object::upload::overwrite).delete(object::delete::one);
+    let alter: fn() -> MethodRouter<AppState> = || put(object::upload::overwrite).delete(object::delete::one);
     OpenApiRouter::new()
         .route("/object/public/{bucket}/{*path}", write())
         .route("/object/authenticated/{bucket}/{*path}", write())

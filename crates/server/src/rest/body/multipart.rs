@@ -64,7 +64,7 @@ pub(super) async fn open(
 fn is_file(field: &Field<'_>) -> bool {
     field.file_name().is_some()
         || field.name().is_none_or(str::is_empty)
-        || field.content_type().is_some_and(|kind| kind == "application/octet-stream")
+        || field.content_type().is_some_and(|kind| kind.essence_str() == "application/octet-stream")
 }
 
 /// The file's bytes, which end well only where the form does.
@@ -129,7 +129,8 @@ impl Fields {
         let from_header = user_metadata::from_header(headers, dialect)?;
         let mut metadata = self.metadata.or(from_header).unwrap_or_default();
         user_metadata::keep_robots_tag(headers, &mut metadata)?;
-        let content_type = self.content_type.or(part_type).unwrap_or_else(|| "application/octet-stream".into());
+        let content_type =
+            self.content_type.or(part_type).unwrap_or_else(|| "application/octet-stream".into());
         Ok(ObjectAttributes { content_type, cache_control: self.cache_control, metadata })
     }
 }

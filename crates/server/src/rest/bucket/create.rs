@@ -42,7 +42,7 @@ pub(in crate::rest) struct CreateBucket {
     post, path = "/bucket", tag = "Buckets", operation_id = "createBucket",
     request_body = CreateBucket,
     responses(
-        (status = 201, description = "The bucket", body = BucketBody),
+        (status = 201, description = "The bucket", body = BucketBody<'static>),
         (status = 400, description = "A bad name or field", body = ErrorBody),
         (status = 401, description = "No token, or a bad one", body = ErrorBody),
         (status = 403, description = "The caller may not create buckets", body = ErrorBody),

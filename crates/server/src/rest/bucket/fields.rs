@@ -9,9 +9,8 @@ use crate::rest::json::Bytes64;
 /// The policy that `policy` and `public` ask for together; `None` where neither is there.
 pub(super) fn policy(policy: Option<&str>, public: Option<bool>) -> Result<Option<BucketPolicy>, ApiError> {
     let word = policy.map(|word| {
-        BucketPolicy::from_word(word).ok_or_else(|| {
-            ApiError::schema("body/policy must be one of: public, authenticated, private")
-        })
+        BucketPolicy::from_word(word)
+            .ok_or_else(|| ApiError::schema("body/policy must be one of: public, authenticated, private"))
     });
     match (word.transpose()?, public) {
         (Some(policy), Some(public)) if (policy == BucketPolicy::Public) != public => {
@@ -52,7 +51,8 @@ mod tests {
     #[test]
     fn policy_and_public_must_agree() {
         use BucketPolicy::{Authenticated, Private, Public};
-        let check = |word, public, wanted| assert_eq!(policy(word, public).ok(), wanted, "{word:?} {public:?}");
+        let check =
+            |word, public, wanted| assert_eq!(policy(word, public).ok(), wanted, "{word:?} {public:?}");
         check(None, None, Some(None));
         check(None, Some(true), Some(Some(Public)));
         check(None, Some(false), Some(Some(Private)));

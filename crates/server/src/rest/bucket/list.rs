@@ -21,7 +21,7 @@ use crate::rest::query;
         ("search" = Option<String>, Query, description = "Only names that contain this"),
     ),
     responses(
-        (status = 200, description = "The buckets", body = Vec<BucketBody>),
+        (status = 200, description = "The buckets", body = Vec<BucketBody<'static>>),
         (status = 400, description = "A bad parameter", body = ErrorBody),
         (status = 401, description = "A bad token", body = ErrorBody),
     ),

@@ -12,7 +12,7 @@ use crate::rest::dialect::{BucketBody, ErrorBody};
     get, path = "/bucket/{id}", tag = "Buckets", operation_id = "getBucket",
     params(("id" = String, Path, description = "The bucket")),
     responses(
-        (status = 200, description = "The bucket", body = BucketBody),
+        (status = 200, description = "The bucket", body = BucketBody<'static>),
         (status = 401, description = "No token, or a bad one", body = ErrorBody),
         (status = 403, description = "The bucket is closed to the caller", body = ErrorBody),
         (status = 404, description = "No such bucket", body = ErrorBody),

@@ -42,7 +42,7 @@ pub(in crate::rest) struct UpdateBucket {
     params(("id" = String, Path, description = "The bucket")),
     request_body = UpdateBucket,
     responses(
-        (status = 200, description = "The bucket as it now is", body = BucketBody),
+        (status = 200, description = "The bucket as it now is", body = BucketBody<'static>),
         (status = 400, description = "Nothing to change, or a bad field", body = ErrorBody),
         (status = 401, description = "No token, or a bad one", body = ErrorBody),
         (status = 403, description = "Only its owner changes a bucket", body = ErrorBody),

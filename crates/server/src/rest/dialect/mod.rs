@@ -22,6 +22,8 @@ pub(super) use native::{
     Uploaded,
 };
 
+use crate::app::AppState;
+
 /// Which form a server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -31,16 +33,15 @@ pub enum Dialect {
     Supabase,
 }
 
-impl From<crate::config::Dialect> for Dialect {
-    fn from(configured: crate::config::Dialect) -> Self {
-        match configured {
+impl Dialect {
+    /// The form that a server was told to speak.
+    pub(super) fn of(app: &AppState) -> Self {
+        match app.config.rest.dialect {
             crate::config::Dialect::Native => Self::Native,
             crate::config::Dialect::Supabase => Self::Supabase,
         }
     }
-}
 
-impl Dialect {
     /// Rules for the names of new buckets.
     pub(super) fn name_rules(self) -> NameRules {
         match self {

@@ -47,7 +47,7 @@ pub(in crate::rest) struct CopyMetadata {
     params(("x-upsert" = Option<bool>, Header, description = "Replace an object that is there")),
     request_body = CopyObject,
     responses(
-        (status = 200, description = "The copy", body = Uploaded),
+        (status = 200, description = "The copy", body = Uploaded<'static>),
         (status = 400, description = "A bad path or body", body = ErrorBody),
         (status = 401, description = "No token, or a bad one", body = ErrorBody),
         (status = 403, description = "The caller may not read the source or write the target", body = ErrorBody),
@@ -65,7 +65,8 @@ pub(in crate::rest) async fn copy(mut call: Call<Token>) -> Result<Response, Api
     let (from, to) = (&places.from, &places.to);
     call.log_target(&to.0, Some(&to.1));
     let options = asked.options(&call)?;
-    let copied = call.storage().copy(call.context(), (&from.0, &from.1), (&to.0, &to.1), mode, options).await?;
+    let copied =
+        call.storage().copy(call.context(), (&from.0, &from.1), (&to.0, &to.1), mode, options).await?;
     call.log_size(copied.object.size);
     Ok(call.dialect().copied(&copied.object))
 }

@@ -45,7 +45,7 @@ pub(in crate::rest) struct DeleteObjects {
     params(("bucket" = String, Path, description = "The bucket")),
     request_body = DeleteObjects,
     responses(
-        (status = 200, description = "What was deleted", body = Vec<ObjectBody>),
+        (status = 200, description = "What was deleted", body = Vec<ObjectBody<'static>>),
         (status = 400, description = "A bad body", body = ErrorBody),
         (status = 401, description = "No token, or a bad one", body = ErrorBody),
     ),

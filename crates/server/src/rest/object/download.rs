@@ -42,7 +42,7 @@ const SANDBOX: HeaderValue =
 )]
 pub(in crate::rest) async fn optional(call: Call<OptionalToken>) -> Result<Response, ApiError> {
     let has_token = call.has_token();
-    open(&call, "/object/", has_token).await
+    open(call, "/object/", has_token).await
 }
 
 /// Downloads an object that the caller may read.
@@ -63,7 +63,7 @@ pub(in crate::rest) async fn optional(call: Call<OptionalToken>) -> Result<Respo
     ),
 )]
 pub(in crate::rest) async fn authenticated(call: Call<Token>) -> Result<Response, ApiError> {
-    open(&call, "/object/authenticated/", true).await
+    open(call, "/object/authenticated/", true).await
 }
 
 /// Downloads an object of a public bucket. Tokens do not count.
@@ -83,7 +83,7 @@ pub(in crate::rest) async fn authenticated(call: Call<Token>) -> Result<Response
     ),
 )]
 pub(in crate::rest) async fn public(call: Call<Public>) -> Result<Response, ApiError> {
-    open(&call, "/object/public/", false).await
+    open(call, "/object/public/", false).await
 }
 
 /// Downloads the object that a signed URL was made for.
@@ -113,7 +113,7 @@ pub(in crate::rest) async fn signed(call: Call<Signed>) -> Result<Response, ApiE
     let verified = call.storage().verify_download(&token, &bucket, &path, expires);
     let verified = verified.map_err(|error| of_this_kind(error, "the token is not scoped for download"))?;
     let download = call.storage().download_signed(&verified, call.context().request_id()).await?;
-    answer(&call, download, Validity::Until(verified.expires_at())).await
+    answer(call, download, Validity::Until(verified.expires_at())).await
 }
 
 /// A token that is well signed and no token of this route.
@@ -126,7 +126,7 @@ pub(super) fn of_this_kind(error: StorageError, scope: &'static str) -> StorageE
     }
 }
 
-async fn open<C: Caller>(call: &Call<C>, prefix: &str, has_token: bool) -> Result<Response, ApiError> {
+async fn open<C: Caller>(call: Call<C>, prefix: &str, has_token: bool) -> Result<Response, ApiError> {
     call.begin(Operation::Download);
     let (bucket, path) = call.object(prefix)?;
     let opened = call.storage().download(call.context(), &bucket, &path).await;
@@ -145,10 +145,14 @@ enum Validity {
     Until(Timestamp),
 }
 
-async fn answer<C: Caller>(call: &Call<C>, download: Download, validity: Validity) -> Result<Response, ApiError> {
+async fn answer<C: Caller>(
+    call: Call<C>,
+    download: Download,
+    validity: Validity,
+) -> Result<Response, ApiError> {
     let object = download.object();
     let mut response = Response::new(Body::empty());
-    describe(call, object, validity, response.headers_mut());
+    describe(&call, object, validity, response.headers_mut());
     match conditional::read(call.headers(), object) {
         Verdict::Serve => {}
         Verdict::NotModified => {

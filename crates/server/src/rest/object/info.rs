@@ -13,7 +13,7 @@ use crate::rest::dialect::{ErrorBody, ObjectBody};
     get, path = "/object/info/{bucket}/{*path}", tag = "Objects", operation_id = "getObjectInfo",
     params(("bucket" = String, Path, description = "The bucket"), ("path" = String, Path, description = "The path")),
     responses(
-        (status = 200, description = "The object", body = ObjectBody),
+        (status = 200, description = "The object", body = ObjectBody<'static>),
         (status = 401, description = "Not public, and no token, or a bad one", body = ErrorBody),
         (status = 403, description = "The bucket is closed to the caller", body = ErrorBody),
         (status = 404, description = "Nothing there that the caller may see", body = ErrorBody),
@@ -21,7 +21,7 @@ use crate::rest::dialect::{ErrorBody, ObjectBody};
 )]
 pub(in crate::rest) async fn optional(call: Call<OptionalToken>) -> Result<Response, ApiError> {
     let has_token = call.has_token();
-    answer(&call, "/object/info/", has_token).await
+    answer(call, "/object/info/", has_token).await
 }
 
 /// The same, with a token.
@@ -30,14 +30,14 @@ pub(in crate::rest) async fn optional(call: Call<OptionalToken>) -> Result<Respo
     operation_id = "getObjectInfoAuthenticated",
     params(("bucket" = String, Path, description = "The bucket"), ("path" = String, Path, description = "The path")),
     responses(
-        (status = 200, description = "The object", body = ObjectBody),
+        (status = 200, description = "The object", body = ObjectBody<'static>),
         (status = 401, description = "No token, or a bad one", body = ErrorBody),
         (status = 403, description = "The bucket is closed to the caller", body = ErrorBody),
         (status = 404, description = "Nothing there that the caller may see", body = ErrorBody),
     ),
 )]
 pub(in crate::rest) async fn authenticated(call: Call<Token>) -> Result<Response, ApiError> {
-    answer(&call, "/object/info/authenticated/", true).await
+    answer(call, "/object/info/authenticated/", true).await
 }
 
 /// The same of a public bucket. Tokens do not count.
@@ -45,17 +45,17 @@ pub(in crate::rest) async fn authenticated(call: Call<Token>) -> Result<Response
     get, path = "/object/info/public/{bucket}/{*path}", tag = "Objects", operation_id = "getPublicObjectInfo",
     params(("bucket" = String, Path, description = "The bucket"), ("path" = String, Path, description = "The path")),
     responses(
-        (status = 200, description = "The object", body = ObjectBody),
+        (status = 200, description = "The object", body = ObjectBody<'static>),
         (status = 401, description = "Not public", body = ErrorBody),
         (status = 404, description = "Nothing there", body = ErrorBody),
         (status = 429, description = "Too many requests from one address", body = ErrorBody),
     ),
 )]
 pub(in crate::rest) async fn public(call: Call<Public>) -> Result<Response, ApiError> {
-    answer(&call, "/object/info/public/", false).await
+    answer(call, "/object/info/public/", false).await
 }
 
-async fn answer<C: Caller>(call: &Call<C>, prefix: &str, has_token: bool) -> Result<Response, ApiError> {
+async fn answer<C: Caller>(call: Call<C>, prefix: &str, has_token: bool) -> Result<Response, ApiError> {
     call.begin(Operation::Info);
     let (bucket, path) = call.object(prefix)?;
     let found = call.storage().info(call.context(), &bucket, &path).await;

@@ -89,7 +89,7 @@ impl SortBy {
     params(("bucket" = String, Path, description = "The bucket")),
     request_body = ListObjects,
     responses(
-        (status = 200, description = "Objects and folders", body = Vec<ListEntry>),
+        (status = 200, description = "Objects and folders", body = Vec<ListEntry<'static>>),
         (status = 400, description = "A bad body", body = ErrorBody),
         (status = 401, description = "A bad token", body = ErrorBody),
     ),

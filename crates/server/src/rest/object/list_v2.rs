@@ -38,7 +38,7 @@ pub(in crate::rest) struct ListObjectsV2 {
     params(("bucket" = String, Path, description = "The bucket")),
     request_body = ListObjectsV2,
     responses(
-        (status = 200, description = "A page", body = ListV2Body),
+        (status = 200, description = "A page", body = ListV2Body<'static>),
         (status = 400, description = "A bad body", body = ErrorBody),
         (status = 401, description = "A bad token", body = ErrorBody),
     ),

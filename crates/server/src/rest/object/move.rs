@@ -32,7 +32,7 @@ pub(in crate::rest) struct MoveObject {
     params(("x-upsert" = Option<bool>, Header, description = "Replace an object that is there")),
     request_body = MoveObject,
     responses(
-        (status = 200, description = "The object at its new place", body = Uploaded),
+        (status = 200, description = "The object at its new place", body = Uploaded<'static>),
         (status = 400, description = "A bad path or body", body = ErrorBody),
         (status = 401, description = "No token, or a bad one", body = ErrorBody),
         (status = 403, description = "The caller may not take it away, or may not write the target", body = ErrorBody),

@@ -82,7 +82,7 @@ pub(in crate::rest) struct SignObjects {
     params(("bucket" = String, Path, description = "The bucket")),
     request_body = SignObjects,
     responses(
-        (status = 200, description = "One entry per path, in their order", body = Vec<SignedEntry>),
+        (status = 200, description = "One entry per path, in their order", body = Vec<SignedEntry<'static>>),
         (status = 400, description = "A bad body", body = ErrorBody),
         (status = 401, description = "No token, or a bad one", body = ErrorBody),
     ),

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use axum::response::Response;
+use file_storage::Operation;
 use file_storage::file::PutMode;
 use file_storage::storage::SignOptions;
-use file_storage::Operation;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -41,7 +41,7 @@ pub(in crate::rest) struct SignUpload {
     ),
     request_body = Option<SignUpload>,
     responses(
-        (status = 200, description = "The URL", body = UploadTarget),
+        (status = 200, description = "The URL", body = UploadTarget<'static>),
         (status = 400, description = "A bad path or expiry", body = ErrorBody),
         (status = 401, description = "No token, or a bad one", body = ErrorBody),
         (status = 403, description = "The caller may not write here", body = ErrorBody),
@@ -81,7 +81,7 @@ pub(in crate::rest) async fn make(mut call: Call<Token>) -> Result<Response, Api
         content((Vec<u8> = "application/octet-stream"), (String = "multipart/form-data")),
     ),
     responses(
-        (status = 200, description = "The object", body = Uploaded),
+        (status = 200, description = "The object", body = Uploaded<'static>),
         (status = 403, description = "The token is not this object's", body = ErrorBody),
         (status = 409, description = "There is an object already", body = ErrorBody),
         (status = 410, description = "The URL has expired, or was used", body = ErrorBody),

@@ -30,7 +30,7 @@ use crate::rest::{body, conditional};
         content((Vec<u8> = "application/octet-stream"), (String = "multipart/form-data")),
     ),
     responses(
-        (status = 201, description = "The object", body = Uploaded),
+        (status = 201, description = "The object", body = Uploaded<'static>),
         (status = 400, description = "A bad path or body", body = ErrorBody),
         (status = 401, description = "No token, or a bad one", body = ErrorBody),
         (status = 403, description = "The caller may not write here", body = ErrorBody),
@@ -62,7 +62,7 @@ pub(in crate::rest) async fn create(call: Call<Token>) -> Result<Response, ApiEr
         content((Vec<u8> = "application/octet-stream"), (String = "multipart/form-data")),
     ),
     responses(
-        (status = 200, description = "The object", body = Uploaded),
+        (status = 200, description = "The object", body = Uploaded<'static>),
         (status = 400, description = "A bad path or body", body = ErrorBody),
         (status = 401, description = "No token, or a bad one", body = ErrorBody),
         (status = 403, description = "The caller may not write here", body = ErrorBody),

@@ -32,7 +32,12 @@ pub(in crate::rest::dialect) fn render(error: &ApiError, request_id: &str) -> Re
 }
 
 /// An error whose true status stands in the body alone.
-fn wrapped(status: u16, error: &'static str, code: &'static str, message: impl Into<Cow<'static, str>>) -> Worded {
+fn wrapped(
+    status: u16,
+    error: &'static str,
+    code: &'static str,
+    message: impl Into<Cow<'static, str>>,
+) -> Worded {
     Worded { wire: StatusCode::BAD_REQUEST, status, error, code, message: message.into() }
 }
 
