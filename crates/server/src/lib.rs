@@ -10,6 +10,7 @@ pub mod http;
 mod management;
 pub mod openapi;
 pub mod rate_limit;
+pub mod rest;
 mod routes;
 pub mod secrets;
 pub mod serve;

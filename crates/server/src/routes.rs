@@ -8,7 +8,7 @@ use axum::routing::get;
 
 use crate::app::AppState;
 use crate::http::{RequestId, not_found};
-use crate::{management, openapi, watch};
+use crate::{management, openapi, rest, watch};
 
 /// Every route of the server.
 pub(crate) fn all(app: &AppState) -> Router {
@@ -23,6 +23,7 @@ pub(crate) fn all(app: &AppState) -> Router {
         .nest(management::BASE, management::routes())
         .fallback(unknown)
         .with_state(app.clone())
+        .nest(rest::BASE, rest::router(app.clone()))
 }
 
 async fn unknown(

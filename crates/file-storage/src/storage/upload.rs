@@ -28,6 +28,7 @@ pub struct PendingUpload {
     bucket: BucketName,
     path: ObjectPath,
     mode: PutMode,
+    is_folder_marker: bool,
 }
 
 impl FileStorage {
@@ -82,6 +83,7 @@ impl FileStorage {
             bucket: bucket.clone(),
             path: path.clone(),
             mode,
+            is_folder_marker: false,
         })
     }
 }
@@ -90,6 +92,16 @@ impl PendingUpload {
     /// The bucket that the object goes to.
     pub fn bucket(&self) -> &Bucket {
         &self.admission.bucket
+    }
+
+    /// The tighter one of the bucket's and the server's limit of one object, in bytes; `None` means no limit.
+    pub fn size_limit(&self) -> Option<u64> {
+        self.storage.size_limit(&self.admission.bucket)
+    }
+
+    /// The object only marks an empty folder: it may be of any type, and must have no bytes.
+    pub fn as_folder_marker(self) -> Self {
+        Self { is_folder_marker: true, ..self }
     }
 
     /// Checks MIME type, size and quota, takes the body in, and makes the object visible.
@@ -116,8 +128,13 @@ impl PendingUpload {
         body: ByteStream,
     ) -> Result<Written, StorageError> {
         let storage = &self.storage;
-        storage.check_limits(&self.admission, &attributes.content_type, content_length.unwrap_or(0))?;
-        let mut body = self.bounded(body);
+        let announced = content_length.unwrap_or(0);
+        let mut body = if self.is_folder_marker {
+            limited(body, 0)
+        } else {
+            storage.check_limits(&self.admission, &attributes.content_type, announced)?;
+            self.bounded(body)
+        };
         let threshold = storage.inner.options.inline_threshold;
         let head = Head::read(&mut body, threshold, content_length).await?;
         if storage.inner.options.verify_content {

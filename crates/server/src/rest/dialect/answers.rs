@@ -1,0 +1,221 @@
+//! What each result of a handler looks like, in either dialect.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use file_storage::executor::{Page, Written};
+use file_storage::storage::SignedToken;
+use file_storage::{Bucket, BucketName, ObjectPath, StorageError, StorageObject};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use super::native::{
+    BucketBody, BucketUpdated, Emptied, ListEntry, ListV2Body, Message, Moved, ObjectBody, Signed,
+    SignedEntry, UploadTarget, Uploaded,
+};
+use super::{Dialect, supabase};
+use crate::errors::ApiError;
+
+/// A page of a list, and what the client needs to read it.
+pub(in crate::rest) struct Listed<'a> {
+    /// The objects and folders.
+    pub(in crate::rest) page: &'a Page,
+    /// What the names of the first list form are relative to.
+    pub(in crate::rest) prefix: &'a str,
+    /// The next page's cursor, in its written form.
+    pub(in crate::rest) next: Option<String>,
+    /// Whether folders were asked for.
+    pub(in crate::rest) with_delimiter: bool,
+}
+
+/// A signed URL that was made.
+pub(in crate::rest) struct SignedUrl<'a> {
+    /// The bucket that it opens.
+    pub(in crate::rest) bucket: &'a BucketName,
+    /// The path that it opens.
+    pub(in crate::rest) path: ObjectPath,
+    /// Its token.
+    pub(in crate::rest) token: SignedToken,
+    /// Where the client sees the API.
+    pub(in crate::rest) base_url: &'a str,
+}
+
+/// One outcome of a batch of signings.
+pub(in crate::rest) struct SignedOutcome<'a> {
+    /// The path as it was asked for.
+    pub(in crate::rest) asked: &'a str,
+    /// Its URL, or why there is none.
+    pub(in crate::rest) outcome: Result<SignedUrl<'a>, ApiError>,
+}
+
+impl Dialect {
+    pub(in crate::rest) fn error(self, error: &ApiError, request_id: &str) -> Response {
+        match self {
+            Self::Native => error.render(request_id),
+            Self::Supabase => supabase::errors::render(error, request_id),
+        }
+    }
+
+    pub(in crate::rest) fn bucket_created(self, bucket: &Bucket) -> Response {
+        match self {
+            Self::Native => json(StatusCode::CREATED, &BucketBody::new(bucket)),
+            Self::Supabase => ok(&supabase::Named { name: bucket.name.as_str() }),
+        }
+    }
+
+    pub(in crate::rest) fn bucket(self, bucket: &Bucket) -> Response {
+        match self {
+            Self::Native => ok(&BucketBody::new(bucket)),
+            Self::Supabase => ok(&supabase::BucketRow::new(bucket, false)),
+        }
+    }
+
+    pub(in crate::rest) fn buckets(self, buckets: &[Bucket]) -> Response {
+        match self {
+            Self::Native => rows(buckets, BucketBody::new),
+            Self::Supabase => rows(buckets, |bucket| supabase::BucketRow::new(bucket, true)),
+        }
+    }
+
+    pub(in crate::rest) fn bucket_updated(self, bucket: &Bucket) -> Response {
+        match self {
+            Self::Native => ok(&BucketUpdated::new(bucket)),
+            Self::Supabase => message("Successfully updated"),
+        }
+    }
+
+    pub(in crate::rest) fn bucket_emptied(self, deleted: u64) -> Response {
+        match self {
+            Self::Native => ok(&Emptied::new(deleted)),
+            Self::Supabase => message("Empty bucket has been queued. Completion may take up to an hour."),
+        }
+    }
+
+    pub(in crate::rest) fn bucket_deleted(self) -> Response {
+        match self {
+            Self::Native | Self::Supabase => message("Successfully deleted"),
+        }
+    }
+
+    /// An upload; `status` is what the native dialect answers.
+    pub(in crate::rest) fn uploaded(self, written: &Written, status: StatusCode) -> Response {
+        match self {
+            Self::Native => json(status, &Uploaded::new(&written.object, false)),
+            Self::Supabase => ok(&supabase::Uploaded::new(&written.object)),
+        }
+    }
+
+    pub(in crate::rest) fn uploaded_by_url(self, written: &Written) -> Response {
+        match self {
+            Self::Native => ok(&Uploaded::new(&written.object, false)),
+            Self::Supabase => ok(&supabase::Key::new(&written.object)),
+        }
+    }
+
+    pub(in crate::rest) fn info(self, object: &StorageObject) -> Response {
+        match self {
+            Self::Native => ok(&ObjectBody::described(object)),
+            Self::Supabase => ok(&supabase::Info::new(object)),
+        }
+    }
+
+    /// The deletion of one object; `None` where the caller could see none.
+    pub(in crate::rest) fn deleted(
+        self,
+        deleted: Option<&StorageObject>,
+        bucket: BucketName,
+        path: ObjectPath,
+    ) -> Result<Response, ApiError> {
+        match (self, deleted) {
+            (Self::Native, _) => Ok(StatusCode::NO_CONTENT.into_response()),
+            (Self::Supabase, Some(_)) => Ok(message("Successfully deleted")),
+            (Self::Supabase, None) => Err(StorageError::ObjectNotFound { bucket, path }.into()),
+        }
+    }
+
+    pub(in crate::rest) fn deleted_many(self, deleted: &[StorageObject]) -> Response {
+        match self {
+            Self::Native => rows(deleted, ObjectBody::row),
+            Self::Supabase => rows(deleted, supabase::ObjectRow::new),
+        }
+    }
+
+    pub(in crate::rest) fn copied(self, object: &StorageObject) -> Response {
+        match self {
+            Self::Native => ok(&Uploaded::new(object, true)),
+            Self::Supabase => ok(&supabase::Copied::new(object)),
+        }
+    }
+
+    pub(in crate::rest) fn moved(self, object: &StorageObject) -> Response {
+        match self {
+            Self::Native => ok(&Moved::new(object)),
+            Self::Supabase => message("Successfully moved"),
+        }
+    }
+
+    /// The first list form: rows.
+    pub(in crate::rest) fn listed(self, listed: &Listed<'_>) -> Response {
+        let entries = &listed.page.entries;
+        match self {
+            Self::Native => rows(entries, |entry| ListEntry::new(entry, listed.prefix)),
+            Self::Supabase => rows(entries, |entry| supabase::ListRow::new(entry, listed.prefix)),
+        }
+    }
+
+    /// The second list form: objects and folders apart, with a cursor.
+    pub(in crate::rest) fn listed_v2(self, listed: &Listed<'_>) -> Response {
+        match self {
+            Self::Native => ok(&ListV2Body::new(listed)),
+            Self::Supabase => ok(&supabase::ListV2::new(listed)),
+        }
+    }
+
+    pub(in crate::rest) fn signed(self, url: &SignedUrl<'_>) -> Response {
+        match self {
+            Self::Native => ok(&Signed::new(url)),
+            Self::Supabase => ok(&supabase::Signed { signed_url: supabase::signed_url(url) }),
+        }
+    }
+
+    pub(in crate::rest) fn signed_many(self, outcomes: &[SignedOutcome<'_>]) -> Response {
+        match self {
+            Self::Native => rows(outcomes, SignedEntry::new),
+            Self::Supabase => rows(outcomes, supabase::SignedEntry::new),
+        }
+    }
+
+    pub(in crate::rest) fn signed_upload(self, url: &SignedUrl<'_>) -> Response {
+        match self {
+            Self::Native => ok(&UploadTarget::new(url)),
+            Self::Supabase => ok(&supabase::SignedUpload::new(url)),
+        }
+    }
+}
+
+fn message(message: &'static str) -> Response {
+    ok(&Message { message })
+}
+
+fn rows<'a, T, R: Serialize + 'a>(items: &'a [T], row: impl Fn(&'a T) -> R) -> Response {
+    ok(&items.iter().map(row).collect::<Vec<_>>())
+}
+
+fn ok(body: &impl Serialize) -> Response {
+    json(StatusCode::OK, body)
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => {
+            let mut response = Response::new(Body::from(bytes));
+            *response.status_mut() = status;
+            let kind = HeaderValue::from_static("application/json; charset=utf-8");
+            response.headers_mut().insert(header::CONTENT_TYPE, kind);
+            response
+        }
+        Err(error) => {
+            let context = format!("an answer could not be written as JSON: {error}");
+            ApiError::from(StorageError::internal(context)).into_response()
+        }
+    }
+}

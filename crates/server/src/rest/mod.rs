@@ -1,0 +1,26 @@
+//! The REST protocol (SPEC 6), in two dialects from one set of handlers.
+//!
+//! A request comes in by `routes`, becomes a [`call::Call`] (who asks) with a target (`path`) and perhaps a body
+//! (`body`, `json`); the handler, one file per noun and operation, asks the storage and lets the [`Dialect`] word the
+//! result. Errors travel as [`ApiError`] and are worded in one place, [`render`]. Decides nothing about access.
+
+mod body;
+mod bucket;
+mod call;
+mod conditional;
+mod dialect;
+mod disposition;
+mod json;
+mod object;
+mod path;
+mod query;
+mod range;
+mod render;
+mod routes;
+mod unsupported;
+
+pub use dialect::Dialect;
+pub use routes::{openapi, router};
+
+/// Where the API is, as clients know it.
+pub const BASE: &str = "/storage/v1";

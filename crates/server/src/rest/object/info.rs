@@ -1,0 +1,64 @@
+//! `GET /object/info/…`.
+
+use axum::response::Response;
+use file_storage::Operation;
+
+use super::closed_to_public;
+use crate::errors::ApiError;
+use crate::rest::call::{Call, Caller, OptionalToken, Public, Token};
+use crate::rest::dialect::{ErrorBody, ObjectBody};
+
+/// Says what is known about an object that the caller may read.
+#[utoipa::path(
+    get, path = "/object/info/{bucket}/{*path}", tag = "Objects", operation_id = "getObjectInfo",
+    params(("bucket" = String, Path, description = "The bucket"), ("path" = String, Path, description = "The path")),
+    responses(
+        (status = 200, description = "The object", body = ObjectBody<'static>),
+        (status = 401, description = "Not public, and no token, or a bad one", body = ErrorBody),
+        (status = 403, description = "The bucket is closed to the caller", body = ErrorBody),
+        (status = 404, description = "Nothing there that the caller may see", body = ErrorBody),
+    ),
+)]
+pub(in crate::rest) async fn optional(call: Call<OptionalToken>) -> Result<Response, ApiError> {
+    let has_token = call.has_token();
+    answer(call, "/object/info/", has_token).await
+}
+
+/// The same, with a token.
+#[utoipa::path(
+    get, path = "/object/info/authenticated/{bucket}/{*path}", tag = "Objects",
+    operation_id = "getObjectInfoAuthenticated",
+    params(("bucket" = String, Path, description = "The bucket"), ("path" = String, Path, description = "The path")),
+    responses(
+        (status = 200, description = "The object", body = ObjectBody<'static>),
+        (status = 401, description = "No token, or a bad one", body = ErrorBody),
+        (status = 403, description = "The bucket is closed to the caller", body = ErrorBody),
+        (status = 404, description = "Nothing there that the caller may see", body = ErrorBody),
+    ),
+)]
+pub(in crate::rest) async fn authenticated(call: Call<Token>) -> Result<Response, ApiError> {
+    answer(call, "/object/info/authenticated/", true).await
+}
+
+/// The same of a public bucket. Tokens do not count.
+#[utoipa::path(
+    get, path = "/object/info/public/{bucket}/{*path}", tag = "Objects", operation_id = "getPublicObjectInfo",
+    params(("bucket" = String, Path, description = "The bucket"), ("path" = String, Path, description = "The path")),
+    responses(
+        (status = 200, description = "The object", body = ObjectBody<'static>),
+        (status = 401, description = "Not public", body = ErrorBody),
+        (status = 404, description = "Nothing there", body = ErrorBody),
+        (status = 429, description = "Too many requests from one address", body = ErrorBody),
+    ),
+)]
+pub(in crate::rest) async fn public(call: Call<Public>) -> Result<Response, ApiError> {
+    answer(call, "/object/info/public/", false).await
+}
+
+async fn answer<C: Caller>(call: Call<C>, prefix: &str, has_token: bool) -> Result<Response, ApiError> {
+    call.begin(Operation::Info);
+    let (bucket, path) = call.object(prefix)?;
+    let found = call.storage().info(call.context(), &bucket, &path).await;
+    let object = if has_token { found? } else { found.map_err(closed_to_public)? };
+    Ok(call.dialect().info(&object))
+}

@@ -1,0 +1,58 @@
+//! Objects, one operation per file.
+
+pub(super) mod copy;
+pub(super) mod delete;
+pub(super) mod download;
+pub(super) mod info;
+pub(super) mod list;
+pub(super) mod list_v2;
+pub(super) mod r#move;
+pub(super) mod sign;
+pub(super) mod signed_upload;
+pub(super) mod upload;
+
+use file_storage::file::PutMode;
+use file_storage::path::PathRules;
+use file_storage::{BucketName, ObjectPath, StorageError};
+use http::HeaderMap;
+
+use crate::errors::ApiError;
+
+/// What `x-upsert` asks for. Clients also send words like `undefined`: only `true` replaces anything.
+fn put_mode(headers: &HeaderMap) -> PutMode {
+    if wants_upsert(headers) { PutMode::Upsert } else { PutMode::Create }
+}
+
+fn wants_upsert(headers: &HeaderMap) -> bool {
+    headers.get("x-upsert").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+}
+
+/// The places that a copy or move names in its body.
+struct Places {
+    from: (BucketName, ObjectPath),
+    to: (BucketName, ObjectPath),
+}
+
+impl Places {
+    fn parse(
+        bucket: &str,
+        source: &str,
+        target_bucket: Option<&str>,
+        target: &str,
+        rules: PathRules,
+    ) -> Result<Self, StorageError> {
+        let source = ObjectPath::parse(source)?;
+        let target = ObjectPath::parse_new(target, rules)?;
+        let bucket = BucketName::parse(bucket)?;
+        let target_bucket = target_bucket.map_or_else(|| Ok(bucket.clone()), BucketName::parse)?;
+        Ok(Self { from: (bucket, source), to: (target_bucket, target) })
+    }
+}
+
+/// For a caller without a token, what row-level security hides is not even a bucket.
+fn closed_to_public(error: StorageError) -> ApiError {
+    match error {
+        StorageError::AuthRequired(_) => ApiError::ClosedToPublic(error),
+        other => other.into(),
+    }
+}

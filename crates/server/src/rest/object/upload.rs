@@ -1,0 +1,108 @@
+//! `POST` and `PUT /object/{bucket}/{path}`.
+
+use axum::response::Response;
+use file_storage::executor::Written;
+use file_storage::file::PutMode;
+use file_storage::storage::PendingUpload;
+use file_storage::{Operation, StorageError};
+use http::StatusCode;
+
+use super::put_mode;
+use crate::errors::ApiError;
+use crate::rest::call::{Call, Caller, Token};
+use crate::rest::dialect::{ErrorBody, Uploaded};
+use crate::rest::{body, conditional};
+
+/// Creates an object; with `x-upsert: true` also over one that is there.
+#[utoipa::path(
+    post, path = "/object/{bucket}/{*path}", tag = "Objects", operation_id = "createObject",
+    params(
+        ("bucket" = String, Path, description = "The bucket"),
+        ("path" = String, Path, description = "The path, percent-encoded; slashes stand as they are"),
+        ("x-upsert" = Option<bool>, Header, description = "Replace an object that is there"),
+        ("x-metadata" = Option<String>, Header, description = "User metadata: base64 of a JSON object"),
+        ("cache-control" = Option<String>, Header, description = "Kept for downloads"),
+        ("If-Match" = Option<String>, Header, description = "Only over an object with one of these tags"),
+        ("If-None-Match" = Option<String>, Header, description = "Only where none of these tags is; `*`: nothing"),
+    ),
+    request_body(
+        description = "The bytes; or a form with one file and the fields `cacheControl`, `metadata`, `contentType` before it",
+        content((Vec<u8> = "application/octet-stream"), (String = "multipart/form-data")),
+    ),
+    responses(
+        (status = 201, description = "The object", body = Uploaded<'static>),
+        (status = 400, description = "A bad path or body", body = ErrorBody),
+        (status = 401, description = "No token, or a bad one", body = ErrorBody),
+        (status = 403, description = "The caller may not write here", body = ErrorBody),
+        (status = 404, description = "No such bucket", body = ErrorBody),
+        (status = 409, description = "There is an object already", body = ErrorBody),
+        (status = 412, description = "A condition does not hold", body = ErrorBody),
+        (status = 413, description = "It is too large", body = ErrorBody),
+        (status = 415, description = "The bucket does not take its type", body = ErrorBody),
+        (status = 507, description = "A quota or the disk is full", body = ErrorBody),
+    ),
+)]
+pub(in crate::rest) async fn create(call: Call<Token>) -> Result<Response, ApiError> {
+    let mode = put_mode(call.headers());
+    write(call, mode, StatusCode::CREATED).await
+}
+
+/// Writes an object, whether or not there is one: the last write wins, unless `If-Match` or `If-None-Match` decide.
+#[utoipa::path(
+    put, path = "/object/{bucket}/{*path}", tag = "Objects", operation_id = "putObject",
+    params(
+        ("bucket" = String, Path, description = "The bucket"),
+        ("path" = String, Path, description = "The path, percent-encoded; slashes stand as they are"),
+        ("x-metadata" = Option<String>, Header, description = "User metadata: base64 of a JSON object"),
+        ("If-Match" = Option<String>, Header, description = "Only over an object with one of these tags"),
+        ("If-None-Match" = Option<String>, Header, description = "Only where none of these tags is; `*`: nothing"),
+    ),
+    request_body(
+        description = "The bytes, or a form, as for POST",
+        content((Vec<u8> = "application/octet-stream"), (String = "multipart/form-data")),
+    ),
+    responses(
+        (status = 200, description = "The object", body = Uploaded<'static>),
+        (status = 400, description = "A bad path or body", body = ErrorBody),
+        (status = 401, description = "No token, or a bad one", body = ErrorBody),
+        (status = 403, description = "The caller may not write here", body = ErrorBody),
+        (status = 404, description = "No such bucket", body = ErrorBody),
+        (status = 412, description = "A condition does not hold", body = ErrorBody),
+        (status = 413, description = "It is too large", body = ErrorBody),
+        (status = 415, description = "The bucket does not take its type", body = ErrorBody),
+        (status = 507, description = "A quota or the disk is full", body = ErrorBody),
+    ),
+)]
+pub(in crate::rest) async fn overwrite(call: Call<Token>) -> Result<Response, ApiError> {
+    write(call, PutMode::Upsert, StatusCode::OK).await
+}
+
+async fn write(mut call: Call<Token>, mode: PutMode, status: StatusCode) -> Result<Response, ApiError> {
+    call.begin(Operation::Upload(&mode));
+    let (bucket, path) = call.new_object("/object/")?;
+    let mode = conditional::write(call.headers(), mode)?;
+    let pending = call.storage().admit_upload(call.context(), &bucket, &path, mode).await?;
+    let marker = call.dialect().is_folder_marker(&path);
+    let pending = if marker { pending.as_folder_marker() } else { pending };
+    let written = take_in(&mut call, pending).await?;
+    Ok(call.dialect().uploaded(&written, status))
+}
+
+/// Takes in the body of an upload that was let in.
+pub(super) async fn take_in<C: Caller>(
+    call: &mut Call<C>,
+    pending: PendingUpload,
+) -> Result<Written, ApiError> {
+    if let (Some(announced), Some(limit)) = (body::announced(call.headers()), pending.size_limit())
+        && announced > limit
+        && body::is_form(call.headers())
+    {
+        // A form is read in part before the storage knows anything of its file: too large is too large before that.
+        return Err(StorageError::PayloadTooLarge { limit }.into());
+    }
+    let stream = call.body();
+    let incoming = body::open(call.headers(), stream, call.dialect()).await?;
+    let written = pending.store(incoming.attributes, incoming.length, incoming.bytes).await?;
+    call.log_size(written.object.size);
+    Ok(written)
+}
