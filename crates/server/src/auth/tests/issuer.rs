@@ -4,7 +4,8 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
+    RSA_PKCS1_SHA512, RSA_PSS_SHA256, RsaKeyPair,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,11 +22,12 @@ pub(super) fn in_an_hour() -> i64 {
     chrono::Utc::now().timestamp() + 3600
 }
 
-/// A token with any header and claims, signed with the key whatever the header says.
+/// A token with any header and claims, signed with the key whatever the header says; an RSA key signs as the header
+/// says, where it can.
 pub(super) fn token(key: &Key<'_>, header: &Value, claims: &Value) -> String {
     let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
     let message = format!("{}.{}", part(header), part(claims));
-    let signature = key.sign(message.as_bytes());
+    let signature = key.sign(header["alg"].as_str(), message.as_bytes());
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
@@ -51,14 +53,19 @@ impl Key<'_> {
         }
     }
 
-    fn sign(&self, message: &[u8]) -> Vec<u8> {
+    fn sign(&self, wanted: Option<&str>, message: &[u8]) -> Vec<u8> {
         match self {
             Self::Hmac(secret) => {
                 hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()), message).as_ref().to_vec()
             }
             Self::Rsa(key) => {
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature).unwrap();
+                let padding: &'static dyn aws_lc_rs::signature::RsaEncoding = match wanted {
+                    Some("RS512") => &RSA_PKCS1_SHA512,
+                    Some("PS256") => &RSA_PSS_SHA256,
+                    _ => &RSA_PKCS1_SHA256,
+                };
+                key.sign(padding, &SystemRandom::new(), message, &mut signature).unwrap();
                 signature
             }
             Self::P256(key) => key.sign(&SystemRandom::new(), message).unwrap().as_ref().to_vec(),

@@ -52,15 +52,15 @@ fn user() -> String {
     format!("authenticated {USER}")
 }
 
-fn hs256(secret: &str, claims: &serde_json::Value) -> String {
+fn hs256(secret: &str, claims: &Value) -> String {
     token(&issuer::Key::Hmac(secret), &json!({"alg": "HS256", "typ": "JWT"}), claims)
 }
 
-fn claims() -> serde_json::Value {
+fn claims() -> Value {
     json!({"sub": USER, "role": "authenticated", "exp": in_an_hour()})
 }
 
-fn claims_with(name: &str, value: serde_json::Value) -> serde_json::Value {
+fn claims_with(name: &str, value: Value) -> Value {
     let mut claims = claims();
     claims[name] = value;
     claims
@@ -104,7 +104,7 @@ async fn no_token_is_anon_and_a_bad_one_never_is() {
 #[tokio::test]
 async fn roles_and_users_are_those_of_the_claims() {
     let auth = authenticator(&[]).await;
-    let of = async |role: serde_json::Value, sub: serde_json::Value| {
+    let of = async |role: Value, sub: Value| {
         bearer(&auth, &hs256(SECRET, &json!({"role": role, "sub": sub, "exp": in_an_hour()}))).await
     };
     assert_eq!(of(json!("authenticated"), json!(USER)).await, user());
@@ -129,9 +129,8 @@ async fn roles_and_users_are_those_of_the_claims() {
 async fn times_must_be_there_and_right() {
     let auth = authenticator(&[]).await;
     let now = chrono::Utc::now().timestamp();
-    let with = async |name: &str, value: serde_json::Value| {
-        bearer(&auth, &hs256(SECRET, &claims_with(name, value))).await
-    };
+    let with =
+        async |name: &str, value: Value| bearer(&auth, &hs256(SECRET, &claims_with(name, value))).await;
     assert_eq!(with("exp", json!(now + 60)).await, user());
     assert_eq!(with("nbf", json!(now - 60)).await, user());
     for exp in [
@@ -170,7 +169,7 @@ async fn audience_and_issuer_are_checked_where_configured() {
     let strict =
         authenticator(&[("AEROSTORE_AUTH_AUDIENCE", "app,web"), ("AEROSTORE_AUTH_ISSUER", "https://a")])
             .await;
-    let check = async |aud: serde_json::Value, iss: serde_json::Value, expected: &str| {
+    let check = async |aud: Value, iss: Value, expected: &str| {
         let mut claims = claims_with("aud", aud);
         claims["iss"] = iss;
         let token = hs256(SECRET, &claims);
@@ -199,7 +198,7 @@ async fn tokens_that_are_no_hs256_tokens_of_ours_are_refused() {
     let good = hs256(SECRET, &claims());
     let (message, signature) = good.rsplit_once('.').unwrap();
     let (_, body) = message.split_once('.').unwrap();
-    let forged = |header: serde_json::Value| token(&issuer::Key::Hmac(SECRET), &header, &claims());
+    let forged = |header: Value| token(&issuer::Key::Hmac(SECRET), &header, &claims());
     let none = forged(json!({"alg": "none", "typ": "JWT"}));
     let none = none.rsplit_once('.').unwrap().0;
     let flipped = format!("{message}.{}A", &signature[..signature.len() - 1]);
