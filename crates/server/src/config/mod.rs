@@ -16,6 +16,7 @@ mod forms;
 mod keys;
 mod load;
 mod page;
+mod places;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -24,12 +25,13 @@ mod yaml;
 
 pub use define::Key;
 pub use errors::{ConfigError, ConfigErrors};
-pub use forms::{Address, ByteSize, Database, PublicUrl, Setting, WebUrl};
+pub use forms::{ByteSize, Setting};
 pub use keys::{
     AuthConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, KEYS, LogConfig, MetricsConfig,
     RateLimitConfig, RestConfig, ServerConfig, SigningConfig, StorageConfig,
 };
 pub use load::{Loaded, Sources};
 pub use page::reference_page;
+pub use places::{Address, Database, PublicUrl, WebUrl};
 pub use raw::{Flag, Origin, RawValue};
 pub use words::{BucketCreation, Dialect, Durability, LogFormat, LogLevel, MetricsAccess};
