@@ -21,7 +21,7 @@ BLOCK = re.compile(r"^```(?:sh|bash)\n(.*?)^```$", re.S | re.M)
 
 PRELUDE = """
 set -e -o pipefail
-cargo() { while [ "$1" != "--" ]; do shift; done; shift; "$AEROSTORE_BINARY" "$@"; }
+cargo() { while [ "$1" != "--" ]; do shift; done; shift; "$BINARY_UNDER_TEST" "$@"; }
 """
 
 
@@ -57,7 +57,7 @@ def main():
         (place / "target" / "release" / "aerostore").symlink_to(binary)
         (place / "aerostore-data").symlink_to(os.environ["AEROSTORE_DATA_DIR"])
         environment = {name: value for name, value in os.environ.items() if not name.startswith("AEROSTORE_")}
-        environment["AEROSTORE_BINARY"] = str(binary)
+        environment["BINARY_UNDER_TEST"] = str(binary)
         done = subprocess.run(
             ["bash", "-c", script(cases, address)],
             cwd=folder,

@@ -41,7 +41,10 @@ class Answer:
 
 
 def call(method, path, token=SERVICE, body=None, headers=None):
-    """One request to the path below /storage/v1. A dict or list is sent as JSON; a token of None sends none."""
+    """One request to the path below /storage/v1. A dict or list is sent as JSON, an iterator in chunks.
+
+    A token of None sends none.
+    """
     sent = {} if token is None else {"authorization": f"Bearer {token}"}
     if isinstance(body, (dict, list)):
         body = json.dumps(body)
