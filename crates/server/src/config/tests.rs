@@ -237,7 +237,7 @@ fn every_key_has_a_variable_of_its_own_and_a_default_that_is_written_as_it_is_sh
 
 #[track_caller]
 fn check_form<T: Setting>(text: &str, shown: Option<&str>) {
-    let parsed = T::parse(&raw::RawValue::One(text.to_owned()));
+    let parsed = T::parse(&RawValue::One(text.to_owned()));
     assert_eq!(parsed.ok().map(|value| value.show()).as_deref(), shown, "{text:?}");
 }
 
@@ -254,7 +254,7 @@ fn sizes_are_written_as_people_write_them() {
         ("0.5KiB", 512),
         ("16TiB", 17_592_186_044_416),
     ] {
-        assert_eq!(ByteSize::parse(&raw::RawValue::One(text.into())), Ok(ByteSize(bytes)), "{text}");
+        assert_eq!(ByteSize::parse(&RawValue::One(text.into())), Ok(ByteSize(bytes)), "{text}");
     }
     for text in
         ["", "x", "MB", "-1", "1.5", "1.5B", "1.", ".5MB", "1..5MB", "5 M", "5 parsecs", "99999999TB", "1e3"]
