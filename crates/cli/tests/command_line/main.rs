@@ -1,0 +1,250 @@
+//! The commands as a user runs them: the real binary, a real server, exit codes and all.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+
+mod cutting_proxy;
+mod server;
+
+use std::path::Path;
+use std::process::Stdio;
+
+use cutting_proxy::{Cut, CuttingProxy};
+use serde_json::Value;
+use server::{Server, alone};
+
+/// Bytes that repeat nowhere near, so that a misplaced part shows.
+fn content(size: usize) -> Vec<u8> {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(&mut next).flatten().take(size).collect()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+#[test]
+fn a_bucket_lives_and_dies() {
+    let server = Server::start();
+    server.run(&["bucket", "create", "photos", "--policy", "public", "--max-file-size", "5MB"]).ok();
+    server.run(&["bucket", "create", "photos"]).fails(1, "BUCKET_EXISTS");
+    server.run(&["bucket", "create", "photos", "--if-not-exists"]).ok();
+    server.run(&["bucket", "create", "-"]).fails(1, "INVALID_BUCKET_NAME");
+    let shown = json(&server.run(&["bucket", "show", "photos", "--json"]).ok());
+    assert_eq!(
+        (&shown["policy"], &shown["file_size_limit"]),
+        (&"public".into(), &5_000_000.into()),
+        "{shown}"
+    );
+
+    server.run(&["bucket", "update", "photos", "--policy", "private", "--max-file-size", "none"]).ok();
+    let shown = server.run(&["bucket", "show", "photos"]).ok();
+    assert!(shown.contains("private") && shown.contains("no limit"), "{shown}");
+    assert!(server.run(&["bucket", "list"]).ok().contains("photos"));
+
+    server.pipe(b"x", &["cp", "-", "aero://photos/x"]).ok();
+    server.run(&["bucket", "delete", "photos"]).fails(1, "BUCKET_NOT_EMPTY");
+    server.run(&["bucket", "empty", "photos"]).fails(2, "--yes");
+    server.run(&["bucket", "empty", "photos", "--yes"]).ok();
+    server.run(&["bucket", "delete", "photos"]).ok();
+    server.run(&["bucket", "show", "photos"]).fails(3, "BUCKET_NOT_FOUND");
+}
+
+#[test]
+fn a_tree_goes_up_across_and_down_unchanged() {
+    let server = Server::start();
+    let folder = server.folder();
+    let tree = folder.join("tree");
+    std::fs::create_dir_all(tree.join("sub/ü ß")).unwrap();
+    let files = [("a.txt", 3), ("empty", 0), ("sub/small.bin", 70_000), ("sub/ü ß/50%?#.html", 2_000_000)];
+    for (name, size) in files {
+        std::fs::write(tree.join(name), content(size)).unwrap();
+    }
+    server.run(&["bucket", "create", "one"]).ok();
+    server.run(&["bucket", "create", "two"]).ok();
+    let up = json(&server.run(&["--json", "cp", "-r", text(&tree), "aero://one/in"]).ok());
+    assert_eq!((&up["copied"], &up["bytes"]), (&4.into(), &2_070_003.into()), "{up}");
+    server.run(&["cp", "-r", "aero://one/in", "aero://two"]).ok();
+    let back = folder.join("back");
+    server.run(&["cp", "-r", "aero://two", text(&back)]).ok();
+    for (name, size) in files {
+        assert_eq!(std::fs::read(back.join(name)).unwrap(), content(size), "{name}");
+    }
+
+    let again = json(&server.run(&["--json", "cp", "-rn", text(&tree), "aero://one/in"]).ok());
+    assert_eq!((&again["copied"], &again["skipped"]), (&0.into(), &4.into()), "{again}");
+    assert_eq!(server.run(&["ls", "one"]).ok(), "in/\n");
+    assert_eq!(server.run(&["ls", "one/in"]).ok(), "a.txt\nempty\nsub/\n");
+    assert_eq!(server.run(&["ls", "one/in/a.txt"]).ok(), "in/a.txt\n");
+    assert_eq!(server.run(&["ls", "-r", "one/in/sub"]).ok(), "in/sub/small.bin\nin/sub/ü ß/50%?#.html\n");
+    let listed = json(&server.run(&["ls", "--json", "one/in/sub/ü ß/"]).ok());
+    assert_eq!((&listed[0]["size"], &listed[0]["content_type"]), (&2_000_000.into(), &"text/html".into()));
+    server.run(&["ls", "one/nothing"]).fails(3, "");
+    server.run(&["ls", "nothing"]).fails(3, "");
+}
+
+#[test]
+fn one_file_through_pipes_moved_and_deleted() {
+    let server = Server::start();
+    server.run(&["bucket", "create", "box"]).ok();
+    server.pipe(b"hello", &["cp", "-", "aero://box/a/hello.txt"]).ok();
+    assert_eq!(server.run(&["cp", "aero://box/a/hello.txt", "-"]).ok(), "hello");
+    server.run(&["mv", "box/a/hello.txt", "box/b/"]).ok();
+    assert_eq!(server.run(&["ls", "-r", "box"]).ok(), "b/hello.txt\n");
+
+    server.run(&["rm", "box/b/hello.txt", "box/b/missing"]).fails(3, "no such object");
+    server.run(&["rm", "box/b/missing", "--force"]).ok();
+    for name in ["x/1", "x/2", "y"] {
+        server.pipe(b"", &["cp", "-", &format!("aero://box/{name}")]).ok();
+    }
+    server.run(&["rm", "-r", "box/x"]).fails(2, "--yes");
+    let removed = json(&server.run(&["rm", "-r", "box/x", "--yes", "--json"]).ok());
+    assert_eq!(removed["deleted"], 2);
+    assert_eq!(server.run(&["ls", "-r", "box"]).ok(), "y\n");
+}
+
+#[test]
+fn a_download_broken_half_way_goes_on_where_it_stopped() {
+    let server = Server::start();
+    let folder = server.folder();
+    let (source, target) = (folder.join("big.bin"), folder.join("back.bin"));
+    let partial = folder.join(".back.bin.aerostore-part");
+    std::fs::write(&source, content(12_000_000)).unwrap();
+    server.run(&["bucket", "create", "box"]).ok();
+    server.run(&["cp", text(&source), "aero://box/big.bin"]).ok();
+
+    // The same address both times: a partial file belongs to the URL it came from.
+    let proxy = CuttingProxy::start(&server.url, Cut::After(5_000_000));
+    let copy = ["cp", "--retries", "0", "aero://box/big.bin", text(&target)];
+    server.run_through(&proxy.url, &copy).fails(5, "");
+    assert!(!target.exists(), "half a file has no name");
+    let half = std::fs::metadata(&partial).unwrap().len();
+    assert!((1..=5_000_000).contains(&half), "{half} bytes were kept");
+
+    proxy.set(Cut::Never);
+    server.run_through(&proxy.url, &copy).ok();
+    assert!(proxy.heard().contains(&format!("range: bytes={half}-")), "only the rest is asked for");
+    assert_eq!(std::fs::read(&target).unwrap(), content(12_000_000));
+    assert!(!partial.exists());
+
+    // Another version of the object, and a damaged partial file: neither may be mixed with the new bytes.
+    proxy.set(Cut::After(5_000_000));
+    server.run_through(&proxy.url, &copy).fails(5, "");
+    let mut changed = content(12_000_000);
+    changed.reverse();
+    std::fs::write(&source, &changed).unwrap();
+    server.run(&["cp", text(&source), "aero://box/big.bin"]).ok();
+    proxy.set(Cut::Never);
+    server.run_through(&proxy.url, &copy).ok();
+    assert!(std::fs::read(&target).unwrap() == changed, "the new version is whole");
+
+    proxy.set(Cut::After(5_000_000));
+    server.run_through(&proxy.url, &copy).fails(5, "");
+    let length = std::fs::metadata(&partial).unwrap().len();
+    std::fs::write(&partial, vec![0; usize::try_from(length).unwrap()]).unwrap();
+    proxy.set(Cut::Never);
+    let patient = ["cp", "aero://box/big.bin", text(&target)];
+    server.run_through(&proxy.url, &patient).ok();
+    assert!(std::fs::read(&target).unwrap() == changed, "damage is found and mended");
+}
+
+#[test]
+fn signed_urls_need_no_token() {
+    let server = Server::start();
+    server.run(&["bucket", "create", "box"]).ok();
+    server.pipe(b"hello", &["cp", "-", "aero://box/a b.txt"]).ok();
+    let url = server.run(&["sign", "box/a b.txt", "--expires-in", "10m", "--download", "c.txt"]).ok();
+    assert!(url.starts_with(&server.url) && url.trim_end().ends_with("&download=c.txt"), "{url}");
+    server.run(&["sign", "box/missing"]).fails(3, "OBJECT_NOT_FOUND");
+    let upload = json(&server.run(&["sign", "box/new.txt", "--upload", "--json"]).ok());
+    assert!(upload["url"].as_str().unwrap().contains("token="), "{upload}");
+}
+
+#[test]
+fn an_operator_sees_usage_health_metrics_and_leftovers() {
+    let server = Server::start();
+    server.run(&["bucket", "create", "box"]).ok();
+    server.pipe(b"12345", &["cp", "-", "aero://box/five"]).ok();
+    assert!(server.run(&["usage", "--json"]).ok().contains("box"));
+    server.run(&["usage", "--recalculate"]).ok();
+    server.run(&["health"]).ok();
+    assert!(server.run(&["metrics", "storage_"]).ok().contains("storage_upload_total"));
+    for mode in ["--dry-run", "--apply"] {
+        let report = json(&server.run(&["cleanup", mode, "--json"]).ok());
+        assert_eq!((&report["orphan_blobs"], &report["halted"]), (&0.into(), &Value::Null), "{mode}");
+    }
+}
+
+#[test]
+fn bench_measures_verifies_and_leaves_nothing() {
+    let server = Server::start();
+    let arguments = [
+        "bench",
+        "--json",
+        "--sizes",
+        "4KiB,100KB",
+        "-c",
+        "8",
+        "-d",
+        "1s",
+        "--warmup",
+        "100ms",
+        "--objects",
+        "50",
+    ];
+    let report = json(&server.run(&arguments).ok());
+    let results = report["results"].as_array().unwrap();
+    let operations: Vec<_> = results.iter().map(|result| result["operation"].as_str().unwrap()).collect();
+    assert_eq!(operations, ["put", "get", "list", "put", "get"]);
+    for result in results {
+        assert_eq!(result["errors"], 0, "{result}");
+        assert!(result["ops_per_second"].as_f64().unwrap() > 0.0, "{result}");
+        assert!(result["p50_ms"].as_f64() <= result["p99_ms"].as_f64(), "{result}");
+    }
+    assert!(results[1]["verified"].as_u64().unwrap() > 0, "{}", results[1]);
+    assert_eq!(server.run(&["bucket", "list", "--json"]).ok().trim(), "[]");
+}
+
+#[test]
+fn exit_codes_tell_what_happened() {
+    let server = Server::start();
+    server.run(&["bucket", "create", "box"]).ok();
+    server.run(&["cp"]).fails(2, "Usage");
+    server.run(&["cp", "a", "b"]).fails(2, "aero://");
+    server.run(&["cp", "aero://box/missing", "x"]).fails(3, "OBJECT_NOT_FOUND");
+    server.run_as_nobody(&["bucket", "show", "box"]).fails(4, "AUTH_REQUIRED");
+    server.run_as_nobody(&["--token", "not.a.jwt", "ls"]).fails(4, "INVALID_TOKEN");
+    server.run_through("http://127.0.0.1:1", &["ls"]).fails(5, "127.0.0.1:1");
+    let silent =
+        server.command(&server.url).args(["ls", "--quiet", "box"]).stdin(Stdio::null()).output().unwrap();
+    assert!(silent.stderr.is_empty());
+}
+
+#[test]
+fn tokens_and_keys_come_from_the_data_directory() {
+    let server = Server::start();
+    let keys = json(&server.run(&["keys", "--json"]).ok());
+    for key in ["anon_key", "service_key", "jwt_secret", "s3_access_key_id", "s3_secret_access_key"] {
+        assert!(keys[key].as_str().is_some_and(|key| key.len() >= 20), "{key}");
+    }
+    let user = "11111111-1111-4111-8111-111111111111";
+    let token = server.run(&["token", "create", "--user", user, "--claims", r#"{"team":"red"}"#]).ok();
+    server.run_as_nobody(&["--token", token.trim(), "bucket", "create", "mine"]).ok();
+    let shown = json(&server.run(&["bucket", "show", "mine", "--json"]).ok());
+    assert_eq!(shown["owner_id"], user);
+    server.run(&["token", "create"]).fails(2, "--user");
+    server
+        .run(&["token", "create", "--user", user, "--claims", r#"{"role":"service_role"}"#])
+        .fails(2, "role");
+    let nowhere = tempfile::tempdir().unwrap();
+    alone(&["keys"], nowhere.path()).fails(3, "aerostore serve");
+}
