@@ -241,7 +241,7 @@ fn tokens_and_keys_come_from_the_data_directory() {
     server.run_as_nobody(&["--token", token.trim(), "bucket", "create", "mine"]).ok();
     let shown = json(&server.run(&["bucket", "show", "mine", "--json"]).ok());
     assert_eq!(shown["owner_id"], user);
-    server.run(&["token", "create"]).fails(2, "--user");
+    server.run(&["token", "create"]).fails(2, "needs a user");
     server
         .run(&["token", "create", "--user", user, "--claims", r#"{"role":"service_role"}"#])
         .fails(2, "role");
