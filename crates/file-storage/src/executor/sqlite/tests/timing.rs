@@ -9,6 +9,7 @@ use super::open_at;
 use crate::bucket::BucketPolicy;
 use crate::executor::conformance::Subject;
 use crate::executor::conformance::subject::{allow, bucket, listing, path, user};
+use crate::executor::sqlite::{SqliteExecutor, SqliteOptions};
 use crate::executor::{Listing, PageStart};
 use crate::file::PutMode;
 use crate::permissions::Operation;
@@ -97,4 +98,38 @@ async fn a_million_objects() {
     }
     let wal = std::fs::metadata(dir.path().join("test.db-wal")).unwrap().len();
     println!("the log has {} MiB", wal >> 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures; takes a minute"]
+async fn page_sizes() {
+    let owner = user();
+    for page_size in [16384, 8192, 4096] {
+        let dir = tempfile::tempdir().unwrap();
+        let options = SqliteOptions { page_size, ..SqliteOptions::new(dir.path().join("test.db")) };
+        let subject = Subject::new(Arc::new(SqliteExecutor::open(options).unwrap()), ());
+        let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+        for size in [0, 4096, 16384] {
+            let body = vec![7; size];
+            let time = Instant::now();
+            let clients = (0..64).map(async |client| {
+                for n in 0..400 {
+                    let at = format!("{client}/{size}/{n}");
+                    subject.put(&owner, (&made, &at), &body, PutMode::Create).await.unwrap();
+                }
+            });
+            join_all(clients).await;
+            let puts = 64.0 * 400.0 / time.elapsed().as_secs_f64();
+            let read = allow(&owner, Operation::Download);
+            let at = path(&format!("7/{size}/7"));
+            let time = Instant::now();
+            for _ in 0..50_000 {
+                subject.executor.open_object(&read, &made.name, &at).await.unwrap();
+            }
+            let open = time.elapsed() / 50_000;
+            println!("pages of {page_size}, bodies of {size}: {puts:.0} puts/s, open {open:?}");
+        }
+        let mib = |name| std::fs::metadata(dir.path().join(name)).unwrap().len() >> 20;
+        println!("pages of {page_size}: database {} MiB, log {} MiB", mib("test.db"), mib("test.db-wal"));
+    }
 }
