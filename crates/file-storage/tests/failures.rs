@@ -2,7 +2,13 @@
 //! on a broken disk and once as on a full one. Then the operation has happened wholly or not at all (FS-I2),
 //! nothing is left behind, and the storage goes on working.
 #![cfg(feature = "failpoints")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 mod support;
 

@@ -1,5 +1,11 @@
 //! What must always hold, each under its name (SPEC 5, ARCHITECTURE).
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 mod support;
 

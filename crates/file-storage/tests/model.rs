@@ -1,6 +1,12 @@
 //! Random operations of several callers, against a model that is a map and SPEC 3.2's table, written down again.
 //! `AEROSTORE_MODEL_CASES` sets the number of sequences.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 mod support;
 
