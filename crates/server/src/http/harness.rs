@@ -16,7 +16,7 @@ use tower::Service;
 
 use super::cors::CrossOrigin;
 use super::operation::{Ongoing, OperationLog};
-use super::request_body::{Stalled, WatchedBody};
+use super::request_body::{Rest, Stalled, WatchedBody};
 use super::request_id::{self, RequestId};
 use super::response_body::MeasuredBody;
 use super::{HttpOptions, answer};
@@ -105,7 +105,8 @@ impl Harness {
         let body = if body.is_end_stream() {
             Body::empty()
         } else {
-            Body::new(WatchedBody::new(body, self.body_idle_timeout, stalled.clone()))
+            let rest = Rest::of(&parts);
+            Body::new(WatchedBody::new(body, rest, self.body_idle_timeout, stalled.clone()))
         };
         Request::from_parts(parts, body)
     }
