@@ -2,12 +2,12 @@
 
 use axum::Router;
 use axum::extract::{OriginalUri, State};
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 
 use crate::app::AppState;
-use crate::http::{RequestId, not_found};
+use crate::http::{RequestId, not_found, problem};
 use crate::{management, openapi, rest, watch};
 
 /// Every route of the server.
@@ -22,6 +22,7 @@ pub(crate) fn all(app: &AppState) -> Router {
         .route("/docs/page.css", get(openapi::style))
         .nest(management::BASE, management::routes())
         .fallback(unknown)
+        .method_not_allowed_fallback(wrong_method)
         .with_state(app.clone())
         .nest(rest::BASE, rest::router(app.clone()))
 }
@@ -33,4 +34,14 @@ async fn unknown(
     State(_): State<AppState>,
 ) -> Response {
     not_found(&method, uri.path(), &request_id.0)
+}
+
+async fn wrong_method(
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+    axum::Extension(request_id): axum::Extension<RequestId>,
+    State(_): State<AppState>,
+) -> Response {
+    let message = format!("Route {method}:{} not found", uri.path());
+    problem(StatusCode::METHOD_NOT_ALLOWED, "INVALID_REQUEST", &message, &request_id.0)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use file_storage::storage::SignOptions;
-use file_storage::{ObjectPath, Operation};
+use file_storage::{ObjectPath, Operation, StorageError};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -107,6 +107,10 @@ pub(in crate::rest) async fn many(mut call: Call<Token>) -> Result<Response, Api
                 .map(|token| SignedUrl { bucket: &bucket, path, token, base_url: &base_url }),
             Err(error) => Err(error),
         };
+        // The expiry is the same for all of them.
+        if let Err(error @ StorageError::InvalidRequest { .. }) = outcome {
+            return Err(error.into());
+        }
         outcomes.push(SignedOutcome { asked, outcome: outcome.map_err(ApiError::from) });
     }
     Ok(call.dialect().signed_many(&outcomes))
