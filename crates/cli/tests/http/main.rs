@@ -1,0 +1,23 @@
+//! The real binary, seen through its door: what every route answers to every caller, to nonsense, and under load.
+//!
+//! Each test starts a server of its own on a free port, with a data directory that goes away with it. What a test
+//! expects is written from the specification, never taken from the code.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests, whose helpers lie outside of test functions"
+)]
+
+mod support;
+
+mod access;
+mod concurrency;
+mod download;
+mod errors;
+mod input;
+mod leaks;
+mod signing;
+mod tokens;

@@ -1,0 +1,200 @@
+//! A running server of this test's own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::{Call, Who};
+
+/// A running server; killed when it goes out of scope.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    pub(crate) keys: Value,
+    client: reqwest::Client,
+    log: Arc<Mutex<Vec<u8>>>,
+    data: Option<TempDir>,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts with environment variables that configure it.
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), settings)
+    }
+
+    /// Starts on data that are there already.
+    pub(crate) fn start_in(data: TempDir, settings: &[(&str, &str)]) -> Self {
+        let mut child = aerostore(data.path(), &["serve"])
+            .args(["--listen", "127.0.0.1:0"])
+            .envs(settings.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let mut errors = child.stderr.take().unwrap();
+        let kept = log.clone();
+        std::thread::spawn(move || {
+            let mut chunk = [0; 8192];
+            while let Ok(count @ 1..) = errors.read(&mut chunk) {
+                kept.lock().unwrap().extend_from_slice(&chunk[..count]);
+            }
+        });
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = lines.find_map(|line| {
+            let line = line.unwrap();
+            let (_, url) = line.split_once("ready on http://")?;
+            Some(url.trim().parse().unwrap())
+        });
+        let said = || String::from_utf8_lossy(&log.lock().unwrap()).into_owned();
+        let address = address.unwrap_or_else(|| panic!("the server is not ready: {}", said()));
+        std::thread::spawn(move || lines.for_each(drop));
+        let keys =
+            aerostore(data.path(), &["keys", "--json"]).envs(settings.iter().copied()).output().unwrap();
+        let keys = serde_json::from_slice(&keys.stdout).unwrap();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { child, address, keys, client, log, data: Some(data) }
+    }
+
+    /// Stops at once, and leaves the data to be used again.
+    pub(crate) fn stop(mut self) -> TempDir {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.data.take().unwrap()
+    }
+
+    /// A request to a path below the REST API's base.
+    pub(crate) fn call(&self, who: Who, method: &str, path: &str) -> Call {
+        self.request(who, method, &format!("/storage/v1{path}"))
+    }
+
+    /// A request to any path.
+    pub(crate) fn request(&self, who: Who, method: &str, path: &str) -> Call {
+        let call = Call::new(&self.client, method, format!("http://{}{path}", self.address));
+        match who {
+            Who::Anon => call,
+            who => call.bearer(&self.token(who)),
+        }
+    }
+
+    /// A good token of this caller.
+    pub(crate) fn token(&self, who: Who) -> String {
+        match who {
+            Who::Anon => self.key("anon_key"),
+            Who::Service => self.key("service_key"),
+            Who::User(user) => self.mint(&json!({
+                "sub": user, "role": "authenticated", "exp": chrono::Utc::now().timestamp() + 3600,
+            })),
+        }
+    }
+
+    pub(crate) fn key(&self, name: &str) -> String {
+        self.keys[name].as_str().unwrap().to_owned()
+    }
+
+    /// Any claims, signed by the server's own secret.
+    pub(crate) fn mint(&self, claims: &Value) -> String {
+        let secret = EncodingKey::from_secret(self.key("jwt_secret").as_bytes());
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &secret).unwrap()
+    }
+
+    /// Makes a bucket; for the service role, one without owner.
+    pub(crate) async fn bucket(&self, who: Who, name: &str, policy: &str) {
+        self.bucket_with(who, json!({ "name": name, "policy": policy })).await;
+    }
+
+    pub(crate) async fn bucket_with(&self, who: Who, body: Value) {
+        self.call(who, "POST", "/bucket").json(&body).send().await.expect_status(201);
+    }
+
+    /// Makes or replaces an object. `place` is `bucket/path`, fit for a URL.
+    pub(crate) async fn put(&self, who: Who, place: &str, body: impl Into<Vec<u8>>) {
+        self.call(who, "PUT", &format!("/object/{place}")).body(body).send().await.expect_status(200);
+    }
+
+    /// What the service role reads there; `None` where there is nothing.
+    pub(crate) async fn content(&self, place: &str) -> Option<Vec<u8>> {
+        let reply = self.call(Who::Service, "GET", &format!("/object/{place}")).send().await;
+        match reply.status {
+            404 => None,
+            _ => Some(reply.expect_status(200).body),
+        }
+    }
+
+    /// Whether bytes and metadata agree, and nothing is left over.
+    pub(crate) async fn expect_clean(&self) {
+        let report =
+            self.request(Who::Service, "GET", "/api/v1/storage/cleanup").send().await.expect_status(200);
+        let report = report.json();
+        for (field, wanted) in
+            [("orphan_blobs", json!(0)), ("missing_blobs", json!(0)), ("halted", Value::Null)]
+        {
+            assert_eq!(report[field], wanted, "{field} in {report}");
+        }
+        let usage = self.request(Who::Service, "GET", "/api/v1/storage/usage?recalculate=true").send().await;
+        let usage = usage.expect_status(200).json();
+        assert_eq!(usage["differences"], json!([]), "{usage}");
+    }
+
+    /// Files that hold bytes, whole or half-written.
+    pub(crate) fn files_on_disk(&self) -> usize {
+        ["blobs", "staging"].iter().map(|folder| count_files(&self.data_dir().join(folder))).sum()
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.data.as_ref().unwrap().path()
+    }
+
+    /// What it has written to standard error so far.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
+    }
+
+    /// A user's token as the command line makes one.
+    pub(crate) fn token_by_command(&self, user: Uuid) -> String {
+        let user = user.to_string();
+        let made = aerostore(self.data_dir(), &["token", "create", "--user", &user]).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        String::from_utf8(made.stdout).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<_> = log.lines().rev().take(30).collect();
+            eprintln!("--- the server's last lines, newest first\n{}", tail.join("\n"));
+        }
+    }
+}
+
+/// The binary, as a user runs it.
+fn aerostore(data_dir: &Path, arguments: &[&str]) -> Command {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_aerostore"));
+    process.args(arguments).arg("--data-dir").arg(data_dir).stdin(Stdio::null());
+    process
+}
+
+/// Files below a folder, but for the lock by which a server holds its own.
+fn count_files(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let count = |path: std::path::PathBuf| match path.is_dir() {
+        true => count_files(&path),
+        false => usize::from(path.extension().is_none_or(|extension| extension != "lock")),
+    };
+    entries.map(count).sum()
+}
