@@ -302,7 +302,7 @@ fn storage_context(error: &StorageError) -> Value {
 
 /// Which permission was missing, on what, and why: the answer to "why was I refused?".
 fn denial_context(denial: &Denial) -> Value {
-    let bucket = denial.bucket.as_ref().map(|bucket| bucket.as_str());
+    let bucket = denial.bucket.as_ref().map(file_storage::BucketName::as_str);
     json!({ "permission": denial.permission.to_string(), "bucket": bucket, "reason": denial.to_string() })
 }
 

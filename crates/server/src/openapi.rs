@@ -13,6 +13,7 @@ use utoipa::openapi::{Components, SecurityRequirement};
 
 use crate::http::OperationLog;
 use crate::management::{self, Document as Management};
+use crate::rest;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,6 +25,8 @@ use crate::management::{self, Document as Management};
     tags(
         (name = "Buckets", description = "Containers of objects, each with a policy, limits and an owner."),
         (name = "Objects", description = "Files: bytes, and what is known about them."),
+        (name = "Lists", description = "What lies in a bucket or folder, as far as the caller may see it."),
+        (name = "Signed URLs", description = "URLs that open one object, for whoever has them."),
         (name = "Management", description = "What operators ask of a running server."),
     ),
 )]
@@ -31,7 +34,7 @@ struct Document;
 
 /// The document, as it is served and kept in `docs/openapi.json`.
 pub fn document() -> String {
-    let mut document = Document::openapi();
+    let mut document = Document::openapi().nest(rest::BASE, rest::openapi());
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     let components = document.components.get_or_insert_with(Components::new);
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));

@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn a_range_holds_for_the_object_that_it_names() {
         let check = |value: &str, wanted| {
-            assert_eq!(range_holds(&headers(&[("if-range", value)]), &object()), wanted)
+            assert_eq!(range_holds(&headers(&[("if-range", value)]), &object()), wanted);
         };
         assert!(range_holds(&HeaderMap::new(), &object()));
         check("\"tag\"", true);

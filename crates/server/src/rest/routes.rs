@@ -4,6 +4,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, any, delete, get, post, put};
 use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::Operation;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -25,9 +26,22 @@ pub fn openapi() -> OpenApi {
     let (_, mut api) = all().split_for_parts();
     // A path that spans slashes has no form of its own in OpenAPI.
     let paths = std::mem::take(&mut api.paths.paths);
-    api.paths.paths =
-        paths.into_iter().map(|(path, item)| (path.replace("{*path}", "{path}"), item)).collect();
+    api.paths.paths = paths
+        .into_iter()
+        .map(|(path, mut item)| {
+            name_apart(item.head.as_mut(), "Head");
+            name_apart(item.patch.as_mut(), "Patch");
+            (path.replace("{*path}", "{path}"), item)
+        })
+        .collect();
     api
+}
+
+/// Gives a method that shares its handler with another one a name of its own.
+fn name_apart(operation: Option<&mut Operation>, suffix: &str) {
+    if let Some(id) = operation.and_then(|operation| operation.operation_id.as_mut()) {
+        id.push_str(suffix);
+    }
 }
 
 fn all() -> OpenApiRouter<AppState> {

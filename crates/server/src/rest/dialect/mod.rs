@@ -91,6 +91,11 @@ impl Dialect {
         self == Self::Supabase
     }
 
+    /// Whether copies and moves say that their source is not there before they say that the caller may not write.
+    pub(super) fn looks_at_sources_first(self) -> bool {
+        self == Self::Supabase
+    }
+
     /// Whether a move ignores `x-upsert`.
     pub(super) fn moves_only_to_free_paths(self) -> bool {
         self == Self::Supabase

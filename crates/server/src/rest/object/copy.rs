@@ -6,7 +6,7 @@ use file_storage::storage::CopyOptions;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Places, put_mode};
+use super::{Places, put_mode, refused};
 use crate::errors::ApiError;
 use crate::rest::body::metadata_from_header;
 use crate::rest::call::{Call, Token};
@@ -65,8 +65,11 @@ pub(in crate::rest) async fn copy(mut call: Call<Token>) -> Result<Response, Api
     let (from, to) = (&places.from, &places.to);
     call.log_target(&to.0, Some(&to.1));
     let options = asked.options(&call)?;
-    let copied =
-        call.storage().copy(call.context(), (&from.0, &from.1), (&to.0, &to.1), mode, options).await?;
+    let copied = call.storage().copy(call.context(), (&from.0, &from.1), (&to.0, &to.1), mode, options).await;
+    let copied = match copied {
+        Ok(copied) => copied,
+        Err(error) => return Err(refused(call, from, error).await),
+    };
     call.log_size(copied.object.size);
     Ok(call.dialect().copied(&copied.object))
 }

@@ -17,6 +17,7 @@ use file_storage::{BucketName, ObjectPath, StorageError};
 use http::HeaderMap;
 
 use crate::errors::ApiError;
+use crate::rest::call::{Call, Token};
 
 /// What `x-upsert` asks for. Clients also send words like `undefined`: only `true` replaces anything.
 fn put_mode(headers: &HeaderMap) -> PutMode {
@@ -47,6 +48,17 @@ impl Places {
         let target_bucket = target_bucket.map_or_else(|| Ok(bucket.clone()), BucketName::parse)?;
         Ok(Self { from: (bucket, source), to: (target_bucket, target) })
     }
+}
+
+/// Why a copy or a move was refused: in the words of its source, where the dialect looks there first and the caller
+/// can't see it.
+async fn refused(call: Call<Token>, from: &(BucketName, ObjectPath), error: StorageError) -> ApiError {
+    let is_denial = matches!(error, StorageError::AuthRequired(_) | StorageError::Unauthorized(_));
+    if is_denial && call.dialect().looks_at_sources_first() {
+        let source = call.storage().info(call.context(), &from.0, &from.1).await;
+        return source.err().unwrap_or(error).into();
+    }
+    error.into()
 }
 
 /// For a caller without a token, what row-level security hides is not even a bucket.

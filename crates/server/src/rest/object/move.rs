@@ -6,7 +6,7 @@ use file_storage::file::PutMode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Places, put_mode};
+use super::{Places, put_mode, refused};
 use crate::errors::ApiError;
 use crate::rest::call::{Call, Token};
 use crate::rest::dialect::{ErrorBody, Uploaded};
@@ -50,7 +50,11 @@ pub(in crate::rest) async fn r#move(mut call: Call<Token>) -> Result<Response, A
     let places = Places::parse(bucket_id, source_key, destination_bucket.as_deref(), destination_key, rules)?;
     let (from, to) = (&places.from, &places.to);
     call.log_target(&to.0, Some(&to.1));
-    let moved = call.storage().move_object(call.context(), (&from.0, &from.1), (&to.0, &to.1), mode).await?;
+    let moved = call.storage().move_object(call.context(), (&from.0, &from.1), (&to.0, &to.1), mode).await;
+    let moved = match moved {
+        Ok(moved) => moved,
+        Err(error) => return Err(refused(call, from, error).await),
+    };
     call.log_size(moved.size);
     Ok(call.dialect().moved(&moved))
 }
