@@ -7,11 +7,15 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Bytes that wait at most.
 const CAPACITY: usize = 4 * 1024 * 1024;
+/// How long lines gather before they are written out together. A thread that is woken for each line costs more than
+/// all the formatting.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// Takes lines and never blocks on their destination.
 #[derive(Clone)]
@@ -77,6 +81,9 @@ fn write_out(shared: &Shared, mut destination: impl Write) {
             }
             state = shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+        let gathers = |state: &mut State| !state.closed && state.lines.len() < shared.capacity / 2;
+        let gathered = shared.changed.wait_timeout_while(state, GATHER, gathers);
+        let (mut state, _) = gathered.unwrap_or_else(PoisonError::into_inner);
         std::mem::swap(&mut state.lines, &mut batch);
         let dropped = std::mem::take(&mut state.dropped);
         drop(state);
@@ -98,10 +105,11 @@ impl Write for &LogWriter {
             state.dropped += 1;
             metrics::counter!("log_lines_dropped_total").increment(1);
         } else {
-            let was_empty = state.lines.is_empty();
+            let before = state.lines.len();
             state.lines.extend_from_slice(line);
             drop(state);
-            if was_empty {
+            let half = self.0.capacity / 2;
+            if before == 0 || (before < half && before + line.len() >= half) {
                 self.0.changed.notify_one();
             }
         }
