@@ -7,7 +7,7 @@
 //! loaded.in_force()                                         // for `serve --check`, secrets redacted
 //! ```
 //!
-//! Raw values ([`raw`]) and the resolved [`Config`] are two types; each key is defined once, in [`keys`], from
+//! Raw values (`raw`) and the resolved [`Config`] are two types; each key is defined once, in `keys`, from
 //! which come its field, its variable, its check and its line in `docs/configuration.md` ([`reference_page`]).
 
 mod define;

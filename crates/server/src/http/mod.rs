@@ -1,8 +1,8 @@
 //! The harness that all protocols share: sockets, connections, limits, request ids, panics, CORS, and one log line
 //! and one measurement per operation.
 //!
-//! A protocol is an `axum::Router` that knows nothing of all this. It finds a [`RequestId`], a [`Peer`] and perhaps a
-//! [`ForwardedPrefix`] in the extensions of a request, and leaves an [`OperationLog`] in those of its answer.
+//! A protocol is an `axum::Router` that knows nothing of all this. It finds a [`RequestId`] and a [`Peer`] in the
+//! extensions of a request, and leaves an [`OperationLog`] in those of its answer.
 //! Knows no bucket and no token.
 
 mod accept;

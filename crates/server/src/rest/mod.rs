@@ -1,8 +1,8 @@
 //! The REST protocol (SPEC 6), in two dialects from one set of handlers.
 //!
-//! A request comes in by `routes`, becomes a [`call::Call`] (who asks) with a target (`path`) and perhaps a body
+//! A request comes in by `routes`, becomes a `call::Call` (who asks) with a target (`path`) and perhaps a body
 //! (`body`, `json`); the handler, one file per noun and operation, asks the storage and lets the [`Dialect`] word the
-//! result. Errors travel as [`ApiError`] and are worded in one place, [`render`]. Decides nothing about access.
+//! result. Errors travel as `ApiError` and are worded in one place, `render`. Decides nothing about access.
 
 mod body;
 mod bucket;
