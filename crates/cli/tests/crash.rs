@@ -89,6 +89,11 @@ impl Drop for Server {
 
 fn aerostore(data_dir: &Path, command: &str) -> Command {
     let mut process = Command::new(env!("CARGO_BIN_EXE_aerostore"));
+    // What a developer has set for another server, and this test's own variable.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AEROSTORE_"))
+    {
+        process.env_remove(name);
+    }
     process.arg(command).arg("--data-dir").arg(data_dir);
     process
 }

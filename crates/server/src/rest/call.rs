@@ -14,7 +14,6 @@ use file_storage::{BucketName, FileStorage, ObjectPath, Operation, RlsContext};
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri, header};
 
-use super::body::lingering;
 use super::dialect::Dialect;
 use super::path;
 use crate::app::AppState;
@@ -95,7 +94,6 @@ impl<C: Caller> FromRequest<AppState> for Call<C> {
 
     async fn from_request(request: Request, app: &AppState) -> Result<Self, ApiError> {
         let (mut parts, body) = request.into_parts();
-        let body = lingering(&parts, body);
         let log: LogSlot = parts.extensions.remove().unwrap_or_default();
         let context = C::authenticate(app, &parts).await?;
         log.update(|log| log.user_id = context.user_id());

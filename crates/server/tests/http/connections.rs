@@ -5,7 +5,7 @@ use std::time::Duration;
 use server::http::HttpOptions;
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{TestServer, get_request, read_to_end, read_until};
+use crate::support::{TestServer, get_request, header, read_to_end, read_until};
 
 const SHORT: Duration = Duration::from_millis(200);
 
@@ -57,6 +57,35 @@ async fn a_body_that_stalls_is_answered_with_408_and_closed() {
         assert!(answer.contains("connection: close"), "{answer}");
         assert!(answer.contains(r#""code":"INVALID_REQUEST""#), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn a_connection_goes_on_after_a_body_that_nobody_read() {
+    let server = TestServer::start(HttpOptions::default());
+    let mut connection = server.connect().await;
+    for (framing, body) in [
+        ("content-length: 5", "hello".to_owned()),
+        ("transfer-encoding: chunked", "5\r\nhello\r\n0\r\n\r\n".to_owned()),
+        ("content-length: 33554432", "x".repeat(32 << 20)),
+    ] {
+        // All of the body before the first byte of the answer is read, as many clients do.
+        let head = format!("POST /unread HTTP/1.1\r\nhost: test\r\n{framing}\r\n\r\n");
+        connection.write_all(head.as_bytes()).await.unwrap();
+        connection.write_all(body.as_bytes()).await.expect("nobody resets the connection");
+        let answer = read_until(&mut connection, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{framing}: {answer}");
+        assert_eq!(header(&answer, "connection"), None, "{framing}: {answer}");
+    }
+    connection.write_all(b"GET /hello HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+    read_until(&mut connection, "hello").await;
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_leave_is_refused_before_it_sends() {
+    let server = TestServer::start(HttpOptions::default());
+    let head = "host: test\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n";
+    let answer = server.exchange(&format!("POST /unread HTTP/1.1\r\n{head}")).await;
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
 }
 
 #[tokio::test]

@@ -69,6 +69,7 @@ fn routes(gate: Arc<Notify>, begun: Arc<Notify>) -> Router {
         .route("/id", get(|axum::Extension(id): axum::Extension<RequestId>| async move { id.0.to_string() }))
         .route("/logged", get(move || async move { (log(5), "hello") }))
         .route("/refused", get(|| async { StatusCode::FORBIDDEN }))
+        .route("/unread", post(|| async { StatusCode::FORBIDDEN }))
         .route("/panic", get(|| async { panic_now() }))
         .route("/echo", post(|body: Bytes| async move { body }))
         .route(

@@ -185,6 +185,11 @@ impl Drop for Server {
 /// The binary, as a user runs it.
 fn aerostore(data_dir: &Path, arguments: &[&str]) -> Command {
     let mut process = Command::new(env!("CARGO_BIN_EXE_aerostore"));
+    // What a developer has set is for another server.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AEROSTORE_"))
+    {
+        process.env_remove(name);
+    }
     process.args(arguments).arg("--data-dir").arg(data_dir).stdin(Stdio::null());
     process
 }

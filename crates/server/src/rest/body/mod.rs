@@ -1,6 +1,5 @@
 //! The bytes of an upload: raw, or one file of a form. Chunks go to the storage as they came, uncopied.
 
-mod linger;
 mod multipart;
 mod raw;
 mod user_metadata;
@@ -13,7 +12,6 @@ use file_storage::body::ByteStream;
 use file_storage::file::ObjectAttributes;
 use http::{HeaderMap, header};
 
-pub(super) use linger::lingering;
 pub(super) use user_metadata::{from_header as metadata_from_header, robots_tag, shown};
 
 use super::dialect::Dialect;
