@@ -30,6 +30,10 @@ pub enum ApiError {
     /// Somebody without a token asked for what is not public: it looks the same whether or not it exists.
     #[error("{0}")]
     ClosedToPublic(StorageError),
+    /// An object that is not there, in the code by which `exists()` of `@supabase/storage-js` tells that from a fault:
+    /// for that client alone, and only where it asks what is known about an object.
+    #[error("{0}")]
+    NoSuchKey(StorageError),
     /// A token that is not accepted.
     #[error(transparent)]
     Auth(#[from] AuthError),
@@ -153,7 +157,7 @@ impl ApiError {
 
     fn is_retryable(&self) -> bool {
         match self {
-            Self::Storage(error) | Self::ClosedToPublic(error) => error.is_retryable(),
+            Self::Storage(error) | Self::ClosedToPublic(error) | Self::NoSuchKey(error) => error.is_retryable(),
             Self::RateLimited(_) => true,
             Self::Auth(_)
             | Self::TokenMissing
@@ -179,6 +183,7 @@ impl ApiError {
     fn native(&self) -> Native {
         let (status, error, code) = match self {
             Self::Storage(error) | Self::ClosedToPublic(error) => return native_storage(error),
+            Self::NoSuchKey(error) => return Native { code: "NoSuchKey", ..native_storage(error) },
             Self::Auth(error) => (StatusCode::UNAUTHORIZED, "Unauthorized", error.code()),
             Self::TokenMissing => (StatusCode::UNAUTHORIZED, "Unauthorized", "AUTH_REQUIRED"),
             Self::ServiceOnly => (StatusCode::FORBIDDEN, "Unauthorized", "STORAGE_UNAUTHORIZED"),
@@ -199,7 +204,7 @@ impl ApiError {
     /// What else a client can act on.
     fn context(&self) -> Map<String, Value> {
         let value = match self {
-            Self::Storage(error) | Self::ClosedToPublic(error) => storage_context(error),
+            Self::Storage(error) | Self::ClosedToPublic(error) | Self::NoSuchKey(error) => storage_context(error),
             Self::JsonTooLarge { limit } => json!({ "limit": limit }),
             Self::RateLimited(limited) => json!({ "retry_after": limited.retry_after_seconds() }),
             Self::Auth(_)

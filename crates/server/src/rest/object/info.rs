@@ -1,7 +1,8 @@
 //! `GET /object/info/…`.
 
 use axum::response::Response;
-use file_storage::Operation;
+use file_storage::{Operation, StorageError};
+use http::HeaderMap;
 
 use super::closed_to_public;
 use crate::errors::ApiError;
@@ -59,6 +60,17 @@ async fn answer<C: Caller>(call: Call<C>, prefix: &str, has_token: bool) -> Resu
     call.begin(Operation::Info);
     let (bucket, path) = call.object(prefix)?;
     let found = call.storage().info(call.context(), &bucket, &path).await;
-    let object = if has_token { found? } else { found.map_err(closed_to_public)? };
+    let supabase_client = is_supabase_client(call.headers());
+    let object = found.map_err(|error| match error {
+        StorageError::ObjectNotFound { .. } if supabase_client => ApiError::NoSuchKey(error),
+        error if has_token => error.into(),
+        error => closed_to_public(error),
+    })?;
     Ok(call.dialect().info(&object))
+}
+
+/// Supabase's JavaScript clients say who they are. Their `exists()` knows an absence by Supabase's code alone.
+fn is_supabase_client(headers: &HeaderMap) -> bool {
+    let said = headers.get("x-client-info").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    said.starts_with("storage-js/") || said.starts_with("supabase-")
 }

@@ -65,7 +65,7 @@ fn denied(message: impl Into<Cow<'static, str>>) -> Worded {
 
 fn worded(error: &ApiError) -> Worded {
     match error {
-        ApiError::Storage(error) => storage(error),
+        ApiError::Storage(error) | ApiError::NoSuchKey(error) => storage(error),
         ApiError::ClosedToPublic(_) => no_bucket(),
         ApiError::Auth(error) => denied(verifiers_words(*error)),
         ApiError::TokenMissing => wrapped(400, "Error", "InvalidRequest", error.to_string()),
