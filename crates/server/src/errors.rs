@@ -157,7 +157,9 @@ impl ApiError {
 
     fn is_retryable(&self) -> bool {
         match self {
-            Self::Storage(error) | Self::ClosedToPublic(error) | Self::NoSuchKey(error) => error.is_retryable(),
+            Self::Storage(error) | Self::ClosedToPublic(error) | Self::NoSuchKey(error) => {
+                error.is_retryable()
+            }
             Self::RateLimited(_) => true,
             Self::Auth(_)
             | Self::TokenMissing
@@ -204,7 +206,9 @@ impl ApiError {
     /// What else a client can act on.
     fn context(&self) -> Map<String, Value> {
         let value = match self {
-            Self::Storage(error) | Self::ClosedToPublic(error) | Self::NoSuchKey(error) => storage_context(error),
+            Self::Storage(error) | Self::ClosedToPublic(error) | Self::NoSuchKey(error) => {
+                storage_context(error)
+            }
             Self::JsonTooLarge { limit } => json!({ "limit": limit }),
             Self::RateLimited(limited) => json!({ "retry_after": limited.retry_after_seconds() }),
             Self::Auth(_)

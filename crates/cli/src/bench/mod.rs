@@ -24,6 +24,9 @@ use job::{Job, Target, Work};
 use payload::Payload;
 use stats::Measured;
 
+/// Clients that store what is to be read, at least.
+const FILLERS: usize = 64;
+
 /// What is to be measured.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -34,6 +37,7 @@ pub(crate) struct Plan {
     pub(crate) sizes: Vec<u64>,
     pub(crate) concurrency: usize,
     pub(crate) threads: usize,
+    pub(crate) fill_threads: usize,
     pub(crate) duration: Duration,
     pub(crate) warmup: Duration,
     pub(crate) objects: u64,
@@ -180,7 +184,11 @@ impl<'a> Run<'a> {
             cancel: self.cancel.clone(),
             next: std::sync::atomic::AtomicU64::new(0),
         };
-        let (concurrency, threads) = (self.plan.concurrency, self.plan.threads);
+        // Filling is not measured: it takes as many clients as it needs to be over soon.
+        let (concurrency, threads) = match timed {
+            true => (self.plan.concurrency, self.plan.threads),
+            false => (self.plan.concurrency.max(FILLERS), self.plan.fill_threads),
+        };
         let measured = tokio::task::spawn_blocking(move || job.run(concurrency, threads)).await;
         Ok(measured.map_err(anyhow::Error::from)??)
     }

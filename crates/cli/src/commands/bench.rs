@@ -72,6 +72,7 @@ pub(crate) async fn run(bench: Bench, context: &Context<'_>) -> Result<(), Failu
         sizes: bench.sizes,
         concurrency,
         threads: bench.threads.map_or(cores, usize::from).min(concurrency),
+        fill_threads: bench.threads.map_or(cores, usize::from),
         duration: bench.duration,
         warmup: bench.warmup,
         objects: bench.objects,
