@@ -151,11 +151,7 @@ impl MimePattern {
     /// # Errors
     /// [`StorageError::InvalidRequest`] for anything else.
     pub fn parse(pattern: &str) -> Result<Self, StorageError> {
-        let token = |part: &str| {
-            part == "*"
-                || (!part.is_empty()
-                    && part.chars().all(|c| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c)))
-        };
+        let token = |part: &str| part == "*" || is_mime_token(part);
         match pattern.split_once('/') {
             Some((kind, subtype)) if token(kind) && token(subtype) && (kind != "*" || subtype == "*") => {
                 Ok(Self(pattern.to_ascii_lowercase()))
@@ -166,12 +162,18 @@ impl MimePattern {
 
     /// Whether a declared content type fits. Parameters (`; charset=…`) do not count.
     pub fn matches(&self, content_type: &str) -> bool {
+        // A list of types is none: a browser would take the last of them.
+        if content_type.contains(',') {
+            return false;
+        }
         let essence = content_type.split(';').next().unwrap_or_default().trim();
+        let Some((kind, subtype)) = essence.split_once('/') else { return false };
+        if !is_mime_token(kind) || !is_mime_token(subtype) {
+            return false;
+        }
         match self.0.strip_suffix("/*") {
             Some("*") => true,
-            Some(kind) => essence
-                .split_once('/')
-                .is_some_and(|(essence_kind, _)| essence_kind.eq_ignore_ascii_case(kind)),
+            Some(allowed) => kind.eq_ignore_ascii_case(allowed),
             None => essence.eq_ignore_ascii_case(&self.0),
         }
     }
@@ -180,6 +182,11 @@ impl MimePattern {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Whether a type or subtype is one (RFC 6838, section 4.2).
+fn is_mime_token(part: &str) -> bool {
+    !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c))
 }
 
 /// What a bucket's creator chooses.
@@ -275,6 +282,10 @@ mod tests {
     fn mime_patterns_match_families_and_ignore_parameters() {
         let image = MimePattern::parse("image/*").unwrap();
         assert!(image.matches("image/png") && image.matches("IMAGE/JPEG; q=1"));
+        for malformed in ["image/png, text/html", "image/png;q=1,text/html", "image/", "image/*", "image/a b"]
+        {
+            assert!(!image.matches(malformed), "{malformed:?}");
+        }
         assert!(!image.matches("imagex/png") && !image.matches("text/plain") && !image.matches("image"));
         assert!(MimePattern::parse("text/plain").unwrap().matches("text/plain; charset=utf-8"));
         assert!(MimePattern::parse("*/*").unwrap().matches("anything/at-all"));

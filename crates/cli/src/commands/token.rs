@@ -61,6 +61,10 @@ pub(crate) fn run(command: Token, global: &Global, out: &Output) -> Result<(), F
         Role::Service => server::auth::Role::ServiceRole,
     };
     let issued_at = chrono::Utc::now();
+    let expires_at = chrono::TimeDelta::from_std(create.expires_in)
+        .ok()
+        .and_then(|lifetime| issued_at.checked_add_signed(lifetime))
+        .ok_or_else(|| Failure::Usage("--expires-in is too long".to_owned()))?;
     let token = NewToken { role, user: create.user, issued_at, lifetime: create.expires_in };
     let claims = create.claims.map(|claims| claims.0).unwrap_or_default();
     let token =
@@ -72,7 +76,7 @@ pub(crate) fn run(command: Token, global: &Global, out: &Output) -> Result<(), F
                 MintError::Sign(_) => Failure::Other(error.into()),
             },
         )?;
-    let expires_at = (issued_at + create.expires_in).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let expires_at = expires_at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     out.result(&json!({ "token": token, "expires_at": expires_at }), |_| token.clone())
 }
 

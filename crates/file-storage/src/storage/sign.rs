@@ -112,7 +112,9 @@ impl FileStorage {
         }
         // Whole seconds, as the token and the `expires` parameter say them.
         let seconds = Utc::now().timestamp().saturating_add_unsigned(expires_in.as_secs());
-        Timestamp::from_timestamp(seconds, 0).ok_or_else(|| StorageError::internal("expiry out of range"))
+        Timestamp::from_timestamp(seconds, 0).ok_or_else(|| StorageError::InvalidRequest {
+            message: "expiry is further away than the calendar goes".to_owned(),
+        })
     }
 
     /// Uses up the nonce of a single-use token.

@@ -15,7 +15,8 @@ pub(super) fn ready(server: &Server) -> io::Result<()> {
              \n  anon key       {}\n  service key    {}\n  S3 access key  {}\n  S3 secret key  {}\n\
              \nThe service key may do everything: keep it on your own machines. `aerostore keys` shows them again.\n\
              To begin, in another terminal:\n\
-             \n  aerostore --url {url} bucket create avatars\n  aerostore --url {url} cp picture.png aero://avatars/\n",
+             \n  export AEROSTORE_URL={url} AEROSTORE_TOKEN=<the service key>\n  aerostore bucket create avatars\n  \
+             aerostore cp picture.png aero://avatars/\n",
             *keys.anon_key, *keys.service_key, keys.s3_access_key_id, *keys.s3_secret_access_key,
         )?;
     }

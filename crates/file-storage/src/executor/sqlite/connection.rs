@@ -1,6 +1,8 @@
 //! How connections are opened: the settings that durability and speed depend on.
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -8,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::errors::Fault;
 use super::{SqliteOptions, Synchronous};
+use crate::errors::StorageError;
 
 /// Statements that a connection keeps compiled: more than there are.
 const STATEMENTS: usize = 128;
@@ -34,8 +37,19 @@ pub(super) fn checkpointer(options: &SqliteOptions) -> Result<Connection, Fault>
     open(options, OpenFlags::SQLITE_OPEN_READ_WRITE)
 }
 
+/// Makes the file where it is missing, for its owner's eyes alone: it holds the bytes of small objects. SQLite gives
+/// its log the same permissions.
+fn make_private(path: &Path) -> Result<(), Fault> {
+    let made = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+    made.map(drop).map_err(|source| {
+        let context = format!("the database {} could not be made", path.display());
+        StorageError::Internal { context, source: Some(Arc::new(source)) }.into()
+    })
+}
+
 /// A connection for changing the schema, before any other is open.
 pub(super) fn migrator(path: &Path, page_size: u32) -> Result<Connection, Fault> {
+    make_private(path)?;
     let conn = Connection::open_with_flags(
         path,
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
