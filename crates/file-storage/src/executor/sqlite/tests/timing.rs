@@ -17,7 +17,7 @@ use crate::permissions::Operation;
 const ROWS: usize = 1_000_000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures; takes a minute"]
+#[ignore = "prints figures and judges none; takes a minute (issue 2)"]
 async fn a_million_objects() {
     let dir = tempfile::tempdir().unwrap();
     let executor = Arc::new(open_at(dir.path()));
@@ -101,7 +101,7 @@ async fn a_million_objects() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures; takes a minute"]
+#[ignore = "prints figures and judges none; takes a minute (issue 2)"]
 async fn page_sizes() {
     let owner = user();
     for page_size in [16384, 8192, 4096] {
