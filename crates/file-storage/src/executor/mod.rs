@@ -270,6 +270,14 @@ pub trait Executor: Send + Sync + 'static {
     /// Only those of the engine.
     async fn backlog(&self, access: &Access) -> Result<Backlog, StorageError>;
 
+    /// Whether writes that take room are let in. Asked for every upload, and while its bytes come in: costs nothing.
+    ///
+    /// # Errors
+    /// [`StorageError::DiskFull`] where only deletions go on. An engine whose disk is not ours has no opinion.
+    fn check_room(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     /// Whether the database answers.
     ///
     /// # Errors

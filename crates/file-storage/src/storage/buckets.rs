@@ -79,12 +79,19 @@ impl FileStorage {
     /// [`StorageError::BucketNotFound`], or a denial.
     pub async fn empty_bucket(&self, context: &RlsContext, name: &BucketName) -> Result<u64, StorageError> {
         let access = self.access(context, Operation::EmptyBucket, Some(name))?;
-        let mut deleted = 0;
+        let (mut deleted, mut limit) = (0, EMPTY_BATCH);
         loop {
-            let batch = self.executor().empty_bucket(&access, name, EMPTY_BATCH).await?;
+            let batch = match self.executor().empty_bucket(&access, name, limit).await {
+                // On a full disk, a smaller transaction may fit into what the reserve gives.
+                Err(StorageError::DiskFull { .. }) if limit > 1 => {
+                    limit = (limit / 10).max(1);
+                    continue;
+                }
+                outcome => outcome?,
+            };
             self.inner.deletions_queued.notify_one();
             deleted += batch;
-            if batch < u64::from(EMPTY_BATCH) {
+            if batch < u64::from(limit) {
                 return Ok(deleted);
             }
         }

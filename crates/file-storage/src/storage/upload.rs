@@ -75,6 +75,7 @@ impl FileStorage {
         mode: PutMode,
     ) -> Result<PendingUpload, StorageError> {
         let admission = self.executor().admit_put(&access, bucket, path, &mode).await;
+        let admission = admission.and_then(|admission| self.executor().check_room().map(|()| admission));
         let admission = admission.inspect_err(|error| self.count_upload(bucket, Err(error)))?;
         Ok(PendingUpload {
             storage: self.clone(),
@@ -149,18 +150,22 @@ impl PendingUpload {
         self.store_blob(attributes, content_length, body).await
     }
 
-    /// Fails the body once it exceeds the size limit or the room that a quota leaves.
+    /// Fails the body once it exceeds the size limit or the room that a quota leaves, and where the disk gets so full
+    /// that what is free is for deletions.
     fn bounded(&self, body: ByteStream) -> ByteStream {
         let body = match self.storage.size_limit(&self.admission.bucket) {
             Some(limit) => limited(body, limit),
             None => body,
         };
-        let Some(quota) = self.admission.quota_left else { return body };
+        let (quota, executor) = (self.admission.quota_left, self.storage.executor().clone());
         let mut seen: u64 = 0;
         body.map(move |chunk| {
             let chunk = chunk?;
             seen = seen.saturating_add(chunk.len() as u64);
-            quota.check(seen)?;
+            if let Some(quota) = &quota {
+                quota.check(seen)?;
+            }
+            executor.check_room()?;
             Ok(chunk)
         })
         .boxed()

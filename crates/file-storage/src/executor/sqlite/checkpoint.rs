@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use super::SqliteOptions;
 use super::connection;
 use super::errors::Fault;
+use super::room::Room;
 use crate::errors::StorageError;
 
 /// Bytes of the log that are worth a checkpoint.
@@ -39,7 +40,7 @@ pub(super) struct Checkpointer {
 
 impl Checkpointer {
     /// Starts the thread.
-    pub(super) fn start(options: &SqliteOptions) -> Result<Self, Fault> {
+    pub(super) fn start(options: &SqliteOptions, room: Arc<Room>) -> Result<Self, Fault> {
         let conn = connection::checkpointer(options)?;
         let page_size: u64 =
             u64::try_from(conn.query_row("PRAGMA page_size", [], |row| row.get::<_, i64>(0))?)
@@ -49,7 +50,7 @@ impl Checkpointer {
         let flag = Arc::clone(&lend_a_hand);
         let thread = std::thread::Builder::new()
             .name("sqlite-checkpoint".to_owned())
-            .spawn(move || run(&conn, page_size, &commits, &flag))
+            .spawn(move || run(&conn, page_size, &commits, &flag, &room))
             .map_err(|error| StorageError::Internal {
                 context: "the checkpointing thread could not be started".to_owned(),
                 source: Some(Arc::new(error)),
@@ -62,6 +63,11 @@ impl Checkpointer {
         if self.lend_a_hand.swap(false, Ordering::AcqRel) {
             report(checkpoint(conn, "PASSIVE").map(|_| ()));
         }
+        self.wake();
+    }
+
+    /// Makes the thread look at the log, and at the room on the disk.
+    pub(super) fn wake(&self) {
         if let Some(dirty) = &self.dirty {
             // Full means that the thread will look anyway.
             let _full = dirty.try_send(());
@@ -77,25 +83,29 @@ impl Checkpointer {
     }
 }
 
-fn run(conn: &Connection, page_size: u64, commits: &Receiver<()>, lend_a_hand: &AtomicBool) {
+fn run(conn: &Connection, page_size: u64, commits: &Receiver<()>, lend_a_hand: &AtomicBool, room: &Room) {
     let mut unmoved = false;
     loop {
-        let patience = if unmoved { QUIET } else { Duration::MAX };
+        let patience = if unmoved || room.is_refusing() { QUIET } else { Duration::MAX };
         let quiet = match commits.recv_timeout(patience) {
             Ok(()) => false,
             Err(RecvTimeoutError::Timeout) => true,
             Err(RecvTimeoutError::Disconnected) => return,
         };
         let worth = if quiet { 1 } else { WORTH / page_size };
-        match tick(conn, worth) {
+        match tick(conn, worth, room) {
             Ok(log) => {
-                unmoved = !quiet && log.pages > log.moved;
+                unmoved = !quiet && log.unmoved() > 0;
                 if log.pages > LONG / page_size {
                     lend_a_hand.store(true, Ordering::Release);
                 }
             }
             Err(fault) => {
-                report(Err(fault));
+                let error = fault.into_storage("checkpoint");
+                // The room that moving the log takes comes back with the log.
+                if !matches!(error, StorageError::DiskFull { .. }) || !room.give_up() {
+                    report(Err(error.into()));
+                }
                 unmoved = true;
             }
         }
@@ -105,19 +115,33 @@ fn run(conn: &Connection, page_size: u64, commits: &Receiver<()>, lend_a_hand: &
     }
 }
 
-/// Looks at the log, and moves it where that is worth it.
-fn tick(conn: &Connection, worth: u64) -> Result<Log, Fault> {
+/// Looks at the log, and moves it where that is worth it; where the disk has little room, all of it, and gives back
+/// what the log took.
+fn tick(conn: &Connection, worth: u64, room: &Room) -> Result<Log, Fault> {
+    if room.is_short() {
+        let log = checkpoint(conn, "TRUNCATE")?;
+        room.reconsider(conn);
+        return Ok(log);
+    }
     let log = checkpoint(conn, "NOOP")?;
-    if log.pages.saturating_sub(log.moved) >= worth { checkpoint(conn, "PASSIVE") } else { Ok(log) }
+    if log.unmoved() >= worth { checkpoint(conn, "PASSIVE") } else { Ok(log) }
 }
 
 /// How long the log is, and how much of it was moved, in pages.
-struct Log {
+pub(super) struct Log {
     pages: u64,
     moved: u64,
 }
 
-fn checkpoint(conn: &Connection, mode: &str) -> Result<Log, Fault> {
+impl Log {
+    /// Pages that the database does not have yet.
+    pub(super) fn unmoved(&self) -> u64 {
+        self.pages.saturating_sub(self.moved)
+    }
+}
+
+/// Moves the log as SQLite's `mode` says.
+pub(super) fn checkpoint(conn: &Connection, mode: &str) -> Result<Log, Fault> {
     let log = conn.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
         let (pages, moved): (i64, i64) = (row.get(1)?, row.get(2)?);
         // Both are -1 where there is no log yet.
@@ -129,6 +153,12 @@ fn checkpoint(conn: &Connection, mode: &str) -> Result<Log, Fault> {
 fn report(outcome: Result<(), Fault>) {
     if let Err(fault) = outcome {
         let error = fault.into_storage("checkpoint");
-        tracing::warn!(?error, "a checkpoint failed; the next one tries again");
+        match error {
+            // Told when the reserve was given up.
+            StorageError::DiskFull { .. } => {
+                tracing::debug!("no room for a checkpoint; the next one tries again")
+            }
+            error => tracing::warn!(?error, "a checkpoint failed; the next one tries again"),
+        }
     }
 }

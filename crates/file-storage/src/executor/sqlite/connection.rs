@@ -32,9 +32,14 @@ pub(super) fn reader(options: &SqliteOptions) -> Result<Connection, Fault> {
     Ok(conn)
 }
 
+/// How long a checkpoint that shortens the log waits for readers, while nobody can write.
+const BRIEFLY: Duration = Duration::from_millis(200);
+
 /// The connection that checkpoints.
 pub(super) fn checkpointer(options: &SqliteOptions) -> Result<Connection, Fault> {
-    open(options, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    let conn = open(options, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    conn.busy_timeout(BRIEFLY)?;
+    Ok(conn)
 }
 
 /// Makes the file where it is missing, for its owner's eyes alone: it holds the bytes of small objects. SQLite gives

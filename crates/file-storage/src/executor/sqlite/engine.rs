@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::errors::{Fault, unavailable};
+use super::errors::{Fault, full, unavailable};
 use super::{SqliteExecutor, buckets, decide, delete, events, listing, put, read, relocate, upkeep, usage};
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
@@ -65,13 +65,13 @@ impl Executor for SqliteExecutor {
     ) -> Result<u64, StorageError> {
         let access = access.clone();
         let name = name.clone();
-        self.writer.run("empty_bucket", move |conn| buckets::empty(conn, &access, &name, limit)).await
+        self.writer.free("empty_bucket", move |conn| buckets::empty(conn, &access, &name, limit)).await
     }
 
     async fn delete_bucket(&self, access: &Access, name: &BucketName) -> Result<(), StorageError> {
         let access = access.clone();
         let name = name.clone();
-        self.writer.run("delete_bucket", move |conn| buckets::delete(conn, &access, &name)).await
+        self.writer.free("delete_bucket", move |conn| buckets::delete(conn, &access, &name)).await
     }
 
     async fn admit_put(
@@ -121,7 +121,7 @@ impl Executor for SqliteExecutor {
     ) -> Result<Option<StorageObject>, StorageError> {
         let access = access.clone();
         let (bucket, path) = (bucket.clone(), path.clone());
-        self.writer.run("delete_object", move |conn| delete::one(conn, &access, &bucket, &path)).await
+        self.writer.free("delete_object", move |conn| delete::one(conn, &access, &bucket, &path)).await
     }
 
     async fn delete_objects(
@@ -132,7 +132,7 @@ impl Executor for SqliteExecutor {
     ) -> Result<Vec<StorageObject>, StorageError> {
         let access = access.clone();
         let (bucket, paths) = (bucket.clone(), paths.to_vec());
-        self.writer.run("delete_objects", move |conn| delete::many(conn, &access, &bucket, &paths)).await
+        self.writer.free("delete_objects", move |conn| delete::many(conn, &access, &bucket, &paths)).await
     }
 
     async fn move_object(
@@ -165,7 +165,7 @@ impl Executor for SqliteExecutor {
     }
 
     async fn consume_nonce(&self, nonce: Uuid, expires_at: Timestamp) -> Result<bool, StorageError> {
-        self.writer.run("consume_nonce", move |conn| upkeep::consume_nonce(conn, nonce, expires_at)).await
+        self.writer.keep("consume_nonce", move |conn| upkeep::consume_nonce(conn, nonce, expires_at)).await
     }
 
     async fn own_usage(&self, access: &Access) -> Result<UserUsage, StorageError> {
@@ -189,7 +189,7 @@ impl Executor for SqliteExecutor {
             return Ok(differences);
         }
         // Counted once more, between writes: only then may counters be set.
-        self.writer.run("recount_usage", move |conn| usage::repair(conn, &access)).await
+        self.writer.keep("recount_usage", move |conn| usage::repair(conn, &access)).await
     }
 
     async fn due_deletions(
@@ -211,7 +211,7 @@ impl Executor for SqliteExecutor {
         let access = access.clone();
         let (deleted, failed) = (deleted.to_vec(), failed.to_vec());
         self.writer
-            .run("finish_deletions", move |conn| upkeep::finish(conn, &access, &deleted, &failed))
+            .free("finish_deletions", move |conn| upkeep::finish(conn, &access, &deleted, &failed))
             .await
     }
 
@@ -238,7 +238,7 @@ impl Executor for SqliteExecutor {
 
     async fn delete_lost_object(&self, access: &Access, version: Uuid) -> Result<bool, StorageError> {
         let access = access.clone();
-        self.writer.run("delete_lost_object", move |conn| upkeep::delete_lost(conn, &access, version)).await
+        self.writer.free("delete_lost_object", move |conn| upkeep::delete_lost(conn, &access, version)).await
     }
 
     async fn events(&self, access: &Access, after: u64, limit: u32) -> Result<Vec<Event>, StorageError> {
@@ -249,6 +249,10 @@ impl Executor for SqliteExecutor {
     async fn backlog(&self, access: &Access) -> Result<Backlog, StorageError> {
         let access = access.clone();
         self.scan("backlog", move |conn| upkeep::backlog(conn, &access)).await
+    }
+
+    fn check_room(&self) -> Result<(), StorageError> {
+        if self.room.lets_in() { Ok(()) } else { Err(full()) }
     }
 
     async fn ping(&self) -> Result<(), StorageError> {

@@ -79,7 +79,7 @@ pub(super) fn breaks_connection(error: &rusqlite::Error) -> bool {
 fn fold(operation: &'static str, error: rusqlite::Error) -> StorageError {
     let provider: Arc<str> = PROVIDER.into();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => StorageError::DiskFull { provider },
+        _ if is_full(&error) => StorageError::DiskFull { provider },
         Some(ErrorCode::SystemIoFailure) => StorageError::Io { provider, operation, source: Arc::new(error) },
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::CannotOpen) => {
             StorageError::ProviderUnavailable { provider, operation, source: Some(Arc::new(error)) }
@@ -89,6 +89,19 @@ fn fold(operation: &'static str, error: rusqlite::Error) -> StorageError {
             source: Some(Arc::new(error)),
         },
     }
+}
+
+/// Whether the disk had no room: for a page, or for the log's index, which only a full disk keeps from growing.
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DiskFull)
+        || error
+            .sqlite_error()
+            .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+}
+
+/// The answer where a write is refused for lack of room.
+pub(super) fn full() -> StorageError {
+    StorageError::DiskFull { provider: PROVIDER.into() }
 }
 
 /// The answer while the database is closed, or can't be opened again.

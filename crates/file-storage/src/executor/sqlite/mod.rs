@@ -21,6 +21,7 @@ mod readers;
 mod relocate;
 mod removal;
 mod rls;
+mod room;
 mod rows;
 mod task;
 mod upkeep;
@@ -38,6 +39,7 @@ use rusqlite::Connection;
 use checkpoint::Checkpointer;
 use errors::Fault;
 use readers::Readers;
+use room::Room;
 use writer::Writer;
 
 use crate::errors::StorageError;
@@ -91,6 +93,7 @@ pub struct SqliteExecutor {
     long_readers: Arc<Readers>,
     long_places: tokio::sync::Semaphore,
     writer: Writer,
+    room: Arc<Room>,
 }
 
 impl SqliteExecutor {
@@ -103,12 +106,13 @@ impl SqliteExecutor {
     }
 
     fn start(options: SqliteOptions) -> Result<Self, Fault> {
+        let room = Arc::new(Room::open(&options.path));
         let conn = connection::migrator(&options.path, options.page_size)?;
         migrations::migrate(&conn, migrations::newest())?;
         // Only when another connection keeps the log open may this one close without a checkpoint.
         let options = Arc::new(options);
-        let checkpointer = Checkpointer::start(&options)?;
-        let writer = Writer::start(Arc::clone(&options), checkpointer)?;
+        let checkpointer = Checkpointer::start(&options, Arc::clone(&room))?;
+        let writer = Writer::start(Arc::clone(&options), checkpointer, Arc::clone(&room))?;
         drop(conn);
         let long_readers = options.long_readers.max(1);
         Ok(Self {
@@ -116,6 +120,7 @@ impl SqliteExecutor {
             long_readers: Arc::new(Readers::open(&options, long_readers)?),
             long_places: tokio::sync::Semaphore::new(long_readers),
             writer,
+            room,
         })
     }
 

@@ -6,12 +6,15 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::errors::{Fault, unavailable};
+use super::room::Effect;
 use crate::errors::StorageError;
 
 /// What the writer does with an operation.
 pub(super) trait Task: Send {
     /// The operation's name.
     fn name(&self) -> &'static str;
+    /// What it does to the room on the disk. One that frees some may be run again.
+    fn effect(&self) -> Effect;
     /// Whether nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
     /// Runs the operation, inside its savepoint.
@@ -33,7 +36,8 @@ pub(super) enum Ran {
 /// An operation and the caller who waits for it.
 pub(super) struct Call<T, F> {
     name: &'static str,
-    work: Option<F>,
+    effect: Effect,
+    work: F,
     result: Option<Result<T, StorageError>>,
     reply: oneshot::Sender<Result<T, StorageError>>,
 }
@@ -41,25 +45,30 @@ pub(super) struct Call<T, F> {
 impl<T, F> Call<T, F>
 where
     T: Send + 'static,
-    F: FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    F: FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
 {
     /// The task, and where its answer will come.
     pub(super) fn pair(
         name: &'static str,
+        effect: Effect,
         work: F,
     ) -> (Box<dyn Task>, oneshot::Receiver<Result<T, StorageError>>) {
         let (reply, answer) = oneshot::channel();
-        (Box::new(Self { name, work: Some(work), result: None, reply }), answer)
+        (Box::new(Self { name, effect, work, result: None, reply }), answer)
     }
 }
 
 impl<T, F> Task for Call<T, F>
 where
     T: Send,
-    F: FnOnce(&Connection) -> Result<T, Fault> + Send,
+    F: FnMut(&Connection) -> Result<T, Fault> + Send,
 {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn effect(&self) -> Effect {
+        self.effect
     }
 
     fn is_abandoned(&self) -> bool {
@@ -67,9 +76,8 @@ where
     }
 
     fn run(&mut self, conn: &Connection) -> Ran {
-        let Some(work) = self.work.take() else { return Ran::Refused };
         // Nothing outlives a panic but the connection, and its savepoint is rolled back.
-        let result = match catch_unwind(AssertUnwindSafe(|| work(conn))) {
+        let result = match catch_unwind(AssertUnwindSafe(|| (self.work)(conn))) {
             Ok(Ok(value)) => {
                 self.result = Some(Ok(value));
                 return Ran::Done;

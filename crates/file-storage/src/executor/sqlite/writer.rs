@@ -11,13 +11,17 @@ use tokio::sync::mpsc;
 use super::SqliteOptions;
 use super::checkpoint::Checkpointer;
 use super::connection;
-use super::errors::{Fault, breaks_connection, unavailable};
+use super::errors::{Fault, breaks_connection, full, unavailable};
+use super::room::{Effect, Room};
 use super::task::{Call, Ran, Task};
 use crate::errors::StorageError;
 use crate::failpoint;
 
 /// Most operations that share a commit.
 const GROUP: usize = 256;
+
+/// Most operations that share a commit while the reserve on the disk is given up: it must hold them.
+const SMALL_GROUP: usize = 8;
 
 /// Most operations that wait; callers beyond wait for a place.
 const QUEUE: usize = 1024;
@@ -36,14 +40,18 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(options: Arc<SqliteOptions>, checkpointer: Checkpointer) -> Result<Self, Fault> {
+    pub(super) fn start(
+        options: Arc<SqliteOptions>,
+        checkpointer: Checkpointer,
+        room: Arc<Room>,
+    ) -> Result<Self, Fault> {
         let conn = connection::writer(&options)?;
         let (queue, waiting) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".to_owned())
             .spawn(move || {
                 let failpoints = failpoint::Scope::new(&options.path);
-                Loop { conn: Some(conn), options, checkpointer, failpoints }.run(waiting);
+                Loop { conn: Some(conn), options, checkpointer, room, failpoints }.run(waiting);
             })
             .map_err(|error| StorageError::Internal {
                 context: "the writer's thread could not be started".to_owned(),
@@ -53,13 +61,40 @@ impl Writer {
     }
 
     /// Runs an operation as part of a commit and answers when that is done. A caller who stops waiting
-    /// does no harm: the operation then happens wholly or not at all.
+    /// does no harm: the operation then happens wholly or not at all. It is refused where the disk has no room.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         name: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let (task, answer) = Call::pair(name, work);
+        self.send(name, Effect::Takes, once(name, work)).await
+    }
+
+    /// As [`Writer::run`], of what takes next to no room, and is tried on a full disk as well.
+    pub(super) async fn keep<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        self.send(name, Effect::Keeps, once(name, work)).await
+    }
+
+    /// As [`Writer::run`], of what gives room back: it may have the reserve of a full disk, and is then run again.
+    pub(super) async fn free<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        self.send(name, Effect::Frees, work).await
+    }
+
+    async fn send<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        effect: Effect,
+        work: impl FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let (task, answer) = Call::pair(name, effect, work);
         self.queue.send(Message::Run(task)).await.map_err(|_| unavailable(name))?;
         answer.await.map_err(|_| unavailable(name))?
     }
@@ -83,11 +118,24 @@ impl Writer {
     }
 }
 
+/// Work that is run once at most.
+fn once<T>(
+    name: &'static str,
+    work: impl FnOnce(&Connection) -> Result<T, Fault>,
+) -> impl FnMut(&Connection) -> Result<T, Fault> {
+    let mut work = Some(work);
+    move |conn| match work.take() {
+        Some(work) => work(conn),
+        None => Err(StorageError::internal(format!("{name} was run twice")).into()),
+    }
+}
+
 /// The thread's own.
 struct Loop {
     conn: Option<Connection>,
     options: Arc<SqliteOptions>,
     checkpointer: Checkpointer,
+    room: Arc<Room>,
     failpoints: failpoint::Scope,
 }
 
@@ -119,21 +167,35 @@ impl Loop {
     /// transaction. Those are answered and gone.
     fn commit(&mut self, waiting: &mut Vec<Box<dyn Task>>) {
         waiting.retain(|task| !task.is_abandoned());
+        self.refuse_without_room(waiting);
+        if waiting.is_empty() {
+            return;
+        }
+        let most = if self.room.is_held() { GROUP } else { SMALL_GROUP }.min(waiting.len());
         let started = Instant::now();
         let mut tried = 0;
         let failpoints = self.failpoints.clone();
         let outcome = match self.connection() {
-            Ok(conn) => transaction(conn, waiting, &mut tried, &failpoints),
+            Ok(conn) => {
+                transaction(conn, waiting.get_mut(..most).unwrap_or_default(), &mut tried, &failpoints)
+            }
             Err(fault) => {
-                tried = waiting.len();
+                tried = most;
                 Err(fault)
             }
         };
         let size = tried;
         let outcome = outcome.map_err(|fault| self.recover(fault));
+        let again = matches!(outcome, Err(StorageError::DiskFull { .. })) && self.gives_way(waiting, tried);
+        let mut retried = Vec::new();
         for task in waiting.drain(..tried) {
-            task.answer(outcome.clone());
+            if again && task.effect() == Effect::Frees {
+                retried.push(task);
+            } else {
+                task.answer(outcome.clone());
+            }
         }
+        waiting.splice(..0, retried);
         if outcome.is_ok() && size > 0 {
             metrics::histogram!("storage_group_commit_size").record(u32::try_from(size).unwrap_or(u32::MAX));
             metrics::histogram!("storage_group_commit_seconds").record(started.elapsed());
@@ -143,11 +205,31 @@ impl Loop {
         }
     }
 
+    /// Answers those who take room where there is none, before anything of theirs is done.
+    fn refuse_without_room(&mut self, waiting: &mut Vec<Box<dyn Task>>) {
+        if !waiting.iter().any(|task| task.effect() == Effect::Takes) {
+            return;
+        }
+        let room = Arc::clone(&self.room);
+        // Without a connection, the group fails for that reason.
+        if self.connection().is_ok_and(|conn| !room.reconsider(conn)) {
+            for task in waiting.extract_if(.., |task| task.effect() == Effect::Takes) {
+                task.answer(Err(full()));
+            }
+            self.checkpointer.wake();
+        }
+    }
+
+    /// Gives the reserve up for those in a group that the disk had no room for, if any of them frees some.
+    fn gives_way(&self, waiting: &[Box<dyn Task>], tried: usize) -> bool {
+        waiting.iter().take(tried).any(|task| task.effect() == Effect::Frees) && self.room.give_up()
+    }
+
     /// The connection, opened again if a failure took it.
     fn connection(&mut self) -> Result<&Connection, Fault> {
         if self.conn.is_none() {
             self.conn = Some(connection::writer(&self.options)?);
-            tracing::warn!("the database's writer has reopened its connection");
+            tracing::info!("the database's writer has reopened its connection");
         }
         self.conn.as_ref().ok_or_else(|| unavailable("open").into())
     }
@@ -165,7 +247,8 @@ impl Loop {
             self.conn = None;
         }
         let error = fault.into_storage("commit");
-        tracing::error!(?error, reopen = broken, "a group of operations could not be committed");
+        // Each of its callers is told, and tells it.
+        tracing::debug!(?error, reopen = broken, "a group of operations could not be committed");
         error
     }
 }

@@ -13,12 +13,12 @@ use crate::executor::sqlite::SqliteExecutor;
 use crate::executor::sqlite::errors::Fault;
 
 /// Marks that an operation happened.
-fn mark(conn: &Connection, nonce: &str) -> Result<(), Fault> {
+pub(super) fn mark(conn: &Connection, nonce: &str) -> Result<(), Fault> {
     conn.execute("INSERT INTO used_nonces VALUES (?1, 0)", [nonce])?;
     Ok(())
 }
 
-fn marks(executor: &SqliteExecutor) -> Vec<String> {
+pub(super) fn marks(executor: &SqliteExecutor) -> Vec<String> {
     let read = |conn: &Connection| {
         let mut statement = conn.prepare("SELECT nonce FROM used_nonces ORDER BY nonce")?;
         let found = statement.query_map([], |row| row.get(0))?;

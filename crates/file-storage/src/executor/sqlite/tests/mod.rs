@@ -3,6 +3,7 @@
 mod durability;
 mod groups;
 mod plans;
+mod room;
 mod schema;
 mod timing;
 
