@@ -25,6 +25,7 @@ pub(crate) fn secrets(config: &Config) -> Result<Secrets, Failure> {
         SecretsError::Missing(_) => Failure::NotFound(error.to_string()),
         SecretsError::Exposed { .. }
         | SecretsError::Damaged { .. }
+        | SecretsError::NoDirectory(_)
         | SecretsError::Io { .. }
         | SecretsError::NoRandomness => Failure::Other(error.into()),
     })

@@ -110,7 +110,6 @@ impl ApiError {
     /// The answer in native form.
     pub fn render(&self, request_id: &str) -> Response {
         let Native { status, error, message, code } = self.native();
-        self.log_cause(status, request_id);
         let mut body = Map::new();
         body.insert("statusCode".to_owned(), status.as_str().into());
         body.insert("error".to_owned(), error.into());
@@ -141,17 +140,11 @@ impl ApiError {
         response
     }
 
-    /// Writes down what lies behind a fault of the server.
-    pub(crate) fn log_cause(&self, status: StatusCode, request_id: &str) {
-        if let Self::Storage(error) = self
-            && status.is_server_error()
-        {
-            let context = match error {
-                StorageError::Internal { context, .. } => Some(context.as_str()),
-                _ => None,
-            };
-            let cause = causes(error);
-            tracing::error!(request_id, code = error.code(), context, cause, "{error}");
+    /// What lies behind a fault of the server, for the log.
+    pub(crate) fn cause(&self) -> Option<String> {
+        match self {
+            Self::Storage(error) if native_storage(error).status.is_server_error() => cause(error),
+            _ => None,
         }
     }
 
@@ -315,14 +308,17 @@ fn denial_context(denial: &Denial) -> Value {
     json!({ "permission": denial.permission.to_string(), "bucket": bucket, "reason": denial.to_string() })
 }
 
-/// An error's causes, outermost first.
-fn causes(error: &StorageError) -> Option<String> {
-    let mut source = error.source();
-    let mut text = Vec::new();
-    while let Some(cause) = source {
-        text.push(cause.to_string());
-        source = cause.source();
-    }
+/// What an error does not tell a client: where it happened and why, outermost first.
+pub(crate) fn cause(error: &StorageError) -> Option<String> {
+    let place = match error {
+        StorageError::Internal { context, .. } => Some(context.clone()),
+        StorageError::Io { provider, operation, .. } => Some(format!("{provider}: {operation}")),
+        StorageError::ProviderUnavailable { operation, .. } => Some((*operation).to_owned()),
+        StorageError::DiskFull { provider } => Some(format!("{provider}: no room")),
+        _ => None,
+    };
+    let sources = std::iter::successors(error.source(), |cause| (*cause).source()).map(ToString::to_string);
+    let text: Vec<String> = place.into_iter().chain(sources).collect();
     (!text.is_empty()).then(|| text.join(": "))
 }
 

@@ -17,4 +17,4 @@ pub mod serve;
 pub mod telemetry;
 mod watch;
 
-pub use serve::{Server, ServerError, serve};
+pub use serve::{Server, ServerError, check, serve};

@@ -4,6 +4,7 @@
 //! requests, running ones finish, jobs stop, the database is closed.
 
 mod announce;
+mod check;
 mod error;
 mod open;
 mod signals;
@@ -21,6 +22,7 @@ use crate::routes;
 use crate::secrets::Keys;
 use crate::telemetry;
 
+pub use check::check;
 pub use error::ServerError;
 
 /// Runs the server of the `aerostore` binary: logs to standard error, says on standard output when and where it is
@@ -36,7 +38,8 @@ pub async fn serve(config: Config) -> Result<(), ServerError> {
         opened = Server::open(config) => opened,
         () = shutdown.stopping() => return Ok(()),
     };
-    let server = opened.inspect_err(|error| tracing::error!(%error, "the server can't start"))?;
+    // Whoever called says why it can't start: once.
+    let server = opened?;
     announce::ready(&server).map_err(ServerError::Announce)?;
     server.run(&shutdown).await;
     signals.abort();

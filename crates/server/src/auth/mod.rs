@@ -155,6 +155,17 @@ fn validation(config: &AuthConfig) -> Validation {
     validation
 }
 
+/// Looks at the key set's file, where one is configured, as a start would. Keeps nothing.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn check_key_set(config: &AuthConfig) -> Result<(), KeySetError> {
+    let Some(path) = &config.jwks_file else { return Ok(()) };
+    let read = std::fs::read(path).map_err(|error| error.to_string());
+    let wrong = |problem| KeySetError { place: path.display().to_string(), problem };
+    read.and_then(|text| key_set::KeySet::parse(&text)).map(drop).map_err(wrong)
+}
+
 async fn public_keys(config: &AuthConfig) -> Result<Option<Arc<KeySource>>, KeySetError> {
     let source = match (&config.jwks_file, &config.jwks_url) {
         (Some(path), _) => {

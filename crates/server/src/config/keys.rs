@@ -78,11 +78,11 @@ settings! {
         /// Secrets that were current once: their URLs are served until they expire.
         previous_secrets: Vec<Secret> = "";
         /// How long a signed URL is valid if its maker does not say.
-        default_expiry: Duration = "1h", positive;
-        /// The longest that a signed URL can be valid.
-        max_expiry: Duration = "365d", positive;
+        default_expiry: Duration = "1h", expiry;
+        /// The longest that a signed URL can be valid; 3650d at most.
+        max_expiry: Duration = "365d", expiry;
         /// How long a signed upload URL is valid.
-        upload_expiry: Duration = "2h", positive;
+        upload_expiry: Duration = "2h", expiry;
     }
 
     /// Bytes and their limits.
@@ -148,6 +148,16 @@ fn at_least_one(number: &u32) -> Result<(), String> {
 
 fn positive(duration: &Duration) -> Result<(), String> {
     if duration.as_secs() == 0 { Err("is at least 1s".into()) } else { Ok(()) }
+}
+
+/// The longest that anything signed is valid, in days: ten years. What shall be open for good is for a public bucket.
+const LONGEST_EXPIRY_DAYS: u64 = 3650;
+
+fn expiry(duration: &Duration) -> Result<(), String> {
+    if duration.as_secs() > LONGEST_EXPIRY_DAYS * 86_400 {
+        return Err(format!("is at most {LONGEST_EXPIRY_DAYS}d"));
+    }
+    positive(duration)
 }
 
 fn inline_limit(size: &ByteSize) -> Result<(), String> {

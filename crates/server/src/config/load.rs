@@ -1,6 +1,7 @@
 //! From the sources to the configuration in force.
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::raw::{RawConfig, RawValue, did_you_mean_variable};
@@ -109,7 +110,12 @@ fn read_file(sources: &Sources, raw: &mut RawConfig, errors: &mut ConfigErrors) 
     let at = |line| Origin::File { path: path.clone(), line };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !asked_for => return None,
+        // A data directory that is no directory is not the configuration's mistake: the start says so.
+        Err(error)
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) && !asked_for =>
+        {
+            return None;
+        }
         Err(error) => {
             errors.add(at(0), format!("cannot be read: {error}"), None);
             return None;
@@ -145,11 +151,18 @@ fn read_environment(sources: &Sources, raw: &mut RawConfig, errors: &mut ConfigE
     }
 }
 
+/// What only tests read: where the points are built in at which they make the server fail.
+#[cfg(feature = "failpoints")]
+const TEST_VARIABLES: &[&str] = &["AEROSTORE_FAILPOINTS"];
+#[cfg(not(feature = "failpoints"))]
+const TEST_VARIABLES: &[&str] = &[];
+
 /// Variables of our prefix that say nothing about the configuration: our own, and those that Kubernetes sets in
 /// every container beside a service that is called `aerostore`.
 fn is_foreign(name: &str) -> bool {
     name == FILE_VARIABLE
         || CLIENT_VARIABLES.contains(&name)
+        || TEST_VARIABLES.contains(&name)
         || name == "AEROSTORE_PORT"
         || name.starts_with("AEROSTORE_PORT_")
         || name.starts_with("AEROSTORE_SERVICE_")

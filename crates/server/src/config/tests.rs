@@ -113,6 +113,15 @@ fn bad_values_are_refused_all_at_once() {
         "signing: {default_expiry: 2d, max_expiry: 1d}",
         &["storage.yml:1: signing.default_expiry: is longer than signing.max_expiry"],
     );
+    for key in ["default_expiry", "max_expiry", "upload_expiry"] {
+        let refused = format!("storage.yml:1: signing.{key}: is at most 3650d");
+        check_refused(&format!("signing: {{{key}: 3651d}}"), &[&refused]);
+        check_refused(
+            &format!("signing: {{{key}: 0s}}"),
+            &[&format!("storage.yml:1: signing.{key}: is at least 1s")],
+        );
+    }
+    assert!(load("signing: {max_expiry: 3650d, default_expiry: 3650d}", &[], &[]).is_ok());
     check_refused(
         "cors: {allowed_origins: ['https://a.example/']}",
         &[
@@ -134,6 +143,16 @@ fn yaml_that_says_more_than_it_seems_to_is_refused() {
     check_refused("listen: ~\n", &[&format!("storage.yml:1: listen {no_value}")]);
     check_refused("listen: ''\n", &[&format!("storage.yml:1: listen {no_value}")]);
     check_refused("listen: a:1\nlisten: b:1\n", &["storage.yml:2: listen is given twice"]);
+    for (twice, line) in [
+        ("cleanup:\n  grace: 1m\nlisten: a:1\ncleanup:\n  interval: 1h\n", 4),
+        ("cleanup:\n  grace: 1m\ncleanup:\n", 3),
+        ("cleanup:\ncleanup:\n  grace: 1m\n", 2),
+        ("cleanup:\ncleanup:\n", 2),
+        ("cleanup: {grace: 1m}\ncleanup: {grace: 1m}\n", 2),
+    ] {
+        check_refused(twice, &[&format!("storage.yml:{line}: cleanup is given twice")]);
+    }
+    check_refused("cleanup:\n  grace: 1m\n  grace: 1m\n", &["storage.yml:3: cleanup.grace is given twice"]);
     check_refused("a: &x 1\nb: *x\n", &["storage.yml:1: anchors and tags are not taken; write plain values"]);
     check_refused(
         "listen: !!str a:1\n",

@@ -83,6 +83,10 @@ impl<'a> Reader<'a> {
                 _ => return Err((line, "a key is a plain word".into())),
             };
             let name = if prefix.is_empty() { key.into_owned() } else { format!("{prefix}.{key}") };
+            // Sections as well: of two with one name, the reader of the file may overlook either.
+            if !self.names.insert(name.clone()) {
+                return Err((line, format!("{name} is given twice")));
+            }
             let value = match self.next()? {
                 (Event::MappingStart(..), line) if depth + 1 >= MAX_DEPTH => {
                     return Err((line, "keys are nested too deeply".into()));
@@ -99,9 +103,6 @@ impl<'a> Reader<'a> {
                 (Event::Scalar(text, style, ..), line) => RawValue::One(scalar(&name, &text, style, line)?),
                 (_, line) => return Err((line, format!("{name} has no value"))),
             };
-            if !self.names.insert(name.clone()) {
-                return Err((line, format!("{name} is given twice")));
-            }
             self.entries.push((name, value, line));
         }
     }

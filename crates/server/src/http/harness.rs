@@ -146,6 +146,8 @@ fn measured(
         response.extensions_mut().remove::<OperationLog>().unwrap_or_else(|| OperationLog::unnamed(method));
     let bodiless =
         method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let length = response.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
     let ongoing = Ongoing { started, request_id: request_id.0, status, log };
-    response.map(|body| MeasuredBody::new(body, bodiless, ongoing))
+    response.map(|body| MeasuredBody::new(body, length, bodiless, ongoing))
 }

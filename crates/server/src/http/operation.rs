@@ -24,12 +24,14 @@ pub struct OperationLog {
     pub user_id: Option<Uuid>,
     /// The error's code.
     pub code: Option<&'static str>,
+    /// What lies behind a fault of the server. Never sent to a client.
+    pub cause: Option<String>,
 }
 
 impl OperationLog {
     /// An operation of which nothing else is known yet.
     pub fn new(operation: &'static str) -> Self {
-        Self { operation, bucket: None, path: None, size: None, user_id: None, code: None }
+        Self { operation, bucket: None, path: None, size: None, user_id: None, code: None, cause: None }
     }
 
     /// For a request whose handler said nothing: named after its method, the only thing that is no client's word.
@@ -52,8 +54,10 @@ impl OperationLog {
 pub(super) enum End {
     /// The answer was handed over as a whole.
     Complete,
-    /// The client went away, or the bytes failed, before the answer's end.
+    /// The client went away before the answer's end.
     Interrupted,
+    /// The bytes failed before the answer's end: too late for another answer.
+    Broken,
 }
 
 /// An operation whose answer is on its way.
@@ -70,11 +74,11 @@ impl Ongoing {
     pub(super) fn finish(&self, end: End, sent: u64) {
         let elapsed = self.started.elapsed();
         observe(self.log.operation, self.status, elapsed.as_secs_f64());
-        if end == End::Interrupted {
+        if end != End::Complete {
             metrics::counter!("http_interrupted_total", "operation" => self.log.operation).increment(1);
         }
         let outcome = match (end, self.status.as_u16()) {
-            (End::Interrupted, _) => "interrupted",
+            (End::Interrupted | End::Broken, _) => "interrupted",
             (End::Complete, 500..) => "failed",
             (End::Complete, 400..) => "refused",
             (End::Complete, _) => "ok",
@@ -94,11 +98,12 @@ impl Ongoing {
                     status = self.status.as_u16(),
                     sent,
                     code = self.log.code,
+                    cause = self.log.cause.as_deref(),
                     outcome,
                 )
             };
         }
-        if self.status.is_server_error() { line!(error) } else { line!(info) }
+        if self.status.is_server_error() || end == End::Broken { line!(error) } else { line!(info) }
     }
 }
 

@@ -13,14 +13,22 @@ use super::operation::{End, Ongoing};
 pub(super) struct MeasuredBody {
     inner: Body,
     sent: u64,
+    /// How long the head says that it is, in bytes.
+    length: Option<u64>,
     /// The answer has no body on the wire (to HEAD, or by its status), so that being dropped unread is its end.
     bodiless: bool,
     ongoing: Option<Ongoing>,
 }
 
 impl MeasuredBody {
-    pub(super) fn new(inner: Body, bodiless: bool, ongoing: Ongoing) -> Self {
-        Self { inner, sent: 0, bodiless, ongoing: Some(ongoing) }
+    pub(super) fn new(inner: Body, length: Option<u64>, bodiless: bool, ongoing: Ongoing) -> Self {
+        Self { inner, sent: 0, length, bodiless, ongoing: Some(ongoing) }
+    }
+
+    /// Whether all of it was handed over. The last byte tells, where the head said how many come: nobody asks such a
+    /// body for its end any more, and a client that has everything may go.
+    fn is_whole(&self) -> bool {
+        self.inner.is_end_stream() || self.length == Some(self.sent)
     }
 
     fn finish(&mut self, end: End) {
@@ -42,12 +50,17 @@ impl HttpBody for MeasuredBody {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.sent += frame.data_ref().map_or(0, |data| data.len() as u64);
-                if self.inner.is_end_stream() {
+                if self.is_whole() {
                     self.finish(End::Complete);
                 }
             }
             Poll::Ready(None) => self.finish(End::Complete),
-            Poll::Ready(Some(Err(_))) => self.finish(End::Interrupted),
+            Poll::Ready(Some(Err(error))) => {
+                if let Some(ongoing) = &mut self.ongoing {
+                    ongoing.log.cause = Some(error.to_string());
+                }
+                self.finish(End::Broken);
+            }
             Poll::Pending => {}
         }
         polled
@@ -64,7 +77,7 @@ impl HttpBody for MeasuredBody {
 
 impl Drop for MeasuredBody {
     fn drop(&mut self) {
-        let whole = self.bodiless || self.inner.is_end_stream();
+        let whole = self.bodiless || self.is_whole();
         self.finish(if whole { End::Complete } else { End::Interrupted });
     }
 }

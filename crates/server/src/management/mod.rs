@@ -43,7 +43,7 @@ fn answer<T: Serialize>(caller: &Caller, operation: &'static str, outcome: Resul
     let mut response = match outcome {
         Ok(body) => axum::Json(body).into_response(),
         Err(error) => {
-            log.code = Some(error.code());
+            (log.code, log.cause) = (Some(error.code()), error.cause());
             error.render(caller.context().request_id())
         }
     };

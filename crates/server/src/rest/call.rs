@@ -228,11 +228,11 @@ impl LogSlot {
     }
 
     /// What is known at the end.
-    pub(super) fn finish(self, code: Option<&'static str>) -> OperationLog {
+    pub(super) fn finish(self, code: Option<&'static str>, cause: Option<String>) -> OperationLog {
         let log = match Arc::try_unwrap(self.0) {
             Ok(log) => log.into_inner().unwrap_or_else(PoisonError::into_inner),
             Err(shared) => shared.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         };
-        OperationLog { code, ..log }
+        OperationLog { code, cause, ..log }
     }
 }

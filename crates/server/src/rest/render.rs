@@ -17,9 +17,9 @@ pub(super) async fn render(State(app): State<AppState>, mut request: Request, ne
     request.extensions_mut().insert(log.clone());
     let request_id = request.extensions().get::<RequestId>().cloned();
     let mut response = next.run(request).await;
-    let mut code = None;
+    let (mut code, mut cause) = (None, None);
     if let Some(error) = ApiError::of(&mut response) {
-        code = Some(error.code());
+        (code, cause) = (Some(error.code()), error.cause());
         let request_id = request_id.as_ref().map_or("", |id| &id.0);
         let allow = response.headers_mut().remove(header::ALLOW);
         response = Dialect::of(&app).error(&error, request_id);
@@ -27,7 +27,7 @@ pub(super) async fn render(State(app): State<AppState>, mut request: Request, ne
             response.headers_mut().insert(header::ALLOW, allow);
         }
     }
-    response.extensions_mut().insert(log.finish(code));
+    response.extensions_mut().insert(log.finish(code, cause));
     response
 }
 

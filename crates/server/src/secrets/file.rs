@@ -63,6 +63,9 @@ pub(super) fn open(data_dir: &Path) -> Result<Stored, SecretsError> {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(SecretsError::Missing(data_dir.to_owned()));
         }
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            return Err(SecretsError::NoDirectory(data_dir.to_owned()));
+        }
         Err(source) => return Err(SecretsError::Io { path, source }),
     };
     // Of the open file, so that it cannot be exchanged in between.
@@ -102,7 +105,12 @@ fn parse(text: &str) -> Result<Stored, String> {
 /// Makes the data directory, for its owner alone. One that was made by hand and is still empty is closed to
 /// others, too; one that has contents is left as its operator wanted it.
 fn create_directory(data_dir: &Path) -> Result<(), SecretsError> {
-    DirBuilder::new().recursive(true).mode(0o700).create(data_dir).map_err(io(data_dir))?;
+    if let Err(source) = DirBuilder::new().recursive(true).mode(0o700).create(data_dir) {
+        return Err(match source.kind() {
+            ErrorKind::AlreadyExists => SecretsError::NoDirectory(data_dir.to_owned()),
+            _ => SecretsError::Io { path: data_dir.to_owned(), source },
+        });
+    }
     let mode = fs::metadata(data_dir).map_err(io(data_dir))?.mode() & 0o7777;
     if mode & OTHERS == 0 {
         return Ok(());

@@ -134,8 +134,11 @@ pub enum SecretsError {
         /// What is wrong, without contents.
         problem: String,
     },
+    /// There is something else where the data directory should be.
+    #[error("{} is no directory: the data directory must be one, or not be there yet", .0.display())]
+    NoDirectory(PathBuf),
     /// The file system refuses.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     Io {
         /// The file or directory.
         path: PathBuf,

@@ -1,6 +1,7 @@
 //! Why a server can't start.
 
 use std::io;
+use std::path::PathBuf;
 
 use file_storage::StorageError;
 use file_storage::backend::BackendError;
@@ -9,11 +10,11 @@ use crate::auth::{KeySetError, MintError};
 use crate::secrets::SecretsError;
 use crate::telemetry::FiguresError;
 
-/// Why a server can't start.
+/// Why a server can't start. Its sources say why in turn, and are not repeated in its own words.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The address can't be listened on.
-    #[error("can't listen on {address}: {source}")]
+    #[error("can't listen on {address}")]
     Listen {
         /// As configured.
         address: String,
@@ -38,18 +39,26 @@ pub enum ServerError {
     /// What a crash interrupted can be neither finished nor undone.
     #[error("the start-up check failed: {}", causes(.0))]
     Recovery(StorageError),
+    /// The database's place can't be used.
+    #[error("the database {} can't be made or written", path.display())]
+    DatabasePlace {
+        /// Its file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// Figures can't be collected.
     #[error(transparent)]
     Figures(#[from] FiguresError),
     /// Log lines can't be written.
-    #[error("logs can't be written: {0}")]
-    Logs(io::Error),
+    #[error("logs can't be written")]
+    Logs(#[source] io::Error),
     /// Signals can't be received.
-    #[error("signals can't be received: {0}")]
-    Signals(io::Error),
+    #[error("signals can't be received")]
+    Signals(#[source] io::Error),
     /// Standard output is closed.
-    #[error("standard output: {0}")]
-    Announce(io::Error),
+    #[error("standard output")]
+    Announce(#[source] io::Error),
 }
 
 /// An error with all its causes: the operator, unlike a client, sees them.

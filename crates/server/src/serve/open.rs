@@ -77,16 +77,20 @@ async fn listen(config: &Config) -> Result<Listener, ServerError> {
     bound.await.map_err(|source| ServerError::Listen { address: address.clone(), source })
 }
 
-fn database(config: &Config) -> SqliteOptions {
-    let path: PathBuf = match &config.database {
+/// Where the database's file is.
+pub(super) fn database_path(config: &Config) -> PathBuf {
+    match &config.database {
         Database::Sqlite(Some(path)) => path.clone(),
         Database::Sqlite(None) => config.data_dir.join(DATABASE_FILE),
-    };
+    }
+}
+
+fn database(config: &Config) -> SqliteOptions {
     let synchronous = match config.storage.durability {
         Durability::Full => Synchronous::Full,
         Durability::Relaxed => Synchronous::Relaxed,
     };
-    SqliteOptions { synchronous, ..SqliteOptions::new(path) }
+    SqliteOptions { synchronous, ..SqliteOptions::new(database_path(config)) }
 }
 
 fn blobs(config: &Config) -> LocalOptions {

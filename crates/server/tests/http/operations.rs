@@ -92,6 +92,27 @@ async fn an_answer_that_is_cut_off_is_interrupted() {
 }
 
 #[tokio::test]
+async fn an_answer_that_was_wholly_sent_is_no_interruption() {
+    let lines = operations_of(LogLevel::Info, async |server| {
+        let mut connection = server.connect().await;
+        connection.write_all(b"GET /sized HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+        read_until(&mut connection, "\r\n\r\nwhole").await;
+    })
+    .await;
+    assert_eq!([&lines[0]["outcome"], &lines[0]["sent"]], [&Value::from("ok"), &5.into()], "{lines:?}");
+}
+
+#[tokio::test]
+async fn bytes_that_fail_under_way_are_one_line_with_the_cause() {
+    let lines = operations_of(LogLevel::Warn, async |server| {
+        server.exchange(&get_request("/broken", &[])).await;
+    })
+    .await;
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!([&lines[0]["outcome"], &lines[0]["cause"]], ["interrupted", "the disk is gone"], "{lines:?}");
+}
+
+#[tokio::test]
 async fn a_quiet_level_leaves_only_failures() {
     let lines = operations_of(LogLevel::Warn, async |server| {
         server.exchange(&get_request("/logged", &[])).await;

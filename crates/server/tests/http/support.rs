@@ -79,6 +79,21 @@ fn routes(gate: Arc<Notify>, begun: Arc<Notify>) -> Router {
                 (log(u64::MAX), Body::from_stream(stream::repeat(chunk).map(Ok::<_, std::io::Error>)))
             }),
         )
+        // As long as it says, and with an end that nobody sees.
+        .route(
+            "/sized",
+            get(move || async move {
+                let whole = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"whole"))]);
+                (log(5), [("content-length", "5")], Body::from_stream(whole.chain(stream::pending())))
+            }),
+        )
+        .route(
+            "/broken",
+            get(move || async move {
+                let bytes = [Ok(Bytes::from_static(b"half")), Err(std::io::Error::other("the disk is gone"))];
+                (log(8), Body::from_stream(stream::iter(bytes)))
+            }),
+        )
         .route(
             "/gated",
             post(move |body: Body| async move {

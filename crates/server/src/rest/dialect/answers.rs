@@ -51,7 +51,7 @@ impl Dialect {
     pub(in crate::rest) fn error(self, error: &ApiError, request_id: &str) -> Response {
         match self {
             Self::Native => error.render(request_id),
-            Self::Supabase => supabase::errors::render(error, request_id),
+            Self::Supabase => supabase::errors::render(error),
         }
     }
 

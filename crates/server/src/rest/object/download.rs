@@ -8,7 +8,7 @@ use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::closed_to_public;
-use crate::errors::ApiError;
+use crate::errors::{self, ApiError};
 use crate::rest::call::{Call, Caller, OptionalToken, Public, Signed, Token};
 use crate::rest::conditional::{self, Verdict};
 use crate::rest::dialect::ErrorBody;
@@ -182,15 +182,16 @@ async fn answer<C: Caller>(
     if !call.is_head() {
         *response.body_mut() = match download.body(range).await? {
             DownloadBody::Bytes(bytes) => Body::from(bytes),
-            DownloadBody::Stream(stream) => Body::from_stream(stream.inspect_err(log_break)),
+            DownloadBody::Stream(stream) => Body::from_stream(stream.map_err(broken)),
         };
     }
     Ok(response)
 }
 
-/// Too late for an answer: the head is sent, and all that is left is to cut the body off.
-fn log_break(error: &StorageError) {
-    tracing::error!(code = error.code(), "a download broke off: {error:?}");
+/// Too late for an answer: the head is sent, and all that is left is to cut the body off, and to log why.
+fn broken(error: StorageError) -> std::io::Error {
+    let cause = errors::cause(&error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+    std::io::Error::other(cause)
 }
 
 fn wanted_range(headers: &HeaderMap, object: &StorageObject) -> Asked {

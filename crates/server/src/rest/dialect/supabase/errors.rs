@@ -24,9 +24,8 @@ struct Worded {
 }
 
 /// Renders an error.
-pub(in crate::rest::dialect) fn render(error: &ApiError, request_id: &str) -> Response {
+pub(in crate::rest::dialect) fn render(error: &ApiError) -> Response {
     let Worded { wire, status, error: label, code, message } = worded(error);
-    error.log_cause(wire, request_id);
     let body = json!({ "statusCode": status.to_string(), "error": label, "message": message, "code": code });
     error.response(wire, &body)
 }

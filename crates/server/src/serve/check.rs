@@ -1,0 +1,74 @@
+//! What `serve --check` looks at: everything that a start would need. Changes nothing on the disk, and binds nothing.
+
+use std::io;
+use std::net::ToSocketAddrs;
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+
+use super::{ServerError, open};
+use crate::auth;
+use crate::config::Config;
+use crate::secrets::{Secrets, SecretsError};
+
+/// Everything that a start with this configuration would stumble over now. Blocks.
+pub fn check(config: &Config) -> Vec<ServerError> {
+    let data_dir = writable(&config.data_dir).map_err(|source| match source.kind() {
+        io::ErrorKind::NotADirectory => SecretsError::NoDirectory(config.data_dir.clone()).into(),
+        _ => SecretsError::Io { path: config.data_dir.clone(), source }.into(),
+    });
+    let secrets = match Secrets::open(config) {
+        // The first start makes them; what is wrong with the directory was said.
+        Ok(_) | Err(SecretsError::Missing(_) | SecretsError::NoDirectory(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    };
+    let key_set = auth::check_key_set(&config.auth).map_err(ServerError::from);
+    [listen(config), data_dir, database(config), secrets, key_set]
+        .into_iter()
+        .filter_map(Result::err)
+        .collect()
+}
+
+/// The host of the address must have one; whether it is free, only binding it tells.
+fn listen(config: &Config) -> Result<(), ServerError> {
+    let address = &config.listen.0;
+    let found = address.to_socket_addrs().and_then(|mut found| {
+        found.next().map(drop).ok_or_else(|| io::Error::other("the host has no address"))
+    });
+    found.map_err(|source| ServerError::Listen { address: address.clone(), source })
+}
+
+/// The database's file can be written, or made: SQLite needs to write beside it, too. In the data directory, that
+/// directory says it.
+fn database(config: &Config) -> Result<(), ServerError> {
+    let path = open::database_path(config);
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) | None => Path::new("."),
+    };
+    let refuse = |source: io::Error| ServerError::DatabasePlace { path: path.clone(), source };
+    if folder != config.data_dir {
+        access(folder, Access::EXISTS | Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|error| refuse(error.into()))?;
+    }
+    match std::fs::metadata(&path) {
+        Ok(file) if !file.is_file() => Err(refuse(io::Error::other("is no file"))),
+        Ok(_) => access(&path, Access::READ_OK | Access::WRITE_OK).map_err(|error| refuse(error.into())),
+        // There is none yet; or the data directory is none, which is said.
+        Err(_) => Ok(()),
+    }
+}
+
+/// Whether a directory can be written; one that is missing, whether it could be made.
+fn writable(directory: &Path) -> io::Result<()> {
+    for place in directory.ancestors() {
+        let place = if place.as_os_str().is_empty() { Path::new(".") } else { place };
+        match std::fs::metadata(place) {
+            Ok(found) if !found.is_dir() => return Err(io::ErrorKind::NotADirectory.into()),
+            Ok(_) => return Ok(access(place, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
