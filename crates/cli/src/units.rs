@@ -15,6 +15,14 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     Duration::parse(&RawValue::One(text.to_owned()))
 }
 
+/// Parses a duration of more than nothing.
+pub(crate) fn parse_some_duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text)? {
+        Duration::ZERO => Err("is more than 0s".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
 /// A size as one would write it: exact, with the unit that makes it shortest.
 pub(crate) fn exact_size(bytes: u64) -> String {
     ByteSize(bytes).show()

@@ -129,25 +129,29 @@ impl Client {
         self.done(self.request(Method::POST, "/storage/v1/object/move").json(&pair(from, to))).await
     }
 
-    /// A URL with which anybody may download `object`; and when it ends.
+    /// A URL with which anybody may download `object`, with `single_use` once; and when it ends.
     pub(crate) async fn sign_download(
         &self,
         object: &Remote,
         valid: Duration,
+        single_use: bool,
     ) -> Result<(String, Signed), Failure> {
         let route = route("/storage/v1/object/sign", object);
-        let request = self.request(Method::POST, &route).json(&json!({ "expiresIn": valid.as_secs() }));
+        let body = json!({ "expiresIn": valid.as_secs(), "singleUse": single_use });
+        let request = self.request(Method::POST, &route).json(&body);
         let signed = self.json(request).await?;
         Ok((self.absolute(&signed)?, signed))
     }
 
-    /// A URL with which anybody may upload `object`, once or (`overwrite`) in place of another.
+    /// A URL with which anybody may upload `object`, with `overwrite` in place of another, with `single_use` once.
     pub(crate) async fn sign_upload(
         &self,
         object: &Remote,
         overwrite: bool,
+        single_use: bool,
     ) -> Result<(String, Signed), Failure> {
         let request = self.request(Method::POST, &route("/storage/v1/object/upload/sign", object));
+        let request = request.json(&json!({ "singleUse": single_use }));
         let signed = self.json(if overwrite { request.header("x-upsert", "true") } else { request }).await?;
         Ok((self.absolute(&signed)?, signed))
     }

@@ -22,7 +22,7 @@ pub(crate) struct Bench {
     #[arg(long, short, value_name = "N", default_value_t = 64, value_parser = value_parser!(u32).range(1..=10_000))]
     concurrency: u32,
     /// How long each measurement takes
-    #[arg(long, short, value_name = "DURATION", default_value = "15s", value_parser = units::parse_duration)]
+    #[arg(long, short, value_name = "DURATION", default_value = "15s", value_parser = units::parse_some_duration)]
     duration: Duration,
     /// What passes before it counts
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = units::parse_duration)]

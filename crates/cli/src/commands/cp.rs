@@ -19,7 +19,8 @@ Examples:
   tar c dir | aerostore cp - aero://backup/dir.tar       from stdin
 
 A target that ends in `/`, a bucket, or a directory that exists is a folder: the name is kept in it.
-With -r the contents of each source folder go into the target folder. Symbolic links to files are
+With -r the contents of each source folder go into the target folder, which is made if it is missing;
+without it, a local directory has to be there. Symbolic links to files are
 followed, those to directories are not. A download appears under its name when it is whole and
 synced; what a broken one left (.NAME.aerostore-part) is used by the next try.";
 
@@ -72,6 +73,9 @@ pub(crate) async fn run(cp: Cp, context: &Context<'_>) -> Result<(), Failure> {
         }
         _ => {
             let target = Target::resolve(target, sources.len() > 1 || cp.recursive)?;
+            if !cp.recursive {
+                target.must_have_its_directory()?;
+            }
             transfer::run(&context.client, sources, target, cp.recursive, options, context.out).await?
         }
     };

@@ -1,9 +1,13 @@
 //! `aerostore health`: whether the server is well; exit code 0 says yes.
 
+use std::time::Duration;
+
 use clap::Args;
+use serde_json::Value;
 
 use super::Context;
 use crate::failure::Failure;
+use crate::output::table;
 
 /// `health` has no options of its own.
 #[derive(Debug, Args)]
@@ -12,5 +16,52 @@ pub(crate) struct Health {}
 /// Runs `aerostore health`.
 pub(crate) async fn run(_health: &Health, context: &Context<'_>) -> Result<(), Failure> {
     let report = context.client.health().await?;
-    context.out.json(&report)
+    context.out.result(&report, describe)
+}
+
+fn describe(report: &Value) -> String {
+    let text = |key: &str| report.get(key).and_then(Value::as_str).unwrap_or("?").to_owned();
+    let number = |key: &str| report.get(key).and_then(Value::as_u64);
+    let mut rows = vec![
+        ("status", text("status")),
+        ("version", text("version")),
+        ("uptime", number("uptime_seconds").map_or("?".to_owned(), uptime)),
+        ("provider", text("provider")),
+        ("probe", number("probe_ms").map_or("?".to_owned(), |millis| format!("{millis} ms"))),
+    ];
+    if let Some(problem) = report.get("problem").and_then(Value::as_str) {
+        rows.push(("problem", problem.to_owned()));
+    }
+    let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    table(&rows, &[])
+}
+
+/// A time as people say it: its two largest units.
+fn uptime(seconds: u64) -> String {
+    let whole = server::config::Setting::show(&Duration::from_secs(seconds));
+    let mut units = 0;
+    let end = whole.char_indices().find(|(_, c)| {
+        units += usize::from(c.is_ascii_alphabetic());
+        units == 2
+    });
+    end.map_or(whole.as_str(), |(at, _)| whole.get(..=at).unwrap_or_default()).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn health_is_a_table() {
+        let report = serde_json::json!({
+            "status": "ok", "version": "1.2.3", "uptime_seconds": 93_784, "provider": "local", "probe_ms": 4, "problem": null,
+        });
+        assert_eq!(
+            describe(&report),
+            "status    ok\nversion   1.2.3\nuptime    1d2h\nprovider  local\nprobe     4 ms"
+        );
+        for (seconds, text) in [(0, "0s"), (59, "59s"), (61, "1m1s"), (7200, "2h"), (86_400 * 400, "400d")] {
+            assert_eq!(uptime(seconds), text);
+        }
+    }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Serve {
     /// Where the metadata is [env: AEROSTORE_DATABASE] [default: sqlite, in the data directory]
     #[arg(long, value_name = "URL")]
     database: Option<String>,
-    /// Check the configuration, show what is in force, and end
+    /// Check the configuration and what a start needs, show what is in force, and end; changes nothing
     #[arg(long)]
     check: bool,
     /// `text` for people, `json` for machines [default: text]
@@ -55,10 +55,18 @@ pub(crate) fn run(serve: &Serve, global: &Global, out: &Output) -> Result<(), Fa
 }
 
 fn check(loaded: &Loaded, out: &Output) -> Result<(), Failure> {
+    let stumbles: Vec<String> = server::check(&loaded.config)
+        .into_iter()
+        .map(|error| format!("{:#}", anyhow::Error::from(error)))
+        .collect();
     if out.is_json() {
-        return out.json(&json!({ "ok": true, "file": loaded.file }));
+        out.json(&json!({ "ok": stumbles.is_empty(), "file": loaded.file, "problems": stumbles }))?;
+    } else {
+        out.text(&loaded.in_force())?;
     }
-    out.text(&loaded.in_force())?;
-    out.note("the configuration is good");
-    Ok(())
+    if stumbles.is_empty() {
+        out.note("the configuration is good, and nothing is in the way of a start");
+        return Ok(());
+    }
+    Err(anyhow::anyhow!("the server could not start:\n  {}", stumbles.join("\n  ")).into())
 }

@@ -19,6 +19,9 @@ pub(crate) struct Sign {
     /// How long a download URL works [default: 1h]. Upload URLs work as long as the server says (2h)
     #[arg(long, value_name = "DURATION", value_parser = units::parse_duration, conflicts_with = "upload")]
     expires_in: Option<Duration>,
+    /// The URL works only once
+    #[arg(long)]
+    single_use: bool,
     /// For uploading instead of downloading: PUT the bytes to it
     #[arg(long)]
     upload: bool,
@@ -38,9 +41,9 @@ pub(crate) async fn run(sign: &Sign, context: &Context<'_>) -> Result<(), Failur
         return Err(Failure::Usage("--expires-in is at least 1s".to_owned()));
     }
     let (mut url, signed) = if sign.upload {
-        context.client.sign_upload(&object, sign.overwrite).await?
+        context.client.sign_upload(&object, sign.overwrite, sign.single_use).await?
     } else {
-        context.client.sign_download(&object, valid).await?
+        context.client.sign_download(&object, valid, sign.single_use).await?
     };
     if let Some(name) = &sign.download {
         let mark = if url.contains('?') { '&' } else { '?' };

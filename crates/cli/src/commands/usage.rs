@@ -1,9 +1,12 @@
 //! `aerostore usage`: bytes and files by user and bucket.
 
 use clap::Args;
+use serde_json::Value;
 
 use super::Context;
 use crate::failure::Failure;
+use crate::output::table;
+use crate::units;
 
 /// Options of `usage`.
 #[derive(Debug, Args)]
@@ -16,5 +19,80 @@ pub(crate) struct Usage {
 /// Runs `aerostore usage`.
 pub(crate) async fn run(usage: &Usage, context: &Context<'_>) -> Result<(), Failure> {
     let report = context.client.usage(usage.recalculate).await?;
-    context.out.json(&report)
+    context.out.result(&report, describe)
+}
+
+/// The caller's own usage, or a table of users and one of buckets.
+fn describe(report: &Value) -> String {
+    let list = |key: &str| report.get(key).and_then(Value::as_array);
+    let Some(users) = list("users") else {
+        return rows("USER", "user_id", std::slice::from_ref(report));
+    };
+    let mut text = rows("USER", "user_id", users);
+    let buckets = list("buckets").map(Vec::as_slice).unwrap_or_default();
+    text = format!("{text}\n\n{}", rows("BUCKET", "bucket_id", buckets));
+    match list("differences") {
+        None => text,
+        Some(found) if found.is_empty() => format!("{text}\n\nthe recount found no difference"),
+        Some(found) => format!("{text}\n\n{}", differences(found)),
+    }
+}
+
+fn rows(title: &str, name: &str, entries: &[Value]) -> String {
+    let mut rows = vec![[title, "FILES", "SIZE", "QUOTA"].map(str::to_owned).to_vec()];
+    rows.extend(entries.iter().map(|entry| {
+        let quota = entry.get("quota_bytes").and_then(Value::as_u64);
+        vec![
+            word(entry, name),
+            number(entry, "file_count").to_string(),
+            units::size(number(entry, "total_bytes")),
+            quota.map_or("-".to_owned(), units::size),
+        ]
+    }));
+    table(&rows, &[1, 2, 3])
+}
+
+fn differences(found: &[Value]) -> String {
+    let titles = ["SCOPE", "NAME", "FILES COUNTED", "FILES FOUND", "BYTES COUNTED", "BYTES FOUND"];
+    let mut rows = vec![titles.map(str::to_owned).to_vec()];
+    rows.extend(found.iter().map(|entry| {
+        let numbers = ["counted_files", "actual_files", "counted_bytes", "actual_bytes"];
+        let numbers = numbers.map(|key| number(entry, key).to_string());
+        [word(entry, "scope"), word(entry, "name")].into_iter().chain(numbers).collect()
+    }));
+    table(&rows, &[2, 3, 4, 5])
+}
+
+fn word(entry: &Value, key: &str) -> String {
+    entry.get(key).and_then(Value::as_str).unwrap_or("-").to_owned()
+}
+
+fn number(entry: &Value, key: &str) -> u64 {
+    entry.get(key).and_then(Value::as_u64).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn usage_is_a_table() {
+        let own = json!({ "user_id": "u1", "total_bytes": 5, "file_count": 1, "quota_bytes": null });
+        assert_eq!(describe(&own), "USER  FILES  SIZE  QUOTA\nu1        1   5 B      -");
+        let all = json!({
+            "users": [own],
+            "buckets": [{ "bucket_id": "box", "total_bytes": 2_000_000, "file_count": 12, "quota_bytes": 5_000_000 }],
+            "differences": [],
+        });
+        let text = describe(&all);
+        assert!(text.contains("BUCKET  FILES     SIZE    QUOTA\nbox        12  2.00 MB  5.00 MB"), "{text}");
+        assert!(text.ends_with("the recount found no difference"), "{text}");
+        let mut wrong = all;
+        wrong["differences"] = json!([{
+            "scope": "bucket", "name": "box", "counted_files": 1, "actual_files": 2, "counted_bytes": 3, "actual_bytes": 4,
+        }]);
+        let text = describe(&wrong);
+        assert!(text.lines().last().unwrap().starts_with("bucket  box"), "{text}");
+    }
 }

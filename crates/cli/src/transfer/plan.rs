@@ -50,6 +50,21 @@ impl Target {
         Ok(Self { address, folder })
     }
 
+    /// Without being asked for whole folders, no local directory is made: a missing one is more likely a mistake.
+    pub(crate) fn must_have_its_directory(&self) -> Result<(), Failure> {
+        let Address::Local(path) = &self.address else { return Ok(()) };
+        let directory = match (self.folder, path.parent()) {
+            (true, _) => path.as_path(),
+            (false, Some(parent)) if !parent.as_os_str().is_empty() => parent,
+            (false, _) => Path::new("."),
+        };
+        if directory.is_dir() {
+            return Ok(());
+        }
+        let directory = directory.display();
+        Err(Failure::NotFound(format!("{directory}: no such directory; make it first, or copy with -r")))
+    }
+
     /// The task that brings `from` to its place: `name` below a folder, else the target itself.
     fn task(&self, from: &Address, name: &str, size: u64) -> Result<Task, Failure> {
         let remote = |to: &Remote| if self.folder { to.join(name) } else { to.clone() };

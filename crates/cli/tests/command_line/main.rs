@@ -4,9 +4,10 @@
 
 mod cutting_proxy;
 mod server;
+mod starts;
 
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use cutting_proxy::{Cut, CuttingProxy};
 use serde_json::Value;
@@ -158,6 +159,25 @@ fn a_download_broken_half_way_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn only_a_recursive_copy_makes_directories() {
+    let server = Server::start();
+    let folder = server.folder();
+    server.run(&["bucket", "create", "box"]).ok();
+    server.pipe(b"hello", &["cp", "-", "aero://box/in/a.txt"]).ok();
+    for missing in ["missing/", "missing/b.txt"] {
+        let to = folder.join(missing);
+        server.run(&["cp", "aero://box/in/a.txt", text(&to)]).fails(3, "no such directory");
+    }
+    server
+        .run(&["cp", "aero://box/in/a.txt", "aero://box/in/a.txt", text(&folder.join("missing"))])
+        .fails(3, "no such");
+    assert!(!folder.join("missing").exists());
+    server.run(&["cp", "aero://box/in/a.txt", text(&folder.join("b.txt"))]).ok();
+    server.run(&["cp", "-r", "aero://box/in", text(&folder.join("made/here"))]).ok();
+    assert_eq!(std::fs::read(folder.join("made/here/a.txt")).unwrap(), b"hello");
+}
+
+#[test]
 fn signed_urls_need_no_token() {
     let server = Server::start();
     server.run(&["bucket", "create", "box"]).ok();
@@ -165,6 +185,21 @@ fn signed_urls_need_no_token() {
     let url = server.run(&["sign", "box/a b.txt", "--expires-in", "10m", "--download", "c.txt"]).ok();
     assert!(url.starts_with(&server.url) && url.trim_end().ends_with("&download=c.txt"), "{url}");
     server.run(&["sign", "box/missing"]).fails(3, "OBJECT_NOT_FOUND");
+    let once = server.run(&["sign", "box/a b.txt", "--single-use"]).ok();
+    let get =
+        |url: &str| Command::new("curl").args(["-sS", "-w", "%{http_code}", url]).output().unwrap().stdout;
+    assert_eq!(get(once.trim()), b"hello200");
+    assert!(get(once.trim()).ends_with(b"410"), "a single use is one");
+    let put = server.run(&["sign", "box/once.txt", "--upload", "--overwrite", "--single-use"]).ok();
+    let upload = |url: &str| {
+        Command::new("curl")
+            .args(["-sS", "-o", "/dev/null", "-w", "%{http_code}", "-X", "PUT", "-d", "x", url])
+            .output()
+            .unwrap()
+            .stdout
+    };
+    assert_eq!(upload(put.trim()), b"200");
+    assert_eq!(upload(put.trim()), b"410");
     let upload = json(&server.run(&["sign", "box/new.txt", "--upload", "--json"]).ok());
     assert!(upload["url"].as_str().unwrap().contains("token="), "{upload}");
 }
@@ -175,8 +210,10 @@ fn an_operator_sees_usage_health_metrics_and_leftovers() {
     server.run(&["bucket", "create", "box"]).ok();
     server.pipe(b"12345", &["cp", "-", "aero://box/five"]).ok();
     assert!(server.run(&["usage", "--json"]).ok().contains("box"));
-    server.run(&["usage", "--recalculate"]).ok();
-    server.run(&["health"]).ok();
+    assert!(server.run(&["usage"]).ok().contains("\nbox         1   5 B      -"));
+    assert!(server.run(&["usage", "--recalculate"]).ok().contains("no difference"));
+    assert!(server.run(&["health"]).ok().starts_with("status    ok\n"));
+    assert_eq!(json(&server.run(&["health", "--json"]).ok())["status"], "ok");
     assert!(server.run(&["metrics", "storage_"]).ok().contains("storage_upload_total"));
     for mode in ["--dry-run", "--apply"] {
         let report = json(&server.run(&["cleanup", mode, "--json"]).ok());
@@ -221,6 +258,7 @@ fn exit_codes_tell_what_happened() {
     server.run(&["cp"]).fails(2, "Usage");
     server.run(&["cp", "a", "b"]).fails(2, "aero://");
     server.run(&["cp", "aero://box/missing", "x"]).fails(3, "OBJECT_NOT_FOUND");
+    server.run(&["bench", "--duration", "0s"]).fails(2, "more than 0s");
     server.run_as_nobody(&["bucket", "show", "box"]).fails(4, "AUTH_REQUIRED");
     server.run_as_nobody(&["--token", "not.a.jwt", "ls"]).fails(4, "INVALID_TOKEN");
     server.run_through("http://127.0.0.1:1", &["ls"]).fails(5, "127.0.0.1:1");
