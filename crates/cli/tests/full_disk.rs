@@ -185,12 +185,17 @@ impl Server {
 
     /// Uploads work again, without anybody doing anything more.
     async fn recovers(&self, size: usize) {
+        self.recovers_at(0, size).await;
+    }
+
+    /// One of many, which may have to wait for blobs to be deleted.
+    async fn recovers_at(&self, number: usize, size: usize) {
         let started = Instant::now();
         loop {
-            match self.put(0, size).await {
+            match self.put(number, size).await {
                 200 => return,
                 507 if started.elapsed() < PATIENCE => tokio::time::sleep(Duration::from_millis(50)).await,
-                status => panic!("uploads do not work again: {status}"),
+                status => panic!("upload {number} does not work again: {status}"),
             }
         }
     }
@@ -244,30 +249,19 @@ async fn check(size: usize, filled: bool) {
     }
     server.recovers(size).await;
     // As much fits as before, but for what the filler holds.
-    let mut again = 1;
-    while again < stored * 3 / 4 {
-        server.recovers_at(again, size).await;
-        again += 1;
+    for number in 1..stored * 3 / 4 {
+        server.recovers_at(number, size).await;
     }
     let recount = server.send(Method::GET, "/api/v1/storage/usage?recalculate=true", Vec::new()).await.1;
     assert_eq!(serde_json::from_slice::<Value>(&recount).unwrap()["differences"], json!([]));
 }
 
-impl Server {
-    /// An upload among many, which may have to wait for blobs to be deleted.
-    async fn recovers_at(&self, number: usize, size: usize) {
-        let started = Instant::now();
-        while self.put(number, size).await != 200 {
-            assert!(started.elapsed() < PATIENCE, "upload {number} does not work again");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-}
-
 /// The same without a disk that is full: the server is told that it is.
 async fn check_by_failpoints(disk: &Disk, size: usize) {
     eprintln!("no disk can be mounted here: named points say that it is full");
-    assert!(cfg!(feature = "failpoints"), "neither a mount nor failpoints: run with --features failpoints");
+    if !cfg!(feature = "failpoints") {
+        panic!("neither a mount nor failpoints: run with --features failpoints");
+    }
     let server = Server::start(disk, None);
     server.create_bucket().await;
     for number in 0..20 {

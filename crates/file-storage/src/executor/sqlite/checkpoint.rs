@@ -156,7 +156,7 @@ fn report(outcome: Result<(), Fault>) {
         match error {
             // Told when the reserve was given up.
             StorageError::DiskFull { .. } => {
-                tracing::debug!("no room for a checkpoint; the next one tries again")
+                tracing::debug!("no room for a checkpoint; the next one tries again");
             }
             error => tracing::warn!(?error, "a checkpoint failed; the next one tries again"),
         }

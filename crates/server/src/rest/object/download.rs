@@ -182,15 +182,15 @@ async fn answer<C: Caller>(
     if !call.is_head() {
         *response.body_mut() = match download.body(range).await? {
             DownloadBody::Bytes(bytes) => Body::from(bytes),
-            DownloadBody::Stream(stream) => Body::from_stream(stream.map_err(broken)),
+            DownloadBody::Stream(stream) => Body::from_stream(stream.map_err(|error| broken(&error))),
         };
     }
     Ok(response)
 }
 
 /// Too late for an answer: the head is sent, and all that is left is to cut the body off, and to log why.
-fn broken(error: StorageError) -> std::io::Error {
-    let cause = errors::cause(&error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+fn broken(error: &StorageError) -> std::io::Error {
+    let cause = errors::cause(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
     std::io::Error::other(cause)
 }
 
