@@ -77,6 +77,12 @@ impl RlsContext {
         Self { user_id: None, role: Role::ServiceRole, claims: Arc::default(), request_id: purpose.into() }
     }
 
+    /// The same caller, asking once more.
+    #[must_use]
+    pub fn for_request(self, request_id: impl Into<Arc<str>>) -> Self {
+        Self { request_id: request_id.into(), ..self }
+    }
+
     /// The user, where there is one.
     pub fn user_id(&self) -> Option<Uuid> {
         self.user_id

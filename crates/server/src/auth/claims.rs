@@ -1,5 +1,7 @@
 //! From the claims of a verified token to the caller.
 
+use std::sync::Arc;
+
 use file_storage::permissions::{RlsContext, Role};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -7,7 +9,7 @@ use uuid::Uuid;
 use super::AuthError;
 
 /// Who the claims say is asking.
-pub(super) fn caller(claims: Map<String, Value>, request_id: &str) -> Result<RlsContext, AuthError> {
+pub(super) fn caller(claims: Map<String, Value>, request_id: Arc<str>) -> Result<RlsContext, AuthError> {
     // A signed URL's token opens one object and nobody's role (field rule: tokens of signed URLs are no bearer
     // tokens). It is signed by another key; this holds even where somebody configured the same one twice.
     if claims.contains_key("scope") && claims.contains_key("url") {

@@ -1,6 +1,7 @@
 //! Where a key set comes from, and how it stays fresh.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,8 @@ enum Place {
 pub(super) struct KeySource {
     place: Place,
     current: RwLock<Arc<KeySet>>,
+    /// How often it was replaced.
+    version: AtomicU64,
     /// When it was last tried; held while it is read, so that one caller reads and the others wait for it.
     last_read: Mutex<Option<Instant>>,
     min_pause: Duration,
@@ -48,7 +51,7 @@ impl KeySource {
     }
 
     fn new(place: Place) -> Self {
-        Self { place, current: RwLock::default(), last_read: Mutex::default(), min_pause: MIN_PAUSE }
+        Self { place, current: RwLock::default(), version: AtomicU64::new(0), last_read: Mutex::default(), min_pause: MIN_PAUSE }
     }
 
     #[cfg(test)]
@@ -59,6 +62,12 @@ impl KeySource {
 
     pub(super) fn current(&self) -> Arc<KeySet> {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Which set this is: another number after each one that was read. Ask before [`KeySource::current`], so that a
+    /// set which comes between is taken for too new rather than too old.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// Reads the set again. An unreadable or useless one leaves the current one in force.
@@ -90,6 +99,7 @@ impl KeySource {
         };
         let set = Arc::new(KeySet::parse(&text)?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = set;
+        self.version.fetch_add(1, Ordering::Release);
         Ok(())
     }
 }

@@ -17,19 +17,21 @@ mod key_source;
 mod mint;
 #[cfg(test)]
 mod tests;
+mod verified;
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use file_storage::permissions::RlsContext;
 use http::HeaderMap;
-use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, get_current_timestamp};
 use serde_json::{Map, Value};
 
 pub use error::AuthError;
 pub use file_storage::permissions::Role;
 use key_source::KeySource;
 pub use mint::{MintError, NewToken, mint_token, mint_token_with_claims};
+use verified::{Fingerprint, VerifiedTokens};
 
 use crate::config::AuthConfig;
 use crate::secrets::Secret;
@@ -46,6 +48,7 @@ pub struct Authenticator {
     public_keys: Option<Arc<KeySource>>,
     /// What is checked beside the signature; its algorithm is set per key.
     validation: Validation,
+    verified: VerifiedTokens,
 }
 
 impl Authenticator {
@@ -62,18 +65,44 @@ impl Authenticator {
         let secrets = std::iter::once(current).chain(previous);
         let secrets = secrets.map(|secret| DecodingKey::from_secret(secret.expose().as_bytes())).collect();
         let public_keys = public_keys(config).await?;
-        Ok(Self { secrets, public_keys, validation: validation(config) })
+        Ok(Self { secrets, public_keys, validation: validation(config), verified: VerifiedTokens::new() })
     }
 
     /// Who sent a request with these headers.
     ///
     /// # Errors
     /// [`AuthError`] for a token that is not accepted.
-    pub async fn authenticate(&self, headers: &HeaderMap, request_id: &str) -> Result<RlsContext, AuthError> {
+    pub async fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        request_id: impl Into<Arc<str>>,
+    ) -> Result<RlsContext, AuthError> {
         match credentials::token(headers)? {
-            Some(token) => claims::caller(self.verify(token).await?, request_id),
+            Some(token) => self.caller(token, request_id.into()).await,
             None => Ok(RlsContext::anon(request_id)),
         }
+    }
+
+    /// Who a token stands for, once it is found good: now, or before and still.
+    async fn caller(&self, token: &str, request_id: Arc<str>) -> Result<RlsContext, AuthError> {
+        // Asked before the keys are used: what a set says that is replaced meanwhile must not count for its successor.
+        let key_set = self.public_keys.as_ref().map_or(0, |source| source.version());
+        let fingerprint = Fingerprint::of(token);
+        let known = fingerprint.and_then(|fingerprint| {
+            let now = get_current_timestamp();
+            self.verified.find(&fingerprint, key_set, now)
+        });
+        if let Some(known) = known {
+            return Ok(known.for_request(request_id));
+        }
+        let claims = self.verify(token).await?;
+        let expiry = claims.get("exp").and_then(Value::as_u64);
+        let caller = claims::caller(claims, request_id)?;
+        if let (Some(fingerprint), Some(expiry)) = (fingerprint, expiry) {
+            let times = (get_current_timestamp(), expiry.saturating_add(LEEWAY_SECONDS));
+            self.verified.keep(fingerprint, key_set, times, caller.clone());
+        }
+        Ok(caller)
     }
 
     /// The claims of a token, once its signature, times, audience and issuer are found good.

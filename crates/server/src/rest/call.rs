@@ -198,8 +198,8 @@ fn has_token(headers: &HeaderMap) -> bool {
     headers.contains_key(header::AUTHORIZATION) || headers.contains_key("apikey")
 }
 
-fn request_id(parts: &Parts) -> &str {
-    parts.extensions.get::<RequestId>().map_or("", |id| &id.0)
+fn request_id(parts: &Parts) -> Arc<str> {
+    parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default()
 }
 
 fn peer(parts: &Parts) -> IpAddr {

@@ -9,6 +9,7 @@ use super::issuer::{Key, token};
 use super::{USER, authenticator, bearer, claims, config, user};
 use crate::auth::key_set::KeySet;
 use crate::auth::key_source::KeySource;
+use crate::auth::verified::VerifiedTokens;
 use crate::auth::{Authenticator, validation};
 use crate::secrets::Secret;
 
@@ -150,6 +151,7 @@ fn by_source(source: KeySource) -> Authenticator {
         secrets: Vec::new(),
         public_keys: Some(Arc::new(source)),
         validation: validation(&config(&[])),
+        verified: VerifiedTokens::new(),
     }
 }
 
@@ -171,6 +173,28 @@ async fn a_rotated_key_is_found_by_its_unknown_id() {
     *issuer.published.lock().unwrap() = Some("{}".to_owned());
     assert_eq!(bearer(&auth, &sign(&first, "3")).await, "INVALID_TOKEN");
     assert_eq!(bearer(&auth, &sign(&second, "2")).await, user());
+}
+
+#[tokio::test]
+async fn a_token_that_was_good_falls_with_its_key() {
+    let issuer = Issuer::start().await;
+    let (first, second) = (Key::p256(), Key::p256());
+    issuer.publish(&[first.jwk("1")]);
+    let source = Arc::new(KeySource::url(issuer.url.clone()).unwrap());
+    source.refresh().await.unwrap();
+    let auth = Authenticator { public_keys: Some(source.clone()), ..authenticator(&[]).await };
+    let token = token(&first, &json!({"alg": "ES256", "kid": "1"}), &claims());
+    for _ in 0..3 {
+        assert_eq!(bearer(&auth, &token).await, user());
+    }
+    // The same id, and another key under it: only a verification can tell.
+    issuer.publish(&[second.jwk("1")]);
+    assert_eq!(bearer(&auth, &token).await, user(), "nobody has read the set anew yet");
+    source.refresh().await.unwrap();
+    assert_eq!(bearer(&auth, &token).await, "INVALID_TOKEN");
+    issuer.publish(&[first.jwk("1")]);
+    source.refresh().await.unwrap();
+    assert_eq!(bearer(&auth, &token).await, user());
 }
 
 #[tokio::test]
