@@ -68,7 +68,7 @@ impl Sha256 {
     }
 
     /// The digest of 64 hexadecimal digits.
-    pub fn from_hex(digits: &str) -> Option<Self> {
+    pub fn from_hex(digits: impl AsRef<[u8]>) -> Option<Self> {
         let mut bytes = [0; 32];
         hex::decode_to_slice(digits, &mut bytes).ok()?;
         Some(Self(bytes))

@@ -111,6 +111,11 @@ pub(super) fn str<'r>(row: &'r Row<'_>, at: usize) -> Result<&'r str, Fault> {
     row.get_ref(at)?.as_str().map_err(engine)
 }
 
+/// A text whose reader takes nothing but certain ASCII characters, so that whether it is UTF-8 need not be looked at.
+fn ascii<'r>(row: &'r Row<'_>, at: usize) -> Result<&'r [u8], Fault> {
+    row.get_ref(at)?.as_bytes().map_err(engine)
+}
+
 /// A number that is not negative.
 pub(super) fn count(row: &Row<'_>, at: usize) -> Result<u64, Fault> {
     u64::try_from(row.get::<_, i64>(at)?).map_err(|_| Fault::corrupt("counter"))
@@ -124,13 +129,13 @@ pub(super) fn opt_count(row: &Row<'_>, at: usize) -> Result<Option<u64>, Fault> 
 
 /// A uuid.
 pub(super) fn uuid(row: &Row<'_>, at: usize) -> Result<Uuid, Fault> {
-    Uuid::try_parse(str(row, at)?).map_err(|_| Fault::corrupt("uuid"))
+    Uuid::try_parse_ascii(ascii(row, at)?).map_err(|_| Fault::corrupt("uuid"))
 }
 
 /// A uuid, or NULL.
 pub(super) fn opt_uuid(row: &Row<'_>, at: usize) -> Result<Option<Uuid>, Fault> {
-    match row.get_ref(at)?.as_str_or_null().map_err(engine)? {
-        Some(text) => Uuid::try_parse(text).map(Some).map_err(|_| Fault::corrupt("uuid")),
+    match row.get_ref(at)?.as_bytes_or_null().map_err(engine)? {
+        Some(text) => Uuid::try_parse_ascii(text).map(Some).map_err(|_| Fault::corrupt("uuid")),
         None => Ok(None),
     }
 }
@@ -141,7 +146,7 @@ pub(super) fn time(row: &Row<'_>, at: usize) -> Result<Timestamp, Fault> {
 }
 
 fn digest(row: &Row<'_>, at: usize) -> Result<Sha256, Fault> {
-    Sha256::from_hex(str(row, at)?).ok_or_else(|| Fault::corrupt("digest"))
+    Sha256::from_hex(ascii(row, at)?).ok_or_else(|| Fault::corrupt("digest"))
 }
 
 fn metadata(row: &Row<'_>, at: usize) -> Result<Map<String, Value>, Fault> {
