@@ -1,12 +1,12 @@
 //! Where in a request the token is.
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 
 use super::AuthError;
 
 /// The name under which API gateways pass a token.
-const API_KEY: &str = "apikey";
+const API_KEY: HeaderName = HeaderName::from_static("apikey");
 
 /// Longest token that is looked at, in bytes.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -14,9 +14,9 @@ const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// The token of a request, or none. `Authorization` decides where both are there: a bad bearer token is not saved
 /// by a good `apikey`.
 pub(super) fn token(headers: &HeaderMap) -> Result<Option<&str>, AuthError> {
-    let token = match single(headers, AUTHORIZATION.as_str())? {
+    let token = match single(headers, &AUTHORIZATION)? {
         Some(header) => bearer(header)?,
-        None => match single(headers, API_KEY)? {
+        None => match single(headers, &API_KEY)? {
             Some(key) => key.trim(),
             None => return Ok(None),
         },
@@ -31,7 +31,7 @@ pub(super) fn token(headers: &HeaderMap) -> Result<Option<&str>, AuthError> {
 }
 
 /// The one value of a header; two of them are no way to ask.
-fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, AuthError> {
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, AuthError> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {

@@ -208,7 +208,7 @@ fn describe<C: Caller>(call: &Call<C>, object: &StorageObject, validity: Validit
     let kind = kind.unwrap_or(HeaderValue::from_static("application/octet-stream"));
     headers.reserve(12);
     headers.insert(header::CONTENT_TYPE, kind);
-    insert(headers, header::ETAG, format!("\"{}\"", object.etag));
+    insert(headers, header::ETAG, ["\"", &object.etag, "\""].concat());
     insert(headers, header::LAST_MODIFIED, httpdate::fmt_http_date(object.updated_at.into()));
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
