@@ -1,7 +1,6 @@
 //! All routes of the REST protocol, on one page, in groups that name their caller.
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, any, delete, get, post, put};
 use utoipa::openapi::OpenApi;
 use utoipa::openapi::path::Operation;
@@ -17,7 +16,7 @@ pub fn router(state: AppState) -> Router {
     routes
         .fallback(render::unknown_route)
         .method_not_allowed_fallback(render::method_not_allowed)
-        .layer(from_fn_with_state(state.clone(), render::render))
+        .layer(render::Render::new(state.clone()))
         .with_state(state)
 }
 
