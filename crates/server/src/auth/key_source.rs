@@ -51,7 +51,13 @@ impl KeySource {
     }
 
     fn new(place: Place) -> Self {
-        Self { place, current: RwLock::default(), version: AtomicU64::new(0), last_read: Mutex::default(), min_pause: MIN_PAUSE }
+        Self {
+            place,
+            current: RwLock::default(),
+            version: AtomicU64::new(0),
+            last_read: Mutex::default(),
+            min_pause: MIN_PAUSE,
+        }
     }
 
     #[cfg(test)]

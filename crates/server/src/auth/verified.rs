@@ -63,13 +63,7 @@ impl VerifiedTokens {
     }
 
     /// Remembers a token that was accepted just now.
-    pub(super) fn keep(
-        &self,
-        fingerprint: Fingerprint,
-        key_set: u64,
-        times: (u64, u64),
-        caller: RlsContext,
-    ) {
+    pub(super) fn keep(&self, fingerprint: Fingerprint, key_set: u64, times: (u64, u64), caller: RlsContext) {
         if let Some(place) = self.place(&fingerprint) {
             let entry = Entry { fingerprint, key_set, times, caller };
             let replaced = place.lock().unwrap_or_else(PoisonError::into_inner).replace(entry);
