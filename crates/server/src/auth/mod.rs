@@ -14,6 +14,7 @@ mod credentials;
 mod error;
 mod key_set;
 mod key_source;
+mod members;
 mod mint;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,8 @@ mod verified;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use file_storage::permissions::RlsContext;
 use http::HeaderMap;
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, get_current_timestamp};
@@ -30,6 +33,7 @@ use serde_json::{Map, Value};
 pub use error::AuthError;
 pub use file_storage::permissions::Role;
 use key_source::KeySource;
+use members::Members;
 pub use mint::{MintError, NewToken, mint_token, mint_token_with_claims};
 use verified::{Fingerprint, VerifiedTokens};
 
@@ -108,6 +112,7 @@ impl Authenticator {
     /// The claims of a token, once its signature, times, audience and issuer are found good.
     async fn verify(&self, token: &str) -> Result<Map<String, Value>, AuthError> {
         let header = jsonwebtoken::decode_header(token)?;
+        names_no_member_twice(token)?;
         if header.crit.is_some() {
             // RFC 7515, section 4.1.11: what must be understood, and is not, makes the token invalid.
             return Err(AuthError::invalid("the token demands extensions that are not known"));
@@ -138,8 +143,8 @@ impl Authenticator {
         validation.algorithms = vec![algorithm];
         let mut refusal = AuthError::invalid("the token is not signed by a known key");
         for key in keys {
-            match jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation) {
-                Ok(data) => return Ok(data.claims),
+            match jsonwebtoken::decode::<Members>(token, key, &validation) {
+                Ok(data) => return Ok(data.claims.0),
                 Err(error) => match error.kind() {
                     jsonwebtoken::errors::ErrorKind::InvalidSignature => refusal = error.into(),
                     _ => return Err(error.into()),
@@ -148,6 +153,14 @@ impl Authenticator {
         }
         Err(refusal)
     }
+}
+
+/// Refuses a token whose header says something twice. Its claims are read in a way that refuses that, too.
+fn names_no_member_twice(token: &str) -> Result<(), AuthError> {
+    let header = token.split('.').next().unwrap_or_default();
+    let header = URL_SAFE_NO_PAD.decode(header).ok();
+    let members = header.and_then(|json| serde_json::from_slice::<Members>(&json).ok());
+    members.map(drop).ok_or(AuthError::invalid("the token is malformed"))
 }
 
 impl std::fmt::Debug for Authenticator {

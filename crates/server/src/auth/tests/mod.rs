@@ -228,6 +228,48 @@ async fn tokens_that_are_no_hs256_tokens_of_ours_are_refused() {
     }
 }
 
+/// A token of this text for a header and this one for claims, signed by our secret.
+fn verbatim(header: &str, claims: &str) -> String {
+    let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
+    let message = format!("{}.{}", part(header), part(claims));
+    let key = jsonwebtoken::EncodingKey::from_secret(SECRET.as_bytes());
+    let tag = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
+    format!("{message}.{tag}")
+}
+
+#[tokio::test]
+async fn a_token_that_says_something_twice_is_refused() {
+    let auth = authenticator(&[]).await;
+    let header = r#"{"alg":"HS256","typ":"JWT"}"#;
+    let claims =
+        |more: &str| format!(r#"{{"sub":"{USER}","role":"authenticated","exp":{}{more}}}"#, in_an_hour());
+    assert_eq!(bearer(&auth, &verbatim(header, &claims(""))).await, user());
+    let nested = r#","app_metadata":{"a":[{"b":1}],"c":1.5,"d":null,"e":true,"f":-1}"#;
+    assert_eq!(bearer(&auth, &verbatim(header, &claims(nested))).await, user());
+    for repeated in [
+        r#","role":"service_role""#.to_owned(),
+        r#","role":"authenticated""#.to_owned(),
+        r#","\u0072ole":"service_role""#.replace("\\\\", "\\"),
+        format!(r#","sub":"{}""#, Uuid::from_u128(1)),
+        r#","exp":99999999999"#.to_owned(),
+        r#","custom":1,"custom":1"#.to_owned(),
+        r#","app_metadata":{"tenant":"a","tenant":"b"}"#.to_owned(),
+        r#","list":[{"a":1,"a":2}]"#.to_owned(),
+    ] {
+        let token = verbatim(header, &claims(&repeated));
+        assert_eq!(bearer(&auth, &token).await, "INVALID_TOKEN", "{repeated}");
+    }
+    for header in [
+        r#"{"alg":"HS256","alg":"HS256"}"#,
+        r#"{"alg":"none","alg":"HS256"}"#,
+        r#"{"alg":"HS256","alg":"none"}"#,
+        r#"{"alg":"HS256","typ":"JWT","typ":"JWT"}"#,
+        r#"{"alg":"HS256","x":1,"x":2}"#,
+    ] {
+        assert_eq!(bearer(&auth, &verbatim(header, &claims(""))).await, "INVALID_TOKEN", "{header}");
+    }
+}
+
 #[tokio::test]
 async fn tokens_of_signed_urls_are_no_bearer_tokens() {
     let auth = authenticator(&[]).await;
