@@ -29,10 +29,15 @@ impl Client {
         self.json(self.request(method, "/api/v1/storage/cleanup")).await
     }
 
-    /// Bytes and files; `recalculate` counts anew and says what differed.
+    /// Bytes and files; `recalculate` counts anew and says what differs.
     pub(crate) async fn usage(&self, recalculate: bool) -> Result<Value, Failure> {
         let query = if recalculate { "?recalculate=true" } else { "" };
         self.json(self.request(Method::GET, &format!("/api/v1/storage/usage{query}"))).await
+    }
+
+    /// Counts anew, sets the counters right, and says what differed.
+    pub(crate) async fn repair_usage(&self) -> Result<Value, Failure> {
+        self.json(self.request(Method::POST, "/api/v1/storage/usage")).await
     }
 
     /// The state of the server and its parts.

@@ -14,11 +14,17 @@ pub(crate) struct Usage {
     /// Count anew and say what differs from the counters (it must be nothing)
     #[arg(long)]
     recalculate: bool,
+    /// Also set right the counters that differ
+    #[arg(long, conflicts_with = "recalculate")]
+    repair: bool,
 }
 
 /// Runs `aerostore usage`.
 pub(crate) async fn run(usage: &Usage, context: &Context<'_>) -> Result<(), Failure> {
-    let report = context.client.usage(usage.recalculate).await?;
+    let report = match usage.repair {
+        true => context.client.repair_usage().await?,
+        false => context.client.usage(usage.recalculate).await?,
+    };
     context.out.result(&report, describe)
 }
 

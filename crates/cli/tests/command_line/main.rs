@@ -211,7 +211,11 @@ fn an_operator_sees_usage_health_metrics_and_leftovers() {
     server.pipe(b"12345", &["cp", "-", "aero://box/five"]).ok();
     assert!(server.run(&["usage", "--json"]).ok().contains("box"));
     assert!(server.run(&["usage"]).ok().contains("\nbox         1   5 B      -"));
-    assert!(server.run(&["usage", "--recalculate"]).ok().contains("no difference"));
+    for option in ["--recalculate", "--repair"] {
+        assert!(server.run(&["usage", option]).ok().contains("no difference"), "{option}");
+        let report = json(&server.run(&["usage", option, "--json"]).ok());
+        assert_eq!(report["differences"], Value::Array(Vec::new()), "{option}");
+    }
     assert!(server.run(&["health"]).ok().starts_with("status    ok\n"));
     assert_eq!(json(&server.run(&["health", "--json"]).ok())["status"], "ok");
     assert!(server.run(&["metrics", "storage_"]).ok().contains("storage_upload_total"));

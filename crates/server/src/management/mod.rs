@@ -10,7 +10,7 @@ mod usage;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::Serialize;
 use utoipa::OpenApi;
 
@@ -25,13 +25,14 @@ pub(crate) const BASE: &str = "/api/v1/storage";
 
 /// Their documents.
 #[derive(OpenApi)]
-#[openapi(paths(health::show, usage::show, cleanup::preview, cleanup::apply))]
+#[openapi(paths(health::show, usage::show, usage::repair, cleanup::preview, cleanup::apply))]
 pub(crate) struct Document;
 
 /// The routes, by who may call them.
 pub(crate) fn routes() -> Router<AppState> {
     let for_users = Router::new().route("/usage", get(usage::show));
     let for_the_service = Router::new()
+        .route("/usage", post(usage::repair))
         .route("/health", get(health::show))
         .route("/cleanup", get(cleanup::preview).post(cleanup::apply));
     for_users.merge(for_the_service)

@@ -1,4 +1,4 @@
-//! `GET /usage`: who uses how much.
+//! `GET` and `POST /usage`: who uses how much, and whether the counters are right.
 
 #![allow(unused_qualifications, reason = "utoipa's macro writes paths out")]
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::{Caller, answer};
+use super::{Caller, Maintainer, answer};
 use crate::app::AppState;
 use crate::errors::ApiError;
 
@@ -20,7 +20,7 @@ const LIMIT: u32 = 10_000;
 /// What is asked for.
 #[derive(Deserialize, IntoParams)]
 pub(super) struct Asked {
-    /// Count anew, set the counters right, and say what differed, which must be nothing. The service role alone.
+    /// Count anew and say what differs from the counters, which must be nothing. The service role alone.
     #[serde(default)]
     recalculate: bool,
 }
@@ -104,16 +104,44 @@ pub(super) async fn show(
     asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     let outcome = match asked {
-        Ok(Query(asked)) => usage(&app, caller.context(), asked.recalculate).await,
+        Ok(Query(asked)) => {
+            let recount = if asked.recalculate { Recount::Report } else { Recount::None };
+            usage(&app, caller.context(), recount).await
+        }
         Err(error) => Err(ApiError::schema(error.body_text())),
     };
     answer(&caller, "usage", outcome)
 }
 
-async fn usage(app: &AppState, context: &RlsContext, recalculate: bool) -> Result<Usage, ApiError> {
+/// Counts anew, sets the counters right, and says what differed, which must be nothing.
+#[utoipa::path(
+    post, path = "/usage", tag = "Management", operation_id = "repairUsage",
+    responses(
+        (status = 200, description = "Usage, and what differed from it before", body = Usage),
+        (status = 401, description = "No token, or a bad one"),
+        (status = 403, description = "The service role does this"),
+    ),
+)]
+pub(super) async fn repair(State(app): State<AppState>, caller: Maintainer) -> Response {
+    let outcome = usage(&app, caller.context(), Recount::Repair).await;
+    answer(&caller, "usage", outcome)
+}
+
+/// Whether everything is counted anew, and what is done about a difference.
+enum Recount {
+    None,
+    Report,
+    Repair,
+}
+
+async fn usage(app: &AppState, context: &RlsContext, recount: Recount) -> Result<Usage, ApiError> {
     let storage = &app.storage;
     // Asked first, and of everybody, so that the domain refuses whoever may not.
-    let differences = if recalculate { Some(storage.recount_usage(context, true).await?) } else { None };
+    let differences = match recount {
+        Recount::None => None,
+        Recount::Report => Some(storage.recount_usage(context, false).await?),
+        Recount::Repair => Some(storage.recount_usage(context, true).await?),
+    };
     if !context.is_service() {
         return Ok(Usage::Own(storage.own_usage(context).await?.into()));
     }

@@ -25,6 +25,7 @@ async fn every_route_asks_who_calls() {
         (Method::GET, "/health", [401, 403, 200]),
         (Method::GET, "/usage", [401, 200, 200]),
         (Method::GET, "/usage?recalculate=true", [401, 403, 200]),
+        (Method::POST, "/usage", [401, 403, 200]),
         (Method::GET, "/cleanup", [401, 403, 200]),
         (Method::POST, "/cleanup", [401, 403, 200]),
     ];
@@ -76,6 +77,30 @@ async fn usage_is_ones_own_or_the_service_roles() {
     assert_eq!(recounted["differences"], json!([]));
     let (status, wrong) = call(&server, Method::GET, "/usage?recalculate=perhaps", Some(&service)).await;
     assert_eq!((status, &wrong["code"]), (400, &json!("INVALID_REQUEST")));
+}
+
+#[tokio::test]
+async fn a_recount_reports_and_only_a_post_repairs() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    let service = server.token(Role::ServiceRole);
+    let made = server.client.post(format!("http://{}/storage/v1/bucket", server.address));
+    let made = made.bearer_auth(&service).json(&json!({ "name": "photos" })).send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    // A counter goes wrong behind the server's back.
+    let database = rusqlite::Connection::open(data_dir.path().join("metadata.sqlite")).unwrap();
+    let changed = database.execute("UPDATE storage_buckets SET total_bytes = 7, file_count = 3", []).unwrap();
+    assert_eq!(changed, 1);
+    let wrong = json!([{
+        "scope": "bucket", "name": "photos", "counted_bytes": 7, "actual_bytes": 0, "counted_files": 3,
+        "actual_files": 0
+    }]);
+    let differences =
+        async |method, path| call(&server, method, path, Some(&service)).await.1["differences"].clone();
+    assert_eq!(differences(Method::GET, "/usage?recalculate=true").await, wrong);
+    assert_eq!(differences(Method::GET, "/usage?recalculate=true").await, wrong, "a GET changes nothing");
+    assert_eq!(differences(Method::POST, "/usage").await, wrong, "what it has set right");
+    assert_eq!(differences(Method::GET, "/usage?recalculate=true").await, json!([]));
 }
 
 #[tokio::test]
