@@ -57,8 +57,8 @@ pub enum StorageError {
         reason: &'static str,
     },
     /// A signed URL past its time, or a single-use one that was used.
-    #[error("The signed URL has expired")]
-    UrlExpired,
+    #[error("{0}")]
+    UrlExpired(UrlEnd),
     /// There is no such bucket.
     #[error("Bucket not found")]
     BucketNotFound {
@@ -187,6 +187,34 @@ pub enum StorageError {
     },
 }
 
+/// What ended the life of a signed URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UrlEnd {
+    /// Its time is over.
+    Expired,
+    /// It works once, and did.
+    Used,
+}
+
+impl UrlEnd {
+    /// A stable word, for programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Used => "used",
+        }
+    }
+}
+
+impl std::fmt::Display for UrlEnd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "The signed URL has expired",
+            Self::Used => "The signed URL works once and was used",
+        })
+    }
+}
+
 /// Which permission was missing, on what, and why: as much of it as the caller may know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
@@ -211,19 +239,31 @@ pub enum DenialReason {
     TokenScope,
 }
 
+impl Denial {
+    /// What was refused, without the reason.
+    pub fn summary(&self) -> String {
+        let permission = self.permission;
+        match &self.bucket {
+            Some(bucket) => format!("{permission} on bucket '{bucket}' refused"),
+            None => format!("{permission} refused"),
+        }
+    }
+}
+
 impl std::fmt::Display for Denial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let permission = self.permission;
-        let because = match self.reason {
-            DenialReason::Role => "the caller's role does not have it",
-            DenialReason::BucketPolicy => "the bucket's policy does not grant it to the caller",
-            DenialReason::NotOwner => "only the owner of the object or of the bucket has it",
-            DenialReason::TokenScope => "the signed token was made for something else",
-        };
-        match &self.bucket {
-            Some(bucket) => write!(f, "{permission} on bucket '{bucket}' refused: {because}"),
-            None => write!(f, "{permission} refused: {because}"),
-        }
+        write!(f, "{}: {}", self.summary(), self.reason)
+    }
+}
+
+impl std::fmt::Display for DenialReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Role => "the caller's role does not have it",
+            Self::BucketPolicy => "the bucket's policy does not grant it to the caller",
+            Self::NotOwner => "only the owner of the object or of the bucket has it",
+            Self::TokenScope => "the signed token was made for something else",
+        })
     }
 }
 
@@ -242,7 +282,7 @@ impl StorageError {
             | Self::AuthRequired(_)
             | Self::Unauthorized(_)
             | Self::InvalidSignature { .. }
-            | Self::UrlExpired
+            | Self::UrlExpired(_)
             | Self::BucketNotFound { .. }
             | Self::ObjectNotFound { .. }
             | Self::BucketExists { .. }
@@ -269,7 +309,7 @@ impl StorageError {
             Self::AuthRequired(_) => "AUTH_REQUIRED",
             Self::Unauthorized(_) => "STORAGE_UNAUTHORIZED",
             Self::InvalidSignature { .. } => "INVALID_SIGNATURE",
-            Self::UrlExpired => "URL_EXPIRED",
+            Self::UrlExpired(_) => "URL_EXPIRED",
             Self::BucketNotFound { .. } => "BUCKET_NOT_FOUND",
             Self::ObjectNotFound { .. } => "OBJECT_NOT_FOUND",
             Self::BucketExists { .. } => "BUCKET_EXISTS",

@@ -254,22 +254,6 @@ async fn fs_o2_a_lost_blob_takes_its_row_along_only_the_second_time() {
 }
 
 #[tokio::test]
-async fn fs_s1_a_single_use_token_works_once() {
-    let fixture = Fixture::new().await;
-    let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
-    let at = (&docs, &path("a"));
-    fixture.put(&user(1), at, PutMode::Create, LARGE).await.unwrap();
-    let options = SignOptions { single_use: true, ..SignOptions::default() };
-    let token = fixture.storage.sign_download(&user(1), at.0, at.1, options).await.unwrap().token;
-    let attempts = (0..10).map(|_| async {
-        let signed = fixture.storage.verify_download(&token, at.0, at.1, None).unwrap();
-        fixture.storage.download_signed(&signed, "test").await.is_ok()
-    });
-    let served = futures_util::future::join_all(attempts).await;
-    assert_eq!(served.iter().filter(|served| **served).count(), 1);
-}
-
-#[tokio::test]
 async fn bkt_i1_names_are_unique_also_for_forty_creators() {
     let fixture = Arc::new(Fixture::new().await);
     let creators: Vec<_> = (1..=40)

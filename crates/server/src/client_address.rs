@@ -3,7 +3,7 @@
 //! ```text
 //! let proxies = Proxies::new(&config.server.trusted_proxies);          // once
 //! let address = proxies.client(peer, &headers);                        // for limits and logs
-//! let origin = proxies.forwarded(peer, &headers);                      // `X-Forwarded-Proto` and `-Host`
+//! let origin = proxies.forwarded(peer, &headers);                      // `X-Forwarded-Proto`, `-Host`, `-Prefix`
 //! proxies.is_local(peer, &headers)                                     // for `metrics.access: loopback`
 //! ```
 //!
@@ -16,12 +16,15 @@ use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName};
 use ipnet::IpNet;
 
+use crate::http::is_authority;
+
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 
-/// Longest host name with port that is believed.
-const MAX_HOST_BYTES: usize = 260;
+/// Longest prefix that is believed.
+const MAX_PREFIX_BYTES: usize = 256;
 
 /// The proxies that are believed.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +39,8 @@ pub struct ForwardedOrigin {
     pub scheme: Option<&'static str>,
     /// Host, and port where it is not the scheme's own.
     pub host: Option<String>,
+    /// The path below which the client sees what the proxy passes on: with a slash in front and none at the end.
+    pub prefix: Option<String>,
 }
 
 impl Proxies {
@@ -71,8 +76,10 @@ impl Proxies {
             Some(word) if word.eq_ignore_ascii_case("http") => Some("http"),
             Some(_) | None => None,
         };
-        let host = last(headers, &X_FORWARDED_HOST).filter(|host| is_host(host)).map(str::to_owned);
-        ForwardedOrigin { scheme, host }
+        let host = last(headers, &X_FORWARDED_HOST).filter(|host| is_authority(host)).map(str::to_owned);
+        let prefix = last(headers, &X_FORWARDED_PREFIX).map(|prefix| prefix.trim_end_matches('/'));
+        let prefix = prefix.filter(|prefix| is_prefix(prefix)).map(str::to_owned);
+        ForwardedOrigin { scheme, host, prefix }
     }
 
     /// Whether a request was made on this machine and by no proxy: one that runs here, and was not configured,
@@ -80,7 +87,9 @@ impl Proxies {
     pub fn is_local(&self, peer: IpAddr, headers: &HeaderMap) -> bool {
         let passed_on = headers.contains_key(X_FORWARDED_FOR)
             || headers.contains_key(FORWARDED)
-            || headers.contains_key(X_FORWARDED_HOST)
+            || [X_FORWARDED_HOST, X_FORWARDED_PROTO, X_FORWARDED_PREFIX]
+                .iter()
+                .any(|name| headers.contains_key(name))
             || headers.contains_key(http::header::VIA);
         if passed_on {
             self.trusts(peer.to_canonical()) && self.client(peer, headers).is_loopback()
@@ -142,9 +151,14 @@ fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item =
     headers.get_all(name).iter().map(|value| value.to_str().unwrap_or_default())
 }
 
-fn is_host(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
-    !text.is_empty() && text.len() <= MAX_HOST_BYTES && text.chars().all(allowed)
+/// Whether a text can stand between host and path of a URL, and means the same to everybody.
+fn is_prefix(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let is_segment = |segment: &str| {
+        !segment.is_empty() && segment != "." && segment != ".." && segment.chars().all(is_plain)
+    };
+    text.len() <= MAX_PREFIX_BYTES
+        && text.strip_prefix('/').is_some_and(|segments| segments.split('/').all(is_segment))
 }
 
 #[cfg(test)]
@@ -202,9 +216,42 @@ mod tests {
         let from = |peer: &str| proxies().forwarded(peer.parse().unwrap(), &lines);
         assert_eq!(from("192.0.2.1"), ForwardedOrigin::default());
         let host = Some("files.example.org".to_owned());
-        assert_eq!(from("10.0.0.1"), ForwardedOrigin { scheme: Some("https"), host });
-        let bad = headers(&[("x-forwarded-proto", "gopher"), ("x-forwarded-host", "a/b?c")]);
+        assert_eq!(from("10.0.0.1"), ForwardedOrigin { scheme: Some("https"), host, prefix: None });
+        let bad = headers(&[
+            ("x-forwarded-proto", "gopher"),
+            ("x-forwarded-host", "a/b?c"),
+            ("x-forwarded-prefix", "//evil.example"),
+        ]);
         assert_eq!(proxies().forwarded("10.0.0.1".parse().unwrap(), &bad), ForwardedOrigin::default());
+    }
+
+    #[test]
+    fn a_prefix_is_a_plain_path() {
+        let prefix = |peer: &str, text: &str| {
+            let lines = headers(&[("x-forwarded-prefix", text)]);
+            proxies().forwarded(peer.parse().unwrap(), &lines).prefix
+        };
+        for (text, wanted) in [
+            ("/files", Some("/files")),
+            ("/files/", Some("/files")),
+            ("/a/b-c_d.e~f", Some("/a/b-c_d.e~f")),
+            ("/outer, /inner", Some("/inner")),
+            ("/", None),
+            ("", None),
+            ("files", None),
+            ("//evil.example", None),
+            ("/a//b", None),
+            ("/../a", None),
+            ("/a/./b", None),
+            ("/a?b", None),
+            ("/a#b", None),
+            ("/a b", None),
+            ("/a%2fb", None),
+            ("/a@b", None),
+        ] {
+            assert_eq!(prefix("10.0.0.1", text).as_deref(), wanted, "{text}");
+            assert_eq!(prefix("192.0.2.1", text), None, "{text}");
+        }
     }
 
     #[test]
@@ -219,6 +266,7 @@ mod tests {
         assert!(!local("127.0.0.1", &[("x-forwarded-for", "198.51.100.7")]));
         assert!(!local("127.0.0.1", &[("x-forwarded-for", "127.0.0.1")]));
         assert!(!local("127.0.0.1", &[("via", "1.1 proxy")]));
+        assert!(!local("127.0.0.1", &[("x-forwarded-proto", "https")]));
         assert!(!local("10.0.0.1", &[("x-forwarded-for", "198.51.100.7")]));
     }
 }

@@ -74,6 +74,12 @@ pub enum ApiError {
         /// The path asked for, below the base.
         path: String,
     },
+    /// A protocol or route that this server is to have and has not.
+    #[error("{what} is not supported yet")]
+    NotYet {
+        /// What was asked for.
+        what: &'static str,
+    },
     /// Something that Supabase has and this server has not.
     #[error("{what} is not supported by this server")]
     Unsupported {
@@ -162,6 +168,7 @@ impl ApiError {
             | Self::JsonTooLarge { .. }
             | Self::UnknownRoute { .. }
             | Self::MethodNotAllowed { .. }
+            | Self::NotYet { .. }
             | Self::Unsupported { .. } => false,
         }
     }
@@ -191,7 +198,9 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => {
                 (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", "INVALID_REQUEST")
             }
-            Self::Unsupported { .. } => (StatusCode::NOT_IMPLEMENTED, "NotSupported", "INVALID_REQUEST"),
+            Self::NotYet { .. } | Self::Unsupported { .. } => {
+                (StatusCode::NOT_IMPLEMENTED, "NotSupported", "INVALID_REQUEST")
+            }
         };
         Native { status, error, message: self.to_string().into(), code }
     }
@@ -211,6 +220,7 @@ impl ApiError {
             | Self::Json(_)
             | Self::UnknownRoute { .. }
             | Self::MethodNotAllowed { .. }
+            | Self::NotYet { .. }
             | Self::Unsupported { .. } => Value::Null,
         };
         match value {
@@ -230,7 +240,7 @@ fn native_storage(error: &StorageError) -> Native {
         E::AuthRequired(_) => (StatusCode::UNAUTHORIZED, "Unauthorized"),
         E::Unauthorized(_) => (StatusCode::FORBIDDEN, "Unauthorized"),
         E::InvalidSignature { .. } => (StatusCode::FORBIDDEN, "InvalidSignature"),
-        E::UrlExpired => (StatusCode::GONE, "ExpiredToken"),
+        E::UrlExpired(_) => (StatusCode::GONE, "ExpiredToken"),
         E::BucketNotFound { .. } => (StatusCode::NOT_FOUND, "Bucket not found"),
         E::ObjectNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
         E::BucketExists { .. } | E::ObjectExists { .. } => (StatusCode::CONFLICT, "Duplicate"),
@@ -250,6 +260,8 @@ fn native_storage(error: &StorageError) -> Native {
     };
     let message = match error {
         E::Unauthorized(denial) if is_row_write(denial.permission) => RLS_WORDS.into(),
+        // The reason has a field of its own.
+        E::Unauthorized(denial) => denial.summary().into(),
         other => other.to_string().into(),
     };
     Native { status, error: label, message, code: error.code() }
@@ -298,14 +310,15 @@ fn storage_context(error: &StorageError) -> Value {
         }
         E::Overloaded { retry_after } => json!({ "retry_after": retry_after.as_secs().max(1) }),
         E::OperationTimeout { operation } => json!({ "operation": operation }),
-        E::InvalidRequest { .. } | E::UrlExpired | E::Internal { .. } => Value::Null,
+        E::UrlExpired(end) => json!({ "reason": end.as_str() }),
+        E::InvalidRequest { .. } | E::Internal { .. } => Value::Null,
     }
 }
 
 /// Which permission was missing, on what, and why: the answer to "why was I refused?".
 fn denial_context(denial: &Denial) -> Value {
     let bucket = denial.bucket.as_ref().map(file_storage::BucketName::as_str);
-    json!({ "permission": denial.permission.to_string(), "bucket": bucket, "reason": denial.to_string() })
+    json!({ "permission": denial.permission.as_str(), "bucket": bucket, "reason": denial.reason.to_string() })
 }
 
 /// What an error does not tell a client: where it happened and why, outermost first.

@@ -16,6 +16,8 @@ struct ErrorBody {
     message: Option<String>,
     code: Option<String>,
     request_id: Option<String>,
+    reason: Option<String>,
+    permission: Option<String>,
 }
 
 /// The answer, if it is a success; `authenticated` says whether a token was sent.
@@ -56,6 +58,11 @@ fn read_error(status: StatusCode, text: &str) -> ServerError {
             first.chars().take(200).collect()
         }
     });
+    // A refusal has its reason apart from what was refused.
+    let message = match (body.permission, body.reason) {
+        (Some(_), Some(reason)) => format!("{message}: {reason}"),
+        _ => message,
+    };
     ServerError {
         status: body.status_code.and_then(|code| code.parse().ok()).unwrap_or(status.as_u16()),
         code: body.code.unwrap_or_default(),
@@ -85,6 +92,11 @@ mod tests {
             400,
             r#"{"statusCode":"404","error":"Bucket not found","message":"Bucket not found","code":"NoSuchBucket"}"#,
             (404, "NoSuchBucket", "Bucket not found"),
+        );
+        check(
+            403,
+            r#"{"statusCode":"403","message":"refused","code":"C","permission":"object:read","reason":"not yours"}"#,
+            (403, "C", "refused: not yours"),
         );
         check(502, "<html>oops</html>", (502, "", "Bad Gateway"));
         check(403, "go away\nplease", (403, "", "go away"));

@@ -191,7 +191,7 @@ async fn every_error_that_a_client_can_provoke_has_its_fields() {
     while seen.len() < 2 {
         let reply = server.call(Who::Anon, "GET", &url).send().await;
         let wanted = match reply.status {
-            410 => Wanted(410, "URL_EXPIRED", &[]),
+            410 => Wanted(410, "URL_EXPIRED", &["reason"]),
             429 => Wanted(429, "RATE_LIMITED", &["retry_after"]),
             _ => continue,
         };

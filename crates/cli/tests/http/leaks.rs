@@ -1,5 +1,5 @@
 //! No answer tells a caller without access what exists: it is the same, byte for byte, before and after something is
-//! there. Creating at a taken path is the exception that no server can hide: two objects cannot have one path.
+//! there. Writing at a taken path is the exception that no server can hide: two objects cannot have one path.
 
 use serde_json::{Value, json};
 
@@ -123,6 +123,49 @@ async fn fs_i3_uploads_to_somebody_elses_bucket_answer_alike() {
         check(&before, &ask().await);
         server.call(Who::Service, "DELETE", "/object/box/secret").send().await.expect_status(204);
     }
+}
+
+#[tokio::test]
+async fn fs_i3_signing_an_upload_tells_nothing_of_files_that_are_not_seen() {
+    let server = Server::start();
+    server.bucket(Who::Service, "box", "private").await;
+    for who in [Who::User(OTHER), Who::Anon] {
+        let ask = || async {
+            let mut replies = Vec::new();
+            for upsert in ["false", "true"] {
+                let call = server.call(who, "POST", "/object/upload/sign/box/secret?expires_in=60");
+                let reply = call.header("x-upsert", upsert).send().await;
+                let mut shown = shown(format!("{who:?}: {upsert}"), &reply);
+                // A token is another one each time, and the moment goes into it.
+                for field in ["url", "signed_url", "token", "expires_at"] {
+                    shown.body.as_object_mut().unwrap().remove(field);
+                }
+                replies.push(shown);
+            }
+            replies
+        };
+        let before = ask().await;
+        server.put(Who::User(OWNER), "box/secret", "secret").await;
+        check(&before, &ask().await);
+        server.call(Who::Service, "DELETE", "/object/box/secret").send().await.expect_status(204);
+    }
+    // The URL that was got so writes over nothing: its use is a write of whoever signed it.
+    let sign = async |who, upsert| {
+        let call = server.call(who, "POST", "/object/upload/sign/box/secret").header("x-upsert", upsert);
+        let token = call.send().await.expect_status(200).json()["token"].as_str().unwrap().to_owned();
+        format!("/object/upload/sign/box/secret?token={token}")
+    };
+    let (create, upsert) = (sign(Who::User(OTHER), "false").await, sign(Who::User(OTHER), "true").await);
+    server.put(Who::User(OWNER), "box/secret", "secret").await;
+    let put = |url: &str| server.call(Who::Anon, "PUT", url).body("evil").send();
+    put(&create).await.expect_error(409, "OBJECT_EXISTS");
+    put(&upsert).await.expect_error(403, "STORAGE_UNAUTHORIZED");
+    assert_eq!(server.content("box/secret").await.as_deref(), Some(&b"secret"[..]));
+    put(&sign(Who::User(OWNER), "true").await).await.expect_status(200);
+    put(&sign(Who::Service, "true").await).await.expect_status(200);
+    assert_eq!(server.content("box/secret").await.as_deref(), Some(&b"evil"[..]));
+    let info = server.call(Who::User(OWNER), "GET", "/object/info/box/secret").send().await;
+    assert_eq!(info.expect_status(200).json()["owner_id"], json!(OWNER));
 }
 
 #[tokio::test]

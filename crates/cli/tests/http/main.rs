@@ -19,5 +19,7 @@ mod download;
 mod errors;
 mod input;
 mod leaks;
+mod origin;
+mod refusals;
 mod signing;
 mod tokens;

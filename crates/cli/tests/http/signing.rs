@@ -299,20 +299,65 @@ async fn secrets_rotate_and_old_urls_live_as_long_as_the_old_secret_is_known() {
 #[tokio::test]
 async fn a_single_use_url_works_once_also_across_a_restart() {
     let server = server_with_a_file(&[]).await;
-    let url = sign(&server, "file", json!({ "expiresIn": 60, "singleUse": true })).await;
+    let once = json!({ "expiresIn": 60, "singleUse": true });
+    let url = sign(&server, "file", once.clone()).await;
     let gets = (0..20).map(|_| server.call(Who::Anon, "GET", &url).send());
     let replies = futures_util::future::join_all(gets).await;
     let served = replies.iter().filter(|reply| reply.status == 200).count();
     assert_eq!(served, 1, "{:?}", replies.iter().map(|reply| reply.status).collect::<Vec<_>>());
     for reply in replies.into_iter().filter(|reply| reply.status != 200) {
-        reply.expect_error(410, "URL_EXPIRED");
+        assert_eq!(reply.expect_error(410, "URL_EXPIRED").json()["reason"], "used");
     }
-    let unused = sign(&server, "another", json!({ "expiresIn": 60, "singleUse": true })).await;
-    // A HEAD looks and does not use up.
+    let unused = sign(&server, "another", once).await;
     let server = Server::start_in(server.stop(), &[]);
     server.call(Who::Anon, "GET", &url).send().await.expect_error(410, "URL_EXPIRED");
+    server.call(Who::Anon, "HEAD", &url).send().await.expect_status(410);
     server.call(Who::Anon, "GET", &unused).send().await.expect_status(200);
     server.call(Who::Anon, "GET", &unused).send().await.expect_error(410, "URL_EXPIRED");
+}
+
+#[tokio::test]
+async fn a_single_use_url_is_used_up_by_the_first_get_that_is_answered_with_bytes() {
+    let server = server_with_a_file(&[]).await;
+    let once = json!({ "expiresIn": 600, "singleUse": true });
+    let (url, part) = (sign(&server, "file", once.clone()).await, sign(&server, "file", once.clone()).await);
+    let head = server.call(Who::Anon, "HEAD", &url).send().await.expect_status(200);
+    let etag = head.header("etag").to_owned();
+    let ask = |method, name, value: &str| server.call(Who::Anon, method, &url).header(name, value).send();
+    for _ in 0..2 {
+        ask("HEAD", "range", "bytes=0-1").await.expect_status(206);
+        ask("GET", "if-none-match", &etag).await.expect_status(304);
+        ask("GET", "if-match", "\"another\"").await.expect_error(412, "PRECONDITION_FAILED");
+        ask("GET", "range", "bytes=99-").await.expect_error(416, "INVALID_RANGE");
+        let elsewhere = url.replace("/box/file", "/box/another");
+        server.call(Who::Anon, "GET", &elsewhere).send().await.expect_error(403, "INVALID_SIGNATURE");
+    }
+    server.call(Who::User(OWNER), "DELETE", "/object/box/file").send().await.expect_status(204);
+    server.call(Who::Anon, "GET", &url).send().await.expect_error(404, "OBJECT_NOT_FOUND");
+    server.put(Who::User(OWNER), "box/file", "box/file").await;
+    assert_eq!(server.call(Who::Anon, "GET", &url).send().await.expect_status(200).text(), "box/file");
+    // Used up for every question, whatever it would have been answered before.
+    server.call(Who::Anon, "HEAD", &url).send().await.expect_status(410);
+    for (name, value) in [("accept", "*/*"), ("if-none-match", &etag), ("range", "bytes=99-")] {
+        let reply = ask("GET", name, value).await.expect_error(410, "URL_EXPIRED").json();
+        assert_eq!(reply["reason"], "used", "{reply}");
+        assert_ne!(reply["message"], "The signed URL has expired", "{reply}");
+    }
+    // A part counts as a use.
+    let first = server.call(Who::Anon, "GET", &part).header("range", "bytes=0-2").send().await;
+    assert_eq!(first.expect_status(206).text(), "box");
+    server.call(Who::Anon, "GET", &part).send().await.expect_error(410, "URL_EXPIRED");
+    // One that was never used expires, and says that.
+    let brief = sign(&server, "file", json!({ "expiresIn": 1, "singleUse": true })).await;
+    loop {
+        let reply = server.call(Who::Anon, "HEAD", &brief).send().await;
+        if reply.status != 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let late = server.call(Who::Anon, "GET", &brief).send().await.expect_error(410, "URL_EXPIRED");
+    assert_eq!(late.json()["reason"], "expired");
 }
 
 #[tokio::test]

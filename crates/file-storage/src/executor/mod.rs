@@ -96,6 +96,19 @@ pub trait Executor: Send + Sync + 'static {
         mode: &PutMode,
     ) -> Result<Admission, StorageError>;
 
+    /// Decides whether a URL may be signed that writes so: as [`Executor::admit_put`] would if nothing were there
+    /// that the caller can't see. The rest is decided, for the same caller, when the URL is used. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Executor::admit_put`], of what the caller can see.
+    async fn admit_signing(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        mode: &PutMode,
+    ) -> Result<(), StorageError>;
+
     /// Makes an object visible whose bytes are stored, in place of the one that was there, whose blobs are
     /// queued for deletion. A new object belongs to the caller's user; an overwrite keeps the owner. Usage
     /// counters, quotas (of the bucket and of the object's owner) and the event are part of the transaction.
@@ -187,6 +200,12 @@ pub trait Executor: Send + Sync + 'static {
     /// # Errors
     /// Only those of the engine.
     async fn consume_nonce(&self, nonce: Uuid, expires_at: Timestamp) -> Result<bool, StorageError>;
+
+    /// Whether a nonce was used up. Changes nothing.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn is_nonce_used(&self, nonce: Uuid) -> Result<bool, StorageError>;
 
     /// Usage of the caller's own user; for a service caller without one, zero.
     ///

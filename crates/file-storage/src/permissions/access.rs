@@ -1,7 +1,5 @@
 //! The check that stands before every operation, and what it gives back.
 
-use uuid::Uuid;
-
 use super::{Operation, Permission, RlsContext, Role};
 use crate::bucket::{Bucket, BucketName, BucketPolicy};
 use crate::errors::{Denial, DenialReason, StorageError};
@@ -46,17 +44,22 @@ impl Access {
         Ok(Self { context: context.clone(), granted: bits(operation.permissions()), only: None })
     }
 
-    /// Access by a signed URL to the one object it was made for: exempt from row-level security by design
-    /// (SPEC 3.4). Callers hold a verified token; `owner` is whom an upload's object will belong to.
+    /// Access by a signed download URL to the one object it was made for: exempt from row-level security by design
+    /// (SPEC 3.4). Callers hold a verified token.
     pub(crate) fn signed(
         operation: Operation<'_>,
-        owner: Option<Uuid>,
         request_id: &str,
         bucket: BucketName,
         path: ObjectPath,
     ) -> Self {
-        let context = RlsContext::service(owner, serde_json::Map::new(), request_id);
+        let context = RlsContext::service(None, serde_json::Map::new(), request_id);
         Self { context, granted: bits(operation.permissions()), only: Some((bucket, path)) }
+    }
+
+    /// The same access, to this object and to no other.
+    #[must_use]
+    pub(crate) fn narrowed(self, bucket: BucketName, path: ObjectPath) -> Self {
+        Self { only: Some((bucket, path)), ..self }
     }
 
     /// The caller, for a statement that uses this permission's predicate on this object.

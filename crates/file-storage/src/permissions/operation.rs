@@ -69,6 +69,24 @@ pub enum Permission {
     Maintain,
 }
 
+impl Permission {
+    /// A stable word, for programs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BucketCreate => "bucket:create",
+            Self::BucketRead => "bucket:read",
+            Self::BucketUpdate => "bucket:update",
+            Self::BucketDelete => "bucket:delete",
+            Self::ObjectRead => "object:read",
+            Self::ObjectCreate => "object:create",
+            Self::ObjectOverwrite => "object:overwrite",
+            Self::ObjectDelete => "object:delete",
+            Self::UsageRead => "usage:read",
+            Self::Maintain => "server:maintain",
+        }
+    }
+}
+
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

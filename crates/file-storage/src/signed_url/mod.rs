@@ -2,9 +2,11 @@
 //!
 //! A token is a compact JWT (HS256) over bucket and path, purpose and expiry. Its keys serve no other purpose, so
 //! that it is no bearer token and no bearer token is one. [`SignedDownload`] and [`SignedUpload`] are made by
-//! verification alone; they are what exempts one object from row-level security.
+//! verification alone. The former exempts its one object from row-level security; the latter writes its one object
+//! in the name of whoever signed it, under their row-level security.
 
 mod keys;
+mod signer;
 mod token;
 
 use serde::{Deserialize, Serialize};
@@ -12,10 +14,11 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 use crate::bucket::BucketName;
-use crate::errors::StorageError;
+use crate::errors::{StorageError, UrlEnd};
 use crate::path::ObjectPath;
 
 pub use keys::{SigningKey, SigningKeys};
+pub use signer::Signer;
 
 /// What a download token says. The names are those of Supabase's tokens. A claim that this version does not know
 /// is refused, as it narrows what the token opens.
@@ -30,11 +33,13 @@ struct DownloadClaims {
     jti: Option<Uuid>,
 }
 
-/// What an upload token says.
+/// What an upload token says. Without a role it is a user's.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UploadClaims {
     owner: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<ServiceRole>,
     url: String,
     upsert: bool,
     scope: String,
@@ -47,26 +52,34 @@ struct UploadClaims {
 const DOWNLOAD: &str = "download";
 const UPLOAD: &str = "upload";
 
+/// The one role that a token names.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ServiceRole {
+    ServiceRole,
+}
+
+/// The one object that a verified token opens.
+#[derive(Debug, Clone)]
+pub struct SignedObject {
+    bucket: BucketName,
+    path: ObjectPath,
+    expires_at: Timestamp,
+    nonce: Option<Uuid>,
+}
+
 /// A verified token for the download of one object.
 #[derive(Debug, Clone)]
 pub struct SignedDownload {
-    target: Target,
+    object: SignedObject,
 }
 
 /// A verified token for the upload of one object.
 #[derive(Debug, Clone)]
 pub struct SignedUpload {
-    target: Target,
-    owner: Option<Uuid>,
+    object: SignedObject,
+    signer: Signer,
     upsert: bool,
-}
-
-#[derive(Debug, Clone)]
-struct Target {
-    bucket: BucketName,
-    path: ObjectPath,
-    expires_at: Timestamp,
-    nonce: Option<Uuid>,
 }
 
 /// Makes a token that downloads one object until `expires_at` (whole seconds); with `single_use`, only once.
@@ -87,18 +100,22 @@ pub fn sign_download(
     token::sign(keys, &claims)
 }
 
-/// Makes a token that uploads one object, which will belong to `owner`; with `upsert` also over one that is there.
+/// Makes a token that uploads one object, in the name of `signer`; with `upsert` also over one that is there.
 pub fn sign_upload(
     keys: &SigningKeys,
     bucket: &BucketName,
     path: &ObjectPath,
-    owner: Option<Uuid>,
+    signer: Signer,
     upsert: bool,
     expires_at: Timestamp,
     single_use: bool,
 ) -> String {
     let claims = UploadClaims {
-        owner,
+        owner: signer.user_id(),
+        role: match signer {
+            Signer::User(_) => None,
+            Signer::Service(_) => Some(ServiceRole::ServiceRole),
+        },
         url: url_of(bucket, path),
         upsert,
         scope: UPLOAD.to_owned(),
@@ -129,8 +146,8 @@ pub fn verify_download(
     if expires.is_some_and(|expires| expires != claims.exp) {
         return Err(invalid("the expires parameter is not the token's"));
     }
-    let target = Target::check(&claims.url, bucket, path, claims.exp, claims.jti, now)?;
-    Ok(SignedDownload { target })
+    let object = SignedObject::check(&claims.url, bucket, path, claims.exp, claims.jti, now)?;
+    Ok(SignedDownload { object })
 }
 
 /// Checks an upload token against the object that is to be written.
@@ -148,11 +165,16 @@ pub fn verify_upload(
     if claims.scope != UPLOAD {
         return Err(invalid("the token is not scoped for upload"));
     }
-    let target = Target::check(&claims.url, bucket, path, claims.exp, claims.jti, now)?;
-    Ok(SignedUpload { target, owner: claims.owner, upsert: claims.upsert })
+    let signer = match (claims.role, claims.owner) {
+        (Some(ServiceRole::ServiceRole), owner) => Signer::Service(owner),
+        (None, Some(owner)) => Signer::User(owner),
+        (None, None) => return Err(invalid("the token does not say who signed it")),
+    };
+    let object = SignedObject::check(&claims.url, bucket, path, claims.exp, claims.jti, now)?;
+    Ok(SignedUpload { object, signer, upsert: claims.upsert })
 }
 
-impl Target {
+impl SignedObject {
     fn check(
         url: &str,
         bucket: &BucketName,
@@ -167,9 +189,29 @@ impl Target {
         let expires_at =
             Timestamp::from_timestamp(exp, 0).ok_or_else(|| invalid("the expiry is out of range"))?;
         if expires_at <= now {
-            return Err(StorageError::UrlExpired);
+            return Err(StorageError::UrlExpired(UrlEnd::Expired));
         }
         Ok(Self { bucket: bucket.clone(), path: path.clone(), expires_at, nonce })
+    }
+
+    /// Its bucket.
+    pub fn bucket(&self) -> &BucketName {
+        &self.bucket
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &ObjectPath {
+        &self.path
+    }
+
+    /// When the token stops working.
+    pub fn expires_at(&self) -> Timestamp {
+        self.expires_at
+    }
+
+    /// The nonce of a single-use token, to be used up.
+    pub fn nonce(&self) -> Option<Uuid> {
+        self.nonce
     }
 }
 
@@ -183,51 +225,21 @@ fn invalid(reason: &'static str) -> StorageError {
 }
 
 impl SignedDownload {
-    /// The bucket of the object.
-    pub fn bucket(&self) -> &BucketName {
-        &self.target.bucket
-    }
-
-    /// The path of the object.
-    pub fn path(&self) -> &ObjectPath {
-        &self.target.path
-    }
-
-    /// When the token stops working.
-    pub fn expires_at(&self) -> Timestamp {
-        self.target.expires_at
-    }
-
-    /// The nonce of a single-use token, to be used up.
-    pub fn nonce(&self) -> Option<Uuid> {
-        self.target.nonce
+    /// The object that it opens.
+    pub fn object(&self) -> &SignedObject {
+        &self.object
     }
 }
 
 impl SignedUpload {
-    /// The bucket of the object.
-    pub fn bucket(&self) -> &BucketName {
-        &self.target.bucket
+    /// The object that it writes.
+    pub fn object(&self) -> &SignedObject {
+        &self.object
     }
 
-    /// The path of the object.
-    pub fn path(&self) -> &ObjectPath {
-        &self.target.path
-    }
-
-    /// When the token stops working.
-    pub fn expires_at(&self) -> Timestamp {
-        self.target.expires_at
-    }
-
-    /// The nonce of a single-use token, to be used up.
-    pub fn nonce(&self) -> Option<Uuid> {
-        self.target.nonce
-    }
-
-    /// Whom the object will belong to.
-    pub fn owner(&self) -> Option<Uuid> {
-        self.owner
+    /// In whose name.
+    pub fn signer(&self) -> Signer {
+        self.signer
     }
 
     /// Whether an object that is there is replaced.

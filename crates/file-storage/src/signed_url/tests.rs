@@ -34,9 +34,11 @@ fn download(keys: &SigningKeys, bucket: &str, at: &str) -> String {
     sign_download(keys, &name(bucket), &path(at), expiry(), false)
 }
 
-fn upload(owner: Option<Uuid>, upsert: bool, single_use: bool) -> String {
-    sign_upload(&keys(), &name("docs"), &path("a/b.txt"), owner, upsert, expiry(), single_use)
+fn upload(signer: Signer, upsert: bool, single_use: bool) -> String {
+    sign_upload(&keys(), &name("docs"), &path("a/b.txt"), signer, upsert, expiry(), single_use)
 }
+
+const SERVICE: Signer = Signer::Service(None);
 
 fn verdict<T>(result: Result<T, StorageError>) -> &'static str {
     result.map_or_else(|error| error.code(), |_| "good")
@@ -47,6 +49,14 @@ fn forge(secret: &[u8], header: &Value, claims: &Value) -> String {
     let part = |json: &Value| URL_SAFE_NO_PAD.encode(json.to_string());
     let message = format!("{}.{}", part(header), part(claims));
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes());
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag))
+}
+
+/// A token of any claims, signed as we sign, with the header that we write.
+fn exactly(claims: &Value) -> String {
+    let keys = keys();
+    let message = format!("{}.{}", keys.current().header(), URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET), message.as_bytes());
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag))
 }
 
@@ -91,30 +101,56 @@ fn a_token_says_what_supabase_tokens_say() {
     );
     let owner = Uuid::new_v4();
     assert_eq!(
-        said(&upload(Some(owner), true, false)),
+        said(&upload(Signer::User(owner), true, false)),
         json!({"url": "docs/a/b.txt", "scope": "upload", "owner": owner, "upsert": true, "exp": exp})
+    );
+    assert_eq!(
+        said(&upload(SERVICE, true, false)),
+        json!({"url": "docs/a/b.txt", "scope": "upload", "owner": null, "upsert": true, "exp": exp,
+               "role": "service_role"})
     );
 }
 
 #[test]
-fn an_upload_token_carries_owner_mode_and_nonce() {
+fn an_upload_token_carries_signer_mode_and_nonce() {
     let verify = |token: &str| verify_upload(&keys(), token, &name("docs"), &path("a/b.txt"), now()).unwrap();
-    let owner = Uuid::new_v4();
-    let signed = verify(&upload(Some(owner), false, false));
-    assert_eq!((signed.owner(), signed.upsert(), signed.nonce()), (Some(owner), false, None));
-    let signed = verify(&upload(None, true, true));
-    assert_eq!(
-        (signed.owner(), signed.upsert(), signed.expires_at()),
-        (None, true, Timestamp::from_timestamp(expiry().timestamp(), 0).unwrap())
-    );
-    let nonces = [upload(None, true, true), upload(None, true, true)].map(|token| verify(&token).nonce());
+    let user = Uuid::new_v4();
+    for signer in [Signer::User(user), Signer::Service(Some(user)), SERVICE] {
+        let signed = verify(&upload(signer, false, false));
+        assert_eq!((signed.signer(), signed.upsert(), signed.object().nonce()), (signer, false, None));
+    }
+    let signed = verify(&upload(SERVICE, true, true));
+    let expires_at = Timestamp::from_timestamp(expiry().timestamp(), 0).unwrap();
+    assert_eq!((signed.upsert(), signed.object().expires_at()), (true, expires_at));
+    let nonces = [upload(SERVICE, true, true), upload(SERVICE, true, true)]
+        .map(|token| verify(&token).object().nonce());
     assert!(nonces[0].is_some() && nonces[0] != nonces[1]);
+}
+
+#[test]
+fn an_upload_token_that_names_nobody_writes_for_nobody() {
+    let claims = |owner: Value, role: Option<&str>| {
+        let mut claims = json!({"url": "docs/a/b.txt", "scope": "upload", "owner": owner, "upsert": true,
+                                "iat": 0, "exp": 1_900_000_000});
+        if let Some(role) = role {
+            claims["role"] = json!(role);
+        }
+        claims
+    };
+    let open = |claims: &Value| {
+        verdict(verify_upload(&keys(), &exactly(claims), &name("docs"), &path("a/b.txt"), now()))
+    };
+    assert_eq!(open(&claims(json!(Uuid::new_v4()), None)), "good");
+    assert_eq!(open(&claims(Value::Null, Some("service_role"))), "good");
+    assert_eq!(open(&claims(Value::Null, None)), "INVALID_SIGNATURE");
+    assert_eq!(open(&claims(json!(Uuid::new_v4()), Some("authenticated"))), "INVALID_SIGNATURE");
+    assert_eq!(open(&claims(Value::Null, Some("anon"))), "INVALID_SIGNATURE");
 }
 
 #[test]
 fn a_token_is_for_one_purpose() {
     let (bucket, path) = (name("docs"), path("a/b.txt"));
-    let up = upload(None, true, false);
+    let up = upload(SERVICE, true, false);
     assert_eq!(verdict(verify_download(&keys(), &up, &bucket, &path, None, now())), "INVALID_SIGNATURE");
     let down = download(&keys(), "docs", "a/b.txt");
     assert_eq!(verdict(verify_upload(&keys(), &down, &bucket, &path, now())), "INVALID_SIGNATURE");
@@ -145,14 +181,7 @@ fn headers_and_claims_that_we_do_not_write_are_refused() {
         claims
     };
     let open = |token: &str| verdict(verify_download(&keys(), token, &name("docs"), &path("a"), None, now()));
-    let exact = |claims: &Value| {
-        // In the order of members in which we write the header.
-        let keys = keys();
-        let header = keys.current().header();
-        let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET), message.as_bytes());
-        open(&format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag)))
-    };
+    let exact = |claims: &Value| open(&exactly(claims));
     assert_eq!(exact(&good), "good");
     assert_eq!(exact(&with("exp", json!("1900000000"))), "INVALID_SIGNATURE");
     assert_eq!(exact(&with("exp", json!(1e300))), "INVALID_SIGNATURE");

@@ -15,7 +15,7 @@ use crate::errors::StorageError;
 use crate::file::{Place, Segment, Sha256, StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Operation, RlsContext};
-use crate::signed_url::SignedDownload;
+use crate::signed_url::{SignedDownload, SignedObject};
 
 /// An object that the caller may read, and the way to its bytes. While it lives, the bytes stay, even if the
 /// object is overwritten or deleted.
@@ -24,6 +24,8 @@ pub struct Download {
     object: StorageObject,
     segments: Vec<Segment>,
     lease: Option<Lease>,
+    /// What opened it, if that is a signed URL: one for a single use is used up when the bytes are.
+    signed: Option<SignedObject>,
 }
 
 /// An object's bytes on their way to a caller.
@@ -50,7 +52,8 @@ impl FileStorage {
         self.open(&access, bucket, path).await.inspect_err(|error| self.count_download(bucket, Err(error)))
     }
 
-    /// Finds the object of a signed URL. A single-use token is used up.
+    /// Finds the object of a signed URL. A single-use token is used up by [`Download::body`]: who only looks, or has
+    /// the bytes already, does not use it.
     ///
     /// # Errors
     /// As [`FileStorage::download`], and [`StorageError::UrlExpired`] for a token that was used before.
@@ -59,12 +62,16 @@ impl FileStorage {
         signed: &SignedDownload,
         request_id: &str,
     ) -> Result<Download, StorageError> {
-        let (bucket, path) = (signed.bucket(), signed.path());
-        let access = Access::signed(Operation::Download, None, request_id, bucket.clone(), path.clone());
-        let download = self.open(&access, bucket, path).await;
-        let download = download.inspect_err(|error| self.count_download(bucket, Err(error)))?;
-        self.use_up(signed.nonce(), signed.expires_at()).await?;
-        Ok(download)
+        let (bucket, path) = (signed.object().bucket(), signed.object().path());
+        let outcome = match self.check_unused(signed.object()).await {
+            Ok(()) => {
+                let access = Access::signed(Operation::Download, request_id, bucket.clone(), path.clone());
+                self.open(&access, bucket, path).await
+            }
+            Err(used) => Err(used),
+        };
+        let download = outcome.inspect_err(|error| self.count_download(bucket, Err(error)))?;
+        Ok(Download { signed: Some(signed.object().clone()), ..download })
     }
 
     /// Reads what is known about an object.
@@ -93,7 +100,7 @@ impl FileStorage {
         let keys: Vec<_> = segments.iter().filter_map(|segment| segment.blob_key().cloned()).collect();
         let lease = (!keys.is_empty()).then(|| self.inner.leases.hold(keys));
         drop(lookup);
-        Ok(Download { storage: self.clone(), object, segments, lease })
+        Ok(Download { storage: self.clone(), object, segments, lease, signed: None })
     }
 }
 
@@ -108,15 +115,21 @@ impl Download {
     }
 
     /// Opens the bytes, or a range of them that lies within the object. What fails, fails here rather than in the
-    /// middle of the stream, as far as it can be known.
+    /// middle of the stream, as far as it can be known. A single-use URL is used up once they are open: of many who
+    /// try at once, one gets them.
     ///
     /// # Errors
-    /// [`StorageError::InvalidRange`], [`StorageError::ChecksumMismatch`], and those of the provider.
+    /// [`StorageError::InvalidRange`], [`StorageError::ChecksumMismatch`], those of the provider, and
+    /// [`StorageError::UrlExpired`] for a single-use URL that was used before.
     pub async fn body(self, range: Option<Range<u64>>) -> Result<DownloadBody, StorageError> {
         let storage = self.storage.clone();
         let bucket = self.object.bucket.clone();
         let bytes = range.as_ref().map_or(self.object.size, |range| range.end.saturating_sub(range.start));
-        let outcome = self.open_body(range).await;
+        let signed = self.signed.clone();
+        let outcome = match (self.open_body(range).await, signed) {
+            (Ok(body), Some(signed)) => storage.use_up(&signed).await.map(|()| body),
+            (outcome, _) => outcome,
+        };
         storage.count_download(&bucket, outcome.as_ref().map(|_| bytes));
         outcome
     }

@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use uuid::Uuid;
 
 use super::FileStorage;
 use crate::Timestamp;
 use crate::bucket::BucketName;
-use crate::errors::StorageError;
+use crate::errors::{StorageError, UrlEnd};
 use crate::file::PutMode;
 use crate::path::ObjectPath;
 use crate::permissions::{Operation, RlsContext};
-use crate::signed_url::{self, SignedDownload, SignedUpload};
+use crate::signed_url::{self, SignedDownload, SignedObject, SignedUpload, Signer};
 
 /// What a caller chooses about a signed URL.
 #[derive(Debug, Clone, Copy, Default)]
@@ -52,11 +51,12 @@ impl FileStorage {
         Ok(SignedToken { token, expires_at })
     }
 
-    /// Makes a token that uploads one object, which will belong to the caller; with `upsert` also over one that is
-    /// there. The caller must be allowed to do so now.
+    /// Makes a token that uploads one object in the caller's name; with `upsert` also over one that is there. The
+    /// caller must be allowed to, as far as they can see what is there; the rest is decided when the token is used.
     ///
     /// # Errors
-    /// As [`FileStorage::admit_upload`].
+    /// As [`FileStorage::admit_upload`], of what the caller can see; [`StorageError::InvalidRequest`] for an expiry
+    /// outside the server's bounds.
     pub async fn sign_upload(
         &self,
         context: &RlsContext,
@@ -68,10 +68,11 @@ impl FileStorage {
         let mode = if upsert { PutMode::Upsert } else { PutMode::Create };
         let expires_at = self.expiry(options.expires_in.unwrap_or(self.inner.options.upload_url_expiry))?;
         let access = self.access(context, Operation::SignUpload(&mode), Some(bucket))?;
-        self.executor().admit_put(&access, bucket, path, &mode).await?;
-        let (keys, owner) = (&self.inner.signing_keys, context.user_id());
+        let signer = Signer::of(context).ok_or_else(|| StorageError::internal("anon was let in to sign"))?;
+        self.executor().admit_signing(&access, bucket, path, &mode).await?;
+        let keys = &self.inner.signing_keys;
         let token =
-            signed_url::sign_upload(keys, bucket, path, owner, upsert, expires_at, options.single_use);
+            signed_url::sign_upload(keys, bucket, path, signer, upsert, expires_at, options.single_use);
         Ok(SignedToken { token, expires_at })
     }
 
@@ -117,16 +118,28 @@ impl FileStorage {
         })
     }
 
-    /// Uses up the nonce of a single-use token.
-    pub(super) async fn use_up(
-        &self,
-        nonce: Option<Uuid>,
-        expires_at: Timestamp,
-    ) -> Result<(), StorageError> {
-        match nonce {
+    /// Whether a token can still be used, as far as that can be told without using it.
+    ///
+    /// # Errors
+    /// [`StorageError::UrlExpired`] for a single-use token that was used before.
+    pub(super) async fn check_unused(&self, signed: &SignedObject) -> Result<(), StorageError> {
+        match signed.nonce() {
+            Some(nonce) if self.executor().is_nonce_used(nonce).await? => {
+                Err(StorageError::UrlExpired(UrlEnd::Used))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Uses up a single-use token: of many who try at once, one succeeds.
+    ///
+    /// # Errors
+    /// [`StorageError::UrlExpired`] for one that was used before.
+    pub(super) async fn use_up(&self, signed: &SignedObject) -> Result<(), StorageError> {
+        match signed.nonce() {
             None => Ok(()),
-            Some(nonce) if self.executor().consume_nonce(nonce, expires_at).await? => Ok(()),
-            Some(_) => Err(StorageError::UrlExpired),
+            Some(nonce) if self.executor().consume_nonce(nonce, signed.expires_at()).await? => Ok(()),
+            Some(_) => Err(StorageError::UrlExpired(UrlEnd::Used)),
         }
     }
 }

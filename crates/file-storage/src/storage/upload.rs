@@ -49,7 +49,8 @@ impl FileStorage {
         self.admit(access, bucket, path, mode).await
     }
 
-    /// Lets in an upload by a signed URL, for the one object that it was made for. A single-use token is used up.
+    /// Lets in an upload by a signed URL, for the one object that it was made for, as the caller who signed it and
+    /// under their row-level security, here and when it is committed. A single-use token is used up.
     ///
     /// # Errors
     /// As [`FileStorage::admit_upload`], and [`StorageError::UrlExpired`] for a token that was used before.
@@ -59,11 +60,14 @@ impl FileStorage {
         request_id: &str,
     ) -> Result<PendingUpload, StorageError> {
         let mode = if signed.upsert() { PutMode::Upsert } else { PutMode::Create };
-        let (bucket, path) = (signed.bucket(), signed.path());
-        let operation = Operation::Upload(&mode);
-        let access = Access::signed(operation, signed.owner(), request_id, bucket.clone(), path.clone());
+        let (bucket, path) = (signed.object().bucket(), signed.object().path());
+        let context = signed.signer().context(request_id);
+        let access = self.access(&context, Operation::Upload(&mode), Some(bucket));
+        let access = access.inspect_err(|error| self.count_upload(bucket, Err(error)))?;
+        let access = access.narrowed(bucket.clone(), path.clone());
         let pending = self.admit(access, bucket, path, mode.clone()).await?;
-        self.use_up(signed.nonce(), signed.expires_at()).await?;
+        let used = self.use_up(signed.object()).await;
+        used.inspect_err(|error| self.count_upload(bucket, Err(error)))?;
         Ok(pending)
     }
 

@@ -25,7 +25,8 @@ settings! {
 
     /// The HTTP server itself.
     server: ServerConfig {
-        /// Where clients see the server, for absolute URLs in answers. Without it, the request's `Host` is used.
+        /// Where clients see the server, for absolute URLs in answers, up to `/storage/v1`. Without it, a trusted proxy's
+        /// `X-Forwarded-Proto`, `-Host` and `-Prefix` say so, or the request's `Host`.
         public_url: Option<PublicUrl> = "";
         /// Proxies in front of the server. Only from them do `X-Forwarded-*` and `Forwarded` count.
         trusted_proxies: Vec<IpNet> = "";

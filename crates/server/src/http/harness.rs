@@ -19,7 +19,7 @@ use super::operation::{Ongoing, OperationLog};
 use super::request_body::{Rest, Stalled, WatchedBody};
 use super::request_id::{self, RequestId};
 use super::response_body::MeasuredBody;
-use super::{HttpOptions, answer};
+use super::{HttpOptions, answer, host};
 
 /// The socket's other end: the client, or the proxy in front of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,13 +54,15 @@ impl Harness {
         let request_id = self.request_id(&request, peer);
         let method = request.method().clone();
         let stalled = Stalled::default();
+        let bad_host = host::check(request.version(), request.uri(), request.headers()).err();
         let request = self.prepare(request, peer, &request_id, &stalled);
 
         let cors = self.cross_origin.applies(&method, request.headers());
         let by_cors = cors.is_some();
-        let answered = match cors {
-            None => AssertUnwindSafe(self.routes.clone().call(request)).catch_unwind().await,
-            Some(mut routes) => AssertUnwindSafe(routes.call(request)).catch_unwind().await,
+        let answered = match (bad_host, cors) {
+            (Some(host::BadHost(problem)), _) => Ok(Ok(malformed(problem, &request_id))),
+            (None, None) => AssertUnwindSafe(self.routes.clone().call(request)).catch_unwind().await,
+            (None, Some(mut routes)) => AssertUnwindSafe(routes.call(request)).catch_unwind().await,
         };
         let mut response = match answered {
             Ok(Ok(response)) => response,
@@ -110,6 +112,15 @@ impl Harness {
         };
         Request::from_parts(parts, body)
     }
+}
+
+/// The answer to a request that is no good request of HTTP, whatever it asks for.
+fn malformed(problem: &'static str, request_id: &RequestId) -> Response<Body> {
+    let mut response = answer::problem(StatusCode::BAD_REQUEST, "INVALID_REQUEST", problem, &request_id.0);
+    response
+        .extensions_mut()
+        .insert(OperationLog { code: Some("INVALID_REQUEST"), ..OperationLog::new("malformed") });
+    response
 }
 
 /// The answer to a request whose handler panicked. The panic hook has logged where; this says whose request it was.

@@ -17,8 +17,9 @@ use http::{HeaderMap, Method, Uri, header};
 use super::dialect::Dialect;
 use super::path;
 use crate::app::AppState;
+use crate::client_address::ForwardedOrigin;
 use crate::errors::ApiError;
-use crate::http::{OperationLog, Peer, RequestId};
+use crate::http::{OperationLog, Peer, RequestId, called_host};
 use crate::rate_limit::{RateLimited, RateLimiter};
 
 /// One request, authenticated as its route demands, with its body not touched yet.
@@ -181,16 +182,23 @@ impl<C: Caller> Call<C> {
         Ok((bucket, path))
     }
 
-    /// Where the client sees the API, for absolute URLs: as configured, or as it called the server itself.
-    pub(crate) fn base_url(&self) -> String {
+    /// Where the client sees the API, for absolute URLs: as configured, or as a trusted proxy or the client itself
+    /// called the server.
+    pub(crate) fn base_url(&self) -> Result<String, ApiError> {
         if let Some(url) = &self.app.config.server.public_url {
-            return format!("{}{}", url.0, super::BASE);
+            return Ok(format!("{}{}", url.0, super::BASE));
         }
-        let forwarded = self.app.proxies.forwarded(peer(&self.parts), &self.parts.headers);
-        let called = self.parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let called = called.or_else(|| self.parts.uri.authority().map(http::uri::Authority::as_str));
-        let host = forwarded.host.as_deref().or(called).unwrap_or("localhost");
-        format!("{}://{host}{}", forwarded.scheme.unwrap_or("http"), super::BASE)
+        let Parts { uri, headers, .. } = &self.parts;
+        let ForwardedOrigin { scheme, host, prefix } = self.app.proxies.forwarded(peer(&self.parts), headers);
+        let host = host.or_else(|| called_host(uri, headers));
+        let host = host.ok_or_else(|| ApiError::schema("headers must have required property 'host'"))?;
+        let base = match prefix {
+            None => super::BASE.to_owned(),
+            // The proxy took the whole base away and put it back.
+            Some(prefix) if prefix.ends_with(super::BASE) => prefix,
+            Some(prefix) => format!("{prefix}{}", super::BASE),
+        };
+        Ok(format!("{}://{host}{base}", scheme.unwrap_or("http")))
     }
 }
 

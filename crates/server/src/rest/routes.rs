@@ -110,10 +110,18 @@ fn buckets_named_like_routes() -> OpenApiRouter<AppState> {
         .route("/object/{bucket}/", write().merge(read()))
 }
 
-/// What Supabase has and this server has not.
+/// What Supabase has, or this server will have, and has not.
 fn unsupported_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .route("/render/{*rest}", any(unsupported::render))
         .route("/cdn", any(unsupported::cdn))
         .route("/cdn/{*rest}", any(unsupported::cdn))
+        .route("/upload/resumable", any(unsupported::resumable))
+        .route("/upload/resumable/{*rest}", any(unsupported::resumable))
+        .route("/upload-queue", any(unsupported::upload_queue))
+        .route("/upload-queue/{*rest}", any(unsupported::upload_queue))
+        .route("/events", any(unsupported::events))
+        .route("/s3", any(unsupported::s3))
+        .route("/s3/", any(unsupported::s3))
+        .route("/s3/{*rest}", any(unsupported::s3))
 }

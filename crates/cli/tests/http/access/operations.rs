@@ -179,7 +179,18 @@ pub(super) fn rows() -> Vec<Row> {
         row(
             "sign an overwrite",
             Ask("POST", "/object/upload/sign/{b}/here", UPSERT, ""),
-            |c| c.when(c.rights().overwrite, 200),
+            |c| c.when(c.rights().overwrite || (c.rights().create && !c.rights().read), 200),
+            E::None,
+        ),
+        row(
+            "sign an upload where something is",
+            Ask("POST", "/object/upload/sign/{b}/here", head, ""),
+            // Who cannot see it is not told: the use of the URL tells.
+            |c| match (c.rights().read, c.rights().create || c.rights().overwrite) {
+                (true, true) => TAKEN,
+                (false, true) => Outcome(200, ""),
+                (_, false) => c.refusal(),
+            },
             E::None,
         ),
         row("show the bucket", Ask("GET", "/bucket/{b}", head, ""), |c| c.when(c.rights().see, 200), E::None),

@@ -5,7 +5,7 @@ mod raw;
 mod server;
 
 pub(crate) use call::{Call, Reply};
-pub(crate) use raw::{exchange, open, read_reply};
+pub(crate) use raw::{RawReply, exchange, open, read_reply};
 pub(crate) use server::Server;
 
 use uuid::Uuid;

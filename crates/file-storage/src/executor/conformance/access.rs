@@ -3,7 +3,7 @@
 use super::subject::{Subject, allow, anon, bucket, listing, new_object, path, paths, service, user};
 use crate::bucket::{BucketPolicy, BucketUpdate};
 use crate::errors::StorageError;
-use crate::file::PutMode;
+use crate::file::{ETags, PutMode, Sha256};
 use crate::permissions::{Access, AccessRules, Operation, RlsContext};
 
 const OPERATIONS: [&str; 10] =
@@ -155,17 +155,140 @@ pub(crate) async fn signed_access_is_for_one_object(subject: &Subject) {
     let made = subject.bucket(&owner, "closed", BucketPolicy::Private).await;
     subject.put(&owner, (&made, "a"), b"1", PutMode::Create).await.unwrap();
     subject.put(&owner, (&made, "b"), b"1", PutMode::Create).await.unwrap();
-    let signed = |operation| Access::signed(operation, owner.user_id(), "test", bucket("closed"), path("a"));
+    let signed = |operation| Access::signed(operation, "test", bucket("closed"), path("a"));
     let on = &subject.executor;
     let read = signed(Operation::Download);
     assert!(on.open_object(&read, &made.name, &path("a")).await.is_ok());
     assert!(on.open_object(&read, &made.name, &path("b")).await.is_err());
     assert!(on.list_objects(&read, &made.name, &listing("", false)).await.is_err());
     assert!(on.delete_object(&read, &made.name, &path("a")).await.is_err());
-    let write = signed(Operation::Upload(&PutMode::Upsert));
+    let upsert = Operation::Upload(&PutMode::Upsert);
+    let write = allow(&owner, upsert).narrowed(bucket("closed"), path("a"));
     let replaced = on.put_object(&write, new_object(&made, "a", b"2"), &PutMode::Upsert).await.unwrap();
     assert_eq!(replaced.object.owner_id, owner.user_id());
     assert!(on.put_object(&write, new_object(&made, "c", b"2"), &PutMode::Create).await.is_err());
+    // Narrowed, it still is its caller's, and opens nothing that is not theirs.
+    let others = allow(&user(), upsert).narrowed(bucket("closed"), path("a"));
+    let refused = on.put_object(&others, new_object(&made, "a", b"3"), &PutMode::Upsert).await;
+    assert!(matches!(refused, Err(StorageError::Unauthorized(_))), "{refused:?}");
+}
+
+/// What is answered to a caller who wants a URL that writes at a path.
+async fn signing(subject: &Subject, caller: &RlsContext, at: (&str, &str), mode: &PutMode) -> String {
+    let name = bucket(at.0);
+    match Access::check(caller, Operation::SignUpload(mode), Some(&name), AccessRules::default()) {
+        Err(error) => format!("{error:?}"),
+        Ok(access) => {
+            let outcome = subject.executor.admit_signing(&access, &name, &path(at.1), mode).await;
+            outcome.map_or_else(|error| format!("{error:?}"), |()| "signed".to_owned())
+        }
+    }
+}
+
+pub(crate) async fn signing_an_upload_tells_nothing_that_is_not_seen(subject: &Subject) {
+    let (writer, other) = (user(), user());
+    let tags = ETags::These(vec!["x".to_owned()]);
+    let modes = [
+        PutMode::Create,
+        PutMode::Upsert,
+        PutMode::IfMatch(ETags::Any),
+        PutMode::IfMatch(tags.clone()),
+        PutMode::IfNoneMatch(ETags::Any),
+        PutMode::IfNoneMatch(tags),
+    ];
+    let makers = [("system", service()), ("owned", user())];
+    for (name, maker) in &makers {
+        let made = subject.bucket(maker, name, BucketPolicy::Private).await;
+        for mode in &modes {
+            for caller in [&other, &anon()] {
+                let before = signing(subject, caller, (name, "a"), mode).await;
+                let by = if maker.is_service() { &writer } else { maker };
+                subject.put(by, (&made, "a"), b"1", PutMode::Create).await.unwrap();
+                let after = signing(subject, caller, (name, "a"), mode).await;
+                assert_eq!(before, after, "{name} {mode:?} {:?}", caller.role());
+                subject.delete(by, name, "a").await.unwrap().unwrap();
+            }
+        }
+    }
+    let mode = PutMode::Upsert;
+    assert_eq!(signing(subject, &other, ("system", "a"), &mode).await, "signed");
+}
+
+pub(crate) async fn signing_an_upload_is_decided_by_what_is_seen(subject: &Subject) {
+    let (owner, other) = (user(), user());
+    let public = subject.bucket(&service(), "public", BucketPolicy::Public).await;
+    subject.put(&owner, (&public, "a"), b"1", PutMode::Create).await.unwrap();
+    let check = async |caller: &RlsContext, at: &str, mode: PutMode, wanted: &str| {
+        let said = signing(subject, caller, ("public", at), &mode).await;
+        assert!(said.starts_with(wanted), "{:?} {at} {mode:?}: {said}", caller.role());
+    };
+    for caller in [&owner, &other, &service()] {
+        check(caller, "a", PutMode::Create, "ObjectExists").await;
+        check(caller, "b", PutMode::Create, "signed").await;
+        check(caller, "b", PutMode::Upsert, "signed").await;
+    }
+    check(&owner, "a", PutMode::Upsert, "signed").await;
+    check(&service(), "a", PutMode::Upsert, "signed").await;
+    check(&other, "a", PutMode::Upsert, "Unauthorized").await;
+    check(&anon(), "b", PutMode::Create, "AuthRequired").await;
+    let missing = signing(subject, &other, ("nothing", "a"), &PutMode::Create).await;
+    assert!(missing.starts_with("BucketNotFound"), "{missing}");
+    // Nothing was written.
+    assert_eq!(subject.shown("public").await.file_count, 1);
+}
+
+pub(crate) async fn conditions_tell_nothing_of_rows_that_are_not_seen(subject: &Subject) {
+    let (owner, other) = (user(), user());
+    let hidden = subject.bucket(&service(), "hidden", BucketPolicy::Private).await;
+    let shown = subject.bucket(&service(), "shown", BucketPolicy::Public).await;
+    for made in [&hidden, &shown] {
+        subject.put(&owner, (made, "a"), b"1", PutMode::Create).await.unwrap();
+    }
+    let tags = |bytes: &[u8]| ETags::These(vec![Sha256::of(bytes).to_hex()]);
+    let say = async |made, at: &str, mode| {
+        let outcome = subject.put(&other, (made, at), b"2", mode).await;
+        format!("{:?}", outcome.map(|written| written.created).map_err(|error| error.code()))
+    };
+    // Whether a tag fits is not told to who cannot see the object, nor that there is one.
+    for (name, mode) in
+        [("If-Match", PutMode::IfMatch as fn(ETags) -> PutMode), ("If-None-Match", PutMode::IfNoneMatch)]
+    {
+        let (right, wrong) =
+            (say(&hidden, "a", mode(tags(b"1"))).await, say(&hidden, "a", mode(tags(b"x"))).await);
+        assert_eq!(right, wrong, "{name} on a hidden object");
+    }
+    for tags in [tags(b"1"), tags(b"x"), ETags::Any] {
+        let there = say(&hidden, "a", PutMode::IfMatch(tags.clone())).await;
+        assert_eq!(
+            there,
+            say(&hidden, "b", PutMode::IfMatch(tags)).await,
+            "If-Match on a hidden object and on none"
+        );
+    }
+    // Who sees it, and may not overwrite it, is told that, whatever the tag.
+    for tags in [tags(b"1"), tags(b"x"), ETags::Any] {
+        let said = say(&shown, "a", PutMode::IfMatch(tags)).await;
+        assert_eq!(said, r#"Err("STORAGE_UNAUTHORIZED")"#);
+    }
+    for name in ["hidden", "shown"] {
+        assert_eq!(subject.get(&owner, name, "a").await.unwrap().checksum, Sha256::of(b"1"));
+    }
+}
+
+pub(crate) async fn taken_paths_are_told_to_those_who_may_write(subject: &Subject) {
+    let (owner, other) = (user(), user());
+    for (name, policy, said) in [
+        ("public", BucketPolicy::Public, "STORAGE_UNAUTHORIZED"),
+        ("authenticated", BucketPolicy::Authenticated, "OBJECT_EXISTS"),
+        ("private", BucketPolicy::Private, "STORAGE_UNAUTHORIZED"),
+    ] {
+        let made = subject.bucket(&owner, name, policy).await;
+        subject.put(&owner, (&made, "a"), b"1", PutMode::Create).await.unwrap();
+        let refused = subject.put(&other, (&made, "a"), b"2", PutMode::Create).await.unwrap_err();
+        assert_eq!(refused.code(), said, "{name}");
+        let refused = subject.put(&owner, (&made, "a"), b"2", PutMode::Create).await.unwrap_err();
+        assert_eq!(refused.code(), "OBJECT_EXISTS", "{name}");
+    }
 }
 
 pub(crate) async fn a_permission_not_asked_for_is_not_used(subject: &Subject) {

@@ -25,15 +25,18 @@ macro_rules! executor_conformance {
                 objects_are_written_and_read_back, fs_i4_one_object_per_path, modes_meet_their_conditions,
                 an_overwrite_keeps_id_owner_and_creation, deletes_are_idempotent, moves_keep_what_they_move,
                 moves_replace_and_refuse_like_writes, writes_to_a_bucket_made_anew_are_refused,
-                large_and_odd_values_survive
+                large_and_odd_values_survive, the_same_path_in_another_bucket_is_another_object
             ],
             access: [
                 fs_i3_the_access_table_holds, rows_decide_in_a_system_bucket, misses_tell_nothing,
-                signed_access_is_for_one_object, a_permission_not_asked_for_is_not_used,
-                owners_keep_their_rows_when_a_bucket_closes
+                signed_access_is_for_one_object, signing_an_upload_tells_nothing_that_is_not_seen,
+                signing_an_upload_is_decided_by_what_is_seen, a_permission_not_asked_for_is_not_used,
+                owners_keep_their_rows_when_a_bucket_closes, conditions_tell_nothing_of_rows_that_are_not_seen,
+                taken_paths_are_told_to_those_who_may_write
             ],
             upkeep: [
                 counters_follow_every_change, bucket_quotas_hold, replaced_and_deleted_blobs_are_queued,
+                every_segments_blob_is_queued, every_way_of_going_is_an_event,
                 known_and_lost_blobs, nonces_work_once, events_tell_what_happened,
                 upkeep_is_the_service_roles
             ],

@@ -2,8 +2,10 @@
 
 use bytes::Bytes;
 
-use super::subject::{Subject, allow, bucket, new_blob, new_object, path, service, user, with_segments};
-use crate::bucket::{BucketConfig, BucketPolicy};
+use super::subject::{
+    Subject, allow, bucket, listing, new_blob, new_object, path, paths, service, user, with_segments,
+};
+use crate::bucket::{BucketConfig, BucketPolicy, MimePattern};
 use crate::errors::StorageError;
 use crate::file::{BlobKey, ETags, Place, PutMode, Sha256};
 use crate::permissions::Operation;
@@ -168,6 +170,14 @@ pub(crate) async fn moves_replace_and_refuse_like_writes(subject: &Subject) {
     assert_eq!(subject.shown("to").await.total_bytes, 2);
     assert_eq!(code(("from", "b"), ("from", "c"), PutMode::Upsert).await, "moved");
     assert_eq!(subject.shown("from").await.total_bytes, 4);
+    // Bytes of a kind that the target does not take.
+    let images = BucketConfig {
+        allowed_mime_types: Some(vec![MimePattern::parse("image/*").unwrap()]),
+        ..BucketConfig::default()
+    };
+    subject.bucket_with(&owner, "images", images).await;
+    assert_eq!(code(("from", "c"), ("images", "x"), PutMode::Create).await, "UNSUPPORTED_MEDIA_TYPE");
+    assert_eq!(code(("from", "c"), ("from", "d"), PutMode::Create).await, "moved");
     subject.recount().await;
 }
 
@@ -193,5 +203,49 @@ pub(crate) async fn large_and_odd_values_survive(subject: &Subject) {
         assert_eq!(opened.segments, new_object(&made, at, bytes).segments);
         assert_eq!(opened.object.owner_id, None);
     }
+    subject.recount().await;
+}
+
+pub(crate) async fn the_same_path_in_another_bucket_is_another_object(subject: &Subject) {
+    let (owner, other) = (user(), user());
+    let on = &subject.executor;
+    // The one that is to stay was there first, in the order of names and of rows.
+    let stays = subject.bucket(&owner, "a-stays", BucketPolicy::Private).await;
+    let goes = subject.bucket(&other, "b-goes", BucketPolicy::Authenticated).await;
+    let last = subject.bucket(&other, "c-last", BucketPolicy::Authenticated).await;
+    subject.put(&owner, (&stays, "a"), b"stays", PutMode::Create).await.unwrap();
+    let whole = async |caller, name: &str| {
+        let access = allow(caller, Operation::Download);
+        on.open_object(&access, &bucket(name), &path("a")).await.map(|it| it.object.checksum)
+    };
+    for round in 0..4 {
+        // Not there yet, though it is in the other bucket.
+        let missing = whole(&other, "b-goes").await;
+        assert!(matches!(missing, Err(StorageError::ObjectNotFound { .. })), "{missing:?}");
+        assert_eq!(subject.delete(&other, "b-goes", "a").await.unwrap(), None);
+        subject.put(&other, (&goes, "a"), b"goes", PutMode::Create).await.unwrap();
+        assert_eq!(whole(&other, "b-goes").await.unwrap(), Sha256::of(b"goes"));
+        let listed = subject.list(&other, "b-goes", &listing("", true)).await;
+        assert_eq!((paths(&listed), listed.entries.len()), (vec!["a"], 1));
+        match round {
+            0 => drop(subject.delete(&other, "b-goes", "a").await.unwrap().unwrap()),
+            1 => {
+                let access = allow(&other, Operation::Delete);
+                assert_eq!(on.delete_objects(&access, &goes.name, &[path("a")]).await.unwrap().len(), 1);
+            }
+            2 => {
+                subject.rename(&other, ("b-goes", "a"), ("c-last", "a"), PutMode::Upsert).await.unwrap();
+            }
+            _ => {
+                let access = allow(&other, Operation::EmptyBucket);
+                assert_eq!(on.empty_bucket(&access, &goes.name, 10).await.unwrap(), 1);
+            }
+        }
+        assert_eq!(whole(&owner, "a-stays").await.unwrap(), Sha256::of(b"stays"), "round {round}");
+        subject.recount().await;
+    }
+    on.delete_bucket(&allow(&other, Operation::DeleteBucket), &goes.name).await.unwrap();
+    assert_eq!(subject.shown("a-stays").await.file_count, 1);
+    assert_eq!(subject.get(&other, last.name.as_str(), "a").await.unwrap().size, 4);
     subject.recount().await;
 }

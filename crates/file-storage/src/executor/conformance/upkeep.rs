@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::Utc;
 use uuid::Uuid;
 
-use super::subject::{Subject, allow, bucket, maintain, new_blob, path, service, user};
+use super::subject::{Subject, allow, bucket, maintain, new_blob, path, service, user, with_segments};
 use crate::bucket::{BucketConfig, BucketPolicy};
 use crate::errors::StorageError;
 use crate::executor::Backlog;
-use crate::file::{BlobKey, PutMode};
+use crate::file::{BlobKey, Place, PutMode};
 use crate::permissions::{Operation, RlsContext};
 
 pub(crate) async fn counters_follow_every_change(subject: &Subject) {
@@ -93,6 +94,66 @@ pub(crate) async fn replaced_and_deleted_blobs_are_queued(subject: &Subject) {
     assert_eq!(on.backlog(&maintain()).await.unwrap().pending_deletions, 2);
 }
 
+pub(crate) async fn every_segments_blob_is_queued(subject: &Subject) {
+    let owner = user();
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    let on = &subject.executor;
+    let mut expected = Vec::new();
+    for mode in [PutMode::Create, PutMode::Upsert] {
+        let keys = [BlobKey::new(made.uuid), BlobKey::new(made.uuid)];
+        let blob = |key: &BlobKey| Place::Blob { provider: "local".into(), key: key.clone() };
+        let inline = Place::Inline(Bytes::from_static(b"in"));
+        let parts: [(&[u8], Place); 3] =
+            [(b"first", blob(&keys[0])), (b"in", inline), (b"last", blob(&keys[1]))];
+        let object = with_segments(&made, "a", b"firstinlast", parts);
+        subject.put_object(&owner, object, &mode).await.unwrap();
+        let due = on.due_deletions(&maintain(), Duration::ZERO, 10).await.unwrap();
+        let mut queued: Vec<_> = due.into_iter().map(|blob| blob.key).collect();
+        queued.sort();
+        assert_eq!(queued, expected);
+        expected.extend(keys);
+        expected.sort();
+    }
+    subject.delete(&owner, "photos", "a").await.unwrap();
+    assert_eq!(on.due_deletions(&maintain(), Duration::ZERO, 10).await.unwrap().len(), 4);
+    // What is deleted is forgotten, and no longer known.
+    on.finish_deletions(&maintain(), &expected, &[]).await.unwrap();
+    assert!(on.due_deletions(&maintain(), Duration::ZERO, 10).await.unwrap().is_empty());
+    assert!(on.known_blobs(&maintain(), &expected).await.unwrap().is_empty());
+    assert_eq!(on.backlog(&maintain()).await.unwrap().pending_deletions, 0);
+}
+
+pub(crate) async fn every_way_of_going_is_an_event(subject: &Subject) {
+    let owner = user();
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    let on = &subject.executor;
+    let mut versions = Vec::new();
+    for at in ["one", "many", "emptied", "lost", "replaced", "moved"] {
+        versions.push(subject.put(&owner, (&made, at), b"1", PutMode::Create).await.unwrap().object.version);
+    }
+    let before = on.events(&maintain(), 0, 100).await.unwrap().last().unwrap().sequence;
+    subject.delete(&owner, "photos", "one").await.unwrap();
+    on.delete_objects(&allow(&owner, Operation::Delete), &made.name, &[path("many")]).await.unwrap();
+    assert!(on.delete_lost_object(&maintain(), versions[3]).await.unwrap());
+    subject.rename(&owner, ("photos", "moved"), ("photos", "replaced"), PutMode::Upsert).await.unwrap();
+    on.empty_bucket(&allow(&owner, Operation::EmptyBucket), &made.name, 10).await.unwrap();
+    let events = on.events(&maintain(), before, 100).await.unwrap();
+    let told: Vec<_> = events.iter().map(|e| (&*e.kind, e.path.as_deref().unwrap())).collect();
+    let deleted = "storage.object.deleted";
+    assert_eq!(
+        told,
+        [
+            (deleted, "one"),
+            (deleted, "many"),
+            (deleted, "lost"),
+            ("storage.object.moved", "replaced"),
+            (deleted, "emptied"),
+            (deleted, "replaced"),
+        ]
+    );
+    assert_eq!(events[2].payload["reason"], "lost");
+}
+
 pub(crate) async fn known_and_lost_blobs(subject: &Subject) {
     let owner = user();
     let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
@@ -139,9 +200,20 @@ pub(crate) async fn nonces_work_once(subject: &Subject) {
     let on = &subject.executor;
     let (one, other) = (Uuid::new_v4(), Uuid::new_v4());
     let later = Utc::now() + chrono::TimeDelta::hours(1);
+    assert!(!on.is_nonce_used(one).await.unwrap());
     assert!(on.consume_nonce(one, later).await.unwrap());
+    assert!(on.is_nonce_used(one).await.unwrap());
+    assert!(!on.is_nonce_used(other).await.unwrap(), "asking uses nothing up");
     assert!(!on.consume_nonce(one, later).await.unwrap());
     assert!(on.consume_nonce(other, later).await.unwrap());
+    // One that is long dead is forgotten; one that lives is not, however many come after it.
+    let (long_dead, dead) = (Uuid::new_v4(), Utc::now() - chrono::TimeDelta::days(1));
+    assert!(on.consume_nonce(long_dead, dead).await.unwrap());
+    for _ in 0..15 {
+        assert!(on.consume_nonce(Uuid::new_v4(), later).await.unwrap());
+    }
+    assert!(on.is_nonce_used(one).await.unwrap() && !on.consume_nonce(one, later).await.unwrap());
+    assert!(!on.is_nonce_used(long_dead).await.unwrap());
     let raced = Uuid::new_v4();
     let tries = (0..20).map(|_| on.consume_nonce(raced, later));
     let won = futures_util::future::join_all(tries).await.into_iter().filter(|won| *won.as_ref().unwrap());

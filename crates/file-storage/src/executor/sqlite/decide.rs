@@ -66,6 +66,16 @@ pub(super) fn look(
     }))
 }
 
+impl Target {
+    /// What the caller can see of it: an invisible row is none.
+    fn as_seen(self) -> Self {
+        match self.visible {
+            true => self,
+            false => Self { existing: None, overwritable: false, deletable: false, ..self },
+        }
+    }
+}
+
 /// Decides whether a write in this mode is let in, and gives what it would meet.
 pub(super) fn write(
     conn: &Connection,
@@ -74,14 +84,55 @@ pub(super) fn write(
     path: &ObjectPath,
     mode: &PutMode,
 ) -> Result<Target, Fault> {
-    let first = match mode {
+    let target = target(conn, access, bucket, path, mode)?;
+    judge(target, access, bucket, path, mode)
+}
+
+/// Decides whether a URL may be signed that writes in this mode. Of what the caller can't see, the answer tells
+/// nothing.
+pub(super) fn sign(
+    conn: &Connection,
+    access: &Access,
+    bucket: &BucketName,
+    path: &ObjectPath,
+    mode: &PutMode,
+) -> Result<(), Fault> {
+    let target = target(conn, access, bucket, path, mode)?.as_seen();
+    judge(target, access, bucket, path, mode).map(drop)
+}
+
+/// The permission that a write asks for first.
+fn first_permission(mode: &PutMode) -> Permission {
+    match mode {
         PutMode::IfMatch(_) => Permission::ObjectOverwrite,
         PutMode::Create | PutMode::Upsert | PutMode::IfNoneMatch(_) => Permission::ObjectCreate,
-    };
+    }
+}
+
+/// What a write would meet.
+fn target(
+    conn: &Connection,
+    access: &Access,
+    bucket: &BucketName,
+    path: &ObjectPath,
+    mode: &PutMode,
+) -> Result<Target, Fault> {
+    let first = first_permission(mode);
     let context = access.on_object(first, bucket, path)?;
-    let Some(target) = look(conn, context, bucket, path)? else {
-        return Err(bucket_missing(context, first, bucket).into());
-    };
+    let target = look(conn, context, bucket, path)?;
+    target.ok_or_else(|| bucket_missing(context, first, bucket).into())
+}
+
+/// Decides about a write that meets this.
+fn judge(
+    target: Target,
+    access: &Access,
+    bucket: &BucketName,
+    path: &ObjectPath,
+    mode: &PutMode,
+) -> Result<Target, Fault> {
+    let first = first_permission(mode);
+    let context = access.on_object(first, bucket, path)?;
     let refuse = |permission, reason| {
         Err(Fault::from(denied(context, Denial { permission, bucket: Some(bucket.clone()), reason })))
     };

@@ -84,6 +84,16 @@ impl Executor for SqliteExecutor {
         self.read("admit_put", |conn| decide::admit(conn, access, bucket, path, mode))
     }
 
+    async fn admit_signing(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        mode: &PutMode,
+    ) -> Result<(), StorageError> {
+        self.read("admit_signing", |conn| decide::sign(conn, access, bucket, path, mode))
+    }
+
     async fn put_object(
         &self,
         access: &Access,
@@ -166,6 +176,10 @@ impl Executor for SqliteExecutor {
 
     async fn consume_nonce(&self, nonce: Uuid, expires_at: Timestamp) -> Result<bool, StorageError> {
         self.writer.keep("consume_nonce", move |conn| upkeep::consume_nonce(conn, nonce, expires_at)).await
+    }
+
+    async fn is_nonce_used(&self, nonce: Uuid) -> Result<bool, StorageError> {
+        self.read("is_nonce_used", |conn| upkeep::is_nonce_used(conn, nonce))
     }
 
     async fn own_usage(&self, access: &Access) -> Result<UserUsage, StorageError> {

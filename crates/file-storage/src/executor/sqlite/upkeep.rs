@@ -150,6 +150,13 @@ pub(super) fn consume_nonce(conn: &Connection, nonce: Uuid, expires_at: Timestam
     Ok(first == 1)
 }
 
+/// Whether a nonce was used up.
+pub(super) fn is_nonce_used(conn: &Connection, nonce: Uuid) -> Result<bool, Fault> {
+    let mut statement =
+        conn.prepare_cached("SELECT EXISTS (SELECT 1 FROM used_nonces WHERE nonce = :nonce)")?;
+    Ok(statement.query_row(named_params! { ":nonce": text(nonce) }, |row| row.get(0))?)
+}
+
 /// How much there is to do.
 pub(super) fn backlog(conn: &Connection, access: &Access) -> Result<Backlog, Fault> {
     maintainer(access)?;

@@ -86,7 +86,8 @@ pub(in crate::rest) async fn public(call: Call<Public>) -> Result<Response, ApiE
     open(call, "/object/public/", false).await
 }
 
-/// Downloads the object that a signed URL was made for.
+/// Downloads the object that a signed URL was made for. One for a single use is used up by the first GET that is
+/// answered with bytes, be it a range of them.
 #[utoipa::path(
     method(get, head), path = "/object/sign/{bucket}/{*path}", tag = "Signed URLs", operation_id = "getSignedObject",
     params(
@@ -113,7 +114,7 @@ pub(in crate::rest) async fn signed(call: Call<Signed>) -> Result<Response, ApiE
     let verified = call.storage().verify_download(&token, &bucket, &path, expires);
     let verified = verified.map_err(|error| of_this_kind(error, "the token is not scoped for download"))?;
     let download = call.storage().download_signed(&verified, call.context().request_id()).await?;
-    answer(call, download, Validity::Until(verified.expires_at())).await
+    answer(call, download, Validity::Until(verified.object().expires_at())).await
 }
 
 /// A token that is well signed and no token of this route.

@@ -54,12 +54,12 @@ pub(in crate::rest) async fn one(mut call: Call<Token>) -> Result<Response, ApiE
     call.begin(Operation::SignDownload);
     let (bucket, path) = call.object("/object/sign/")?;
     let asked: SignObject = json::read_optional(call.body()).await?;
-    let options = options(&call, asked.expires_in, asked.single_use)?;
+    let options = download_options(&call, asked.expires_in, asked.single_use)?;
     if asked.transform.is_some_and(|transform| !transform.is_empty()) {
         return Err(ApiError::Unsupported { what: "image transformation" });
     }
+    let base_url = call.base_url()?;
     let token = call.storage().sign_download(call.context(), &bucket, &path, options).await?;
-    let base_url = call.base_url();
     Ok(call.dialect().signed(&SignedUrl { bucket: &bucket, path, token, base_url: &base_url }))
 }
 
@@ -91,12 +91,12 @@ pub(in crate::rest) async fn many(mut call: Call<Token>) -> Result<Response, Api
     call.begin(Operation::SignDownload);
     let bucket = call.bucket("/object/sign/")?;
     let asked: SignObjects = json::read(call.body()).await?;
-    let options = options(&call, asked.expires_in, asked.single_use)?;
+    let options = download_options(&call, asked.expires_in, asked.single_use)?;
     if asked.paths.is_empty() || asked.paths.len() > MAX_PATHS {
         let words = if asked.paths.is_empty() { "fewer than 1" } else { "more than 1000" };
         return Err(ApiError::schema(format!("body/paths must NOT have {words} items")));
     }
-    let base_url = call.base_url();
+    let base_url = call.base_url()?;
     let mut outcomes = Vec::with_capacity(asked.paths.len());
     for asked in &asked.paths {
         let outcome = match ObjectPath::parse(asked) {
@@ -116,8 +116,8 @@ pub(in crate::rest) async fn many(mut call: Call<Token>) -> Result<Response, Api
     Ok(call.dialect().signed_many(&outcomes))
 }
 
-/// What body and query say of a URL; the body's word counts where both speak.
-fn options(
+/// What is asked of a URL that downloads.
+fn download_options(
     call: &Call<Token>,
     expires_in: Option<Whole>,
     single_use: Option<bool>,
@@ -125,12 +125,21 @@ fn options(
     if expires_in.is_none() && call.dialect().is_strict_about_fields() {
         return Err(ApiError::schema("body must have required property 'expiresIn'"));
     }
-    let seconds = match expires_in {
-        Some(Whole(seconds)) => Some(seconds),
-        None => query::number(call.uri(), "expires_in")?,
+    options(call, expires_in, single_use)
+}
+
+/// What body and query say of a URL; the body's word counts where both speak.
+pub(super) fn options(
+    call: &Call<Token>,
+    expires_in: Option<Whole>,
+    single_use: Option<bool>,
+) -> Result<SignOptions, ApiError> {
+    let (seconds, place) = match expires_in {
+        Some(Whole(seconds)) => (Some(seconds), "body/expiresIn"),
+        None => (query::number(call.uri(), "expires_in")?, "querystring/expires_in"),
     };
     if seconds == Some(0) {
-        return Err(ApiError::schema("body/expiresIn must be >= 1"));
+        return Err(ApiError::schema(format!("{place} must be >= 1")));
     }
     let single_use = match single_use {
         Some(chosen) => chosen,

@@ -1,17 +1,14 @@
 //! `POST` and `PUT /object/upload/sign/{bucket}/{path}`: URLs that upload one object, and their use.
 
-use std::time::Duration;
-
 use axum::response::Response;
 use file_storage::Operation;
 use file_storage::file::PutMode;
-use file_storage::storage::SignOptions;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::download::of_this_kind;
 use super::upload::take_in;
-use super::wants_upsert;
+use super::{sign, wants_upsert};
 use crate::errors::ApiError;
 use crate::rest::call::{Call, Signed, Token};
 use crate::rest::dialect::{ErrorBody, SignedUrl, UploadTarget, Uploaded};
@@ -29,7 +26,8 @@ pub(in crate::rest) struct SignUpload {
     single_use: Option<bool>,
 }
 
-/// Makes a URL that uploads one object, which will belong to the caller, who must be allowed to write there now.
+/// Makes a URL that uploads one object in the caller's name. Whether they may write over what is there and they
+/// cannot see is told by the use of the URL, not by its making.
 #[utoipa::path(
     post, path = "/object/upload/sign/{bucket}/{*path}", tag = "Signed URLs", operation_id = "signUpload",
     params(
@@ -46,7 +44,7 @@ pub(in crate::rest) struct SignUpload {
         (status = 401, description = "No token, or a bad one", body = ErrorBody),
         (status = 403, description = "The caller may not write here", body = ErrorBody),
         (status = 404, description = "No such bucket", body = ErrorBody),
-        (status = 409, description = "There is an object already", body = ErrorBody),
+        (status = 409, description = "There is an object already that the caller can see", body = ErrorBody),
     ),
 )]
 pub(in crate::rest) async fn make(mut call: Call<Token>) -> Result<Response, ApiError> {
@@ -54,17 +52,9 @@ pub(in crate::rest) async fn make(mut call: Call<Token>) -> Result<Response, Api
     call.begin(Operation::SignUpload(&if upsert { PutMode::Upsert } else { PutMode::Create }));
     let (bucket, path) = call.new_object("/object/upload/sign/")?;
     let asked: SignUpload = json::read_optional(call.body()).await?;
-    let seconds = match asked.expires_in {
-        Some(Whole(seconds)) => Some(seconds),
-        None => query::number(call.uri(), "expires_in")?,
-    };
-    let single_use = match asked.single_use {
-        Some(chosen) => chosen,
-        None => query::switch(call.uri(), "single_use")?,
-    };
-    let options = SignOptions { expires_in: seconds.map(Duration::from_secs), single_use };
+    let options = sign::options(&call, asked.expires_in, asked.single_use)?;
+    let base_url = call.base_url()?;
     let token = call.storage().sign_upload(call.context(), &bucket, &path, upsert, options).await?;
-    let base_url = call.base_url();
     Ok(call.dialect().signed_upload(&SignedUrl { bucket: &bucket, path, token, base_url: &base_url }))
 }
 
@@ -82,7 +72,7 @@ pub(in crate::rest) async fn make(mut call: Call<Token>) -> Result<Response, Api
     ),
     responses(
         (status = 200, description = "The object", body = Uploaded<'static>),
-        (status = 403, description = "The token is not this object's", body = ErrorBody),
+        (status = 403, description = "The token is not this object's, or its signer may not write there", body = ErrorBody),
         (status = 409, description = "There is an object already", body = ErrorBody),
         (status = 410, description = "The URL has expired, or was used", body = ErrorBody),
         (status = 413, description = "It is too large", body = ErrorBody),
@@ -97,8 +87,6 @@ pub(in crate::rest) async fn put(mut call: Call<Signed>) -> Result<Response, Api
     let verified = call.storage().verify_upload(&token, &bucket, &path);
     let verified = verified.map_err(|error| of_this_kind(error, "the token is not scoped for upload"))?;
     let pending = call.storage().admit_signed_upload(&verified, call.context().request_id()).await?;
-    let marker = call.dialect().is_folder_marker(&path);
-    let pending = if marker { pending.as_folder_marker() } else { pending };
-    let written = take_in(&mut call, pending).await?;
+    let written = take_in(&mut call, pending, &path).await?;
     Ok(call.dialect().uploaded_by_url(&written))
 }

@@ -4,7 +4,7 @@ use axum::response::Response;
 use file_storage::executor::Written;
 use file_storage::file::PutMode;
 use file_storage::storage::PendingUpload;
-use file_storage::{Operation, StorageError};
+use file_storage::{ObjectPath, Operation, StorageError};
 use http::StatusCode;
 
 use super::put_mode;
@@ -82,17 +82,18 @@ async fn write(mut call: Call<Token>, mode: PutMode, status: StatusCode) -> Resu
     let (bucket, path) = call.new_object("/object/")?;
     let mode = conditional::write(call.headers(), mode)?;
     let pending = call.storage().admit_upload(call.context(), &bucket, &path, mode).await?;
-    let marker = call.dialect().is_folder_marker(&path);
-    let pending = if marker { pending.as_folder_marker() } else { pending };
-    let written = take_in(&mut call, pending).await?;
+    let written = take_in(&mut call, pending, &path).await?;
     Ok(call.dialect().uploaded(&written, status))
 }
 
-/// Takes in the body of an upload that was let in.
+/// Takes in the body of an upload that was let in, to this path.
 pub(super) async fn take_in<C: Caller>(
     call: &mut Call<C>,
     pending: PendingUpload,
+    path: &ObjectPath,
 ) -> Result<Written, ApiError> {
+    let marks_folder = call.dialect().is_folder_marker(path);
+    let pending = if marks_folder { pending.as_folder_marker() } else { pending };
     if let (Some(announced), Some(limit)) = (body::announced(call.headers()), pending.size_limit())
         && announced > limit
         && body::is_form(call.headers())

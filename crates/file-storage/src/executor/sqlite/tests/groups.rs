@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use rusqlite::{Connection, ffi};
 
 use super::open_at;
-use crate::errors::StorageError;
+use crate::errors::{StorageError, UrlEnd};
 use crate::executor::Executor;
 use crate::executor::conformance::subject::{bucket, path, user};
 use crate::executor::sqlite::SqliteExecutor;
@@ -86,14 +86,14 @@ async fn a_refusal_or_a_panic_is_its_callers_alone() {
         }),
         run.run("refused", |conn| {
             mark(conn, "c-refused")?;
-            Err::<(), _>(StorageError::UrlExpired.into())
+            Err::<(), _>(StorageError::UrlExpired(UrlEnd::Used).into())
         }),
         run.run("after", |conn| mark(conn, "d-after")),
     );
     let (before, panics, refused, after) = hold(&executor, group).await;
     assert!(before.is_ok() && after.is_ok());
     assert!(matches!(panics, Err(StorageError::Internal { .. })), "{panics:?}");
-    assert!(matches!(refused, Err(StorageError::UrlExpired)), "{refused:?}");
+    assert!(matches!(refused, Err(StorageError::UrlExpired(_))), "{refused:?}");
     assert_eq!(marks(&executor), ["a-before", "d-after"]);
 }
 

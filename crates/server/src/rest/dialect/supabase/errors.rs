@@ -82,6 +82,9 @@ fn worded(error: &ApiError) -> Worded {
         ApiError::UnknownRoute { .. } | ApiError::MethodNotAllowed { .. } => {
             open(StatusCode::NOT_FOUND, "Not Found", "InvalidRequest", error.to_string())
         }
+        ApiError::NotYet { .. } => {
+            open(StatusCode::NOT_IMPLEMENTED, "NotSupported", "NotSupported", error.to_string())
+        }
         ApiError::Unsupported { .. } => {
             wrapped(409, "FeatureNotEnabled", "FeatureNotEnabled", error.to_string())
         }
@@ -100,7 +103,7 @@ fn storage(error: &StorageError) -> Worded {
         }
         E::AuthRequired(denial) | E::Unauthorized(denial) => denial_worded(denial),
         E::InvalidSignature { reason } => signature(reason),
-        E::UrlExpired => wrapped(400, "InvalidJWT", "InvalidJWT", EXPIRED),
+        E::UrlExpired(_) => wrapped(400, "InvalidJWT", "InvalidJWT", EXPIRED),
         E::BucketNotFound { .. } => no_bucket(),
         E::ObjectNotFound { .. } => no_key(),
         E::BucketExists { .. } => wrapped(409, "Duplicate", "BucketAlreadyExists", message),
