@@ -145,13 +145,17 @@ impl Model {
     fn admit(&self, caller: Caller, at: Place, upsert: bool) -> Result<(), &'static str> {
         match self.0.get(&at) {
             _ if caller == Caller::Anon => Err("AUTH_REQUIRED"),
-            Some(file) if upsert => {
-                let allowed = Self::may_overwrite(caller, at.0, file.owner);
-                if allowed { Ok(()) } else { Err("STORAGE_UNAUTHORIZED") }
+            Some(file) => {
+                let may_overwrite = Self::may_overwrite(caller, at.0, file.owner);
+                match upsert {
+                    true if may_overwrite => Ok(()),
+                    // Also where the caller's own file was moved to a bucket in which they create none.
+                    false if may_overwrite || Self::may_create(caller, at.0) => Err("OBJECT_EXISTS"),
+                    true | false => Err("STORAGE_UNAUTHORIZED"),
+                }
             }
-            _ if !Self::may_create(caller, at.0) => Err("STORAGE_UNAUTHORIZED"),
-            Some(_) => Err("OBJECT_EXISTS"),
-            None => Ok(()),
+            None if Self::may_create(caller, at.0) => Ok(()),
+            None => Err("STORAGE_UNAUTHORIZED"),
         }
     }
 

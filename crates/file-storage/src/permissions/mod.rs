@@ -13,3 +13,6 @@ pub use access::{Access, AccessRules, BucketGrant};
 pub(crate) use access::{bucket_missing, denied};
 pub use context::{RlsContext, Role};
 pub use operation::{Operation, Permission};
+
+#[cfg(test)]
+mod tests;

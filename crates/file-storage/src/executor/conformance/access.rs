@@ -121,6 +121,13 @@ pub(crate) async fn rows_decide_in_a_system_bucket(subject: &Subject) {
     assert!(subject.get(&mine, "public", "theirs").await.is_ok());
     let seen = subject.delete(&mine, "public", "theirs").await;
     assert!(matches!(seen, Err(StorageError::Unauthorized(_))), "{seen:?}");
+    // Of many, those that are not theirs are left out, seen or not.
+    for name in ["private", "public"] {
+        let access = allow(&mine, Operation::Delete);
+        let paths = ["theirs", "nothing"].map(path);
+        assert_eq!(subject.executor.delete_objects(&access, &bucket(name), &paths).await.unwrap(), []);
+        assert!(subject.get(&theirs, name, "theirs").await.is_ok(), "{name}");
+    }
     subject.recount().await;
 }
 

@@ -68,7 +68,7 @@ pub(super) fn look(
 
 impl Target {
     /// What the caller can see of it: an invisible row is none.
-    fn as_seen(self) -> Self {
+    fn without_unseen(self) -> Self {
         match self.visible {
             true => self,
             false => Self { existing: None, overwritable: false, deletable: false, ..self },
@@ -97,7 +97,7 @@ pub(super) fn sign(
     path: &ObjectPath,
     mode: &PutMode,
 ) -> Result<(), Fault> {
-    let target = target(conn, access, bucket, path, mode)?.as_seen();
+    let target = target(conn, access, bucket, path, mode)?.without_unseen();
     judge(target, access, bucket, path, mode).map(drop)
 }
 

@@ -3,6 +3,8 @@
 mod durability;
 mod groups;
 mod plans;
+mod recount;
+mod rls;
 mod room;
 mod schema;
 mod timing;
