@@ -7,10 +7,12 @@
 //!
 //! Executors answer [`StorageError`]s and fold their engine's errors into them at one place of their own.
 
+mod bounds;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod decide;
 mod listing;
+pub mod postgres;
 pub mod sqlite;
 
 use std::time::Duration;

@@ -1,7 +1,6 @@
 //! Lists of objects. By name they are read in the index's own order, skipping from folder to folder ([`scan`]),
 //! so that a page costs what it shows; in any other order, all children are looked at and the best kept ([`top`]).
 
-mod bounds;
 mod page;
 mod scan;
 mod top;

@@ -10,8 +10,8 @@ use rusqlite::{Connection, Row, named_params};
 use super::super::errors::Fault;
 use super::super::rls::{Caller, predicate};
 use super::super::rows::{OBJECT, OBJECT_PATH, str};
-use super::bounds::{just_after, next_match, starts_with_ignoring_case, successor};
 use crate::bucket::BucketName;
+use crate::executor::bounds::{just_after, next_match, starts_with_ignoring_case, successor};
 use crate::executor::{Collation, Listing, SortOrder};
 use crate::permissions::Permission;
 

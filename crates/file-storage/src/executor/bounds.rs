@@ -1,11 +1,11 @@
 //! Where in byte order a prefix begins and ends, and how to leap over what is not wanted.
 //!
-//! UTF-8 sorts by its bytes as code points sort, so that bounds can be whole characters, as SQLite's text must be.
+//! UTF-8 sorts by its bytes as code points sort, so that bounds can be whole characters, as the text of databases must be.
 
 use std::ops::ControlFlow;
 
 /// The smallest text above every text that starts with `prefix`; `None` where there is none.
-pub(super) fn successor(prefix: &str) -> Option<String> {
+pub(in crate::executor) fn successor(prefix: &str) -> Option<String> {
     let mut text = prefix.to_owned();
     while let Some(last) = text.pop() {
         // The range knows that surrogates are no characters.
@@ -18,12 +18,12 @@ pub(super) fn successor(prefix: &str) -> Option<String> {
 }
 
 /// The smallest text above `text` itself.
-pub(super) fn just_after(text: &str) -> String {
+pub(in crate::executor) fn just_after(text: &str) -> String {
     format!("{text}\0")
 }
 
 /// The smallest text, not below `text`, that starts with `prefix` but for the case of ASCII letters.
-pub(super) fn next_match(text: &str, prefix: &str) -> Option<String> {
+pub(in crate::executor) fn next_match(text: &str, prefix: &str) -> Option<String> {
     let smallest = |rest: &str| rest.to_ascii_uppercase();
     // The last place where a greater choice than the text's is possible, should the text be too great further on.
     let mut greater: Option<(usize, char)> = None;
@@ -65,7 +65,7 @@ pub(super) fn next_match(text: &str, prefix: &str) -> Option<String> {
 }
 
 /// Whether `text` starts with `prefix` but for the case of ASCII letters.
-pub(super) fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
+pub(in crate::executor) fn starts_with_ignoring_case(text: &str, prefix: &str) -> bool {
     text.as_bytes().get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
 }
 

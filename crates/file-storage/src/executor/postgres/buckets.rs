@@ -1,0 +1,262 @@
+//! Buckets: created, shown, listed, changed, emptied, deleted. Each as the caller; the keeper says why not.
+
+use std::sync::{Arc, LazyLock};
+
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::errors::Fault;
+use super::pool::Pool;
+use super::rls::{Caller, Subject, flag};
+use super::rows::{self, BUCKET, BUCKET_WIDTH, int, now};
+use super::session::{Session, Step, alone, read};
+use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
+use crate::errors::{DenialReason, StorageError};
+use crate::executor::{BucketListing, BucketSort, SortOrder, decide};
+use crate::permissions::{Access, Permission, RlsContext};
+
+const CREATE: &str = "INSERT INTO {schema}.storage_buckets (id, uuid, owner_id, policy, allowed_mime_types, \
+     max_file_size, quota_bytes, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
+
+const UPDATE: &str = "UPDATE {schema}.storage_buckets SET policy = $2, allowed_mime_types = $3, \
+     max_file_size = $4, quota_bytes = $5, updated_at = $6 WHERE id = $1";
+
+/// The part of a bucket that is deleted at a time.
+const EMPTY: &str = "DELETE FROM {schema}.storage_objects WHERE bucket_id = $1 AND path IN \
+     (SELECT path FROM {schema}.storage_objects WHERE bucket_id = $1 ORDER BY path LIMIT $2)";
+
+const DELETE: &str = "DELETE FROM {schema}.storage_buckets WHERE id = $1";
+
+/// Creates a bucket that belongs to the caller's user.
+pub(super) async fn create(
+    pool: &Arc<Pool>,
+    access: &Access,
+    name: &BucketName,
+    config: &BucketConfig,
+) -> Result<Bucket, Fault> {
+    let context = access.on_rows(Permission::BucketCreate, Some(name))?;
+    let now = now();
+    let bucket = Bucket {
+        name: name.clone(),
+        uuid: Uuid::now_v7(),
+        owner_id: context.user_id(),
+        config: config.clone(),
+        file_count: 0,
+        total_bytes: 0,
+        created_at: now,
+        updated_at: now,
+    };
+    let mimes = mimes(config.allowed_mime_types.as_deref());
+    let values = [
+        &name.as_str() as _,
+        &bucket.uuid as _,
+        &bucket.owner_id as _,
+        &config.policy.as_str() as _,
+        &mimes as _,
+        &int(config.max_file_size) as _,
+        &config.quota_bytes.map(int) as _,
+        &now as _,
+    ];
+    match alone(pool, "create_bucket", &Caller::of(context), CREATE, &values).await {
+        Ok(_) => Ok(bucket),
+        Err(fault) if fault.is_taken() => Err(StorageError::BucketExists { bucket: name.clone() }.into()),
+        Err(fault) => Err(denial(fault, context, Permission::BucketCreate, name)),
+    }
+}
+
+/// Shows a bucket.
+pub(super) async fn show(pool: &Arc<Pool>, access: &Access, name: &BucketName) -> Result<Bucket, Fault> {
+    static SHOW: LazyLock<String> =
+        LazyLock::new(|| format!("SELECT {BUCKET} FROM {{schema}}.storage_buckets b WHERE b.id = $1"));
+    let permission = Permission::BucketRead;
+    let context = access.on_rows(permission, Some(name))?;
+    let found = read(pool, "bucket", &Caller::of(context), &SHOW, &[&name.as_str()]).await?;
+    match found.first() {
+        Some(row) => rows::bucket(row, 0),
+        None => Ok(decide::reach(context, permission, name, look(pool, context, permission, name).await?)?),
+    }
+}
+
+fn one(permission: Permission, lock: &str) -> String {
+    format!(
+        "SELECT {BUCKET}, {}, $2::uuid FROM {{schema}}.storage_buckets b WHERE b.id = $3 {lock}",
+        flag(permission)
+    )
+}
+
+/// A bucket, and whether the permission's predicate holds for it, as the keeper sees it.
+pub(super) async fn look(
+    pool: &Arc<Pool>,
+    context: &RlsContext,
+    permission: Permission,
+    name: &BucketName,
+) -> Result<Option<(Bucket, bool)>, Fault> {
+    static READ: LazyLock<String> = LazyLock::new(|| one(Permission::BucketRead, ""));
+    static UPDATE: LazyLock<String> = LazyLock::new(|| one(Permission::BucketUpdate, ""));
+    let sql = match permission {
+        Permission::BucketUpdate | Permission::BucketDelete => &UPDATE,
+        _ => &READ,
+    };
+    let Subject { role, user } = Subject::from(context);
+    let values = [&role as _, &user as _, &name.as_str() as _];
+    let found = read(pool, "look", &Caller::keeper(), sql, &values).await?;
+    seen(found.first())
+}
+
+fn seen(row: Option<&Row>) -> Result<Option<(Bucket, bool)>, Fault> {
+    row.map(|row| Ok((rows::bucket(row, 0)?, row.try_get(BUCKET_WIDTH)?))).transpose()
+}
+
+/// The bucket, if the permission holds for it; nobody else changes it until the session's transaction ends.
+async fn reach(
+    session: &mut Session,
+    context: &RlsContext,
+    permission: Permission,
+    name: &BucketName,
+) -> Result<Bucket, Fault> {
+    static REACH: LazyLock<String> =
+        LazyLock::new(|| one(Permission::BucketUpdate, "FOR NO KEY UPDATE OF b"));
+    let Subject { role, user } = Subject::from(context);
+    let values = [&role as _, &user as _, &name.as_str() as _];
+    let answers = session.run(&[Step::As(&Caller::keeper()), Step::Run(&REACH, &values)]).await?;
+    let seen = seen(answers.first().and_then(|answer| answer.rows.first()))?;
+    Ok(decide::reach(context, permission, name, seen)?)
+}
+
+/// Lists the buckets that the caller may see.
+pub(super) async fn list(
+    pool: &Arc<Pool>,
+    access: &Access,
+    listing: &BucketListing,
+) -> Result<Vec<Bucket>, Fault> {
+    let context = access.on_rows(Permission::BucketRead, None)?;
+    // No name has that character, and PostgreSQL's text can't.
+    if listing.search.contains('\0') {
+        return Ok(Vec::new());
+    }
+    let values = [&listing.search as _, &i64::from(listing.limit) as _, &int(listing.offset) as _];
+    let found = read(pool, "list_buckets", &Caller::of(context), list_statement(listing), &values).await?;
+    found.iter().map(|row| rows::bucket(row, 0)).collect()
+}
+
+fn list_statement(listing: &BucketListing) -> &'static str {
+    static STATEMENTS: LazyLock<[String; 6]> = LazyLock::new(|| {
+        [
+            ("id", "ASC"),
+            ("id", "DESC"),
+            ("created_at", "ASC"),
+            ("created_at", "DESC"),
+            ("updated_at", "ASC"),
+            ("updated_at", "DESC"),
+        ]
+        .map(|(column, way)| {
+            format!(
+                "SELECT {BUCKET} FROM {{schema}}.storage_buckets b WHERE strpos(b.id, $1) > 0 \
+                 ORDER BY b.{column} {way}, b.id {way} LIMIT $2 OFFSET $3"
+            )
+        })
+    });
+    let [id, id_down, created, created_down, updated, updated_down] = &*STATEMENTS;
+    match listing.sort {
+        (BucketSort::Name, SortOrder::Ascending) => id,
+        (BucketSort::Name, SortOrder::Descending) => id_down,
+        (BucketSort::CreatedAt, SortOrder::Ascending) => created,
+        (BucketSort::CreatedAt, SortOrder::Descending) => created_down,
+        (BucketSort::UpdatedAt, SortOrder::Ascending) => updated,
+        (BucketSort::UpdatedAt, SortOrder::Descending) => updated_down,
+    }
+}
+
+/// Changes a bucket.
+pub(super) async fn update(
+    pool: &Arc<Pool>,
+    access: &Access,
+    name: &BucketName,
+    update: &BucketUpdate,
+) -> Result<Bucket, Fault> {
+    let permission = Permission::BucketUpdate;
+    let context = access.on_rows(permission, Some(name))?;
+    let mut session = Session::start(pool, "update_bucket").await?;
+    let mut bucket = reach(&mut session, context, permission, name).await?;
+    bucket.config.policy = update.policy.unwrap_or(bucket.config.policy);
+    if let Some(mimes) = &update.allowed_mime_types {
+        bucket.config.allowed_mime_types.clone_from(mimes);
+    }
+    bucket.config.max_file_size = update.max_file_size.unwrap_or(bucket.config.max_file_size);
+    bucket.config.quota_bytes = update.quota_bytes.unwrap_or(bucket.config.quota_bytes);
+    bucket.updated_at = now();
+    let mimes = mimes(bucket.config.allowed_mime_types.as_deref());
+    let values = [
+        &name.as_str() as _,
+        &bucket.config.policy.as_str() as _,
+        &mimes as _,
+        &int(bucket.config.max_file_size) as _,
+        &bucket.config.quota_bytes.map(int) as _,
+        &bucket.updated_at as _,
+    ];
+    change(&mut session, context, permission, name, UPDATE, &values).await?;
+    Ok(bucket)
+}
+
+/// Deletes up to `limit` objects; gives the number.
+pub(super) async fn empty(
+    pool: &Arc<Pool>,
+    access: &Access,
+    name: &BucketName,
+    limit: u32,
+) -> Result<u64, Fault> {
+    let permission = Permission::BucketUpdate;
+    let context = access.on_rows(permission, Some(name))?;
+    access.on_rows(Permission::ObjectDelete, Some(name))?;
+    decide::reach(context, permission, name, look(pool, context, permission, name).await?)?;
+    let values = [&name.as_str() as _, &i64::from(limit) as _];
+    let emptied = alone(pool, "empty_bucket", &Caller::of(context), EMPTY, &values).await;
+    Ok(emptied.map_err(|fault| denial(fault, context, Permission::ObjectDelete, name))?.affected)
+}
+
+/// Deletes an empty bucket.
+pub(super) async fn delete(pool: &Arc<Pool>, access: &Access, name: &BucketName) -> Result<(), Fault> {
+    let permission = Permission::BucketDelete;
+    let context = access.on_rows(permission, Some(name))?;
+    let mut session = Session::start(pool, "delete_bucket").await?;
+    reach(&mut session, context, permission, name).await?;
+    change(&mut session, context, permission, name, DELETE, &[&name.as_str()]).await.map_err(|fault| {
+        if fault.breaks_reference() {
+            StorageError::BucketNotEmpty { bucket: name.clone() }.into()
+        } else {
+            fault
+        }
+    })
+}
+
+/// Changes the bucket that was reached, as the caller, and commits.
+async fn change(
+    session: &mut Session,
+    context: &RlsContext,
+    permission: Permission,
+    name: &BucketName,
+    sql: &'static str,
+    values: super::session::Values<'_>,
+) -> Result<(), Fault> {
+    let caller = Caller::of(context);
+    let steps = [Step::As(&caller), Step::Run(sql, values), Step::Commit];
+    let answers = session.run(&steps).await.map_err(|fault| denial(fault, context, permission, name))?;
+    match answers.first() {
+        Some(answer) if answer.affected == 1 => Ok(()),
+        _ => Err(decide::refusal(context, permission, name, DenialReason::BucketPolicy).into()),
+    }
+}
+
+/// A refusal by the table's policies, in the domain's words; another fault as it is.
+fn denial(fault: Fault, context: &RlsContext, permission: Permission, name: &BucketName) -> Fault {
+    if fault.is_denial() {
+        decide::refusal(context, permission, name, DenialReason::BucketPolicy).into()
+    } else {
+        fault
+    }
+}
+
+/// MIME patterns as the database has them.
+fn mimes(patterns: Option<&[MimePattern]>) -> Option<Vec<&str>> {
+    patterns.map(|patterns| patterns.iter().map(MimePattern::as_str).collect())
+}

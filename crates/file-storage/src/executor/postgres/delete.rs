@@ -1,0 +1,64 @@
+//! Deleting objects that are named. It is tried as the caller, and only where nothing was deleted is it asked why.
+
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use super::decide::{look, target};
+use super::errors::Fault;
+use super::pool::Pool;
+use super::rls::Caller;
+use super::rows::{self, OBJECT};
+use super::session::alone;
+use crate::bucket::BucketName;
+use crate::executor::decide;
+use crate::file::StorageObject;
+use crate::path::ObjectPath;
+use crate::permissions::{Access, Permission};
+
+static DELETE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "DELETE FROM {{schema}}.storage_objects o WHERE o.bucket_id = $1 AND o.path = ANY ($2::text[]) \
+         RETURNING {OBJECT}"
+    )
+});
+
+/// Deletes one object; `None` where no row is visible.
+pub(super) async fn one(
+    pool: &Arc<Pool>,
+    access: &Access,
+    bucket: &BucketName,
+    path: &ObjectPath,
+) -> Result<Option<StorageObject>, Fault> {
+    let context = access.on_object(Permission::ObjectDelete, bucket, path)?;
+    let values = [&bucket.as_str() as _, &vec![path.as_str()] as _];
+    let gone = alone(pool, "delete_object", &Caller::of(context), &DELETE, &values).await?;
+    if let Some(row) = gone.rows.first() {
+        return Ok(Some(rows::object_at(row, 0, bucket, path)?));
+    }
+    let found = look(pool, access, bucket, path).await?;
+    let seen = target(found.first(), bucket, path)?;
+    match decide::delete(access, (bucket, path), seen)? {
+        // It came between the two.
+        Some(_) => Err(Fault::Overtaken),
+        None => Ok(None),
+    }
+}
+
+/// Deletes those objects that the caller may delete, and gives them back in the order in which they were named.
+pub(super) async fn many(
+    pool: &Arc<Pool>,
+    access: &Access,
+    bucket: &BucketName,
+    paths: &[ObjectPath],
+) -> Result<Vec<StorageObject>, Fault> {
+    let context = access.on_rows(Permission::ObjectDelete, Some(bucket))?;
+    let names: Vec<&str> = paths.iter().map(ObjectPath::as_str).collect();
+    let values = [&bucket.as_str() as _, &names as _];
+    let gone = alone(pool, "delete_objects", &Caller::of(context), &DELETE, &values).await?;
+    let mut deleted = HashMap::with_capacity(gone.rows.len());
+    for row in &gone.rows {
+        let object = rows::object(row, 0)?;
+        deleted.insert(object.path.clone(), object);
+    }
+    Ok(paths.iter().filter_map(|path| deleted.remove(path)).collect())
+}

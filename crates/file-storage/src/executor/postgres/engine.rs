@@ -1,0 +1,260 @@
+//! The trait's methods, each with the time that it may take, and with another try where it lost a race.
+
+use std::future::Future;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use super::errors::Fault;
+use super::session::retried;
+use super::{PostgresExecutor, buckets, decide, delete, events, listing, put, read, relocate, upkeep, usage};
+use crate::Timestamp;
+use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
+use crate::errors::StorageError;
+use crate::executor::{
+    Admission, Backlog, BucketListing, Event, Executor, Listing, Page, QueuedBlob, SegmentBlob,
+    UsageDifference, UserUsage, Written,
+};
+use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
+use crate::path::ObjectPath;
+use crate::permissions::Access;
+
+impl PostgresExecutor {
+    async fn run<T>(
+        &self,
+        operation: &'static str,
+        work: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, StorageError> {
+        match tokio::time::timeout(self.pool.operation_timeout(), work).await {
+            Ok(outcome) => outcome.map_err(|fault| fault.into_storage(operation)),
+            Err(_) => Err(StorageError::OperationTimeout { operation }),
+        }
+    }
+}
+
+#[async_trait]
+impl Executor for PostgresExecutor {
+    async fn create_bucket(
+        &self,
+        access: &Access,
+        name: &BucketName,
+        config: &BucketConfig,
+    ) -> Result<Bucket, StorageError> {
+        let create = async { retried!(buckets::create(&self.pool, access, name, config)) };
+        self.run("create_bucket", create).await
+    }
+
+    async fn bucket(&self, access: &Access, name: &BucketName) -> Result<Bucket, StorageError> {
+        self.run("bucket", buckets::show(&self.pool, access, name)).await
+    }
+
+    async fn list_buckets(
+        &self,
+        access: &Access,
+        listing: &BucketListing,
+    ) -> Result<Vec<Bucket>, StorageError> {
+        self.run("list_buckets", buckets::list(&self.pool, access, listing)).await
+    }
+
+    async fn update_bucket(
+        &self,
+        access: &Access,
+        name: &BucketName,
+        update: &BucketUpdate,
+    ) -> Result<Bucket, StorageError> {
+        let update = async { retried!(buckets::update(&self.pool, access, name, update)) };
+        self.run("update_bucket", update).await
+    }
+
+    async fn empty_bucket(
+        &self,
+        access: &Access,
+        name: &BucketName,
+        limit: u32,
+    ) -> Result<u64, StorageError> {
+        let empty = async { retried!(buckets::empty(&self.pool, access, name, limit)) };
+        self.run("empty_bucket", empty).await
+    }
+
+    async fn delete_bucket(&self, access: &Access, name: &BucketName) -> Result<(), StorageError> {
+        let delete = async { retried!(buckets::delete(&self.pool, access, name)) };
+        self.run("delete_bucket", delete).await
+    }
+
+    async fn admit_put(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        mode: &PutMode,
+    ) -> Result<Admission, StorageError> {
+        self.run("admit_put", decide::admit(&self.pool, access, bucket, path, mode)).await
+    }
+
+    async fn admit_signing(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        mode: &PutMode,
+    ) -> Result<(), StorageError> {
+        self.run("admit_signing", decide::sign(&self.pool, access, bucket, path, mode)).await
+    }
+
+    async fn put_object(
+        &self,
+        access: &Access,
+        object: NewObject,
+        mode: &PutMode,
+    ) -> Result<Written, StorageError> {
+        let put = async { retried!(put::put(&self.pool, access, &object, mode)) };
+        self.run("put_object", put).await
+    }
+
+    async fn open_object(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<StoredObject, StorageError> {
+        self.run("open_object", read::open(&self.pool, access, bucket, path)).await
+    }
+
+    async fn object(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<StorageObject, StorageError> {
+        self.run("object", read::show(&self.pool, access, bucket, path)).await
+    }
+
+    async fn delete_object(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<Option<StorageObject>, StorageError> {
+        let delete = async { retried!(delete::one(&self.pool, access, bucket, path)) };
+        self.run("delete_object", delete).await
+    }
+
+    async fn delete_objects(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        paths: &[ObjectPath],
+    ) -> Result<Vec<StorageObject>, StorageError> {
+        let delete = async { retried!(delete::many(&self.pool, access, bucket, paths)) };
+        self.run("delete_objects", delete).await
+    }
+
+    async fn move_object(
+        &self,
+        access: &Access,
+        from: (&BucketName, &ObjectPath),
+        to: (&BucketName, &ObjectPath),
+        mode: &PutMode,
+    ) -> Result<StorageObject, StorageError> {
+        let relocate = async { retried!(relocate::relocate(&self.pool, access, from, to, mode)) };
+        self.run("move_object", relocate).await
+    }
+
+    async fn list_objects(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        listing: &Listing,
+    ) -> Result<Page, StorageError> {
+        self.run("list_objects", listing::list(&self.pool, access, bucket, listing)).await
+    }
+
+    async fn consume_nonce(&self, nonce: Uuid, expires_at: Timestamp) -> Result<bool, StorageError> {
+        self.run("consume_nonce", upkeep::consume_nonce(&self.pool, nonce, expires_at)).await
+    }
+
+    async fn is_nonce_used(&self, nonce: Uuid) -> Result<bool, StorageError> {
+        self.run("is_nonce_used", upkeep::is_nonce_used(&self.pool, nonce)).await
+    }
+
+    async fn own_usage(&self, access: &Access) -> Result<UserUsage, StorageError> {
+        self.run("own_usage", usage::own(&self.pool, access)).await
+    }
+
+    async fn all_usage(&self, access: &Access, limit: u32) -> Result<Vec<UserUsage>, StorageError> {
+        self.run("all_usage", usage::all(&self.pool, access, limit)).await
+    }
+
+    async fn recount_usage(
+        &self,
+        access: &Access,
+        repair: bool,
+    ) -> Result<Vec<UsageDifference>, StorageError> {
+        let recount = async {
+            let differences = usage::differences(&self.pool, access).await?;
+            if !repair || differences.is_empty() {
+                return Ok(differences);
+            }
+            // Counted once more, while nobody writes: only then may counters be set.
+            retried!(usage::repair(&self.pool, access))
+        };
+        self.run("recount_usage", recount).await
+    }
+
+    async fn due_deletions(
+        &self,
+        access: &Access,
+        older_than: Duration,
+        limit: u32,
+    ) -> Result<Vec<QueuedBlob>, StorageError> {
+        let due = async { retried!(upkeep::due(&self.pool, self.instance, access, older_than, limit)) };
+        self.run("due_deletions", due).await
+    }
+
+    async fn finish_deletions(
+        &self,
+        access: &Access,
+        deleted: &[BlobKey],
+        failed: &[BlobKey],
+    ) -> Result<(), StorageError> {
+        let finish = async { retried!(upkeep::finish(&self.pool, access, deleted, failed)) };
+        self.run("finish_deletions", finish).await
+    }
+
+    async fn known_blobs(&self, access: &Access, keys: &[BlobKey]) -> Result<Vec<BlobKey>, StorageError> {
+        let known = async { retried!(upkeep::known(&self.pool, access, keys)) };
+        self.run("known_blobs", known).await
+    }
+
+    async fn segment_blobs(
+        &self,
+        access: &Access,
+        provider: &str,
+        after: Option<&BlobKey>,
+        limit: u32,
+    ) -> Result<Vec<SegmentBlob>, StorageError> {
+        self.run("segment_blobs", upkeep::segment_blobs(&self.pool, access, provider, after, limit)).await
+    }
+
+    async fn delete_lost_object(&self, access: &Access, version: Uuid) -> Result<bool, StorageError> {
+        let delete = async { retried!(upkeep::delete_lost(&self.pool, access, version)) };
+        self.run("delete_lost_object", delete).await
+    }
+
+    async fn events(&self, access: &Access, after: u64, limit: u32) -> Result<Vec<Event>, StorageError> {
+        self.run("events", events::after(&self.pool, access, after, limit)).await
+    }
+
+    async fn backlog(&self, access: &Access) -> Result<Backlog, StorageError> {
+        self.run("backlog", upkeep::backlog(&self.pool, access)).await
+    }
+
+    async fn ping(&self) -> Result<(), StorageError> {
+        self.run("ping", upkeep::ping(&self.pool)).await
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}

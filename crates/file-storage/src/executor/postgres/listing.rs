@@ -1,0 +1,243 @@
+//! Lists of objects, as the caller. A function in the database walks over a folder (`migrations/0004_lists.sql`), from
+//! folder to folder below it; here is said where it starts and ends, and what of it is on a page.
+
+use std::sync::{Arc, LazyLock};
+
+use chrono::DateTime;
+use tokio_postgres::Row;
+
+use super::errors::Fault;
+use super::pool::Pool;
+use super::rls::Caller;
+use super::rows::{self, OBJECT, OBJECT_WIDTH, int};
+use super::session::read;
+use crate::Timestamp;
+use crate::bucket::BucketName;
+use crate::errors::StorageError;
+use crate::executor::bounds::successor;
+use crate::executor::{Collation, Cursor, Entry, Listing, ObjectSort, Page, PageStart, SortOrder};
+use crate::permissions::{Access, Permission};
+
+/// Above every path: longer than any of them, of the greatest character.
+static ABOVE_ALL: LazyLock<String> = LazyLock::new(|| "\u{10ffff}".repeat(257));
+
+/// The smallest character that paths may have begins above this one: a path and this is the next place after it.
+const JUST_AFTER: char = '\u{1}';
+
+/// The columns of what the function answers: a folder, or an object.
+static ENTRY: LazyLock<String> =
+    LazyLock::new(|| format!("{}, l.folder", OBJECT.replace("o.", "(l.object).")));
+
+/// By path: the function's own order.
+static BY_PATH: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT {} FROM {{schema}}.list_entries($1, $2, $3, $4, $5, false, $6, $7, $8) l", *ENTRY)
+});
+
+static ASCENDING: LazyLock<String> =
+    LazyLock::new(|| in_order("ASC", "(l.rank, l.time, l.name, l.path) > ($8, $9, $10, $11)"));
+
+static DESCENDING: LazyLock<String> = LazyLock::new(|| {
+    in_order("DESC", "(l.rank > $8 OR l.rank = $8 AND (l.time, l.name, l.path) < ($9, $10, $11))")
+});
+
+/// By time, with folders first, or by name whatever its case: all children are looked at, and the first ones kept.
+fn in_order(way: &str, after: &str) -> String {
+    format!(
+        "WITH l AS (SELECT e.folder, e.object, \
+            CASE WHEN $7 <> 'name' AND e.folder IS NULL THEN 1 ELSE 0 END AS rank, \
+            CASE WHEN e.folder IS NOT NULL OR $7::text = 'name' THEN 'epoch' \
+                WHEN $7 = 'created_at' THEN (e.object).created_at ELSE (e.object).updated_at END AS time, \
+            CASE WHEN $6 THEN lower(n.name COLLATE \"C\") ELSE n.name END COLLATE \"C\" AS name, \
+            coalesce(e.folder, (e.object).path) COLLATE \"C\" AS path \
+            FROM {{schema}}.list_entries($1, $2, $3, $4, $5, $6, false, 0, 9223372036854775807) e, \
+            LATERAL (SELECT coalesce(left(e.folder, -1), (e.object).path) AS name) n) \
+         SELECT {} FROM l WHERE $8::integer IS NULL OR {after} \
+         ORDER BY l.rank, l.time {way}, l.name {way}, l.path {way} OFFSET $12 LIMIT $13",
+        *ENTRY
+    )
+    .replace("$9", "$9::timestamptz")
+    .replace("$10", "$10::text")
+    .replace("$11", "$11::text")
+}
+
+/// Lists objects and folders.
+pub(super) async fn list(
+    pool: &Arc<Pool>,
+    access: &Access,
+    bucket: &BucketName,
+    listing: &Listing,
+) -> Result<Page, Fault> {
+    let caller = Caller::of(access.on_rows(Permission::ObjectRead, Some(bucket))?);
+    check(listing)?;
+    let folder = Folder { bucket, listing, start: format!("{}{}", listing.prefix, listing.search) };
+    // No path has that character, and PostgreSQL's text can't.
+    if folder.start.contains('\0') {
+        return Ok(Page::default());
+    }
+    let mut found = match (listing.sort.0, listing.collation) {
+        (ObjectSort::Name, Collation::Bytes) => in_index_order(pool, &caller, &folder).await?,
+        (ObjectSort::Name, Collation::IgnoreCase) | (ObjectSort::CreatedAt | ObjectSort::UpdatedAt, _) => {
+            in_other_order(pool, &caller, &folder).await?
+        }
+    };
+    let limit = usize::try_from(listing.limit.max(1)).unwrap_or(usize::MAX);
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let entries = found.iter().map(entry).collect::<Result<Vec<_>, Fault>>()?;
+    let next = entries.last().filter(|_| more).map(|last| cursor(last, listing.sort.0));
+    Ok(Page { entries, next })
+}
+
+/// Refuses a cursor of another kind of list.
+fn check(listing: &Listing) -> Result<(), StorageError> {
+    let ours = match (&listing.start, listing.sort.0) {
+        (PageStart::First | PageStart::Offset(_), _) => true,
+        (PageStart::After(cursor), _) if cursor.path.contains('\0') => false,
+        (PageStart::After(cursor), ObjectSort::Name) => cursor.time.is_none(),
+        (PageStart::After(cursor), ObjectSort::CreatedAt | ObjectSort::UpdatedAt) => {
+            cursor.time.is_some() || cursor.path.ends_with('/')
+        }
+    };
+    if ours {
+        Ok(())
+    } else {
+        Err(StorageError::InvalidRequest { message: "the cursor is not one of this list".to_owned() })
+    }
+}
+
+/// The part of a bucket that a list is about.
+struct Folder<'a> {
+    bucket: &'a BucketName,
+    listing: &'a Listing,
+    /// The prefix and the search after it: what every path starts with.
+    start: String,
+}
+
+impl Folder<'_> {
+    /// How many characters of a path are the folder's own; `None` where folders are not looked at.
+    fn level(&self) -> Option<i32> {
+        let length = i32::try_from(self.listing.prefix.chars().count()).unwrap_or(i32::MAX);
+        self.listing.delimiter.then_some(length)
+    }
+
+    fn end(&self) -> String {
+        successor(&self.start).unwrap_or_else(|| ABOVE_ALL.clone())
+    }
+
+    /// Whether the list shows this path as a folder.
+    fn is_folder(&self, path: &str) -> bool {
+        let below = path.get(self.listing.prefix.len()..).unwrap_or_default();
+        self.listing.delimiter && below.find('/').is_some_and(|slash| slash + 1 == below.len())
+    }
+
+    /// One row more than a page has tells whether there is a next one.
+    fn wanted(&self) -> i64 {
+        i64::from(self.listing.limit.max(1)).saturating_add(1)
+    }
+
+    fn skipped(&self) -> i64 {
+        match self.listing.start {
+            PageStart::Offset(skipped) => int(skipped),
+            PageStart::First | PageStart::After(_) => 0,
+        }
+    }
+}
+
+async fn in_index_order(pool: &Arc<Pool>, caller: &Caller, folder: &Folder<'_>) -> Result<Vec<Row>, Fault> {
+    let down = folder.listing.sort.1 == SortOrder::Descending;
+    let (mut low, mut high) = (folder.start.clone(), folder.end());
+    match &folder.listing.start {
+        PageStart::After(cursor) if down => high = high.min(cursor.path.clone()),
+        PageStart::After(cursor) if folder.is_folder(&cursor.path) => {
+            low = low.max(successor(&cursor.path).unwrap_or_else(|| ABOVE_ALL.clone()));
+        }
+        PageStart::After(cursor) => low = low.max(format!("{}{JUST_AFTER}", cursor.path)),
+        PageStart::First | PageStart::Offset(_) => {}
+    }
+    let values = [
+        &folder.bucket.as_str() as _,
+        &folder.start as _,
+        &low as _,
+        &high as _,
+        &folder.level() as _,
+        &down as _,
+        &folder.skipped() as _,
+        &folder.wanted() as _,
+    ];
+    read(pool, "list_objects", caller, &BY_PATH, &values).await
+}
+
+async fn in_other_order(pool: &Arc<Pool>, caller: &Caller, folder: &Folder<'_>) -> Result<Vec<Row>, Fault> {
+    let listing = folder.listing;
+    let folded = listing.collation == Collation::IgnoreCase;
+    // Upper case comes first in ASCII; where the matches end, the function sees.
+    let (low, high) = if folded {
+        (folder.start.to_ascii_uppercase(), ABOVE_ALL.clone())
+    } else {
+        (folder.start.clone(), folder.end())
+    };
+    let sort = match listing.sort.0 {
+        ObjectSort::Name => "name",
+        ObjectSort::CreatedAt => "created_at",
+        ObjectSort::UpdatedAt => "updated_at",
+    };
+    let after = match &listing.start {
+        PageStart::After(cursor) => Some(key(folder, cursor, folded)),
+        PageStart::First | PageStart::Offset(_) => None,
+    };
+    let (rank, time) = (after.as_ref().map(|key| key.rank), after.as_ref().map(|key| key.time));
+    let (name, path) = (after.as_ref().map(|key| &key.name), after.as_ref().map(|key| &key.path));
+    let sql = if listing.sort.1 == SortOrder::Descending { &DESCENDING } else { &ASCENDING };
+    let values = [
+        &folder.bucket.as_str() as _,
+        &folder.start as _,
+        &low as _,
+        &high as _,
+        &folder.level() as _,
+        &folded as _,
+        &sort as _,
+        &rank as _,
+        &time as _,
+        &name as _,
+        &path as _,
+        &folder.skipped() as _,
+        &folder.wanted() as _,
+    ];
+    read(pool, "list_objects", caller, sql, &values).await
+}
+
+/// What an entry is ordered by.
+struct Key {
+    rank: i32,
+    time: Timestamp,
+    name: String,
+    path: String,
+}
+
+fn key(folder: &Folder<'_>, cursor: &Cursor, folded: bool) -> Key {
+    let by_name = folder.listing.sort.0 == ObjectSort::Name;
+    let is_folder = if by_name { folder.is_folder(&cursor.path) } else { cursor.time.is_none() };
+    let name = if is_folder { cursor.path.strip_suffix('/').unwrap_or(&cursor.path) } else { &cursor.path };
+    Key {
+        rank: i32::from(!by_name && !is_folder),
+        time: cursor.time.unwrap_or(DateTime::UNIX_EPOCH),
+        name: if folded { name.to_ascii_lowercase() } else { name.to_owned() },
+        path: cursor.path.clone(),
+    }
+}
+
+fn entry(row: &Row) -> Result<Entry, Fault> {
+    Ok(match row.try_get::<_, Option<String>>(OBJECT_WIDTH)? {
+        Some(folder) => Entry::Folder(folder),
+        None => Entry::Object(Box::new(rows::object(row, 0)?)),
+    })
+}
+
+fn cursor(last: &Entry, sort: ObjectSort) -> Cursor {
+    let time = match (last, sort) {
+        (Entry::Object(object), ObjectSort::CreatedAt) => Some(object.created_at),
+        (Entry::Object(object), ObjectSort::UpdatedAt) => Some(object.updated_at),
+        (Entry::Object(_), ObjectSort::Name) | (Entry::Folder(_), _) => None,
+    };
+    Cursor { path: last.path().to_owned(), time }
+}

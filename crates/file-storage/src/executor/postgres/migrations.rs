@@ -1,0 +1,146 @@
+//! The schema's versions: embedded scripts, applied forward when a database is opened, each in a transaction, one
+//! process at a time. `schema_migrations` says how far a database has come. A script that was released is never changed.
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use tokio_postgres::Client;
+
+use super::errors::Fault;
+use super::roles;
+use super::schema::SchemaName;
+use crate::errors::StorageError;
+
+/// One step of the schema.
+struct Migration {
+    version: i32,
+    name: &'static str,
+    forward: &'static str,
+    back: &'static str,
+}
+
+/// Names a script and its way back.
+macro_rules! migration {
+    ($version:literal, $name:literal) => {
+        Migration {
+            version: $version,
+            name: $name,
+            forward: include_str!(concat!("migrations/000", $version, "_", $name, ".sql")),
+            back: include_str!(concat!("migrations/000", $version, "_", $name, ".rollback.sql")),
+        }
+    };
+}
+
+const MIGRATIONS: &[Migration] = &[
+    migration!(1, "tables"),
+    migration!(2, "row_level_security"),
+    migration!(3, "bookkeeping"),
+    migration!(4, "lists"),
+    migration!(5, "queue_and_policies"),
+];
+
+/// The oldest server that has all that the scripts use.
+const OLDEST_SERVER: i32 = 150_000;
+
+/// Where versions are written down.
+const LEDGER: &str = "CREATE SCHEMA IF NOT EXISTS {schema}; \
+     CREATE TABLE IF NOT EXISTS {schema}.schema_migrations ( \
+         version integer NOT NULL PRIMARY KEY, name text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
+
+/// A database that this build must not touch.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the database has schema version {found}, made by a newer Aerostore; this one knows versions up to {known}"
+)]
+struct NewerSchema {
+    found: i32,
+    known: i32,
+}
+
+/// The schema that this build works with.
+pub(super) fn newest() -> i32 {
+    MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
+/// Makes a database ready: roles, and the newest schema.
+pub(super) async fn prepare(client: &mut Client, schema: &SchemaName) -> Result<(), Fault> {
+    let server = check_server(client).await?;
+    roles::ensure(client, server).await?;
+    migrate(client, schema, newest()).await
+}
+
+/// Refuses what the scripts would fail on.
+async fn check_server(client: &Client) -> Result<i32, Fault> {
+    let row = client
+        .query_one(
+            "SELECT current_setting('server_version_num')::integer, current_setting('server_encoding')",
+            &[],
+        )
+        .await?;
+    let (version, encoding): (i32, &str) = (row.try_get(0)?, row.try_get(1)?);
+    if version < OLDEST_SERVER {
+        let context = format!("PostgreSQL {} is too old: Aerostore needs 15 or newer", version / 10_000);
+        return Err(StorageError::internal(context).into());
+    }
+    if encoding != "UTF8" {
+        let context = format!("the database's encoding is {encoding}: Aerostore needs UTF8");
+        return Err(StorageError::internal(context).into());
+    }
+    Ok(version)
+}
+
+/// Brings a database forward to `version`.
+pub(super) async fn migrate(client: &mut Client, schema: &SchemaName, version: i32) -> Result<(), Fault> {
+    loop {
+        let transaction = client.transaction().await?;
+        let found = locked(&transaction, schema).await?;
+        if found > newest() {
+            return Err(Fault::Refused(StorageError::Internal {
+                context: "the database can't be opened".to_owned(),
+                source: Some(Arc::new(NewerSchema { found, known: newest() })),
+            }));
+        }
+        let Some(step) = MIGRATIONS.iter().find(|step| step.version > found && step.version <= version)
+        else {
+            return Ok(transaction.commit().await?);
+        };
+        tracing::info!(version = step.version, name = step.name, %schema, "migrating the database");
+        transaction.batch_execute(&schema.fill(step.forward)).await?;
+        let done = schema.fill("INSERT INTO {schema}.schema_migrations (version, name) VALUES ($1, $2)");
+        transaction.execute(&done, &[&step.version, &step.name]).await?;
+        transaction.commit().await?;
+    }
+}
+
+/// Takes a database back to `version`. What the later versions kept is lost.
+pub(super) async fn roll_back(client: &mut Client, schema: &SchemaName, version: i32) -> Result<(), Fault> {
+    loop {
+        let transaction = client.transaction().await?;
+        let found = locked(&transaction, schema).await?;
+        let last = MIGRATIONS.iter().rev().find(|step| step.version <= found && step.version > version);
+        let Some(step) = last else { return Ok(transaction.commit().await?) };
+        tracing::warn!(version = step.version, name = step.name, %schema, "rolling the database back");
+        transaction.batch_execute(&schema.fill(step.back)).await?;
+        let undone = schema.fill("DELETE FROM {schema}.schema_migrations WHERE version = $1");
+        transaction.execute(&undone, &[&step.version]).await?;
+        transaction.commit().await?;
+    }
+}
+
+/// Keeps other processes away until the transaction ends, and gives the schema's version; 0 for an empty one.
+async fn locked(transaction: &tokio_postgres::Transaction<'_>, schema: &SchemaName) -> Result<i32, Fault> {
+    transaction.query("SELECT pg_advisory_xact_lock($1)", &[&lock(schema)]).await?;
+    transaction.batch_execute(&schema.fill(LEDGER)).await?;
+    let version = schema.fill("SELECT coalesce(max(version), 0) FROM {schema}.schema_migrations");
+    Ok(transaction.query_one(&version, &[]).await?.try_get(0)?)
+}
+
+/// What stands for the schema, among locks.
+fn lock(schema: &SchemaName) -> i64 {
+    let digest = digest::digest(&digest::SHA256, format!("aerostore migrations {schema}").as_bytes());
+    let mut first = [0; 8];
+    for (to, from) in first.iter_mut().zip(digest.as_ref()) {
+        *to = *from;
+    }
+    i64::from_be_bytes(first)
+}

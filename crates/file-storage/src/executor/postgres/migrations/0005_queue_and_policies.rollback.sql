@@ -1,0 +1,3 @@
+DROP TABLE {schema}.storage_policies;
+DROP TABLE {schema}.upload_queue;
+DROP FUNCTION {inner}.upload_queue_status();

@@ -1,0 +1,120 @@
+//! The shared engine: metadata in PostgreSQL, for any number of identical processes.
+//!
+//! Every statement about rows that a user is shown, or changes, runs as the user's own database role, under native
+//! row-level security; what the server must know besides runs as `aerostore_keeper`, which no user can become. An
+//! operation is one transaction, sent in as few round trips as possible ([`session`]). Counters, quotas, queued
+//! blobs and events are kept by the database itself, by triggers (`migrations/0003_bookkeeping.sql`).
+//! Each file here is one operation or one noun, as in `sqlite/`.
+
+mod address;
+mod buckets;
+mod connection;
+mod decide;
+mod delete;
+mod engine;
+mod errors;
+mod events;
+mod listing;
+mod migrations;
+mod pool;
+mod put;
+mod read;
+mod relocate;
+mod rls;
+mod roles;
+mod rows;
+mod schema;
+mod session;
+mod tls;
+mod upkeep;
+mod usage;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use errors::Fault;
+use pool::Pool;
+
+use crate::errors::StorageError;
+
+pub use address::{BadAddress, PostgresAddress};
+pub use schema::{BadSchema, SchemaName};
+
+/// How the database is reached.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// Where it is, and who connects.
+    pub address: PostgresAddress,
+    /// The schema that everything lives in; another one, with `_inner` at its end, stands beside it.
+    pub schema: SchemaName,
+    /// Most connections of this process.
+    pub connections: usize,
+    /// Most operations that wait for a connection; more are refused as overload.
+    pub waiting: usize,
+    /// How long an operation waits for a connection, or for one to be made.
+    pub wait: Duration,
+    /// How long the database may take for a statement.
+    pub statement_timeout: Duration,
+    /// A file of certificates (PEM) of authorities to trust, instead of the system's.
+    pub root_certificates: Option<PathBuf>,
+}
+
+impl PostgresOptions {
+    /// With what suits one process of a few.
+    pub fn new(address: PostgresAddress) -> Self {
+        Self {
+            address,
+            schema: SchemaName::default(),
+            connections: 32,
+            waiting: 4096,
+            wait: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(30),
+            root_certificates: None,
+        }
+    }
+}
+
+/// Metadata in PostgreSQL.
+#[derive(Debug)]
+pub struct PostgresExecutor {
+    pool: Arc<Pool>,
+    /// Which process it is that claims work.
+    instance: Uuid,
+}
+
+impl PostgresExecutor {
+    /// Connects, makes roles and tables where they are missing, and brings the schema up to date. Processes that
+    /// start at the same time wait for each other.
+    ///
+    /// # Errors
+    /// [`StorageError::ProviderUnavailable`] where the database can't be reached, and [`StorageError::Internal`]
+    /// where it can't be used: newer than this program, too old a server, missing rights.
+    pub async fn open(options: PostgresOptions) -> Result<Self, StorageError> {
+        let open = async {
+            let pool = Pool::new(options)?;
+            migrations::prepare(&mut pool.unpooled().await?, pool.schema()).await?;
+            Ok(Self { pool: Arc::new(pool), instance: Uuid::new_v4() })
+        };
+        open.await.map_err(|fault: Fault| fault.into_storage("open"))
+    }
+
+    /// Takes the schema of a database that nobody has open back to an earlier version, for a return to an
+    /// earlier program. What later versions kept is lost.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn roll_back(options: PostgresOptions, version: u32) -> Result<(), StorageError> {
+        let back = async {
+            let pool = Pool::new(options)?;
+            let version = i32::try_from(version).unwrap_or(i32::MAX);
+            migrations::roll_back(&mut pool.unpooled().await?, pool.schema(), version).await
+        };
+        back.await.map_err(|fault: Fault| fault.into_storage("roll back"))
+    }
+}

@@ -1,0 +1,185 @@
+//! Making an object visible whose bytes are stored: created, or in place of another. Two round trips: what is there,
+//! as the keeper sees it, and the write, as the caller.
+
+use std::sync::Arc;
+
+use tokio_postgres::types::{Json, ToSql};
+use uuid::Uuid;
+
+use super::decide::{LOCK, TARGET_TO_WRITE, blob_place, place, target};
+use super::errors::Fault;
+use super::pool::Pool;
+use super::rls::{Caller, Subject};
+use super::rows::{int, now};
+use super::session::{Session, Step};
+use crate::errors::{DenialReason, StorageError};
+use crate::executor::{Written, decide};
+use crate::file::{NewObject, Place, PutMode, Segment, StorageObject};
+use crate::permissions::{Access, Permission};
+
+const CREATE: &str = "INSERT INTO {schema}.storage_objects (bucket_id, path, size, content_type, cache_control, \
+     checksum, etag, metadata, version, updated_at, id, owner_id, created_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+
+const OVERWRITE: &str = "UPDATE {schema}.storage_objects SET size = $3, content_type = $4, cache_control = $5, \
+     checksum = $6, etag = $7, metadata = $8, version = $9, updated_at = $10 \
+     WHERE bucket_id = $1 AND path = $2 AND version = $11";
+
+const LINK: &str = "INSERT INTO {schema}.storage_segments \
+     (version, ordinal, \"offset\", size, sha256, provider, blob_key, bytes) \
+     SELECT $1, s.number - 1, s.\"offset\", s.size, s.sha256, s.provider, s.blob_key, s.bytes \
+     FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bytea[]) \
+     WITH ORDINALITY AS s (\"offset\", size, sha256, provider, blob_key, bytes, number)";
+
+/// Writes an object.
+pub(super) async fn put(
+    pool: &Arc<Pool>,
+    access: &Access,
+    new: &NewObject,
+    mode: &PutMode,
+) -> Result<Written, Fault> {
+    let (bucket, path) = (&new.bucket, &new.path);
+    let context = access.on_object(decide::first_permission(mode), bucket, path)?;
+    let mut session = Session::start(pool, "put_object").await?;
+
+    let mut places = vec![place(bucket, path)];
+    places.extend(new.segments.iter().filter_map(Segment::blob_key).map(blob_place));
+    let Subject { role, user } = Subject::from(context);
+    let at = [&role as _, &user as _, &bucket.as_str() as _, &path.as_str() as _];
+    let look = [Step::As(&Caller::keeper()), Step::Run(LOCK, &[&places]), Step::Run(&TARGET_TO_WRITE, &at)];
+    let seen = session.run(&look).await?;
+    let seen = target(seen.last().and_then(|answer| answer.rows.first()), bucket, path)?;
+    let target = decide::write(access, (bucket, path), mode, seen)?;
+    if target.bucket.uuid != new.bucket_uuid {
+        return Err(StorageError::BucketNotFound { bucket: bucket.clone() }.into());
+    }
+
+    let existing = target.existing.as_ref();
+    let object = written(access, new, existing);
+    let stored =
+        store(&mut session, &Caller::of(context), &object, existing.map(|old| old.version), new).await;
+    let created = existing.is_none();
+    match stored {
+        Ok(()) => Ok(Written { object, created }),
+        Err(fault) if fault.is_denial() => {
+            let permission = if created { Permission::ObjectCreate } else { Permission::ObjectOverwrite };
+            let reason = if created { DenialReason::BucketPolicy } else { DenialReason::NotOwner };
+            Err(decide::refusal(context, permission, bucket, reason).into())
+        }
+        // Somebody made the row, or took it away, who does not take turns with writers.
+        Err(fault) if fault.is_taken() => Err(Fault::Overtaken),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The object as it is once it is written.
+fn written(access: &Access, new: &NewObject, existing: Option<&StorageObject>) -> StorageObject {
+    let now = now();
+    StorageObject {
+        id: existing.map_or_else(Uuid::now_v7, |old| old.id),
+        bucket: new.bucket.clone(),
+        path: new.path.clone(),
+        size: new.size,
+        content_type: new.attributes.content_type.clone(),
+        cache_control: new.attributes.cache_control.clone(),
+        checksum: new.checksum,
+        etag: new.etag.clone(),
+        owner_id: match existing {
+            Some(old) => old.owner_id,
+            None => access.context().user_id(),
+        },
+        metadata: new.attributes.metadata.clone(),
+        version: new.version,
+        created_at: existing.map_or(now, |old| old.created_at),
+        updated_at: now,
+    }
+}
+
+/// Writes the row as the caller, under the policies of the table, and its segments as the keeper.
+async fn store(
+    session: &mut Session,
+    caller: &Caller,
+    object: &StorageObject,
+    replaced: Option<Uuid>,
+    new: &NewObject,
+) -> Result<(), Fault> {
+    let (size, checksum, metadata) = (int(object.size), object.checksum.to_hex(), Json(&object.metadata));
+    let (bucket, path) = (object.bucket.as_str(), object.path.as_str());
+    let mut row: Vec<&(dyn ToSql + Sync)> = vec![
+        &bucket,
+        &path,
+        &size,
+        &object.content_type,
+        &object.cache_control,
+        &checksum,
+        &object.etag,
+        &metadata,
+        &object.version,
+        &object.updated_at,
+    ];
+    let sql = match &replaced {
+        Some(version) => {
+            row.push(version);
+            OVERWRITE
+        }
+        None => {
+            let new: [&(dyn ToSql + Sync); 3] = [&object.id, &object.owner_id, &object.created_at];
+            row.extend(new);
+            CREATE
+        }
+    };
+    let segments = Columns::of(&new.segments);
+    let links = [
+        &object.version as _,
+        &segments.offsets as _,
+        &segments.sizes as _,
+        &segments.digests as _,
+        &segments.providers as _,
+        &segments.keys as _,
+        &segments.bytes as _,
+    ];
+    let keeper = Caller::keeper();
+    let mut steps = vec![Step::As(caller), Step::Run(sql, &row)];
+    if !new.segments.is_empty() {
+        steps.extend([Step::As(&keeper), Step::Run(LINK, &links)]);
+    }
+    steps.push(Step::Commit);
+    let answers = session.run(&steps).await;
+    // An overwrite that met no row has committed nothing: segments without a row are refused at the end.
+    match answers {
+        Ok(answers) if answers.first().is_some_and(|answer| answer.affected == 1) => Ok(()),
+        Ok(_) => Err(Fault::Overtaken),
+        Err(fault) if fault.breaks_reference() => Err(Fault::Overtaken),
+        Err(fault) => Err(fault),
+    }
+}
+
+/// Segments, column by column.
+#[derive(Default)]
+struct Columns<'a> {
+    offsets: Vec<i64>,
+    sizes: Vec<i64>,
+    digests: Vec<String>,
+    providers: Vec<Option<&'a str>>,
+    keys: Vec<Option<&'a str>>,
+    bytes: Vec<Option<&'a [u8]>>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(segments: &'a [Segment]) -> Self {
+        let mut columns = Self::default();
+        for segment in segments {
+            columns.offsets.push(int(segment.offset));
+            columns.sizes.push(int(segment.size));
+            columns.digests.push(segment.sha256.to_hex());
+            let (provider, key, bytes) = match &segment.place {
+                Place::Inline(bytes) => (None, None, Some(bytes.as_ref())),
+                Place::Blob { provider, key } => (Some(provider.as_ref()), Some(key.as_str()), None),
+            };
+            columns.providers.push(provider);
+            columns.keys.push(key);
+            columns.bytes.push(bytes);
+        }
+        columns
+    }
+}

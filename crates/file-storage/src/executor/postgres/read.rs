@@ -1,0 +1,75 @@
+//! Reading one object, as the caller: its row and the way to its bytes, in one statement and one round trip.
+
+use std::sync::{Arc, LazyLock};
+
+use super::buckets;
+use super::errors::Fault;
+use super::pool::Pool;
+use super::rls::Caller;
+use super::rows::{self, OBJECT, OBJECT_WIDTH, SEGMENT};
+use super::session::read;
+use crate::bucket::BucketName;
+use crate::file::{StorageObject, StoredObject};
+use crate::path::ObjectPath;
+use crate::permissions::{Access, BucketGrant, Permission, RlsContext, bucket_missing};
+
+static OPEN: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT {OBJECT}, {SEGMENT} FROM {{schema}}.storage_objects o \
+         LEFT JOIN {{schema}}.storage_segments s ON s.version = o.version \
+         WHERE o.bucket_id = $1 AND o.path = $2 ORDER BY s.ordinal"
+    )
+});
+
+static SHOW: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT {OBJECT} FROM {{schema}}.storage_objects o WHERE o.bucket_id = $1 AND o.path = $2")
+});
+
+/// An object and its segments.
+pub(super) async fn open(
+    pool: &Arc<Pool>,
+    access: &Access,
+    bucket: &BucketName,
+    path: &ObjectPath,
+) -> Result<StoredObject, Fault> {
+    let context = access.on_object(Permission::ObjectRead, bucket, path)?;
+    let values = [&bucket.as_str() as _, &path.as_str() as _];
+    let found = read(pool, "open_object", &Caller::of(context), &OPEN, &values).await?;
+    let Some(first) = found.first() else {
+        return Err(missing(pool, context, bucket, path).await);
+    };
+    let object = rows::object_at(first, 0, bucket, path)?;
+    let mut segments = Vec::with_capacity(found.len());
+    for row in &found {
+        segments.extend(rows::segment(row, OBJECT_WIDTH)?);
+    }
+    Ok(StoredObject { object, segments })
+}
+
+/// An object's row.
+pub(super) async fn show(
+    pool: &Arc<Pool>,
+    access: &Access,
+    bucket: &BucketName,
+    path: &ObjectPath,
+) -> Result<StorageObject, Fault> {
+    let context = access.on_object(Permission::ObjectRead, bucket, path)?;
+    let values = [&bucket.as_str() as _, &path.as_str() as _];
+    let found = read(pool, "object", &Caller::of(context), &SHOW, &values).await?;
+    match found.first() {
+        Some(row) => rows::object_at(row, 0, bucket, path),
+        None => Err(missing(pool, context, bucket, path).await),
+    }
+}
+
+/// The answer that a miss gets. It depends on the bucket alone, and not on what is in it.
+async fn missing(pool: &Arc<Pool>, context: &RlsContext, bucket: &BucketName, path: &ObjectPath) -> Fault {
+    let permission = Permission::ObjectRead;
+    match buckets::look(pool, context, permission, bucket).await {
+        Ok(Some((found, _))) => {
+            BucketGrant::of(&found, context).missing(context, permission, bucket, path).into()
+        }
+        Ok(None) => bucket_missing(context, permission, bucket).into(),
+        Err(fault) => fault,
+    }
+}

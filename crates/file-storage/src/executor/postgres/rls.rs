@@ -1,0 +1,83 @@
+//! Row-level security: who a statement runs as, and what each permission takes where the keeper has to say it.
+//!
+//! What users are shown and what they change is decided by the native policies (`migrations/0002`). The predicates
+//! here say the same of SPEC 3.2's table, for the decision about a write before it is tried: the answer to a refusal
+//! depends on rows that the caller can't see. They speak of the bucket's row as `b`, of the object's as `o`, and of
+//! the caller by the first two parameters, role and user. `owner_id = $2` is never true for a caller without a user.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::permissions::{Permission, RlsContext};
+
+/// The role that changes rows in nobody's name, and that no user can become.
+pub(super) const KEEPER: &str = "aerostore_keeper";
+
+/// Whom a statement runs as.
+pub(super) struct Caller {
+    /// The database's role.
+    pub(super) role: &'static str,
+    /// The claims, as JSON.
+    pub(super) claims: String,
+}
+
+impl Caller {
+    /// The caller as such, under row-level security.
+    pub(super) fn of(context: &RlsContext) -> Self {
+        let mut claims = context.claims().clone();
+        claims.insert("role".to_owned(), Value::from(context.role().as_str()));
+        match context.user_id() {
+            Some(user) => claims.insert("sub".to_owned(), Value::from(user.hyphenated().to_string())),
+            None => claims.remove("sub"),
+        };
+        Self { role: context.role().as_str(), claims: Value::Object(claims).to_string() }
+    }
+
+    /// The keeper, who sees all rows.
+    pub(super) fn keeper() -> Self {
+        Self { role: KEEPER, claims: String::new() }
+    }
+}
+
+/// The caller as predicates see it.
+pub(super) struct Subject {
+    /// For `$1`.
+    pub(super) role: &'static str,
+    /// For `$2`.
+    pub(super) user: Option<Uuid>,
+}
+
+impl From<&RlsContext> for Subject {
+    fn from(context: &RlsContext) -> Self {
+        Self { role: context.role().as_str(), user: context.user_id() }
+    }
+}
+
+/// The predicate under which a permission on a bucket or an object holds, as a column that is never NULL.
+pub(super) fn flag(permission: Permission) -> String {
+    let users = match permission {
+        Permission::BucketRead => "b.policy = 'authenticated' OR b.owner_id = $2",
+        Permission::BucketUpdate | Permission::BucketDelete => "b.owner_id = $2",
+        Permission::ObjectRead => "b.policy = 'authenticated' OR o.owner_id = $2 OR b.owner_id = $2",
+        Permission::ObjectCreate => "b.policy = 'authenticated' OR b.owner_id = $2 OR b.owner_id IS NULL",
+        Permission::ObjectOverwrite => "b.policy = 'authenticated' OR o.owner_id = $2 OR b.owner_id = $2",
+        Permission::ObjectDelete => "o.owner_id = $2 OR b.owner_id = $2",
+        // Not about a row that is there: roles decide, before any statement.
+        Permission::BucketCreate | Permission::UsageRead | Permission::Maintain => "false",
+    };
+    let anyones = match permission {
+        Permission::BucketRead | Permission::ObjectRead => "b.policy = 'public' OR ",
+        Permission::BucketCreate
+        | Permission::BucketUpdate
+        | Permission::BucketDelete
+        | Permission::ObjectCreate
+        | Permission::ObjectOverwrite
+        | Permission::ObjectDelete
+        | Permission::UsageRead
+        | Permission::Maintain => "",
+    };
+    format!(
+        "coalesce($1::text = 'service_role' OR {anyones}($1::text = 'authenticated' AND ({users})), false)"
+    )
+    .replace("$2", "$2::uuid")
+}

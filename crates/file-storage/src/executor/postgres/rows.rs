@@ -1,0 +1,130 @@
+//! Rows and the values in them: the one place that knows the order of columns.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use tokio_postgres::Row;
+use tokio_postgres::types::Json;
+
+use super::errors::Fault;
+use crate::Timestamp;
+use crate::bucket::{Bucket, BucketConfig, BucketName, BucketPolicy, MimePattern};
+use crate::file::{BlobKey, Place, Segment, Sha256, StorageObject};
+use crate::path::ObjectPath;
+
+/// The columns of a bucket `b`, for [`bucket`].
+pub(super) const BUCKET: &str = "b.id, b.uuid, b.owner_id, b.policy, b.allowed_mime_types, b.max_file_size, \
+     b.quota_bytes, b.file_count, b.total_bytes, b.created_at, b.updated_at";
+
+/// How many they are.
+pub(super) const BUCKET_WIDTH: usize = 11;
+
+/// The columns of an object `o`, for [`object`].
+pub(super) const OBJECT: &str = "o.id, o.bucket_id, o.path, o.size, o.content_type, o.cache_control, \
+     o.checksum, o.etag, o.owner_id, o.metadata, o.version, o.created_at, o.updated_at";
+
+/// How many they are.
+pub(super) const OBJECT_WIDTH: usize = 13;
+
+/// The columns of a segment `s`, for [`segment`].
+pub(super) const SEGMENT: &str = "s.\"offset\", s.size, s.sha256, s.provider, s.blob_key, s.bytes";
+
+/// A bucket, whose columns start at `at`.
+pub(super) fn bucket(row: &Row, at: usize) -> Result<Bucket, Fault> {
+    let mimes: Option<Vec<&str>> = row.try_get(at + 4)?;
+    let allowed_mime_types =
+        mimes.map(|mimes| mimes.into_iter().map(MimePattern::parse).collect()).transpose()?;
+    let config = BucketConfig {
+        policy: BucketPolicy::from_word(row.try_get(at + 3)?).ok_or_else(|| Fault::corrupt("policy"))?,
+        allowed_mime_types,
+        max_file_size: count(row, at + 5)?,
+        quota_bytes: opt_count(row, at + 6)?,
+    };
+    Ok(Bucket {
+        name: BucketName::parse(row.try_get(at)?)?,
+        uuid: row.try_get(at + 1)?,
+        owner_id: row.try_get(at + 2)?,
+        config,
+        file_count: count(row, at + 7)?,
+        total_bytes: count(row, at + 8)?,
+        created_at: row.try_get(at + 9)?,
+        updated_at: row.try_get(at + 10)?,
+    })
+}
+
+/// An object, whose columns start at `at`.
+pub(super) fn object(row: &Row, at: usize) -> Result<StorageObject, Fault> {
+    let bucket = BucketName::parse(row.try_get(at + 1)?)?;
+    let path = ObjectPath::parse(row.try_get(at + 2)?)?;
+    object_at(row, at, &bucket, &path)
+}
+
+/// An object of which bucket and path are known: they are shared, not made again.
+pub(super) fn object_at(
+    row: &Row,
+    at: usize,
+    bucket: &BucketName,
+    path: &ObjectPath,
+) -> Result<StorageObject, Fault> {
+    let Json(metadata): Json<Map<String, Value>> = row.try_get(at + 9)?;
+    Ok(StorageObject {
+        id: row.try_get(at)?,
+        bucket: bucket.clone(),
+        path: path.clone(),
+        size: count(row, at + 3)?,
+        content_type: row.try_get(at + 4)?,
+        cache_control: row.try_get(at + 5)?,
+        checksum: digest(row, at + 6)?,
+        etag: row.try_get(at + 7)?,
+        owner_id: row.try_get(at + 8)?,
+        metadata,
+        version: row.try_get(at + 10)?,
+        created_at: row.try_get(at + 11)?,
+        updated_at: row.try_get(at + 12)?,
+    })
+}
+
+/// Whether an outer join found something, by a column that is never NULL else.
+pub(super) fn is_there(row: &Row, at: usize) -> Result<bool, Fault> {
+    Ok(row.try_get::<_, Option<uuid::Uuid>>(at)?.is_some())
+}
+
+/// A segment, whose columns start at `at`; `None` where an outer join found none.
+pub(super) fn segment(row: &Row, at: usize) -> Result<Option<Segment>, Fault> {
+    let Some(offset) = opt_count(row, at)? else { return Ok(None) };
+    let place = match row.try_get::<_, Option<&[u8]>>(at + 5)? {
+        Some(bytes) => Place::Inline(bytes::Bytes::copy_from_slice(bytes)),
+        None => Place::Blob { provider: row.try_get::<_, &str>(at + 3)?.into(), key: blob_key(row, at + 4)? },
+    };
+    Ok(Some(Segment { offset, size: count(row, at + 1)?, sha256: digest(row, at + 2)?, place }))
+}
+
+/// The name of a blob.
+pub(super) fn blob_key(row: &Row, at: usize) -> Result<BlobKey, Fault> {
+    BlobKey::from_stored(row.try_get(at)?).ok_or_else(|| Fault::corrupt("blob key"))
+}
+
+/// A number that is not negative.
+pub(super) fn count(row: &Row, at: usize) -> Result<u64, Fault> {
+    u64::try_from(row.try_get::<_, i64>(at)?).map_err(|_| Fault::corrupt("counter"))
+}
+
+/// A number that is not negative, or NULL.
+pub(super) fn opt_count(row: &Row, at: usize) -> Result<Option<u64>, Fault> {
+    let value: Option<i64> = row.try_get(at)?;
+    value.map(|value| u64::try_from(value).map_err(|_| Fault::corrupt("counter"))).transpose()
+}
+
+fn digest(row: &Row, at: usize) -> Result<Sha256, Fault> {
+    Sha256::from_hex(row.try_get::<_, &str>(at)?).ok_or_else(|| Fault::corrupt("digest"))
+}
+
+/// A number as PostgreSQL has it. What is beyond its range is beyond any disk, too.
+pub(super) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The time, as exact as rows keep it: what a write answers is what a read finds.
+pub(super) fn now() -> Timestamp {
+    let now = Utc::now();
+    DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
+}

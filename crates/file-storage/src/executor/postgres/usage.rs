@@ -1,0 +1,116 @@
+//! Usage: what the counters say, and whether a recount confirms it.
+
+use std::sync::Arc;
+
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::errors::Fault;
+use super::pool::Pool;
+use super::rls::Caller;
+use super::rows::{count, int, opt_count};
+use super::session::{Answer, Session, Step, read};
+use crate::executor::{UsageDifference, UserUsage};
+use crate::permissions::{Access, Permission};
+
+const OWN: &str = "SELECT u.user_id, u.total_bytes, u.file_count, u.quota_bytes \
+     FROM {schema}.storage_usage u WHERE u.user_id = $1";
+
+const ALL: &str = "SELECT u.user_id, u.total_bytes, u.file_count, u.quota_bytes FROM {schema}.storage_usage u \
+     ORDER BY u.total_bytes DESC, u.user_id LIMIT $1";
+
+/// Counters and recount side by side, where they differ.
+const DIFFERENCES: &str = "WITH counted AS ( \
+        SELECT bucket_id, owner_id, count(*) AS files, sum(size) AS bytes \
+        FROM {schema}.storage_objects GROUP BY bucket_id, owner_id), \
+    sides AS ( \
+        SELECT 'bucket' AS scope, b.id AS name, b.total_bytes, b.file_count, \
+            coalesce(c.bytes, 0)::bigint AS bytes, coalesce(c.files, 0)::bigint AS files \
+        FROM {schema}.storage_buckets b LEFT JOIN ( \
+            SELECT bucket_id, sum(files) AS files, sum(bytes) AS bytes FROM counted GROUP BY bucket_id) c \
+            ON c.bucket_id = b.id \
+        UNION ALL \
+        SELECT 'user', coalesce(u.user_id, c.owner_id)::text, coalesce(u.total_bytes, 0), \
+            coalesce(u.file_count, 0), coalesce(c.bytes, 0)::bigint, coalesce(c.files, 0)::bigint \
+        FROM {schema}.storage_usage u FULL JOIN ( \
+            SELECT owner_id, sum(files) AS files, sum(bytes) AS bytes FROM counted \
+            WHERE owner_id IS NOT NULL GROUP BY owner_id) c \
+            ON c.owner_id = u.user_id) \
+    SELECT scope, name, total_bytes, bytes, file_count, files FROM sides \
+    WHERE total_bytes <> bytes OR file_count <> files ORDER BY scope, name";
+
+/// Waits until nobody writes, and keeps it so.
+const STILL: &str = "LOCK TABLE {schema}.storage_objects IN SHARE ROW EXCLUSIVE MODE";
+
+const SET_BUCKET: &str =
+    "UPDATE {schema}.storage_buckets SET file_count = $2, total_bytes = $3 WHERE id = $1";
+
+const SET_USER: &str = "INSERT INTO {schema}.storage_usage (user_id, file_count, total_bytes, last_calculated_at) \
+     VALUES ($1, $2, $3, now()) ON CONFLICT (user_id) DO UPDATE SET file_count = $2, total_bytes = $3, \
+     last_calculated_at = now(), updated_at = now()";
+
+fn usage(row: &Row) -> Result<UserUsage, Fault> {
+    Ok(UserUsage {
+        user_id: row.try_get(0)?,
+        total_bytes: count(row, 1)?,
+        file_count: count(row, 2)?,
+        quota_bytes: opt_count(row, 3)?,
+    })
+}
+
+/// The caller's own.
+pub(super) async fn own(pool: &Arc<Pool>, access: &Access) -> Result<UserUsage, Fault> {
+    let context = access.on_rows(Permission::UsageRead, None)?;
+    let user_id = context.user_id();
+    let found = read(pool, "own_usage", &Caller::of(context), OWN, &[&user_id]).await?;
+    match found.first() {
+        Some(row) => usage(row),
+        None => Ok(UserUsage { user_id, total_bytes: 0, file_count: 0, quota_bytes: None }),
+    }
+}
+
+/// Everybody's, those that use most first.
+pub(super) async fn all(pool: &Arc<Pool>, access: &Access, limit: u32) -> Result<Vec<UserUsage>, Fault> {
+    access.on_rows(Permission::Maintain, None)?;
+    let found = read(pool, "all_usage", &Caller::keeper(), ALL, &[&i64::from(limit)]).await?;
+    found.iter().map(usage).collect()
+}
+
+/// Counts anew and says where counters are wrong.
+pub(super) async fn differences(pool: &Arc<Pool>, access: &Access) -> Result<Vec<UsageDifference>, Fault> {
+    access.on_rows(Permission::Maintain, None)?;
+    told(&read(pool, "recount_usage", &Caller::keeper(), DIFFERENCES, &[]).await?)
+}
+
+fn told(rows: &[Row]) -> Result<Vec<UsageDifference>, Fault> {
+    let difference = |row: &Row| {
+        Ok(UsageDifference {
+            scope: if row.try_get::<_, &str>(0)? == "user" { "user" } else { "bucket" },
+            name: row.try_get(1)?,
+            bytes: (count(row, 2)?, count(row, 3)?),
+            files: (count(row, 4)?, count(row, 5)?),
+        })
+    };
+    rows.iter().map(difference).collect()
+}
+
+/// Counts anew while nobody writes, says where counters are wrong, and sets those right.
+pub(super) async fn repair(pool: &Arc<Pool>, access: &Access) -> Result<Vec<UsageDifference>, Fault> {
+    access.on_rows(Permission::Maintain, None)?;
+    let mut session = Session::start(pool, "recount_usage").await?;
+    let keeper = Caller::keeper();
+    let counted = [Step::As(&keeper), Step::Run(STILL, &[]), Step::Run(DIFFERENCES, &[])];
+    let answers = session.run(&counted).await?;
+    let differences = told(answers.last().map_or(&[], |Answer { rows, .. }| rows))?;
+    for wrong in &differences {
+        let (files, bytes) = (int(wrong.files.1), int(wrong.bytes.1));
+        if wrong.scope == "bucket" {
+            session.run(&[Step::Run(SET_BUCKET, &[&wrong.name, &files, &bytes])]).await?;
+        } else {
+            let user = Uuid::try_parse(&wrong.name).map_err(|_| Fault::corrupt("user"))?;
+            session.run(&[Step::Run(SET_USER, &[&user, &files, &bytes])]).await?;
+        }
+    }
+    session.run(&[Step::Commit]).await?;
+    Ok(differences)
+}
