@@ -1,7 +1,8 @@
 //! The real binary under concurrent load, killed with SIGKILL at random moments and started again.
 //!
 //! After each start everything acknowledged is there byte for byte, nothing half-written is visible; in the end no
-//! orphan survives and the counters equal a recount. `AEROSTORE_CRASH_ROUNDS` sets the number of kills.
+//! orphan survives and the counters equal a recount. `AEROSTORE_CRASH_ROUNDS` sets the number of kills;
+//! `AEROSTORE_TEST_ENGINE=postgres` has the metadata in PostgreSQL, which lives on.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,6 +11,10 @@
     clippy::print_stderr,
     reason = "tests, whose helpers lie outside of test functions"
 )]
+
+#[allow(dead_code, reason = "shared with other suites, each of which uses a part of it")]
+#[path = "../../file-storage/tests/support/database.rs"]
+mod database;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -22,6 +27,8 @@ use std::time::Duration;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
+use database::TestDatabase;
+
 const WRITERS: u64 = 8;
 const KEYS_PER_WRITER: u64 = 6;
 
@@ -33,11 +40,13 @@ struct Server {
 }
 
 impl Server {
-    fn start(data_dir: &Path) -> Self {
+    fn start(data_dir: &Path, database: Option<&TestDatabase>) -> Self {
         let mut child = aerostore(data_dir, "serve")
             .args(["--listen", "127.0.0.1:0"])
             .env("AEROSTORE_CLEANUP_GRACE", "1s")
             .env("AEROSTORE_LOG_LEVEL", "warn")
+            .env("AEROSTORE_POSTGRES_DELETION_GRACE", "0s")
+            .envs(database.map(|database| ("AEROSTORE_DATABASE", database.url())))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -202,7 +211,8 @@ async fn what_was_acknowledged_survives_sigkill() {
     let counter = Arc::new(AtomicU64::new(0));
     let mut states: Vec<State> = vec![State::new(); WRITERS as usize];
 
-    let mut server = Server::start(dir.path());
+    let database = TestDatabase::if_asked_for();
+    let mut server = Server::start(dir.path(), database.as_ref());
     let bucket = json!({ "name": "crash" }).to_string().into_bytes();
     let client = Client::new();
     let created = client
@@ -229,7 +239,7 @@ async fn what_was_acknowledged_survives_sigkill() {
         for writer in writers {
             states.push(writer.await.unwrap());
         }
-        server = Server::start(dir.path());
+        server = Server::start(dir.path(), database.as_ref());
         for state in &mut states {
             verify(&server, state).await;
         }

@@ -15,9 +15,9 @@ const BATCH: u32 = 500;
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Deletes queued blobs until it is told to stop.
-pub(super) async fn run(storage: FileStorage, stop: CancellationToken) {
+pub(super) async fn run(storage: FileStorage, grace: Duration, stop: CancellationToken) {
     loop {
-        let emptied = match run_round(&storage).await {
+        let emptied = match run_round(&storage, grace).await {
             Ok(more) => !more,
             Err(error) => {
                 tracing::warn!(%error, "deletion of queued blobs failed; it will run again");
@@ -38,11 +38,11 @@ pub(super) async fn run(storage: FileStorage, stop: CancellationToken) {
 }
 
 /// Deletes one batch; says whether there may be more that can go now.
-async fn run_round(storage: &FileStorage) -> Result<bool, StorageError> {
+async fn run_round(storage: &FileStorage, grace: Duration) -> Result<bool, StorageError> {
     let access = storage.maintain("delete queued blobs")?;
     // Blobs that are still read stay in the queue: the batch must reach past them.
     let limit = BATCH.saturating_add(u32::try_from(storage.leases().count()).unwrap_or(u32::MAX));
-    let due = storage.executor().due_deletions(&access, Duration::ZERO, limit).await?;
+    let due = storage.executor().due_deletions(&access, grace, limit).await?;
     if due.is_empty() {
         return Ok(false);
     }

@@ -26,6 +26,9 @@ pub struct UpkeepOptions {
     /// A blob is taken for an orphan only when it is that old, and a row for lost only when its blob was missing
     /// that long.
     pub grace: Duration,
+    /// How long a blob that nothing refers to any more is kept for readers in other processes: as long as a download
+    /// may take. Readers in this process are waited for in any case.
+    pub deletion_grace: Duration,
     /// Blobs and rows that one run deletes at most.
     pub max_per_run: u32,
 }
@@ -35,6 +38,7 @@ impl Default for UpkeepOptions {
         Self {
             interval: Some(Duration::from_secs(3600)),
             grace: Duration::from_secs(5 * 60),
+            deletion_grace: Duration::ZERO,
             max_per_run: 1000,
         }
     }
@@ -53,8 +57,8 @@ impl Upkeep {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         let interval = options.interval;
+        tasks.spawn(deletions::run(storage.clone(), options.deletion_grace, stop.clone()));
         let orphans = Arc::new(Mutex::new(Orphans::new(storage.clone(), options)));
-        tasks.spawn(deletions::run(storage.clone(), stop.clone()));
         if let Some(interval) = interval {
             tasks.spawn(run_orphan_job(orphans.clone(), interval, stop.clone()));
         }

@@ -1,4 +1,5 @@
-//! A storage on SQLite and a local disk in a directory of its own, callers, and an audit of what it left.
+//! A storage on a local disk in a directory of its own, callers, and an audit of what it left. Its metadata is in
+//! SQLite there, or in PostgreSQL (`AEROSTORE_TEST_ENGINE=postgres`).
 #![allow(
     dead_code,
     missing_docs,
@@ -7,6 +8,8 @@
     clippy::panic,
     reason = "test support: each suite uses a part of it"
 )]
+
+mod database;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,6 +21,7 @@ use file_storage::backend::StorageBackend;
 use file_storage::backend::local::{LocalBackend, LocalOptions};
 use file_storage::body::{self, ByteStream};
 use file_storage::errors::StorageError;
+use file_storage::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions};
 use file_storage::executor::{Executor, Written};
 use file_storage::failpoint;
@@ -31,9 +35,12 @@ use futures_util::{StreamExt, TryStreamExt};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+pub(crate) use database::TestDatabase;
+
 /// A storage that lives in a temporary directory.
 pub struct Fixture {
     pub dir: TempDir,
+    pub database: Option<TestDatabase>,
     pub storage: FileStorage,
     pub executor: Arc<dyn Executor>,
     pub backend: Arc<dyn StorageBackend>,
@@ -65,26 +72,45 @@ impl Fixture {
         Self::open_with(dir, options, |backend| backend).await
     }
 
+    /// Metadata in the directory, or in the database.
+    pub async fn executor(dir: &Path, database: Option<&TestDatabase>) -> Arc<dyn Executor> {
+        match database {
+            None => Arc::new(SqliteExecutor::open(SqliteOptions::new(dir.join("metadata.db"))).unwrap()),
+            Some(database) => {
+                let address = PostgresAddress::parse(&database.url()).unwrap();
+                Arc::new(PostgresExecutor::open(PostgresOptions::new(address)).await.unwrap())
+            }
+        }
+    }
+
     /// As [`Fixture::open`], with other options and a decorated backend.
     pub async fn open_with(
         dir: TempDir,
         options: StorageOptions,
         decorate: impl FnOnce(Arc<dyn StorageBackend>) -> Arc<dyn StorageBackend>,
     ) -> Self {
-        let executor = SqliteExecutor::open(SqliteOptions::new(dir.path().join("metadata.db"))).unwrap();
-        let executor: Arc<dyn Executor> = Arc::new(executor);
+        Self::open_on((dir, TestDatabase::if_asked_for()), options, decorate).await
+    }
+
+    async fn open_on(
+        (dir, database): (TempDir, Option<TestDatabase>),
+        options: StorageOptions,
+        decorate: impl FnOnce(Arc<dyn StorageBackend>) -> Arc<dyn StorageBackend>,
+    ) -> Self {
+        let executor = Self::executor(dir.path(), database.as_ref()).await;
         let backend =
             decorate(Arc::new(LocalBackend::open(LocalOptions::new(dir.path().join("local"))).unwrap()));
         let storage = FileStorage::new(executor.clone(), backend.clone(), keys(), options);
         storage.recover().await.unwrap();
-        Self { dir, storage, executor, backend }
+        Self { dir, database, storage, executor, backend }
     }
 
     /// Stops without any goodbye, and opens again what is on the disk.
     pub async fn crash_and_reopen(self) -> Self {
-        let Self { dir, storage, executor, backend } = self;
+        let Self { dir, database, storage, executor, backend } = self;
         drop((storage, executor, backend));
-        Self::open(dir).await
+        let options = options(dir.path());
+        Self::open_on((dir, database), options, |backend| backend).await
     }
 
     pub async fn bucket(&self, owner: &RlsContext, name: &str, policy: BucketPolicy) -> BucketName {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use file_storage::executor::postgres::SchemaName;
 use ipnet::IpNet;
 
 use super::define::settings;
@@ -19,7 +20,7 @@ settings! {
         listen: Address = "127.0.0.1:8000";
         /// Where everything is kept that has no place of its own: database, bytes, secrets.
         data_dir: PathBuf = "./aerostore-data";
-        /// Where the metadata is: SQLite, in the data directory if no path is given.
+        /// Where the metadata is: SQLite, in the data directory if no path is given, or PostgreSQL, which several servers may share.
         database: Database = "sqlite";
     }
 
@@ -38,6 +39,22 @@ settings! {
         body_idle_timeout: Duration = "1m", positive;
         /// How long running requests may take to finish when the server is stopped.
         shutdown_grace: Duration = "30s";
+    }
+
+    /// PostgreSQL, where `database` is one.
+    postgres: PostgresConfig {
+        /// The schema that all tables are in. Another one, with `_inner` at its end, stands beside it.
+        schema: SchemaName = "aerostore";
+        /// Most connections of this server.
+        connections: u32 = "32", at_least_one;
+        /// How long an operation waits for a connection before the server says that it is overloaded.
+        connection_wait: Duration = "5s", positive;
+        /// How long the database may take for one statement.
+        statement_timeout: Duration = "30s", positive;
+        /// Certificates (PEM) of the authorities that the database's certificate is verified with, instead of the system's. It is verified if the address has `sslmode=require`.
+        root_certificates: Option<PathBuf> = "";
+        /// How long bytes that nothing refers to any more are kept for downloads that other servers have begun.
+        deletion_grace: Duration = "10m";
     }
 
     /// The REST API.

@@ -28,7 +28,7 @@ pub use errors::{ConfigError, ConfigErrors};
 pub use forms::{ByteSize, Setting};
 pub use keys::{
     AuthConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, KEYS, LogConfig, MetricsConfig,
-    RateLimitConfig, RestConfig, ServerConfig, SigningConfig, StorageConfig,
+    PostgresConfig, RateLimitConfig, RestConfig, ServerConfig, SigningConfig, StorageConfig,
 };
 pub use load::{Loaded, Sources};
 pub use page::reference_page;

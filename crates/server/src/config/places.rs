@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use file_storage::executor::postgres::{PostgresAddress, SchemaName};
 use ipnet::IpNet;
 
 use super::Setting;
@@ -81,10 +82,12 @@ impl Setting for WebUrl {
 pub enum Database {
     /// An SQLite file; `None` for the one in the data directory.
     Sqlite(Option<PathBuf>),
+    /// A PostgreSQL database, which processes may share.
+    Postgres(Box<PostgresAddress>),
 }
 
 impl Setting for Database {
-    const FORM: &'static str = "`sqlite` or `sqlite:PATH`";
+    const FORM: &'static str = "`sqlite`, `sqlite:PATH` or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`";
 
     fn parse(raw: &RawValue) -> Result<Self, String> {
         let text = one(raw)?;
@@ -94,10 +97,11 @@ impl Setting for Database {
                 Ok(Self::Sqlite(Some(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))))
             }
             Some(("postgres" | "postgresql", _)) => {
-                // The address may carry a password: it is not repeated.
-                Err("this build has no PostgreSQL yet; leave it out to keep metadata in SQLite".into())
+                // The address may carry a password: the error does not repeat it.
+                let address = PostgresAddress::parse(text).map_err(|error| error.to_string())?;
+                Ok(Self::Postgres(Box::new(address)))
             }
-            _ => Err("is neither 'sqlite' nor 'sqlite:PATH'".into()),
+            _ => Err("is neither 'sqlite', nor 'sqlite:PATH', nor 'postgres://…'".into()),
         }
     }
 
@@ -105,7 +109,20 @@ impl Setting for Database {
         match self {
             Self::Sqlite(None) => "sqlite".to_owned(),
             Self::Sqlite(Some(path)) => format!("sqlite:{}", path.display()),
+            Self::Postgres(address) => address.to_string(),
         }
+    }
+}
+
+impl Setting for SchemaName {
+    const FORM: &'static str = "name: up to 57 of `a-z`, `0-9` and `_`";
+
+    fn parse(raw: &RawValue) -> Result<Self, String> {
+        Self::parse(one(raw)?).map_err(|error| error.to_string())
+    }
+
+    fn show(&self) -> String {
+        self.as_str().to_owned()
     }
 }
 

@@ -129,10 +129,14 @@ fn bad_values_are_refused_all_at_once() {
         ],
     );
     check_refused(
-        "database: postgres://me:hunter2@db/x",
-        &[
-            "storage.yml:1: database: this build has no PostgreSQL yet; leave it out to keep metadata in SQLite",
-        ],
+        "database: postgres://me:hunter2@db/x?sslmode=maybe",
+        &["storage.yml:1: database: is no address like postgres://user@host:5432/database: \
+           invalid configuration: invalid value for option `sslmode`"],
+    );
+    check_refused(
+        "postgres: {schema: 'a\"b'}",
+        &["storage.yml:1: postgres.schema: 'a\"b' is no schema name: up to 57 of a-z, 0-9 and _, \
+           not starting with a digit or pg_"],
     );
 }
 
@@ -313,7 +317,9 @@ fn addresses_urls_and_databases_are_checked() {
     check_form::<WebUrl>("https://issuer.example/keys?p=1", Some("https://issuer.example/keys?p=1"));
     check_form::<Database>("sqlite:///var/x.db", Some("sqlite:/var/x.db"));
     check_form::<Database>("sqlite:x.db", Some("sqlite:x.db"));
-    for text in ["sqlite:", "mysql://x", "x.db"] {
+    let postgres = "postgres://me:hunter2@db.example.org:5433/files?sslmode=verify-full";
+    check_form::<Database>(postgres, Some("postgres://db.example.org:5433/files"));
+    for text in ["sqlite:", "mysql://x", "x.db", "postgres://", "postgres://h:x/y"] {
         check_form::<Database>(text, None);
     }
 }

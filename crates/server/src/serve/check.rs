@@ -39,9 +39,9 @@ fn listen(config: &Config) -> Result<(), ServerError> {
 }
 
 /// The database's file can be written, or made: SQLite needs to write beside it, too. In the data directory, that
-/// directory says it.
+/// directory says it. A PostgreSQL server is not asked: its address was parsed, and a start waits for no other.
 fn database(config: &Config) -> Result<(), ServerError> {
-    let path = open::database_path(config);
+    let Some(path) = open::database_path(config) else { return Ok(()) };
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         Some(_) | None => Path::new("."),

@@ -1,16 +1,19 @@
 //! The start of a server, in its order.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use file_storage::backend::local::{self, LocalBackend, LocalOptions};
 use file_storage::backend::metered::Metered;
+use file_storage::executor::Executor;
+use file_storage::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions, Synchronous};
 use file_storage::permissions::AccessRules;
 use file_storage::storage::StorageOptions;
 use file_storage::upkeep::{Upkeep, UpkeepOptions};
-use file_storage::{FileStorage, failpoint};
+use file_storage::{FileStorage, StorageError, failpoint};
 
 use super::{Server, ServerError};
 use crate::app::{App, AppState};
@@ -34,10 +37,10 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
     let new_keys = secrets.created().then(|| secrets.keys()).transpose()?;
     let authenticator = Authenticator::start(&config.auth, secrets.jwt(), secrets.previous_jwt()).await?;
 
-    let executor = SqliteExecutor::open(database(&config)).map_err(ServerError::Database)?;
+    let executor = executor(&config).await.map_err(ServerError::Database)?;
     let backend = LocalBackend::open(blobs(&config)).map_err(ServerError::Blobs)?;
     let storage = FileStorage::new(
-        Arc::new(executor),
+        executor,
         Arc::new(Metered::new(backend.clone())),
         secrets.signing_keys(),
         storage_options(&config),
@@ -77,20 +80,46 @@ async fn listen(config: &Config) -> Result<Listener, ServerError> {
     bound.await.map_err(|source| ServerError::Listen { address: address.clone(), source })
 }
 
-/// Where the database's file is.
-pub(super) fn database_path(config: &Config) -> PathBuf {
+/// Where SQLite's file is, if that is the engine.
+pub(super) fn database_path(config: &Config) -> Option<PathBuf> {
     match &config.database {
-        Database::Sqlite(Some(path)) => path.clone(),
-        Database::Sqlite(None) => config.data_dir.join(DATABASE_FILE),
+        Database::Sqlite(path) => Some(sqlite_path(config, path.as_deref())),
+        Database::Postgres(_) => None,
     }
 }
 
-fn database(config: &Config) -> SqliteOptions {
+/// Opens the metadata, on the engine that is configured.
+async fn executor(config: &Config) -> Result<Arc<dyn Executor>, StorageError> {
+    Ok(match &config.database {
+        Database::Sqlite(path) => {
+            Arc::new(SqliteExecutor::open(sqlite(config, sqlite_path(config, path.as_deref())))?)
+        }
+        Database::Postgres(address) => Arc::new(PostgresExecutor::open(postgres(config, address)).await?),
+    })
+}
+
+fn sqlite_path(config: &Config, configured: Option<&Path>) -> PathBuf {
+    configured.map_or_else(|| config.data_dir.join(DATABASE_FILE), Path::to_owned)
+}
+
+fn sqlite(config: &Config, path: PathBuf) -> SqliteOptions {
     let synchronous = match config.storage.durability {
         Durability::Full => Synchronous::Full,
         Durability::Relaxed => Synchronous::Relaxed,
     };
-    SqliteOptions { synchronous, ..SqliteOptions::new(database_path(config)) }
+    SqliteOptions { synchronous, ..SqliteOptions::new(path) }
+}
+
+fn postgres(config: &Config, address: &PostgresAddress) -> PostgresOptions {
+    let postgres = &config.postgres;
+    PostgresOptions {
+        schema: postgres.schema.clone(),
+        connections: usize::try_from(postgres.connections).unwrap_or(usize::MAX),
+        wait: postgres.connection_wait,
+        statement_timeout: postgres.statement_timeout,
+        root_certificates: postgres.root_certificates.clone(),
+        ..PostgresOptions::new(address.clone())
+    }
 }
 
 fn blobs(config: &Config) -> LocalOptions {
@@ -123,6 +152,11 @@ fn upkeep_options(config: &Config) -> UpkeepOptions {
     UpkeepOptions {
         interval: cleanup.enabled.then_some(cleanup.interval),
         grace: cleanup.grace,
+        // A file is one server's own: nobody else reads its blobs.
+        deletion_grace: match config.database {
+            Database::Sqlite(_) => Duration::ZERO,
+            Database::Postgres(_) => config.postgres.deletion_grace,
+        },
         max_per_run: cleanup.max_per_run,
     }
 }

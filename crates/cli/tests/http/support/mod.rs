@@ -1,6 +1,9 @@
 //! A server, callers, requests by a client that behaves, and requests written byte by byte.
 
 mod call;
+#[allow(dead_code, reason = "shared with other suites, each of which uses a part of it")]
+#[path = "../../../../file-storage/tests/support/database.rs"]
+mod database;
 mod raw;
 mod server;
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
+use super::database::TestDatabase;
 use super::{Call, Who};
 
 /// A running server; killed when it goes out of scope.
@@ -20,7 +21,28 @@ pub(crate) struct Server {
     pub(crate) keys: Value,
     client: reqwest::Client,
     log: Arc<Mutex<Vec<u8>>>,
-    data: Option<TempDir>,
+    data: Option<Data>,
+}
+
+/// What a server keeps: bytes and secrets in a directory, and metadata there or in a database.
+pub(crate) struct Data {
+    dir: TempDir,
+    database: Option<TestDatabase>,
+}
+
+impl Data {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), database: TestDatabase::if_asked_for() }
+    }
+
+    /// What tells a server of the database.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let url = self.database.as_ref().map(TestDatabase::url);
+        url.map_or_else(Vec::new, |url| {
+            // Tests look at what is left on the disk; nobody else reads it.
+            vec![("AEROSTORE_DATABASE", url), ("AEROSTORE_POSTGRES_DELETION_GRACE", "0s".to_owned())]
+        })
+    }
 }
 
 impl Server {
@@ -30,13 +52,14 @@ impl Server {
 
     /// Starts with environment variables that configure it.
     pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
-        Self::start_in(tempfile::tempdir().unwrap(), settings)
+        Self::start_in(Data::new(), settings)
     }
 
     /// Starts on data that are there already.
-    pub(crate) fn start_in(data: TempDir, settings: &[(&str, &str)]) -> Self {
-        let mut child = aerostore(data.path(), &["serve"])
+    pub(crate) fn start_in(data: Data, settings: &[(&str, &str)]) -> Self {
+        let mut child = aerostore(data.dir.path(), &["serve"])
             .args(["--listen", "127.0.0.1:0"])
+            .envs(data.settings())
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -61,14 +84,14 @@ impl Server {
         let address = address.unwrap_or_else(|| panic!("the server is not ready: {}", said()));
         std::thread::spawn(move || lines.for_each(drop));
         let keys =
-            aerostore(data.path(), &["keys", "--json"]).envs(settings.iter().copied()).output().unwrap();
+            aerostore(data.dir.path(), &["keys", "--json"]).envs(settings.iter().copied()).output().unwrap();
         let keys = serde_json::from_slice(&keys.stdout).unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { child, address, keys, client, log, data: Some(data) }
     }
 
     /// Stops at once, and leaves the data to be used again.
-    pub(crate) fn stop(mut self) -> TempDir {
+    pub(crate) fn stop(mut self) -> Data {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.data.take().unwrap()
@@ -153,7 +176,7 @@ impl Server {
     }
 
     pub(crate) fn data_dir(&self) -> &Path {
-        self.data.as_ref().unwrap().path()
+        self.data.as_ref().unwrap().dir.path()
     }
 
     /// What it has written to standard error so far.
