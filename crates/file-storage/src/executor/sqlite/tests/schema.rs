@@ -78,3 +78,45 @@ fn the_schema_refuses_what_must_not_be() {
         assert!(conn.execute(statement, []).is_err(), "{statement}");
     }
 }
+
+#[test]
+fn an_upload_goes_its_way_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let conn = connection::migrator(&dir.path().join("test.db"), 8192).unwrap();
+    migrations::migrate(&conn, migrations::newest()).unwrap();
+    let insert = |status: &str| {
+        conn.execute(
+            "INSERT INTO upload_queue (id, bucket_id, file_name, file_size_bytes, mime_type, storage_path, \
+             target_provider, status, completed_at, next_attempt_at, queued_at, created_at, updated_at) \
+             VALUES (?1, 'b', 'f', 1, 't', 'p', 'l', ?2, iif(?2 = 'completed', 1, NULL), 0, 0, 0, 0)",
+            [&uuid::Uuid::new_v4().to_string(), status],
+        )
+    };
+    assert!(insert("completed").is_err());
+    insert("pending").unwrap();
+    let go = |status: &str| {
+        conn.execute(
+            "UPDATE upload_queue SET status = ?1, started_at = 1, \
+             completed_at = iif(?1 IN ('completed', 'failed'), 1, NULL)",
+            [status],
+        )
+        .is_ok()
+    };
+    for (status, legal) in [
+        ("completed", false),
+        ("in_progress", true),
+        ("pending", true),
+        ("in_progress", true),
+        ("failed", true),
+        ("completed", false),
+        ("in_progress", false),
+        ("pending", true),
+        ("in_progress", true),
+        ("completed", true),
+        ("pending", false),
+        ("failed", false),
+        ("anything", false),
+    ] {
+        assert_eq!(go(status), legal, "to {status}");
+    }
+}
