@@ -20,6 +20,11 @@ impl TestDatabase {
             "AEROSTORE_TEST_POSTGRES is not set: run scripts/test, or \
              export AEROSTORE_TEST_POSTGRES=$(scripts/postgres start DIR)",
         );
+        Self::on(server)
+    }
+
+    /// Makes one on a server of the test's own.
+    pub(crate) fn on(server: String) -> Self {
         let database = Self { server, name: format!("test_{}", Uuid::new_v4().simple()) };
         database.administer(format!("CREATE DATABASE {}", database.name));
         database

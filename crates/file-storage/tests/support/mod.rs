@@ -92,7 +92,8 @@ impl Fixture {
         Self::open_on((dir, TestDatabase::if_asked_for()), options, decorate).await
     }
 
-    async fn open_on(
+    /// As [`Fixture::open_with`], on a database that is there already.
+    pub async fn open_on(
         (dir, database): (TempDir, Option<TestDatabase>),
         options: StorageOptions,
         decorate: impl FnOnce(Arc<dyn StorageBackend>) -> Arc<dyn StorageBackend>,
