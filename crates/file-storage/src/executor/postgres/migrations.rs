@@ -130,7 +130,12 @@ pub(super) async fn roll_back(client: &mut Client, schema: &SchemaName, version:
 /// Keeps other processes away until the transaction ends, and gives the schema's version; 0 for an empty one.
 async fn locked(transaction: &tokio_postgres::Transaction<'_>, schema: &SchemaName) -> Result<i32, Fault> {
     transaction.query("SELECT pg_advisory_xact_lock($1)", &[&lock(schema)]).await?;
-    transaction.batch_execute(&schema.fill(LEDGER)).await?;
+    // Made only where it is missing: to ask for it otherwise would take rights that an operator may not give.
+    let ledger = schema.fill("{schema}.schema_migrations");
+    let missing = transaction.query_one("SELECT to_regclass($1::text) IS NULL", &[&ledger]).await?;
+    if missing.try_get(0)? {
+        transaction.batch_execute(&schema.fill(LEDGER)).await?;
+    }
     let version = schema.fill("SELECT coalesce(max(version), 0) FROM {schema}.schema_migrations");
     Ok(transaction.query_one(&version, &[]).await?.try_get(0)?)
 }

@@ -21,14 +21,15 @@ use crate::permissions::{Access, Permission};
 /// How long a nonce is remembered after its token has died.
 const REMEMBERED: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 
-/// Takes blobs whose turn has come, but those that another process is at. A claim that is not renewed ends by itself.
+/// Takes blobs whose turn has come, but those that another process is at. A claim ends by itself, as a process may: two
+/// that delete the same blob waste their time and do no harm.
 const CLAIM: &str = "WITH due AS ( \
         SELECT blob_key FROM {schema}.blob_deletions \
         WHERE queued_at <= coalesce($1, now()) \
         AND (claimed_by IS NULL OR claimed_by = $2 OR claimed_until < now()) \
         ORDER BY attempts, queued_at, blob_key LIMIT $3 FOR UPDATE SKIP LOCKED), \
     claimed AS ( \
-        UPDATE {schema}.blob_deletions d SET claimed_by = $2, claimed_until = now() + interval '10 minutes' \
+        UPDATE {schema}.blob_deletions d SET claimed_by = $2, claimed_until = now() + interval '30 seconds' \
         FROM due WHERE d.blob_key = due.blob_key \
         RETURNING d.provider, d.blob_key, d.attempts, d.queued_at) \
     SELECT provider, blob_key, attempts FROM claimed ORDER BY attempts, queued_at, blob_key";

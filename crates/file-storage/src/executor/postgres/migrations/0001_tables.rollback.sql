@@ -6,4 +6,5 @@ DROP TABLE {schema}.storage_segments;
 DROP TABLE {schema}.storage_objects;
 DROP TABLE {schema}.storage_buckets;
 DROP SCHEMA {inner};
+REVOKE ALL ON {schema}.schema_migrations FROM aerostore_keeper;
 REVOKE ALL ON SCHEMA {schema} FROM aerostore_keeper;

@@ -111,3 +111,4 @@ CREATE INDEX used_nonces_by_expiry ON {schema}.used_nonces (expires_at);
 
 GRANT ALL ON ALL TABLES IN SCHEMA {schema} TO aerostore_keeper;
 REVOKE ALL ON {schema}.schema_migrations FROM aerostore_keeper;
+GRANT SELECT ON {schema}.schema_migrations TO aerostore_keeper;

@@ -6,6 +6,10 @@
 #[path = "../../../../tests/support/database.rs"]
 mod database;
 
+mod concurrency;
+mod schema;
+mod walls;
+
 use std::sync::Arc;
 
 use super::{PostgresAddress, PostgresExecutor, PostgresOptions};
@@ -13,18 +17,33 @@ use crate::executor::conformance::{Subject, executor_conformance};
 
 use database::TestDatabase;
 
+/// An executor, and the database behind it.
+struct Opened {
+    subject: Subject,
+    database: TestDatabase,
+}
+
 /// An executor over an empty database.
+async fn open_database() -> Opened {
+    let database = TestDatabase::new();
+    Opened { subject: open_as(&database, options(&database)).await, database }
+}
+
+/// One of several executors over a database, which must live longer.
+async fn open_as(_database: &TestDatabase, options: PostgresOptions) -> Subject {
+    Subject::new(Arc::new(PostgresExecutor::open(options).await.unwrap()), ())
+}
+
+fn options(database: &TestDatabase) -> PostgresOptions {
+    let address = PostgresAddress::parse(&database.url()).unwrap();
+    PostgresOptions { connections: 8, ..PostgresOptions::new(address) }
+}
+
+/// For the suite.
 async fn open() -> Subject {
     let database = TestDatabase::new();
     let executor = PostgresExecutor::open(options(&database)).await.unwrap();
     Subject::new(Arc::new(executor), database)
-}
-
-fn options(database: &TestDatabase) -> PostgresOptions {
-    PostgresOptions {
-        connections: 8,
-        ..PostgresOptions::new(PostgresAddress::parse(&database.url()).unwrap())
-    }
 }
 
 mod conformance {

@@ -1,0 +1,153 @@
+//! Two processes over one database and one directory of blobs: neither takes the other's work for what a crash left.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use file_storage::backend::local::{LocalBackend, LocalOptions};
+use file_storage::errors::StorageError;
+use file_storage::file::{ObjectAttributes, PutMode};
+use file_storage::upkeep::{Upkeep, UpkeepOptions};
+use file_storage::{BucketPolicy, FileStorage};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use tempfile::TempDir;
+
+use crate::support::{Fixture, TestDatabase, chunked, keys, options, path, user};
+
+/// A process, as far as storage goes: its own executor, its own folder for what it stages.
+async fn process(dir: &Path, database: &TestDatabase) -> Fixture {
+    let executor = Fixture::executor(dir, Some(database)).await;
+    let backend = Arc::new(LocalBackend::open(LocalOptions::new(dir.join("local"))).unwrap());
+    let storage = FileStorage::new(executor.clone(), backend.clone(), keys(), options(dir));
+    storage.recover().await.unwrap();
+    Fixture { dir: TempDir::new().unwrap(), database: None, storage, executor, backend }
+}
+
+fn upkeep(process: &Fixture, grace: Duration) -> Upkeep {
+    let interval = Some(Duration::from_millis(50));
+    let options = UpkeepOptions { interval, deletion_grace: grace, ..UpkeepOptions::default() };
+    Upkeep::start(&process.storage, options)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fs_i1_a_start_leaves_the_uploads_of_others_alone() {
+    let (dir, database) = (TempDir::new().unwrap(), TestDatabase::new());
+    let first = process(dir.path(), &database).await;
+    let docs = first.bucket(&user(1), "docs", BucketPolicy::Private).await;
+
+    // One upload in the middle of its body, one that is written and not committed.
+    let (send, body) = tokio::sync::mpsc::channel(4);
+    let body =
+        futures_util::stream::unfold(body, |mut body| async { Some((body.recv().await?, body)) }).boxed();
+    let half = first.storage.admit_upload(&user(1), &docs, &path("half"), PutMode::Create).await.unwrap();
+    let attributes = ObjectAttributes { content_type: "text/plain".into(), ..Default::default() };
+    let uploading = tokio::spawn(half.store(attributes, None, body));
+    send.send(Ok(Bytes::from(vec![1; 5000]))).await.unwrap();
+    while crate::support::staged_files(dir.path()).is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let second = process(dir.path(), &database).await;
+    let report = upkeep(&second, Duration::ZERO);
+    let cleaned = report.cleanup(true).await.unwrap();
+    assert_eq!((cleaned.orphan_blobs, cleaned.missing_blobs), (0, 0), "{cleaned:?}");
+    send.send(Ok(Bytes::from(vec![2; 5000]))).await.unwrap();
+    drop(send);
+    uploading.await.unwrap().unwrap();
+    let read = second.get(&user(1), (&docs, &path("half"))).await.unwrap();
+    assert_eq!((read.len(), read[0], read[9999]), (10_000, 1, 2));
+    report.stop().await;
+    Fixture { dir, ..second }.audit().await;
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fs_i1_a_start_leaves_alone_what_others_are_about_to_commit() {
+    use file_storage::failpoint::{self, Action};
+    let (dir, database) = (TempDir::new().unwrap(), TestDatabase::new());
+    let first = process(dir.path(), &database).await;
+    let docs = first.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    let paused = failpoint::arm(dir.path(), "upload.before_commit", Action::Pause);
+    let storage = first.storage.clone();
+    let to = docs.clone();
+    let uploading = tokio::spawn(async move {
+        let pending = storage.admit_upload(&user(1), &to, &path("a"), PutMode::Create).await.unwrap();
+        let attributes = ObjectAttributes { content_type: "text/plain".into(), ..Default::default() };
+        pending.store(attributes, None, chunked(&[7; 5000])).await
+    });
+    paused.reached(1).await;
+    let second = process(dir.path(), &database).await;
+    drop(paused);
+    uploading.await.unwrap().unwrap();
+    assert_eq!(second.get(&user(1), (&docs, &path("a"))).await.unwrap(), vec![7; 5000]);
+    Fixture { dir, ..second }.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_write_overwrite_read_and_delete_without_loss() {
+    let (dir, database) = (TempDir::new().unwrap(), TestDatabase::new());
+    let processes = [process(dir.path(), &database).await, process(dir.path(), &database).await];
+    let upkeeps = [0, 1].map(|at| upkeep(&processes[at], Duration::from_secs(60)));
+    let docs = processes[0].bucket(&user(1), "docs", BucketPolicy::Private).await;
+    let (done, reads) = (AtomicBool::new(false), AtomicU32::new(0));
+
+    // Each writer owns a file and knows what it must hold; all of them also fight over one.
+    let writers = (0..8_u8).map(|writer| {
+        let (processes, docs) = (&processes, &docs);
+        async move {
+            let own = path(&format!("own/{writer}"));
+            for round in 0..20_u8 {
+                let (here, there) = (
+                    &processes[usize::from(writer + round) % 2],
+                    &processes[usize::from(writer + round + 1) % 2],
+                );
+                let bytes = vec![round; if round % 2 == 0 { 3000 } else { 20 }];
+                here.put(&user(1), (docs, &own), PutMode::Upsert, &bytes).await.unwrap();
+                assert_eq!(
+                    there.get(&user(1), (docs, &own)).await.unwrap(),
+                    bytes,
+                    "read by the other process"
+                );
+                let fought = vec![writer; 2000 + usize::from(round)];
+                there.put(&user(1), (docs, &path("fought")), PutMode::Upsert, &fought).await.unwrap();
+                if round % 5 == 4 {
+                    there.storage.delete(&user(1), docs, &own).await.unwrap();
+                }
+            }
+        }
+    });
+    let reader = async {
+        while !done.load(Ordering::Relaxed) {
+            for process in &processes {
+                match process.get(&user(1), (&docs, &path("fought"))).await {
+                    Ok(bytes) => {
+                        assert!(bytes.iter().all(|byte| *byte == bytes[0]), "a mix of two versions");
+                        reads.fetch_add(1, Ordering::Relaxed);
+                    }
+                    Err(StorageError::ObjectNotFound { .. }) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        }
+    };
+    let work = async {
+        join_all(writers).await;
+        done.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(work, reader);
+    assert!(reads.load(Ordering::Relaxed) > 10);
+    for upkeep in &upkeeps {
+        let report = upkeep.cleanup(true).await.unwrap();
+        assert_eq!(
+            (report.orphan_blobs, report.missing_blobs, report.damaged_blobs),
+            (0, 0, 0),
+            "{report:?}"
+        );
+        upkeep.stop().await;
+    }
+    let [first, second] = processes;
+    drop(second);
+    Fixture { dir, ..first }.audit().await;
+}
