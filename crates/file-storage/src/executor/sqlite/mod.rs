@@ -12,6 +12,7 @@ mod delete;
 mod engine;
 mod errors;
 mod events;
+mod functions;
 mod ledger;
 mod listing;
 mod migrations;

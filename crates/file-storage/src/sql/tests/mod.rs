@@ -1,0 +1,2 @@
+//! The language, tested on its own; what PostgreSQL says of it is in `oracle`.
+
