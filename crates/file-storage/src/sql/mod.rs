@@ -17,7 +17,7 @@ mod parse;
 mod render;
 mod scope;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod types;
 mod value;
 

@@ -63,13 +63,22 @@ pub(crate) fn end(parser: &Parser<'_>) -> Result<(), SqlFault> {
 pub(crate) fn fault(parser: &Parser<'_>, error: &ParserError) -> SqlFault {
     match error {
         ParserError::RecursionLimitExceeded => {
-            SqlFault::at(parser.peek_token().span.start, "the text is nested too deeply")
+            SqlFault::at(here(parser), "the text is nested too deeply")
         }
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
             let (reason, position) = located(message);
-            let position = position.or_else(|| Some(parser.peek_token().span.start.into()));
+            let position = position.or_else(|| Some(here(parser)));
             SqlFault { position, reason: reason.to_owned(), hint: None }
         }
+    }
+}
+
+/// Where the parser is: at the next token, or behind the last one.
+fn here(parser: &Parser<'_>) -> Position {
+    let next = parser.peek_token();
+    match next.token {
+        Token::EOF => parser.get_current_token().span.end.into(),
+        _ => next.span.start.into(),
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn caller(context: &RlsContext, now: i64) -> String {
 }
 
 /// Makes the function known to a connection.
-pub(super) fn register(conn: &Connection) -> rusqlite::Result<()> {
+pub(crate) fn register(conn: &Connection) -> rusqlite::Result<()> {
     // Direct only: nothing in a schema can call it.
     let flags = FunctionFlags::SQLITE_UTF8
         | FunctionFlags::SQLITE_DETERMINISTIC

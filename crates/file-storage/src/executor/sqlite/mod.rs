@@ -29,6 +29,8 @@ mod usage;
 mod writer;
 
 #[cfg(test)]
+pub(crate) use functions::register as register_functions;
+#[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};

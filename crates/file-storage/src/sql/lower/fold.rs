@@ -15,6 +15,8 @@ pub(super) fn fold(expr: Expr) -> Result<Expr, EvalError> {
         Expr::And(all) => Ok(connected(all, false)),
         Expr::Or(all) => Ok(connected(all, true)),
         Expr::Coalesce(all, ty) => Ok(coalesced(all, ty)),
+        // Nothing equals NULL: the first it is, and the other is not looked at.
+        Expr::NullIf(left, right, _) if is_null(&left) || is_null(&right) => Ok(*left),
         Expr::Literal(..) | Expr::Column(_) | Expr::Caller(_) | Expr::Now => Ok(expr),
         // Branches that are not taken must not fail.
         Expr::Case(..) => Ok(expr),

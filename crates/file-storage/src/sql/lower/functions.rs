@@ -52,11 +52,14 @@ impl Lowering<'_> {
         let Ok([left, right]) = <[Expr; 2]>::try_from(arguments) else {
             return Err(self.fault("NULLIF takes two arguments"));
         };
+        let own = left.ty();
         let (left, right, ty) = self.both("=", left, right)?;
-        if matches!(ty, Type::Jsonb | Type::TextArray) {
-            return Err(self.fault(format!("NULLIF of {ty} is not known")));
+        if matches!(ty, Type::Jsonb | Type::TextArray) || (ty == Type::Numeric && own != ty) {
+            return Err(self.fault(format!("NULLIF of {own} and {ty} is not known")));
         }
-        self.made(Expr::NullIf(left.into(), right.into(), ty))
+        let made = self.made(Expr::NullIf(left.into(), right.into(), ty))?;
+        // The result has the type of the first argument, whatever it was compared as.
+        if own == Type::Int4 && ty == Type::Int8 { self.made(Expr::Cast(made.into(), own)) } else { Ok(made) }
     }
 
     fn arguments(&mut self, function: &ast::Function) -> Result<Vec<Expr>, SqlFault> {
