@@ -9,6 +9,7 @@
 
 #[cfg(test)]
 pub(crate) mod conformance;
+mod decide;
 mod listing;
 pub mod sqlite;
 

@@ -10,9 +10,9 @@ use super::rls::{Caller, flag, predicate, text};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, int, micros, now};
 use super::{events, removal};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
-use crate::errors::{Denial, DenialReason, StorageError};
-use crate::executor::{BucketListing, BucketSort, SortOrder};
-use crate::permissions::{Access, BucketGrant, Permission, RlsContext, bucket_missing, denied};
+use crate::errors::StorageError;
+use crate::executor::{BucketListing, BucketSort, SortOrder, decide};
+use crate::permissions::{Access, Permission, RlsContext};
 
 /// Creates a bucket that belongs to the caller's user.
 pub(super) fn create(
@@ -68,17 +68,8 @@ fn reach(
     name: &BucketName,
 ) -> Result<Bucket, Fault> {
     let context = access.on_rows(permission, Some(name))?;
-    let Some((bucket, granted)) = look(conn, context, permission, name)? else {
-        return Err(bucket_missing(context, permission, name).into());
-    };
-    if granted {
-        return Ok(bucket);
-    }
-    let reason = match BucketGrant::of(&bucket, context) {
-        BucketGrant::Nothing | BucketGrant::OwnRows => DenialReason::BucketPolicy,
-        BucketGrant::Read | BucketGrant::ReadWrite | BucketGrant::All => DenialReason::NotOwner,
-    };
-    Err(denied(context, Denial { permission, bucket: Some(name.clone()), reason }).into())
+    let seen = look(conn, context, permission, name)?;
+    Ok(decide::reach(context, permission, name, seen)?)
 }
 
 /// A bucket, and whether the permission's predicate holds for it.

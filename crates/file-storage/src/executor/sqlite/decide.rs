@@ -1,4 +1,4 @@
-//! Who may write where: the one decision behind asking for leave, writing, and moving.
+//! What is at a path, as the predicates judge it, for the decisions of [`crate::executor::decide`].
 
 use std::sync::LazyLock;
 
@@ -6,29 +6,13 @@ use rusqlite::{Connection, named_params};
 
 use super::errors::Fault;
 use super::rls::{Caller, flag, text};
-use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, int, opt_count};
-use crate::bucket::{Bucket, BucketName};
-use crate::errors::{Denial, DenialReason, StorageError};
-use crate::executor::{Admission, QuotaLeft};
-use crate::file::{ETags, PutMode, StorageObject};
+use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, opt_count};
+use crate::bucket::BucketName;
+use crate::executor::Admission;
+use crate::executor::decide::{self, Target};
+use crate::file::PutMode;
 use crate::path::ObjectPath;
-use crate::permissions::{Access, BucketGrant, Permission, RlsContext, bucket_missing, denied};
-
-/// A bucket, and what is at a path in it, as the predicates judge it.
-pub(super) struct Target {
-    /// The bucket.
-    pub(super) bucket: Bucket,
-    /// The row at the path, seen or not.
-    pub(super) existing: Option<StorageObject>,
-    /// Whether the row may be seen.
-    pub(super) visible: bool,
-    /// Whether a row may be made.
-    pub(super) creatable: bool,
-    /// Whether the row may be replaced.
-    pub(super) overwritable: bool,
-    /// Whether the row may be deleted.
-    pub(super) deletable: bool,
-}
+use crate::permissions::{Access, Permission, RlsContext};
 
 static TARGET: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -74,74 +58,9 @@ pub(super) fn write(
     path: &ObjectPath,
     mode: &PutMode,
 ) -> Result<Target, Fault> {
-    let first = match mode {
-        PutMode::IfMatch(_) => Permission::ObjectOverwrite,
-        PutMode::Create | PutMode::Upsert | PutMode::IfNoneMatch(_) => Permission::ObjectCreate,
-    };
-    let context = access.on_object(first, bucket, path)?;
-    let Some(target) = look(conn, context, bucket, path)? else {
-        return Err(bucket_missing(context, first, bucket).into());
-    };
-    let refuse = |permission, reason| {
-        Err(Fault::from(denied(context, Denial { permission, bucket: Some(bucket.clone()), reason })))
-    };
-    let closed = BucketGrant::of(&target.bucket, context) == BucketGrant::Nothing;
-    if closed && !target.visible {
-        // Every path answers alike: nothing tells which ones exist.
-        return refuse(first, DenialReason::BucketPolicy);
-    }
-    let failed = || StorageError::PreconditionFailed { bucket: bucket.clone(), path: path.clone() };
-    match (verdict(&target, mode), mode) {
-        (Verdict::Create, _) if !target.creatable => {
-            refuse(Permission::ObjectCreate, DenialReason::BucketPolicy)
-        }
-        (Verdict::Create, _) => Ok(target),
-        (Verdict::Overwrite, _) => {
-            access.on_object(Permission::ObjectOverwrite, bucket, path)?;
-            if target.overwritable {
-                Ok(target)
-            } else {
-                refuse(Permission::ObjectOverwrite, DenialReason::NotOwner)
-            }
-        }
-        (Verdict::Taken, _) if !target.creatable && !target.overwritable => {
-            refuse(Permission::ObjectCreate, DenialReason::BucketPolicy)
-        }
-        (Verdict::Taken, PutMode::Create) => {
-            Err(StorageError::ObjectExists { bucket: bucket.clone(), path: path.clone() }.into())
-        }
-        (Verdict::Taken | Verdict::Unmet, _) => Err(failed().into()),
-    }
-}
-
-/// What the mode asks for, given what is there.
-enum Verdict {
-    Create,
-    Overwrite,
-    /// The path is taken and must be free.
-    Taken,
-    /// The condition does not hold.
-    Unmet,
-}
-
-fn verdict(target: &Target, mode: &PutMode) -> Verdict {
-    let existing = target.existing.as_ref();
-    match (mode, existing) {
-        (PutMode::Create | PutMode::IfNoneMatch(ETags::Any), Some(_)) => Verdict::Taken,
-        (PutMode::Create | PutMode::Upsert | PutMode::IfNoneMatch(_), None) => Verdict::Create,
-        (PutMode::Upsert, Some(_)) => Verdict::Overwrite,
-        // A tag is compared only where it may be seen, else the answer would tell it.
-        (PutMode::IfNoneMatch(tags), Some(object)) if target.visible && tags.contains(&object.etag) => {
-            Verdict::Unmet
-        }
-        (PutMode::IfNoneMatch(_), Some(_)) => Verdict::Overwrite,
-        (PutMode::IfMatch(_), None) => Verdict::Unmet,
-        (PutMode::IfMatch(_), Some(_)) if !target.visible => Verdict::Unmet,
-        (PutMode::IfMatch(tags), Some(object)) if tags.contains(&object.etag) => Verdict::Overwrite,
-        // Who may not overwrite is told so, whatever the tag.
-        (PutMode::IfMatch(_), Some(_)) if !target.overwritable => Verdict::Overwrite,
-        (PutMode::IfMatch(_), Some(_)) => Verdict::Unmet,
-    }
+    let context = access.on_object(decide::first_permission(mode), bucket, path)?;
+    let target = look(conn, context, bucket, path)?;
+    Ok(decide::write(access, (bucket, path), mode, target)?)
 }
 
 /// Leave to write, before a byte was read.
@@ -153,31 +72,15 @@ pub(super) fn admit(
     mode: &PutMode,
 ) -> Result<Admission, Fault> {
     let target = write(conn, access, bucket, path, mode)?;
-    let returned = target.existing.as_ref().map_or(0, |object| object.size);
     let owner = match &target.existing {
         Some(object) => object.owner_id,
         None => access.context().user_id(),
     };
-    let of_bucket = target.bucket.config.quota_bytes.map(|limit| QuotaLeft {
-        scope: "bucket",
-        used: target.bucket.total_bytes,
-        limit,
-        returned,
-    });
-    let of_user = match owner {
-        Some(owner) => user_quota(conn, &text(owner))?.map(|(used, limit)| QuotaLeft {
-            scope: "user",
-            used,
-            limit,
-            returned,
-        }),
+    let user = match owner {
+        Some(owner) => user_quota(conn, &text(owner))?,
         None => None,
     };
-    let quota_left = of_bucket
-        .into_iter()
-        .chain(of_user)
-        .min_by_key(|quota| int(quota.limit).saturating_sub(int(quota.used)));
-    Ok(Admission { bucket: target.bucket, quota_left })
+    Ok(decide::admission(target, user))
 }
 
 /// What a user has in use, and may have, where that is limited.

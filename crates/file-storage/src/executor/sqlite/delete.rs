@@ -2,14 +2,15 @@
 
 use rusqlite::Connection;
 
+use super::decide::look;
 use super::errors::Fault;
 use super::rows::now;
-use super::{decide, events, removal};
+use super::{events, removal};
 use crate::bucket::BucketName;
-use crate::errors::{Denial, DenialReason};
+use crate::executor::decide;
 use crate::file::StorageObject;
 use crate::path::ObjectPath;
-use crate::permissions::{Access, BucketGrant, Permission, bucket_missing, denied};
+use crate::permissions::{Access, Permission};
 
 /// Deletes one object; `None` where no row is visible.
 pub(super) fn one(
@@ -18,25 +19,13 @@ pub(super) fn one(
     bucket: &BucketName,
     path: &ObjectPath,
 ) -> Result<Option<StorageObject>, Fault> {
-    let permission = Permission::ObjectDelete;
-    let context = access.on_object(permission, bucket, path)?;
-    let Some(target) = decide::look(conn, context, bucket, path)? else {
-        return Err(bucket_missing(context, permission, bucket).into());
-    };
-    let refuse = |reason| {
-        Err(Fault::from(denied(context, Denial { permission, bucket: Some(bucket.clone()), reason })))
-    };
-    match target.existing {
-        Some(object) if target.deletable => {
-            delete(conn, &object)?;
-            Ok(Some(object))
-        }
-        Some(_) if target.visible => refuse(DenialReason::NotOwner),
-        _ if BucketGrant::of(&target.bucket, context) == BucketGrant::Nothing => {
-            refuse(DenialReason::BucketPolicy)
-        }
-        _ => Ok(None),
+    let context = access.on_object(Permission::ObjectDelete, bucket, path)?;
+    let target = look(conn, context, bucket, path)?;
+    let doomed = decide::delete(access, (bucket, path), target)?;
+    if let Some(object) = &doomed {
+        delete(conn, object)?;
     }
+    Ok(doomed)
 }
 
 /// Deletes those objects that the caller may delete, and gives them back.
@@ -49,7 +38,7 @@ pub(super) fn many(
     let context = access.on_rows(Permission::ObjectDelete, Some(bucket))?;
     let mut deleted = Vec::new();
     for path in paths {
-        let Some(target) = decide::look(conn, context, bucket, path)? else { break };
+        let Some(target) = look(conn, context, bucket, path)? else { break };
         if let (Some(object), true) = (target.existing, target.deletable) {
             delete(conn, &object)?;
             deleted.push(object);

@@ -3,16 +3,17 @@
 use rusqlite::{Connection, named_params};
 use uuid::Uuid;
 
+use super::decide::{look, write};
 use super::errors::Fault;
 use super::ledger::{Change, count_in_bucket, fits_in_bucket};
 use super::rls::text;
 use super::rows::{micros, now};
-use super::{decide, events, removal};
-use crate::bucket::{Bucket, BucketName};
-use crate::errors::{Denial, DenialReason, StorageError};
+use super::{events, removal};
+use crate::bucket::BucketName;
+use crate::executor::decide;
 use crate::file::{PutMode, StorageObject};
 use crate::path::ObjectPath;
-use crate::permissions::{Access, BucketGrant, Permission, bucket_missing, denied};
+use crate::permissions::{Access, Permission};
 
 /// Moves an object.
 pub(super) fn relocate(
@@ -22,14 +23,15 @@ pub(super) fn relocate(
     to: (&BucketName, &ObjectPath),
     mode: &PutMode,
 ) -> Result<StorageObject, Fault> {
-    let source = source(conn, access, from)?;
+    let context = access.on_object(Permission::ObjectRead, from.0, from.1)?;
+    let source = decide::source(access, from, look(conn, context, from.0, from.1)?)?;
     if from == to {
         return Ok(source);
     }
-    let target = decide::write(conn, access, to.0, to.1, mode)?;
+    let target = write(conn, access, to.0, to.1, mode)?;
     let across = from.0 != to.0;
     if across {
-        takes(&target.bucket, &source)?;
+        decide::takes(access, &target.bucket, &source)?;
     }
     let now = now();
     let replaced = target.existing.as_ref();
@@ -69,42 +71,4 @@ pub(super) fn relocate(
     let origin = [("from_bucket", from.0.as_str()), ("from_path", from.1.as_str())];
     events::object(conn, "storage.object.moved", &moved, &origin, now)?;
     Ok(moved)
-}
-
-/// What is to be moved, if the caller may read and delete it.
-fn source(
-    conn: &Connection,
-    access: &Access,
-    (bucket, path): (&BucketName, &ObjectPath),
-) -> Result<StorageObject, Fault> {
-    let context = access.on_object(Permission::ObjectRead, bucket, path)?;
-    access.on_object(Permission::ObjectDelete, bucket, path)?;
-    let Some(target) = decide::look(conn, context, bucket, path)? else {
-        return Err(bucket_missing(context, Permission::ObjectRead, bucket).into());
-    };
-    match target.existing {
-        Some(object) if target.visible && target.deletable => Ok(object),
-        Some(_) if target.visible => {
-            let permission = Permission::ObjectDelete;
-            let reason = DenialReason::NotOwner;
-            Err(denied(context, Denial { permission, bucket: Some(bucket.clone()), reason }).into())
-        }
-        _ => {
-            let grant = BucketGrant::of(&target.bucket, context);
-            Err(grant.missing(context, Permission::ObjectRead, bucket, path).into())
-        }
-    }
-}
-
-/// Whether a bucket's limits take an object that comes from another one.
-fn takes(bucket: &Bucket, object: &StorageObject) -> Result<(), Fault> {
-    let limit = bucket.config.max_file_size;
-    if limit > 0 && object.size > limit {
-        return Err(StorageError::PayloadTooLarge { limit }.into());
-    }
-    if !bucket.config.is_mime_allowed(&object.content_type) {
-        let content_type = object.content_type.clone();
-        return Err(StorageError::UnsupportedMediaType { content_type }.into());
-    }
-    Ok(())
 }

@@ -1,0 +1,218 @@
+//! Who may write where: the one decision behind asking for leave, writing, moving and deleting, on every engine.
+//!
+//! The engine looks, under the predicates of all permissions, and says what it saw as a [`Target`]; what follows
+//! from it is said here once. Knows no SQL.
+
+use crate::bucket::{Bucket, BucketName};
+use crate::errors::{Denial, DenialReason, StorageError};
+use crate::executor::{Admission, QuotaLeft};
+use crate::file::{ETags, PutMode, StorageObject};
+use crate::path::ObjectPath;
+use crate::permissions::{Access, BucketGrant, Permission, RlsContext, bucket_missing, denied};
+
+/// A bucket, and what is at a path in it, as the predicates judge it.
+pub(super) struct Target {
+    /// The bucket.
+    pub(super) bucket: Bucket,
+    /// The row at the path, seen or not.
+    pub(super) existing: Option<StorageObject>,
+    /// Whether the row may be seen.
+    pub(super) visible: bool,
+    /// Whether a row may be made.
+    pub(super) creatable: bool,
+    /// Whether the row may be replaced.
+    pub(super) overwritable: bool,
+    /// Whether the row may be deleted.
+    pub(super) deletable: bool,
+}
+
+/// The permission that a write in this mode asks for first, and that a refusal names.
+pub(super) fn first_permission(mode: &PutMode) -> Permission {
+    match mode {
+        PutMode::IfMatch(_) => Permission::ObjectOverwrite,
+        PutMode::Create | PutMode::Upsert | PutMode::IfNoneMatch(_) => Permission::ObjectCreate,
+    }
+}
+
+/// Decides whether a write in this mode is let in, and gives what it would meet. `target` is what was seen at the
+/// path; `None` where there is no such bucket.
+pub(super) fn write(
+    access: &Access,
+    (bucket, path): (&BucketName, &ObjectPath),
+    mode: &PutMode,
+    target: Option<Target>,
+) -> Result<Target, StorageError> {
+    let first = first_permission(mode);
+    let context = access.on_object(first, bucket, path)?;
+    let Some(target) = target else {
+        return Err(bucket_missing(context, first, bucket));
+    };
+    let refuse = |permission, reason| refusal(context, permission, bucket, reason);
+    let closed = BucketGrant::of(&target.bucket, context) == BucketGrant::Nothing;
+    if closed && !target.visible {
+        // Every path answers alike: nothing tells which ones exist.
+        return Err(refuse(first, DenialReason::BucketPolicy));
+    }
+    let failed = || StorageError::PreconditionFailed { bucket: bucket.clone(), path: path.clone() };
+    match (verdict(&target, mode), mode) {
+        (Verdict::Create, _) if !target.creatable => {
+            Err(refuse(Permission::ObjectCreate, DenialReason::BucketPolicy))
+        }
+        (Verdict::Create, _) => Ok(target),
+        (Verdict::Overwrite, _) => {
+            access.on_object(Permission::ObjectOverwrite, bucket, path)?;
+            if target.overwritable {
+                Ok(target)
+            } else {
+                Err(refuse(Permission::ObjectOverwrite, DenialReason::NotOwner))
+            }
+        }
+        (Verdict::Taken, _) if !target.creatable && !target.overwritable => {
+            Err(refuse(Permission::ObjectCreate, DenialReason::BucketPolicy))
+        }
+        (Verdict::Taken, PutMode::Create) => {
+            Err(StorageError::ObjectExists { bucket: bucket.clone(), path: path.clone() })
+        }
+        (Verdict::Taken | Verdict::Unmet, _) => Err(failed()),
+    }
+}
+
+/// What the mode asks for, given what is there.
+enum Verdict {
+    Create,
+    Overwrite,
+    /// The path is taken and must be free.
+    Taken,
+    /// The condition does not hold.
+    Unmet,
+}
+
+fn verdict(target: &Target, mode: &PutMode) -> Verdict {
+    let existing = target.existing.as_ref();
+    match (mode, existing) {
+        (PutMode::Create | PutMode::IfNoneMatch(ETags::Any), Some(_)) => Verdict::Taken,
+        (PutMode::Create | PutMode::Upsert | PutMode::IfNoneMatch(_), None) => Verdict::Create,
+        (PutMode::Upsert, Some(_)) => Verdict::Overwrite,
+        // A tag is compared only where it may be seen, else the answer would tell it.
+        (PutMode::IfNoneMatch(tags), Some(object)) if target.visible && tags.contains(&object.etag) => {
+            Verdict::Unmet
+        }
+        (PutMode::IfNoneMatch(_), Some(_)) => Verdict::Overwrite,
+        (PutMode::IfMatch(_), None) => Verdict::Unmet,
+        (PutMode::IfMatch(_), Some(_)) if !target.visible => Verdict::Unmet,
+        (PutMode::IfMatch(tags), Some(object)) if tags.contains(&object.etag) => Verdict::Overwrite,
+        // Who may not overwrite is told so, whatever the tag.
+        (PutMode::IfMatch(_), Some(_)) if !target.overwritable => Verdict::Overwrite,
+        (PutMode::IfMatch(_), Some(_)) => Verdict::Unmet,
+    }
+}
+
+/// Leave to write into what [`write`] let in. `user` is what the owner of the object uses and may use, where that
+/// is limited.
+pub(super) fn admission(target: Target, user: Option<(u64, u64)>) -> Admission {
+    let returned = target.existing.as_ref().map_or(0, |object| object.size);
+    let left = |scope, used, limit| QuotaLeft { scope, used, limit, returned };
+    let of_bucket = target.bucket.config.quota_bytes;
+    let of_bucket = of_bucket.map(|limit| left("bucket", target.bucket.total_bytes, limit));
+    let of_user = user.map(|(used, limit)| left("user", used, limit));
+    let room = |quota: &QuotaLeft| i128::from(quota.limit) - i128::from(quota.used);
+    let quota_left = of_bucket.into_iter().chain(of_user).min_by_key(room);
+    Admission { bucket: target.bucket, quota_left }
+}
+
+/// Decides whether what is at a path may be deleted: the object, or `None` where no row is visible.
+pub(super) fn delete(
+    access: &Access,
+    (bucket, path): (&BucketName, &ObjectPath),
+    target: Option<Target>,
+) -> Result<Option<StorageObject>, StorageError> {
+    let permission = Permission::ObjectDelete;
+    let context = access.on_object(permission, bucket, path)?;
+    let Some(target) = target else {
+        return Err(bucket_missing(context, permission, bucket));
+    };
+    match target.existing {
+        Some(object) if target.deletable => Ok(Some(object)),
+        Some(_) if target.visible => Err(refusal(context, permission, bucket, DenialReason::NotOwner)),
+        _ if BucketGrant::of(&target.bucket, context) == BucketGrant::Nothing => {
+            Err(refusal(context, permission, bucket, DenialReason::BucketPolicy))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Decides whether what is at a path may be moved away: it must be the caller's to read and to delete.
+pub(super) fn source(
+    access: &Access,
+    (bucket, path): (&BucketName, &ObjectPath),
+    target: Option<Target>,
+) -> Result<StorageObject, StorageError> {
+    let context = access.on_object(Permission::ObjectRead, bucket, path)?;
+    access.on_object(Permission::ObjectDelete, bucket, path)?;
+    let Some(target) = target else {
+        return Err(bucket_missing(context, Permission::ObjectRead, bucket));
+    };
+    match target.existing {
+        Some(object) if target.visible && target.deletable => Ok(object),
+        Some(_) if target.visible => {
+            Err(refusal(context, Permission::ObjectDelete, bucket, DenialReason::NotOwner))
+        }
+        _ => {
+            let grant = BucketGrant::of(&target.bucket, context);
+            Err(grant.missing(context, Permission::ObjectRead, bucket, path))
+        }
+    }
+}
+
+/// Whether a bucket takes an object that comes from another one: its limits, and whose rows the caller may bring.
+/// Where only rows of one's own may be made, somebody else's is not moved in.
+pub(super) fn takes(access: &Access, bucket: &Bucket, object: &StorageObject) -> Result<(), StorageError> {
+    let context = access.context();
+    let own = object.owner_id.is_some() && object.owner_id == context.user_id();
+    match BucketGrant::of(bucket, context) {
+        BucketGrant::All | BucketGrant::ReadWrite => {}
+        BucketGrant::Nothing | BucketGrant::OwnRows | BucketGrant::Read if own => {}
+        BucketGrant::Nothing | BucketGrant::OwnRows | BucketGrant::Read => {
+            return Err(refusal(context, Permission::ObjectCreate, &bucket.name, DenialReason::NotOwner));
+        }
+    }
+    let limit = bucket.config.max_file_size;
+    if limit > 0 && object.size > limit {
+        return Err(StorageError::PayloadTooLarge { limit });
+    }
+    if !bucket.config.is_mime_allowed(&object.content_type) {
+        let content_type = object.content_type.clone();
+        return Err(StorageError::UnsupportedMediaType { content_type });
+    }
+    Ok(())
+}
+
+/// The bucket, if the permission holds for it. `seen` is the bucket, and whether the permission's predicate holds.
+pub(super) fn reach(
+    context: &RlsContext,
+    permission: Permission,
+    name: &BucketName,
+    seen: Option<(Bucket, bool)>,
+) -> Result<Bucket, StorageError> {
+    let Some((bucket, granted)) = seen else {
+        return Err(bucket_missing(context, permission, name));
+    };
+    if granted {
+        return Ok(bucket);
+    }
+    let reason = match BucketGrant::of(&bucket, context) {
+        BucketGrant::Nothing | BucketGrant::OwnRows => DenialReason::BucketPolicy,
+        BucketGrant::Read | BucketGrant::ReadWrite | BucketGrant::All => DenialReason::NotOwner,
+    };
+    Err(refusal(context, permission, name, reason))
+}
+
+/// A refusal, in the form that fits the caller.
+pub(super) fn refusal(
+    context: &RlsContext,
+    permission: Permission,
+    bucket: &BucketName,
+    reason: DenialReason,
+) -> StorageError {
+    denied(context, Denial { permission, bucket: Some(bucket.clone()), reason })
+}
