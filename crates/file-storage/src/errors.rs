@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::bucket::BucketName;
 use crate::path::ObjectPath;
 use crate::permissions::Permission;
+use crate::sql::SqlFault;
 
 /// The cause behind an error, for logs alone: a client never sees it.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
@@ -22,6 +23,9 @@ pub enum StorageError {
         /// What is wrong, in words for the caller.
         message: String,
     },
+    /// SQL that is not taken.
+    #[error("{0}")]
+    InvalidSql(SqlFault),
     /// A path that no object can have (SPEC 6, rules for a path).
     #[error("Invalid key: {path}")]
     InvalidPath {
@@ -86,6 +90,18 @@ pub enum StorageError {
         bucket: BucketName,
         /// The path that is taken.
         path: ObjectPath,
+    },
+    /// There is no such SQL policy.
+    #[error("The policy \"{name}\" does not exist")]
+    PolicyNotFound {
+        /// The name asked for.
+        name: Arc<str>,
+    },
+    /// Names of SQL policies are unique.
+    #[error("The policy \"{name}\" already exists")]
+    PolicyExists {
+        /// The name that is taken.
+        name: Arc<str>,
     },
     /// A bucket with objects is not deleted without being asked to.
     #[error("The bucket you tried to delete is not empty")]
@@ -199,7 +215,7 @@ pub struct Denial {
 }
 
 /// The rule that refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DenialReason {
     /// The role as such never has this permission.
     Role,
@@ -209,12 +225,23 @@ pub enum DenialReason {
     NotOwner,
     /// The token of a signed URL was made for something else.
     TokenScope,
+    /// A restrictive SQL policy of this name does not hold.
+    RestrictivePolicy(Arc<str>),
+    /// Who replaces an object must be able to see it.
+    MissingSelect,
+    /// A SQL policy could not be computed; which one and why, the log says.
+    PolicyFailed,
 }
 
 impl std::fmt::Display for Denial {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let permission = self.permission;
-        let because = match self.reason {
+        let because = match &self.reason {
+            DenialReason::RestrictivePolicy(name) => {
+                return write!(f, "{permission} refused: the policy \"{name}\" does not allow it");
+            }
+            DenialReason::MissingSelect => "overwriting also takes the permission to read (SELECT)",
+            DenialReason::PolicyFailed => "a policy could not be computed",
             DenialReason::Role => "the caller's role does not have it",
             DenialReason::BucketPolicy => "the bucket's policy does not grant it to the caller",
             DenialReason::NotOwner => "only the owner of the object or of the bucket has it",
@@ -247,6 +274,9 @@ impl StorageError {
             | Self::ObjectNotFound { .. }
             | Self::BucketExists { .. }
             | Self::ObjectExists { .. }
+            | Self::PolicyExists { .. }
+            | Self::PolicyNotFound { .. }
+            | Self::InvalidSql(_)
             | Self::BucketNotEmpty { .. }
             | Self::PreconditionFailed { .. }
             | Self::PayloadTooLarge { .. }
@@ -263,6 +293,9 @@ impl StorageError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidRequest { .. } | Self::BodyInterrupted { .. } => "INVALID_REQUEST",
+            Self::InvalidSql(_) => "INVALID_SQL",
+            Self::PolicyExists { .. } => "POLICY_EXISTS",
+            Self::PolicyNotFound { .. } => "POLICY_NOT_FOUND",
             Self::InvalidPath { .. } => "INVALID_PATH",
             Self::InvalidBucketName { .. } => "INVALID_BUCKET_NAME",
             Self::InvalidRange { .. } => "INVALID_RANGE",

@@ -24,6 +24,21 @@ pub(super) struct Target {
     pub(super) overwritable: bool,
     /// Whether the row may be deleted.
     pub(super) deletable: bool,
+    /// What SQL policies have to do with it.
+    pub(super) policy: PolicyView,
+}
+
+/// What SQL policies add to the answer about a path. Without policies, nothing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PolicyView {
+    /// Policies may show the caller rows of the bucket.
+    pub(super) opens_reads: bool,
+    /// Policies may let the caller write in the bucket.
+    pub(super) opens_writes: bool,
+    /// Why no row may be made, where a policy has a say in it.
+    pub(super) refuses_create: Option<DenialReason>,
+    /// Why the row may not be replaced, where a policy has a say in it.
+    pub(super) refuses_overwrite: Option<DenialReason>,
 }
 
 /// The permission that a write in this mode asks for first, and that a refusal names.
@@ -48,27 +63,34 @@ pub(super) fn write(
         return Err(bucket_missing(context, first, bucket));
     };
     let refuse = |permission, reason| refusal(context, permission, bucket, reason);
+    let policy = &target.policy;
     let closed = BucketGrant::of(&target.bucket, context) == BucketGrant::Nothing;
-    if closed && !target.visible {
+    if closed && !target.visible && !policy.opens_writes {
         // Every path answers alike: nothing tells which ones exist.
         return Err(refuse(first, DenialReason::BucketPolicy));
     }
+    let by_policy = |reason: &Option<DenialReason>, usual| reason.clone().unwrap_or(usual);
+    let no_create = || by_policy(&policy.refuses_create, DenialReason::BucketPolicy);
     let failed = || StorageError::PreconditionFailed { bucket: bucket.clone(), path: path.clone() };
     match (verdict(&target, mode), mode) {
-        (Verdict::Create, _) if !target.creatable => {
-            Err(refuse(Permission::ObjectCreate, DenialReason::BucketPolicy))
-        }
+        (Verdict::Create, _) if !target.creatable => Err(refuse(Permission::ObjectCreate, no_create())),
         (Verdict::Create, _) => Ok(target),
         (Verdict::Overwrite, _) => {
             access.on_object(Permission::ObjectOverwrite, bucket, path)?;
-            if target.overwritable {
-                Ok(target)
-            } else {
-                Err(refuse(Permission::ObjectOverwrite, DenialReason::NotOwner))
+            if !target.overwritable {
+                let reason = by_policy(&policy.refuses_overwrite, DenialReason::NotOwner);
+                return Err(refuse(Permission::ObjectOverwrite, reason));
+            }
+            // Who may replace only what a condition names, does not propose a row that may not be made.
+            match (mode, &policy.refuses_create) {
+                (PutMode::Upsert | PutMode::IfNoneMatch(_), Some(reason)) => {
+                    Err(refuse(Permission::ObjectCreate, reason.clone()))
+                }
+                _ => Ok(target),
             }
         }
         (Verdict::Taken, _) if !target.creatable && !target.overwritable => {
-            Err(refuse(Permission::ObjectCreate, DenialReason::BucketPolicy))
+            Err(refuse(Permission::ObjectCreate, no_create()))
         }
         (Verdict::Taken, PutMode::Create) => {
             Err(StorageError::ObjectExists { bucket: bucket.clone(), path: path.clone() })
@@ -134,10 +156,10 @@ pub(super) fn delete(
     match target.existing {
         Some(object) if target.deletable => Ok(Some(object)),
         Some(_) if target.visible => Err(refusal(context, permission, bucket, DenialReason::NotOwner)),
-        _ if BucketGrant::of(&target.bucket, context) == BucketGrant::Nothing => {
-            Err(refusal(context, permission, bucket, DenialReason::BucketPolicy))
-        }
-        _ => Ok(None),
+        _ => match BucketGrant::of(&target.bucket, context).or_rows(target.policy.opens_reads) {
+            BucketGrant::Nothing => Err(refusal(context, permission, bucket, DenialReason::BucketPolicy)),
+            BucketGrant::OwnRows | BucketGrant::Read | BucketGrant::ReadWrite | BucketGrant::All => Ok(None),
+        },
     }
 }
 
@@ -158,7 +180,7 @@ pub(super) fn source(
             Err(refusal(context, Permission::ObjectDelete, bucket, DenialReason::NotOwner))
         }
         _ => {
-            let grant = BucketGrant::of(&target.bucket, context);
+            let grant = BucketGrant::of(&target.bucket, context).or_rows(target.policy.opens_reads);
             Err(grant.missing(context, Permission::ObjectRead, bucket, path))
         }
     }

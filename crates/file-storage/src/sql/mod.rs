@@ -26,6 +26,7 @@ pub use eval::{Asker, Cells, EvalError};
 pub use expr::{Arithmetic, Comparison, Expr, Fact, Function, Test};
 pub use fault::{Position, SqlFault};
 pub use lower::{Lowering, lower};
+pub(crate) use parse::{end, fault};
 pub use parse::{MAX_TEXT, expression, parser};
 pub(crate) use render::FUNCTION;
 pub use render::{Names, Postgres, Sqlite, quote_postgres, quote_sqlite};

@@ -63,23 +63,21 @@ pub(crate) fn end(parser: &Parser<'_>) -> Result<(), SqlFault> {
 pub(crate) fn fault(parser: &Parser<'_>, error: &ParserError) -> SqlFault {
     match error {
         ParserError::RecursionLimitExceeded => {
-            SqlFault::at(here(parser), "the text is nested too deeply")
+            let fault = SqlFault::of_text("the text is nested too deeply");
+            SqlFault { position: here(parser), ..fault }
         }
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
             let (reason, position) = located(message);
-            let position = position.or_else(|| Some(here(parser)));
+            let position = position.or_else(|| here(parser));
             SqlFault { position, reason: reason.to_owned(), hint: None }
         }
     }
 }
 
-/// Where the parser is: at the next token, or behind the last one.
-fn here(parser: &Parser<'_>) -> Position {
-    let next = parser.peek_token();
-    match next.token {
-        Token::EOF => parser.get_current_token().span.end.into(),
-        _ => next.span.start.into(),
-    }
+/// Where the parser is; at the end of a text, nowhere.
+fn here(parser: &Parser<'_>) -> Option<Position> {
+    let start = parser.peek_token().span.start;
+    (start.line > 0).then(|| start.into())
 }
 
 /// Splits the place off a message that ends in ` at Line: 1, Column: 5`.

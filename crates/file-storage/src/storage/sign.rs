@@ -9,6 +9,7 @@ use super::FileStorage;
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
+use crate::executor::Announced;
 use crate::file::PutMode;
 use crate::path::ObjectPath;
 use crate::permissions::{Operation, RlsContext};
@@ -68,7 +69,9 @@ impl FileStorage {
         let mode = if upsert { PutMode::Upsert } else { PutMode::Create };
         let expires_at = self.expiry(options.expires_in.unwrap_or(self.inner.options.upload_url_expiry))?;
         let access = self.access(context, Operation::SignUpload(&mode), Some(bucket))?;
-        self.executor().admit_put(&access, bucket, path, &mode).await?;
+        // The upload itself asks no policy: what it will be is not known now, and so must not matter.
+        let announced = Announced { is_final: true, ..Announced::default() };
+        self.executor().admit_put(&access, bucket, path, &mode, &announced).await?;
         let (keys, owner) = (&self.inner.signing_keys, context.user_id());
         let token =
             signed_url::sign_upload(keys, bucket, path, owner, upsert, expires_at, options.single_use);

@@ -13,7 +13,7 @@ use super::leases::Lease;
 use crate::body::{ByteStream, limited};
 use crate::bucket::{Bucket, BucketName};
 use crate::errors::StorageError;
-use crate::executor::{Admission, Written};
+use crate::executor::{Admission, Announced, Written};
 use crate::file::{BlobKey, NewObject, ObjectAttributes, Place, PutMode, Segment, Sha256};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Operation, RlsContext};
@@ -44,9 +44,25 @@ impl FileStorage {
         path: &ObjectPath,
         mode: PutMode,
     ) -> Result<PendingUpload, StorageError> {
+        self.admit_announced_upload(context, bucket, path, mode, Announced::default()).await
+    }
+
+    /// As [`FileStorage::admit_upload`], of an object of which something is known: policies that ask about it are
+    /// asked now, and not only when the bytes are there.
+    ///
+    /// # Errors
+    /// As [`FileStorage::admit_upload`].
+    pub async fn admit_announced_upload(
+        &self,
+        context: &RlsContext,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        mode: PutMode,
+        announced: Announced,
+    ) -> Result<PendingUpload, StorageError> {
         let access = self.access(context, Operation::Upload(&mode), Some(bucket));
         let access = access.inspect_err(|error| self.count_upload(bucket, Err(error)))?;
-        self.admit(access, bucket, path, mode).await
+        self.admit(access, bucket, path, mode, announced).await
     }
 
     /// Lets in an upload by a signed URL, for the one object that it was made for. A single-use token is used up.
@@ -62,7 +78,7 @@ impl FileStorage {
         let (bucket, path) = (signed.bucket(), signed.path());
         let operation = Operation::Upload(&mode);
         let access = Access::signed(operation, signed.owner(), request_id, bucket.clone(), path.clone());
-        let pending = self.admit(access, bucket, path, mode.clone()).await?;
+        let pending = self.admit(access, bucket, path, mode.clone(), Announced::default()).await?;
         self.use_up(signed.nonce(), signed.expires_at()).await?;
         Ok(pending)
     }
@@ -73,8 +89,9 @@ impl FileStorage {
         bucket: &BucketName,
         path: &ObjectPath,
         mode: PutMode,
+        announced: Announced,
     ) -> Result<PendingUpload, StorageError> {
-        let admission = self.executor().admit_put(&access, bucket, path, &mode).await;
+        let admission = self.executor().admit_put(&access, bucket, path, &mode, &announced).await;
         let admission = admission.inspect_err(|error| self.count_upload(bucket, Err(error)))?;
         Ok(PendingUpload {
             storage: self.clone(),

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::subject::{Subject, allow, bucket, new_blob, new_object, path, service, user, with_segments};
 use crate::bucket::{BucketConfig, BucketPolicy};
 use crate::errors::StorageError;
+use crate::executor::Announced;
 use crate::file::{BlobKey, ETags, Place, PutMode, Sha256};
 use crate::permissions::Operation;
 
@@ -71,7 +72,7 @@ pub(crate) async fn modes_meet_their_conditions(subject: &Subject) {
     ];
     for (at, mode, expected) in cases {
         let access = allow(&owner, Operation::Upload(&mode));
-        let admitted = subject.executor.admit_put(&access, &made.name, &path(at), &mode).await;
+        let admitted = subject.executor.admit_put(&access, &made.name, &path(at), &mode, &Announced::default()).await;
         let written = subject.put(&owner, (&made, at), b"1", mode.clone()).await;
         let found = match &written {
             Ok(written) if written.created => "created",

@@ -17,17 +17,20 @@ use uuid::Uuid;
 
 use super::rls::text;
 use crate::permissions::RlsContext;
-use crate::sql::{Asker, Cells, ColumnRef, EvalError, Expr, FUNCTION, Scope, Type, Value, expression};
+use crate::sql::{Asker, Cells, ColumnRef, EvalError, Expr, FUNCTION, Names, Postgres, Scope, Type, Value, expression};
 
 /// Most expressions that are kept parsed.
 const KEPT: usize = 1024;
+
+/// How the message of a statement begins that failed in the function.
+pub(super) const FAILED: &str = "a condition failed: ";
 
 /// The caller and the time, for the parameter `:caller`.
 pub(super) fn caller(context: &RlsContext, now: i64) -> String {
     json!({
         "uid": context.user_id().map(text),
         "role": context.role().as_str(),
-        "claims": context.claims(),
+        "claims": context.effective_claims(),
         "now": now,
     })
     .to_string()
@@ -47,7 +50,7 @@ fn call(context: &Context<'_>) -> rusqlite::Result<ToSqlOutput<'static>> {
     let program = context.get_or_create_aux(0, program)?;
     let asker = context.get_or_create_aux(1, asker)?;
     let cells = Arguments { context, program: &program };
-    let value = program.expr.evaluate(&asker, &cells).map_err(failed)?;
+    let value = program.expr.evaluate(&asker, &cells).map_err(|error| program.failed(&error))?;
     Ok(ToSqlOutput::Owned(cell(value)))
 }
 
@@ -56,6 +59,13 @@ fn call(context: &Context<'_>) -> rusqlite::Result<ToSqlOutput<'static>> {
 struct Program {
     expr: Expr,
     columns: Vec<ColumnRef>,
+}
+
+impl Program {
+    fn failed(&self, error: &EvalError) -> Error {
+        let shown = Postgres { names: Names::Public, column: None }.render(&self.expr);
+        Error::UserFunctionError(Box::new(Failure(format!("{FAILED}{error}, in {shown}"))))
+    }
 }
 
 /// The expression of a text: parsed once in a process, as all rows and all statements have the same few.
@@ -155,6 +165,3 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-fn failed(error: EvalError) -> Error {
-    Error::UserFunctionError(Box::new(error))
-}

@@ -29,6 +29,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0002_events_and_nonces.sql"),
         back: include_str!("migrations/0002_events_and_nonces.rollback.sql"),
     },
+    Migration {
+        version: 3,
+        name: "policies",
+        forward: include_str!("migrations/0003_policies.sql"),
+        back: include_str!("migrations/0003_policies.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

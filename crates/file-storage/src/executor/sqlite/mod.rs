@@ -12,10 +12,12 @@ mod delete;
 mod engine;
 mod errors;
 mod events;
+mod explain;
 mod functions;
 mod ledger;
 mod listing;
 mod migrations;
+mod policies;
 mod put;
 mod read;
 mod readers;
@@ -23,6 +25,7 @@ mod relocate;
 mod removal;
 mod rls;
 mod rows;
+mod rules;
 mod task;
 mod upkeep;
 mod usage;
@@ -36,11 +39,13 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rusqlite::Connection;
 
 use checkpoint::Checkpointer;
 use errors::Fault;
 use readers::Readers;
+use rules::Rules;
 use writer::Writer;
 
 use crate::errors::StorageError;
@@ -94,6 +99,8 @@ pub struct SqliteExecutor {
     long_readers: Arc<Readers>,
     long_places: tokio::sync::Semaphore,
     writer: Writer,
+    /// In force; replaced as a whole after the commit that changed a policy.
+    rules: Arc<ArcSwap<Rules>>,
 }
 
 impl SqliteExecutor {
@@ -112,6 +119,7 @@ impl SqliteExecutor {
         let options = Arc::new(options);
         let checkpointer = Checkpointer::start(&options)?;
         let writer = Writer::start(Arc::clone(&options), checkpointer)?;
+        let rules = Arc::new(ArcSwap::new(policies::load(&conn)?));
         drop(conn);
         let long_readers = options.long_readers.max(1);
         Ok(Self {
@@ -119,6 +127,7 @@ impl SqliteExecutor {
             long_readers: Arc::new(Readers::open(&options, long_readers)?),
             long_places: tokio::sync::Semaphore::new(long_readers),
             writer,
+            rules,
         })
     }
 

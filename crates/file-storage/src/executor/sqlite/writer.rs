@@ -12,7 +12,7 @@ use super::SqliteOptions;
 use super::checkpoint::Checkpointer;
 use super::connection;
 use super::errors::{Fault, breaks_connection, unavailable};
-use super::task::{Call, Ran, Task};
+use super::task::{Call, Ran, Task, Then};
 use crate::errors::StorageError;
 use crate::failpoint;
 
@@ -59,7 +59,26 @@ impl Writer {
         name: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let (task, answer) = Call::pair(name, work);
+        self.queued(name, work, None).await
+    }
+
+    /// As [`Writer::run`]; what follows from the commit is done also when the caller has gone.
+    pub(super) async fn run_then<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        then: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T, StorageError> {
+        self.queued(name, work, Some(Box::new(then))).await
+    }
+
+    async fn queued<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        then: Then<T>,
+    ) -> Result<T, StorageError> {
+        let (task, answer) = Call::pair(name, work, then);
         self.queue.send(Message::Run(task)).await.map_err(|_| unavailable(name))?;
         answer.await.map_err(|_| unavailable(name))?
     }

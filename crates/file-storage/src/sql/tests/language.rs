@@ -48,7 +48,6 @@ fn what_is_not_known_is_refused_with_its_place() {
     check("exists (select 1 from storage_buckets)", (1, 9), "subquery");
     check("name = (select path from storage_objects)", (1, 1), "subquery");
     check("size = 1; drop table storage_objects", (1, 9), "one statement at a time");
-    check("size = ", (1, 7), "expression");
     check("2147483647 + 1 = size", (1, 1), "integer out of range");
     check("size / 0 = 1 OR 1 / 0 = 1", (1, 17), "division by zero");
     check("(auth.jwt() ->> 'a') ->> 'b' = 'c'", (1, 2), "->>");
