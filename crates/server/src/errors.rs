@@ -240,7 +240,11 @@ fn native_storage(error: &StorageError) -> Native {
         E::UrlExpired => (StatusCode::GONE, "ExpiredToken"),
         E::BucketNotFound { .. } => (StatusCode::NOT_FOUND, "Bucket not found"),
         E::ObjectNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
-        E::BucketExists { .. } | E::ObjectExists { .. } => (StatusCode::CONFLICT, "Duplicate"),
+        E::InvalidSql(_) => (StatusCode::BAD_REQUEST, "InvalidSql"),
+        E::PolicyNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+        E::BucketExists { .. } | E::ObjectExists { .. } | E::PolicyExists { .. } => {
+            (StatusCode::CONFLICT, "Duplicate")
+        }
         E::BucketNotEmpty { .. } => (StatusCode::CONFLICT, "ResourceNotEmpty"),
         E::PreconditionFailed { .. } => (StatusCode::PRECONDITION_FAILED, "PreconditionFailed"),
         E::PayloadTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "Payload too large"),
@@ -272,6 +276,7 @@ pub(crate) fn is_row_write(permission: Permission) -> bool {
         | Permission::ObjectRead
         | Permission::ObjectDelete
         | Permission::UsageRead
+        | Permission::Explain
         | Permission::Maintain => false,
     }
 }
@@ -281,6 +286,11 @@ fn storage_context(error: &StorageError) -> Value {
     match error {
         E::InvalidPath { path, reason } => json!({ "path": path, "reason": reason }),
         E::InvalidBucketName { name, reason } => json!({ "bucket": name, "reason": reason }),
+        E::InvalidSql(fault) => {
+            let position = fault.position.map(|at| json!({ "line": at.line, "column": at.column }));
+            json!({ "position": position, "reason": fault.reason, "hint": fault.hint })
+        }
+        E::PolicyExists { name } | E::PolicyNotFound { name } => json!({ "policy": &**name }),
         E::InvalidRange { size } => json!({ "size": size }),
         E::AuthRequired(denial) | E::Unauthorized(denial) => denial_context(denial),
         E::InvalidSignature { reason } => json!({ "reason": reason }),

@@ -139,7 +139,7 @@ pub(super) fn admission(target: Target, user: Option<(u64, u64)>) -> Admission {
     let of_user = user.map(|(used, limit)| left("user", used, limit));
     let room = |quota: &QuotaLeft| i128::from(quota.limit) - i128::from(quota.used);
     let quota_left = of_bucket.into_iter().chain(of_user).min_by_key(room);
-    Admission { bucket: target.bucket, quota_left }
+    Admission { bucket: target.bucket, quota_left, asks_more: false }
 }
 
 /// Decides whether what is at a path may be deleted: the object, or `None` where no row is visible.

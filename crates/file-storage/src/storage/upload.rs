@@ -145,6 +145,11 @@ impl PendingUpload {
         body: ByteStream,
     ) -> Result<Written, StorageError> {
         let storage = &self.storage;
+        if self.admission.asks_more {
+            let known =
+                Announced { attributes: Some(attributes.clone()), size: content_length, is_final: false };
+            storage.executor().admit_put(&self.access, &self.bucket, &self.path, &self.mode, &known).await?;
+        }
         let announced = content_length.unwrap_or(0);
         let mut body = if self.is_folder_marker {
             limited(body, 0)

@@ -6,11 +6,12 @@
 mod caller;
 mod cleanup;
 mod health;
+mod policies;
 mod usage;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get};
 use serde::Serialize;
 use utoipa::OpenApi;
 
@@ -25,7 +26,15 @@ pub(crate) const BASE: &str = "/api/v1/storage";
 
 /// Their documents.
 #[derive(OpenApi)]
-#[openapi(paths(health::show, usage::show, cleanup::preview, cleanup::apply))]
+#[openapi(paths(
+    health::show,
+    usage::show,
+    cleanup::preview,
+    cleanup::apply,
+    policies::change,
+    policies::list,
+    policies::remove
+))]
 pub(crate) struct Document;
 
 /// The routes, by who may call them.
@@ -33,7 +42,9 @@ pub(crate) fn routes() -> Router<AppState> {
     let for_users = Router::new().route("/usage", get(usage::show));
     let for_the_service = Router::new()
         .route("/health", get(health::show))
-        .route("/cleanup", get(cleanup::preview).post(cleanup::apply));
+        .route("/cleanup", get(cleanup::preview).post(cleanup::apply))
+        .route("/policies", get(policies::list).post(policies::change))
+        .route("/policies/{name}", delete(policies::remove));
     for_users.merge(for_the_service)
 }
 

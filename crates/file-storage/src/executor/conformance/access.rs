@@ -37,14 +37,14 @@ async fn attempt(subject: &Subject, caller: &RlsContext, name: &str, operation: 
                 "read" => on.object(&access, name, a).await.map(drop),
                 "open" => on.open_object(&access, name, a).await.map(drop),
                 "create" => {
-                    on.put_object(&access, new_object(&made, "b", b"1"), &PutMode::Create, &Announced::default()).await.map(drop)
+                    on.put_object(&access, new_object(&made, "b", b"1"), &PutMode::Create).await.map(drop)
                 }
                 "admit" => on.admit_put(&access, name, &path("c"), &PutMode::Create, &Announced::default()).await.map(drop),
                 "overwrite" => {
                     on.put_object(&access, new_object(&made, "a", b"2"), &PutMode::Upsert).await.map(drop)
                 }
                 "move" => {
-                    on.move_object(&access, (name, a), (name, &path("d")), &PutMode::Create, &Announced::default()).await.map(drop)
+                    on.move_object(&access, (name, a), (name, &path("d")), &PutMode::Create).await.map(drop)
                 }
                 _ => on.delete_object(&access, name, a).await.map(drop),
             }

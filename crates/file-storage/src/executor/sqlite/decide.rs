@@ -161,7 +161,8 @@ pub(super) fn admit(
         Some(owner) => user_quota(conn, &text(owner))?,
         None => None,
     };
-    Ok(decide::admission(target, user))
+    let asks_more = rules.of(access.context()).has_policies();
+    Ok(Admission { asks_more, ..decide::admission(target, user) })
 }
 
 /// What a user has in use, and may have, where that is limited.

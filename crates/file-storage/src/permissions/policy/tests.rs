@@ -37,14 +37,14 @@ fn other_statements_are_refused_with_their_place() {
     let create = "CREATE POLICY p ON storage_objects";
     check("SELECT 1", Some((1, 1)), "neither");
     check("DROP TABLE storage_objects", Some((1, 1)), "neither");
-    check("", None, "neither");
-    check(&format!("{create} USING (true); SELECT 1"), Some((1, 51)), "unexpected");
+    check("", Some((1, 1)), "neither");
+    check(&format!("{create} USING (true); SELECT 1"), Some((1, 50)), "unexpected");
     check(&format!("{create} USING (true);\nDROP POLICY p ON objects"), Some((2, 1)), "unexpected");
     check("CREATE POLICY p ON storage_buckets USING (true)", Some((1, 20)), "storage_objects");
     check("CREATE POLICY p ON pg_catalog.pg_class USING (true)", Some((1, 20)), "storage_objects");
     check(&format!("{create} TO service_role USING (true)"), Some((1, 39)), "never subject");
     check(&format!("{create} TO postgres USING (true)"), Some((1, 39)), "postgres is not known");
-    check(&format!("{create} FOR SELECT WITH CHECK (true)"), None, "WITH CHECK");
+    check(&format!("{create} FOR SELECT WITH CHECK (true)"), Some((1, 59)), "WITH CHECK");
     check(&format!("{create} FOR INSERT USING (size > 1)"), Some((1, 54)), "USING");
     check(create, Some((1, 15)), "no condition");
     check(&format!("{create} USING (size)"), Some((1, 43)), "boolean");

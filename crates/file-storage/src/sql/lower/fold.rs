@@ -18,8 +18,7 @@ pub(super) fn fold(expr: Expr) -> Result<Expr, EvalError> {
         // Nothing equals NULL: the first it is, and the other is not looked at.
         Expr::NullIf(left, right, _) if is_null(&left) || is_null(&right) => Ok(*left),
         Expr::Literal(..) | Expr::Column(_) | Expr::Caller(_) | Expr::Now => Ok(expr),
-        // Branches that are not taken must not fail.
-        Expr::Case(..) => Ok(expr),
+        Expr::Case(branches, otherwise, ty) => Ok(chosen(branches, otherwise, ty)),
         _ if is_strict(&expr) && expr.children().into_iter().any(is_null) => Ok(literal(Value::Null, ty)),
         _ if expr.children().into_iter().all(|child| matches!(child, Expr::Literal(..))) => {
             let value = expr.evaluate(&Asker::nobody(), &NoCells)?.into_owned();
@@ -68,6 +67,26 @@ fn connected(all: Vec<Expr>, winner: bool) -> Expr {
         _ if kept.iter().all(is_null) => literal(Value::Null, Type::Bool),
         _ if winner => Expr::Or(kept),
         _ => Expr::And(kept),
+    }
+}
+
+/// CASE without the branches that are never taken, and those behind one that always is.
+fn chosen(branches: Vec<(Expr, Expr)>, otherwise: Option<Box<Expr>>, ty: Type) -> Expr {
+    let (mut kept, mut otherwise) = (Vec::with_capacity(branches.len()), otherwise);
+    for (condition, result) in branches {
+        match condition {
+            Expr::Literal(Value::Bool(true), _) => {
+                otherwise = Some(result.into());
+                break;
+            }
+            Expr::Literal(..) => {}
+            condition => kept.push((condition, result)),
+        }
+    }
+    match (kept.is_empty(), otherwise) {
+        (false, otherwise) => Expr::Case(kept, otherwise, ty),
+        (true, Some(otherwise)) => *otherwise,
+        (true, None) => literal(Value::Null, ty),
     }
 }
 

@@ -15,6 +15,9 @@ impl Lowering<'_> {
             rest.push((op, right));
             first = left;
         }
+        if let Some(at) = super::leaf_position(first) {
+            self.at = at;
+        }
         let mut made = self.expr(first)?;
         let mut rest = rest.into_iter().rev().peekable();
         let mut depth = 0;

@@ -50,7 +50,7 @@ fn what_is_not_known_is_refused_with_its_place() {
     check("size = 1; drop table storage_objects", (1, 9), "one statement at a time");
     check("2147483647 + 1 = size", (1, 1), "integer out of range");
     check("size / 0 = 1 OR 1 / 0 = 1", (1, 17), "division by zero");
-    check("(auth.jwt() ->> 'a') ->> 'b' = 'c'", (1, 2), "->>");
+    check("(auth.jwt() ->> 'a') ->> 'b' = 'c'", (1, 1), "->>");
     check("name COLLATE \"C\" = 'a'", (1, 1), "COLLATE");
     check("created_at > now() - interval '1 month'", (1, 14), "months");
     check("other.name = 'a'", (1, 7), "does not exist");
