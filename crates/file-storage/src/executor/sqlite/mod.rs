@@ -17,6 +17,8 @@ mod functions;
 mod ledger;
 mod listing;
 mod migrations;
+#[cfg(test)]
+mod oracle;
 mod policies;
 mod put;
 mod read;
@@ -33,6 +35,8 @@ mod writer;
 
 #[cfg(test)]
 pub(crate) use functions::register as register_functions;
+#[cfg(test)]
+pub(crate) use oracle::Oracle;
 #[cfg(test)]
 mod tests;
 

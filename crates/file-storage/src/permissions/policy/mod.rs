@@ -7,6 +7,8 @@
 
 mod candidate;
 mod judge;
+#[cfg(test)]
+mod oracle;
 mod parse;
 mod set;
 #[cfg(test)]

@@ -306,7 +306,7 @@ pub(crate) fn row(random: &mut Random, now: i64) -> Row {
     Row {
         id: Uuid::from_u128((u128::from(random.next()) << 64) | u128::from(random.next())),
         bucket: random.one(&["avatars", "docs"]).to_owned(),
-        path: if path.is_empty() { "p".to_owned() } else { path },
+        path: if crate::ObjectPath::parse(&path).is_ok() { path } else { "p".to_owned() },
         size: random.one(&[0, 1, 5, 999, 1000, 2_147_483_648, 9_000_000_000_000]),
         content_type: random.one(&["image/png", "text/plain", "IMAGE/JPEG", ""]).to_owned(),
         cache_control: random.one(&[None, Some("no-cache".to_owned()), Some("12".to_owned())]),
