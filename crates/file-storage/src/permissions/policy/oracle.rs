@@ -165,7 +165,9 @@ impl Judge {
             let sql = if rendered {
                 policy.for_postgres("aerostore").replace("\"aerostore\".storage_objects", "storage_objects")
             } else {
-                policy.definition.replace("storage.objects", "storage_objects")
+                // What Supabase keeps as text is a uuid here, and compared as a text all the same.
+                let text = policy.definition.replace("storage.objects", "storage_objects");
+                text.replace("owner_id = (select auth.uid()::text)", "owner_id::text = (select auth.uid()::text)")
             };
             self.client.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{sql}\n{error:?}"));
         }

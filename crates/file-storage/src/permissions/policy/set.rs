@@ -32,6 +32,15 @@ impl PolicySet {
         self.policies.iter().map(AsRef::as_ref).filter(move |policy| policy.is_for(role))
     }
 
+    /// Those that grant, or those that restrict, in the order in which PostgreSQL asks them: what restricts by name, what
+    /// grants from the last name to the first. It shows where one fails that another makes needless.
+    fn asked(&self, role: Role, permissive: bool) -> impl Iterator<Item = &Policy> {
+        let count = self.policies.len();
+        let at = (0..count).map(move |at| if permissive { count - 1 - at } else { at });
+        let policies = at.filter_map(|at| self.policies.get(at)).map(AsRef::as_ref);
+        policies.filter(move |policy: &&Policy| policy.permissive == permissive && policy.is_for(role))
+    }
+
     /// What rows that are there must fulfil, by the policies that grant or by those that restrict.
     pub fn old_rows(
         &self,
@@ -39,8 +48,7 @@ impl PolicySet {
         permission: Permission,
         permissive: bool,
     ) -> impl Iterator<Item = (&Policy, &Expr)> {
-        let said = self.of(role).filter(move |policy| policy.permissive == permissive);
-        said.filter_map(move |policy| Some((policy, policy.of_old_row(permission)?)))
+        self.asked(role, permissive).filter_map(move |policy| Some((policy, policy.of_old_row(permission)?)))
     }
 
     /// What rows that are about to be written must fulfil.
@@ -50,8 +58,7 @@ impl PolicySet {
         permission: Permission,
         permissive: bool,
     ) -> impl Iterator<Item = (&Policy, &Expr)> {
-        let said = self.of(role).filter(move |policy| policy.permissive == permissive);
-        said.filter_map(move |policy| Some((policy, policy.of_new_row(permission)?)))
+        self.asked(role, permissive).filter_map(move |policy| Some((policy, policy.of_new_row(permission)?)))
     }
 
     /// Whether some policy may give the role this permission, on some row.
