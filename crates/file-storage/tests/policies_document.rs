@@ -99,7 +99,11 @@ async fn every_policy_on_the_page_does_what_it_says() {
         for name in ["docs", "avatars", "inbox"] {
             fixture.bucket(&user(OWNER), name, BucketPolicy::Private).await;
         }
-        fixture.storage.change_policies(&service(), sql).await.unwrap_or_else(|error| panic!("{title}: {error}"));
+        fixture
+            .storage
+            .change_policies(&service(), sql)
+            .await
+            .unwrap_or_else(|error| panic!("{title}: {error}"));
         policies += 1;
         let rows = section.lines().filter(|line| line.starts_with("| ")).skip(2);
         for row in rows {

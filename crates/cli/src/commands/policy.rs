@@ -56,7 +56,8 @@ pub(crate) async fn run(policy: Policy, context: &Context<'_>) -> Result<(), Fai
             if context.out.is_json() {
                 return context.out.json(&policies);
             }
-            let all: String = policies.iter().map(|policy| format!("{};\n", field(policy, "definition"))).collect();
+            let all: String =
+                policies.iter().map(|policy| format!("{};\n", field(policy, "definition"))).collect();
             context.out.text(&all.replace(";;\n", ";\n"))
         }
         Policy::Remove(Remove { name }) => {

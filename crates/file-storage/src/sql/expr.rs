@@ -278,9 +278,11 @@ impl Expr {
             | Self::NullIf(a, b, _)
             | Self::Json(_, a, b)
             | Self::Element(a, b) => vec![a, b],
-            Self::And(all) | Self::Or(all) | Self::Coalesce(all, _) | Self::Array(all) | Self::Call(_, all) => {
-                all.iter().collect()
-            }
+            Self::And(all)
+            | Self::Or(all)
+            | Self::Coalesce(all, _)
+            | Self::Array(all)
+            | Self::Call(_, all) => all.iter().collect(),
             Self::In { value, list, .. } => std::iter::once(&**value).chain(list).collect(),
             Self::Case(branches, otherwise, _) => branches
                 .iter()

@@ -151,8 +151,7 @@ impl Scope {
     }
 
     fn unknown(&self, name: &Ident) -> SqlFault {
-        let fault =
-            SqlFault::at(name.span.start, format!("column \"{}\" does not exist", name.value));
+        let fault = SqlFault::at(name.span.start, format!("column \"{}\" does not exist", name.value));
         match name.value.as_str() {
             "path_tokens" => fault.hint("use storage.foldername(name) and storage.filename(name)"),
             "last_accessed_at" => fault.hint("the time of the last access is not kept"),

@@ -22,7 +22,11 @@ impl FileStorage {
     /// # Errors
     /// [`StorageError::InvalidSql`], [`StorageError::PolicyExists`], [`StorageError::PolicyNotFound`], or a denial:
     /// policies are the service role's.
-    pub async fn change_policies(&self, context: &RlsContext, sql: &str) -> Result<PolicyChange, StorageError> {
+    pub async fn change_policies(
+        &self,
+        context: &RlsContext,
+        sql: &str,
+    ) -> Result<PolicyChange, StorageError> {
         let access = self.access(context, Operation::ManagePolicies, None)?;
         match PolicyStatement::parse(sql).map_err(StorageError::InvalidSql)? {
             PolicyStatement::Create(policy) => {

@@ -102,7 +102,8 @@ async fn changed(app: &AppState, caller: &Caller, body: Body) -> Result<PolicyCh
 )]
 pub(super) async fn list(State(app): State<AppState>, caller: Caller) -> Response {
     let policies = app.storage.policies(caller.context()).await.map_err(ApiError::from);
-    let shown = policies.map(|set| set.all().iter().map(|policy| PolicyShown::from(&**policy)).collect::<Vec<_>>());
+    let shown =
+        policies.map(|set| set.all().iter().map(|policy| PolicyShown::from(&**policy)).collect::<Vec<_>>());
     answer(&caller, OPERATION, shown)
 }
 
@@ -117,7 +118,11 @@ pub(super) async fn list(State(app): State<AppState>, caller: Caller) -> Respons
         (status = 404, description = "There is no such policy"),
     ),
 )]
-pub(super) async fn remove(State(app): State<AppState>, caller: Caller, Path(name): Path<String>) -> Response {
+pub(super) async fn remove(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Response {
     let outcome = match app.storage.drop_policy(caller.context(), &name).await {
         Ok(true) => Ok(PolicyChanged { created: None, dropped: Some(Some(name)) }),
         Ok(false) => Err(file_storage::StorageError::PolicyNotFound { name: name.into() }.into()),

@@ -110,8 +110,9 @@ pub(super) async fn explain(mut call: Call<Token>) -> Result<Response, ApiError>
 impl Somebody {
     fn context(self, request_id: &str) -> Result<RlsContext, ApiError> {
         let role = match (&self.role, self.user_id) {
-            (Some(role), _) => Role::from_claim(role)
-                .ok_or_else(|| ApiError::schema("body/as/role must be anon, authenticated or service_role"))?,
+            (Some(role), _) => Role::from_claim(role).ok_or_else(|| {
+                ApiError::schema("body/as/role must be anon, authenticated or service_role")
+            })?,
             (None, Some(_)) => Role::Authenticated,
             (None, None) => Role::Anon,
         };
@@ -119,7 +120,9 @@ impl Somebody {
             (Role::Anon, None) => Ok(RlsContext::anon(request_id)),
             (Role::Anon, Some(_)) => Err(ApiError::schema("body/as: anon has no user_id")),
             (Role::Authenticated, Some(user)) => Ok(RlsContext::user(user, self.claims, request_id)),
-            (Role::Authenticated, None) => Err(ApiError::schema("body/as must have required property 'user_id'")),
+            (Role::Authenticated, None) => {
+                Err(ApiError::schema("body/as must have required property 'user_id'"))
+            }
             (Role::ServiceRole, user) => Ok(RlsContext::service(user, self.claims, request_id)),
         }
     }

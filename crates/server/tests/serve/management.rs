@@ -92,7 +92,8 @@ async fn health_tells_the_operator_more_than_the_world() {
 
 /// A POST with a JSON body.
 async fn post(server: &TestServer, path: &str, token: &str, body: &Value) -> (u16, Value) {
-    let request = server.client.post(format!("http://{}{path}", server.address)).bearer_auth(token).json(body);
+    let request =
+        server.client.post(format!("http://{}{path}", server.address)).bearer_auth(token).json(body);
     let answer = request.send().await.unwrap();
     (answer.status().as_u16(), answer.json().await.unwrap())
 }
@@ -103,7 +104,8 @@ async fn policies_are_added_shown_and_dropped() {
     let server = TestServer::start(data_dir.path(), &[]).await;
     let service = server.token(Role::ServiceRole);
     let sql = "CREATE POLICY pub ON storage.objects FOR SELECT TO anon USING (name LIKE 'pub/%')";
-    let change = async |sql: &str| post(&server, "/api/v1/storage/policies", &service, &json!({ "sql": sql })).await;
+    let change =
+        async |sql: &str| post(&server, "/api/v1/storage/policies", &service, &json!({ "sql": sql })).await;
 
     let (status, made) = change(sql).await;
     assert_eq!((status, &made["created"]["name"]), (200, &json!("pub")), "{made}");

@@ -54,8 +54,11 @@ pub(crate) async fn bucket_quotas_hold(subject: &Subject) {
     // An overwrite gives back what it replaces.
     subject.put(&owner, (&made, "a"), &[0; 10], PutMode::Upsert).await.unwrap();
     let access = allow(&owner, Operation::Upload(&PutMode::Upsert));
-    let admitted =
-        subject.executor.admit_put(&access, &bucket("photos"), &path("a"), &PutMode::Upsert, &Announced::default()).await.unwrap();
+    let admitted = subject
+        .executor
+        .admit_put(&access, &bucket("photos"), &path("a"), &PutMode::Upsert, &Announced::default())
+        .await
+        .unwrap();
     let left = admitted.quota_left.unwrap();
     assert_eq!((left.scope, left.used, left.limit, left.returned), ("bucket", 10, 10, 10));
     subject.put(&owner, (&made, "empty"), b"", PutMode::Create).await.unwrap();

@@ -9,15 +9,15 @@ use uuid::Uuid;
 
 use super::errors::{Fault, unavailable};
 use super::{
-    SqliteExecutor, buckets, decide, delete, events, explain, listing, policies, put, read, relocate, upkeep, usage,
+    SqliteExecutor, buckets, decide, delete, events, explain, listing, policies, put, read, relocate, upkeep,
+    usage,
 };
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::{
-    Admission, Announced, Backlog, BucketListing, Event, Executor, Explanation, Listing, Page, Question, QueuedBlob,
-    SegmentBlob,
-    UsageDifference, UserUsage, Written,
+    Admission, Announced, Backlog, BucketListing, Event, Executor, Explanation, Listing, Page, Question,
+    QueuedBlob, SegmentBlob, UsageDifference, UserUsage, Written,
 };
 use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
@@ -144,7 +144,9 @@ impl Executor for SqliteExecutor {
         let access = access.clone();
         let (bucket, paths) = (bucket.clone(), paths.to_vec());
         let rules = self.rules.load_full();
-        self.writer.run("delete_objects", move |conn| delete::many(conn, &rules, &access, &bucket, &paths)).await
+        self.writer
+            .run("delete_objects", move |conn| delete::many(conn, &rules, &access, &bucket, &paths))
+            .await
     }
 
     async fn move_object(
@@ -192,7 +194,8 @@ impl Executor for SqliteExecutor {
         let (access, name) = (access.clone(), name.to_owned());
         let rules = Arc::clone(&self.rules);
         let drop_one = move |conn: &Connection| policies::drop_one(conn, &access, &name);
-        let dropped = self.writer.run_then("drop_policy", drop_one, move |(_, left)| rules.store(Arc::clone(left)));
+        let dropped =
+            self.writer.run_then("drop_policy", drop_one, move |(_, left)| rules.store(Arc::clone(left)));
         Ok(dropped.await?.0)
     }
 

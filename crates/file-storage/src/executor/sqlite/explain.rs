@@ -48,8 +48,10 @@ impl Asking<'_> {
     fn permission(&self, permission: Permission, because: &mut Vec<Reason>) -> Result<bool, Fault> {
         let there = self.seen.target.existing.is_some();
         if permission != Permission::ObjectCreate {
-            let found = there && (self.is_told_all || self.combined(Permission::ObjectRead, &mut Vec::new())?);
-            let expression = if self.is_told_all { "an object at this path" } else { "an object to be seen at this path" };
+            let found =
+                there && (self.is_told_all || self.combined(Permission::ObjectRead, &mut Vec::new())?);
+            let expression =
+                if self.is_told_all { "an object at this path" } else { "an object to be seen at this path" };
             because.push(Reason {
                 rule: "object".to_owned(),
                 effect: Effect::Requires,

@@ -17,7 +17,9 @@ use uuid::Uuid;
 
 use super::rls::text;
 use crate::permissions::RlsContext;
-use crate::sql::{Asker, Cells, ColumnRef, EvalError, Expr, FUNCTION, Names, Postgres, Scope, Type, Value, expression};
+use crate::sql::{
+    Asker, Cells, ColumnRef, EvalError, Expr, FUNCTION, Names, Postgres, Scope, Type, Value, expression,
+};
 
 /// Most expressions that are kept parsed.
 const KEPT: usize = 1024;
@@ -39,9 +41,8 @@ pub(super) fn caller(context: &RlsContext, now: i64) -> String {
 /// Makes the function known to a connection.
 pub(crate) fn register(conn: &Connection) -> rusqlite::Result<()> {
     // Direct only: nothing in a schema can call it.
-    let flags = FunctionFlags::SQLITE_UTF8
-        | FunctionFlags::SQLITE_DETERMINISTIC
-        | FunctionFlags::SQLITE_DIRECTONLY;
+    let flags =
+        FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC | FunctionFlags::SQLITE_DIRECTONLY;
     conn.create_scalar_function(FUNCTION, -1, flags, call)
 }
 
@@ -77,7 +78,8 @@ fn program(value: ValueRef<'_>) -> Result<Arc<Program>, Failure> {
     if let Some(program) = known {
         return Ok(program);
     }
-    let expr = expression(text, &SCOPE).map_err(|fault| Failure(format!("an expression is not one of ours: {fault}")))?;
+    let expr = expression(text, &SCOPE)
+        .map_err(|fault| Failure(format!("an expression is not one of ours: {fault}")))?;
     let columns = expr.columns();
     let program = Arc::new(Program { expr, columns });
     let mut programs = PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,4 +166,3 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
-

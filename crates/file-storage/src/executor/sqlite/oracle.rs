@@ -35,8 +35,16 @@ impl Oracle {
             .execute(
                 "INSERT INTO storage_objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rusqlite::params![
-                    text(row.id), row.bucket, row.path, row.size, row.content_type, row.cache_control,
-                    row.owner.map(text), row.metadata.to_string(), row.created, row.updated
+                    text(row.id),
+                    row.bucket,
+                    row.path,
+                    row.size,
+                    row.content_type,
+                    row.cache_control,
+                    row.owner.map(text),
+                    row.metadata.to_string(),
+                    row.created,
+                    row.updated
                 ],
             )
             .unwrap();
@@ -55,7 +63,9 @@ impl Oracle {
         );
         let mut statement = self.conn.prepare(&sql).unwrap();
         statement
-            .query_row(&*caller.with(named_params! { ":role": caller.role, ":uid": caller.uid }), |row| row.get(0))
+            .query_row(&*caller.with(named_params! { ":role": caller.role, ":uid": caller.uid }), |row| {
+                row.get(0)
+            })
             .unwrap_or(false)
     }
 }

@@ -46,11 +46,7 @@ pub(super) fn create(conn: &Connection, access: &Access, policy: &Policy) -> Res
 }
 
 /// Drops a policy, if there is one; gives the rules as they then are.
-pub(super) fn drop_one(
-    conn: &Connection,
-    access: &Access,
-    name: &str,
-) -> Result<(bool, Arc<Rules>), Fault> {
+pub(super) fn drop_one(conn: &Connection, access: &Access, name: &str) -> Result<(bool, Arc<Rules>), Fault> {
     access.on_rows(Permission::Maintain, None)?;
     let gone = conn
         .prepare_cached("DELETE FROM storage_policies WHERE name = :name")?

@@ -3,10 +3,10 @@
 use rusqlite::{Connection, named_params};
 use uuid::Uuid;
 
+use super::decide::Row;
 use super::errors::Fault;
 use super::ledger::{Change, count_for_owner, count_in_bucket, fits_in_bucket};
 use super::rls::text;
-use super::decide::Row;
 use super::rows::{int, micros, now};
 use super::rules::Rules;
 use super::{decide, events, removal};

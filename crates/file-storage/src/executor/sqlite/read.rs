@@ -4,8 +4,8 @@ use rusqlite::{Connection, Row, named_params};
 
 use super::errors::Fault;
 use super::rls::{Caller, refused};
-use super::rules::{RoleRules, Rules, Statement};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, SEGMENT};
+use super::rules::{RoleRules, Rules, Statement};
 use crate::bucket::BucketName;
 use crate::file::{StorageObject, StoredObject};
 use crate::path::ObjectPath;

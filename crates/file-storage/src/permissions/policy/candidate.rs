@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
+use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::file::{NewObject, ObjectAttributes, StorageObject};
 use crate::path::ObjectPath;
 use crate::permissions::RlsContext;
 use crate::sql::{Cells, ColumnRef, EvalError, Value};
-use crate::Timestamp;
 
 /// The row. What is `None` is not known yet; inside that, NULL.
 #[derive(Debug, Clone)]
@@ -113,29 +113,25 @@ impl Candidate {
     /// The row as it takes the place of another, whose identity it keeps.
     #[must_use]
     pub(super) fn in_place_of(&self, old: &StorageObject) -> Self {
-        Self {
-            owner: old.owner_id,
-            id: Some(old.id),
-            created_at: Some(old.created_at),
-            ..self.clone()
-        }
+        Self { owner: old.owner_id, id: Some(old.id), created_at: Some(old.created_at), ..self.clone() }
     }
 
     /// Whether a column's value is known.
     pub(super) fn knows(&self, column: ColumnRef) -> bool {
-        self.is_whole || match column.column.name {
-            "size" => self.size.is_some(),
-            "content_type" => self.content_type.is_some(),
-            "cache_control" => self.cache_control.is_some(),
-            "metadata" => self.metadata.is_some(),
-            "id" => self.id.is_some(),
-            "checksum" => self.checksum.is_some(),
-            "etag" => self.etag.is_some(),
-            "version" => self.version.is_some(),
-            "created_at" => self.created_at.is_some(),
-            "updated_at" => self.updated_at.is_some(),
-            _ => true,
-        }
+        self.is_whole
+            || match column.column.name {
+                "size" => self.size.is_some(),
+                "content_type" => self.content_type.is_some(),
+                "cache_control" => self.cache_control.is_some(),
+                "metadata" => self.metadata.is_some(),
+                "id" => self.id.is_some(),
+                "checksum" => self.checksum.is_some(),
+                "etag" => self.etag.is_some(),
+                "version" => self.version.is_some(),
+                "created_at" => self.created_at.is_some(),
+                "updated_at" => self.updated_at.is_some(),
+                _ => true,
+            }
     }
 }
 
@@ -145,7 +141,8 @@ impl Cells for Candidate {
             text.map_or(Value::Null, |text| Value::Text(Cow::Borrowed(text)))
         }
         let id = |id: Option<Uuid>| id.map_or(Value::Null, Value::Uuid);
-        let time = |time: Option<Timestamp>| time.map_or(Value::Null, |time| Value::Time(time.timestamp_micros()));
+        let time =
+            |time: Option<Timestamp>| time.map_or(Value::Null, |time| Value::Time(time.timestamp_micros()));
         Ok(match column.column.name {
             "id" => id(self.id),
             "bucket_id" => text(Some(&self.bucket)),

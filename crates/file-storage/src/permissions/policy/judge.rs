@@ -43,7 +43,8 @@ pub fn judge(
     moved: bool,
 ) -> (Finding, Finding) {
     let asker = context.asker(now);
-    let ask = |permission, granted, row: &Candidate| combined(policies, context, &asker, permission, granted, row);
+    let ask =
+        |permission, granted, row: &Candidate| combined(policies, context, &asker, permission, granted, row);
     let own = if moved { candidate.clone() } else { candidate.owned_by(context.user_id()) };
     // Where a row is replaced, the table that lets it be replaced lets it be proposed.
     let create = ask(Permission::ObjectCreate, writing.creates || writing.overwrites, &own);

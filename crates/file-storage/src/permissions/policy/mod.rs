@@ -118,7 +118,9 @@ impl Policy {
     pub fn of_new_row(&self, permission: Permission) -> Option<&Expr> {
         match permission {
             permission if !self.command.covers(permission) => None,
-            Permission::ObjectCreate | Permission::ObjectOverwrite => self.check.as_ref().or(self.using.as_ref()),
+            Permission::ObjectCreate | Permission::ObjectOverwrite => {
+                self.check.as_ref().or(self.using.as_ref())
+            }
             _ => self.using.as_ref(),
         }
     }
@@ -134,7 +136,8 @@ impl Policy {
         let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
         let render = |expr: &Expr| Postgres { names: Names::Schema(schema), column: None }.render(expr);
         let using = self.using.as_ref().map(|expr| format!(" USING ({})", render(expr))).unwrap_or_default();
-        let check = self.check.as_ref().map(|expr| format!(" WITH CHECK ({})", render(expr))).unwrap_or_default();
+        let check =
+            self.check.as_ref().map(|expr| format!(" WITH CHECK ({})", render(expr))).unwrap_or_default();
         format!(
             "CREATE POLICY {} ON {}.storage_objects AS {} FOR {} TO {}{using}{check}",
             quoted(&self.name),

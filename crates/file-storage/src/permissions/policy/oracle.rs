@@ -79,7 +79,10 @@ async fn policies_decide_as_postgresqls_own() {
                 allowed += usize::from(*said);
                 if ours[key] != *said {
                     let row = rows.iter().chain([&fresh]).find(|row| row.id == key.1).unwrap().cells();
-                    wrong.push(format!("{} rendered={rendered}: PostgreSQL {said}\n  {row}\n  {asker:?}", key.0));
+                    wrong.push(format!(
+                        "{} rendered={rendered}: PostgreSQL {said}\n  {row}\n  {asker:?}",
+                        key.0
+                    ));
                 }
             }
         }
@@ -108,7 +111,10 @@ async fn said(judge: &Judge, asker: &Someone, rows: &[Row], fresh: &Row) -> Deci
         let id = row.id;
         for (command, sql) in [
             ("select", format!("SELECT 1 FROM storage_objects WHERE id = '{id}'")),
-            ("update", format!("UPDATE storage_objects SET size = {}, path = path WHERE id = '{id}'", fresh.size)),
+            (
+                "update",
+                format!("UPDATE storage_objects SET size = {}, path = path WHERE id = '{id}'", fresh.size),
+            ),
             ("delete", format!("DELETE FROM storage_objects WHERE id = '{id}'")),
         ] {
             let done = judge.does(asker, &sql).await;
@@ -130,7 +136,10 @@ fn ours(set: &PolicySet, context: &RlsContext, rows: &[Row], fresh: &Row) -> Dec
         let visible = sqlite.holds(Permission::ObjectRead);
         let old = row.object();
         let writing = Writing { existing: Some(&old), creates: false, overwrites: false, reads: false };
-        let changed = Candidate::object(&crate::StorageObject { size: u64::try_from(fresh.size).unwrap(), ..row.object() });
+        let changed = Candidate::object(&crate::StorageObject {
+            size: u64::try_from(fresh.size).unwrap(),
+            ..row.object()
+        });
         let (_, overwrite) = judge(set, context, now, writing, &changed, false);
         decisions.insert(("select", row.id), visible);
         let update = visible && sqlite.holds(Permission::ObjectOverwrite) && overwrite.is_ok();
@@ -171,7 +180,10 @@ impl Judge {
             } else {
                 // What Supabase keeps as text is a uuid here, and compared as a text all the same.
                 let text = policy.definition.replace("storage.objects", "storage_objects");
-                text.replace("owner_id = (select auth.uid()::text)", "owner_id::text = (select auth.uid()::text)")
+                text.replace(
+                    "owner_id = (select auth.uid()::text)",
+                    "owner_id::text = (select auth.uid()::text)",
+                )
             };
             self.client.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{sql}\n{error:?}"));
         }
@@ -215,4 +227,3 @@ impl Row {
         }
     }
 }
-

@@ -69,11 +69,14 @@ impl Policy {
                 return Err(SqlFault::at(check.span().start, reason).hint("use USING"));
             }
             (Command::Insert, Some(using), _) => {
-                return Err(SqlFault::at(using.span().start, "USING can't be applied to INSERT").hint("use WITH CHECK"));
+                return Err(SqlFault::at(using.span().start, "USING can't be applied to INSERT")
+                    .hint("use WITH CHECK"));
             }
             (_, None, None) => {
                 let reason = "the policy has no condition, and would never grant anything";
-                return Err(SqlFault::at(create.name.span.start, reason).hint("add USING (…) or WITH CHECK (…)"));
+                return Err(
+                    SqlFault::at(create.name.span.start, reason).hint("add USING (…) or WITH CHECK (…)")
+                );
             }
             _ => {}
         }

@@ -48,7 +48,8 @@ impl PolicySet {
         permission: Permission,
         permissive: bool,
     ) -> impl Iterator<Item = (&Policy, &Expr)> {
-        self.asked(role, permissive).filter_map(move |policy| Some((policy, policy.of_old_row(permission)?)))
+        let said = self.asked(role, permissive);
+        certain_first(said.filter_map(move |policy| Some((policy, policy.of_old_row(permission)?))))
     }
 
     /// What rows that are about to be written must fulfil.
@@ -58,7 +59,8 @@ impl PolicySet {
         permission: Permission,
         permissive: bool,
     ) -> impl Iterator<Item = (&Policy, &Expr)> {
-        self.asked(role, permissive).filter_map(move |policy| Some((policy, policy.of_new_row(permission)?)))
+        let said = self.asked(role, permissive);
+        certain_first(said.filter_map(move |policy| Some((policy, policy.of_new_row(permission)?))))
     }
 
     /// Whether some policy may give the role this permission, on some row.
@@ -69,10 +71,18 @@ impl PolicySet {
 
     /// Whether some policy may give the role this permission on some row of a bucket, whatever rows there are.
     pub fn opens(&self, role: Role, permission: Permission, bucket: &BucketName) -> bool {
-        let mut said =
-            self.new_rows(role, permission, true).chain(self.old_rows(role, permission, true));
+        let mut said = self.new_rows(role, permission, true).chain(self.old_rows(role, permission, true));
         said.any(|(_, condition)| reaches(condition, bucket.as_str()))
     }
+}
+
+/// What is always true comes first: beside it nothing needs to be asked, and PostgreSQL does not.
+fn certain_first<'p>(
+    said: impl Iterator<Item = (&'p Policy, &'p Expr)>,
+) -> impl Iterator<Item = (&'p Policy, &'p Expr)> {
+    let mut said: Vec<_> = said.collect();
+    said.sort_by_key(|(_, condition)| !matches!(condition, Expr::Literal(Value::Bool(true), _)));
+    said.into_iter()
 }
 
 /// Whether a condition can hold in a bucket, as far as it names buckets. Only what is plain to see says no.

@@ -91,9 +91,8 @@ fn uuid(text: &str) -> Result<Uuid, EvalError> {
 
 /// A timestamp in ISO 8601, to the microsecond; without a zone, in UTC.
 pub(in crate::sql) fn timestamp(text: &str) -> Result<i64, EvalError> {
-    parse_timestamp(text.trim()).ok_or_else(|| {
-        EvalError::new("the timestamp is not understood: write it as 2026-01-31T23:59:59Z")
-    })
+    parse_timestamp(text.trim())
+        .ok_or_else(|| EvalError::new("the timestamp is not understood: write it as 2026-01-31T23:59:59Z"))
 }
 
 fn parse_timestamp(text: &str) -> Option<i64> {
@@ -154,7 +153,10 @@ fn offset(zone: &str) -> Option<i64> {
         Some(_) => return None,
         None => digits.split_at_checked(2).map(|(h, m)| (h, if m.is_empty() { "00" } else { m }))?,
     };
-    if hours.len() != 2 || minutes.len() != 2 || !format!("{hours}{minutes}").bytes().all(|b| b.is_ascii_digit()) {
+    if hours.len() != 2
+        || minutes.len() != 2
+        || !format!("{hours}{minutes}").bytes().all(|b| b.is_ascii_digit())
+    {
         return None;
     }
     let (hours, minutes): (i64, i64) = (hours.parse().ok()?, minutes.parse().ok()?);
@@ -168,7 +170,10 @@ const LONGEST: i64 = 100 * 366 * 86_400 * 1_000_000;
 pub(in crate::sql) fn interval(text: &str) -> Result<i64, EvalError> {
     if text.split_whitespace().any(|word| {
         let word = word.to_ascii_lowercase();
-        word.starts_with("mon") || word.starts_with("year") || word.starts_with("decade") || word.starts_with("cent")
+        word.starts_with("mon")
+            || word.starts_with("year")
+            || word.starts_with("decade")
+            || word.starts_with("cent")
     }) {
         return Err(EvalError::new("months and years have no fixed length: write days"));
     }

@@ -28,11 +28,8 @@ fn get<'j>(json: &'j Json, key: &Value<'_>) -> Option<&'j Json> {
     match (json, key) {
         (Json::Object(members), Value::Text(key)) => members.get(&**key),
         (Json::Array(elements), Value::Int(index)) => {
-            let index = if *index < 0 {
-                i64::try_from(elements.len()).ok()?.checked_add(*index)?
-            } else {
-                *index
-            };
+            let index =
+                if *index < 0 { i64::try_from(elements.len()).ok()?.checked_add(*index)? } else { *index };
             elements.get(usize::try_from(index).ok()?)
         }
         // PostgreSQL keeps a scalar as an array of one.
@@ -148,7 +145,11 @@ impl Digits {
         let sign = if self.negative { "-" } else { "" };
         let Ok(scale) = usize::try_from(self.scale) else {
             let zeros = usize::try_from(self.scale.unsigned_abs()).unwrap_or(0);
-            let digits = if self.digits.is_empty() { "0".to_owned() } else { self.digits.clone() + &"0".repeat(zeros) };
+            let digits = if self.digits.is_empty() {
+                "0".to_owned()
+            } else {
+                self.digits.clone() + &"0".repeat(zeros)
+            };
             return format!("{sign}{digits}");
         };
         let digits = format!("{:0>width$}", self.digits, width = scale + 1);

@@ -77,7 +77,11 @@ impl Expr {
     ///
     /// # Errors
     /// What PostgreSQL, too, would fail with.
-    pub fn evaluate<'a>(&'a self, asker: &'a Asker<'_>, cells: &'a dyn Cells) -> Result<Value<'a>, EvalError> {
+    pub fn evaluate<'a>(
+        &'a self,
+        asker: &'a Asker<'_>,
+        cells: &'a dyn Cells,
+    ) -> Result<Value<'a>, EvalError> {
         let eval = |expr: &'a Self| expr.evaluate(asker, cells);
         match self {
             Self::Literal(value, _) => Ok(borrowed(value)),
@@ -89,12 +93,18 @@ impl Expr {
             Self::Not(operand) => Ok(truth(eval(operand)?)?.map_or(Value::Null, |value| Value::Bool(!value))),
             Self::And(all) => connected(all.iter().map(eval), false),
             Self::Or(all) => connected(all.iter().map(eval), true),
-            Self::Compare(comparison, left, right) => operator::compare(*comparison, &eval(left)?, &eval(right)?),
+            Self::Compare(comparison, left, right) => {
+                operator::compare(*comparison, &eval(left)?, &eval(right)?)
+            }
             Self::Is(test, operand) => is(*test, &eval(operand)?),
-            Self::Arithmetic(op, left, right, ty) => operator::arithmetic(*op, eval(left)?, eval(right)?, *ty),
+            Self::Arithmetic(op, left, right, ty) => {
+                operator::arithmetic(*op, eval(left)?, eval(right)?, *ty)
+            }
             Self::Negate(operand) => operator::negate(eval(operand)?, self.ty()),
             Self::Concat(left, right) => match (eval(left)?, eval(right)?) {
-                (Value::Text(left), Value::Text(right)) => Ok(Value::Text(Cow::Owned(left.into_owned() + &right))),
+                (Value::Text(left), Value::Text(right)) => {
+                    Ok(Value::Text(Cow::Owned(left.into_owned() + &right)))
+                }
                 _ => Ok(Value::Null),
             },
             Self::Like { negated, fold_case, text, pattern, escape } => {
@@ -207,4 +217,3 @@ fn borrowed<'a>(value: &'a Value<'static>) -> Value<'a> {
         other => other.clone(),
     }
 }
-

@@ -59,7 +59,9 @@ pub(super) fn arithmetic(op: Arithmetic, left: Value<'_>, right: Value<'_>, ty: 
             };
             number.map(Value::Numeric).ok_or_else(overflow)
         }
-        (Value::Time(left), Value::Time(right)) => span(left, right).map(Value::Interval).ok_or_else(out_of_time),
+        (Value::Time(left), Value::Time(right)) => {
+            span(left, right).map(Value::Interval).ok_or_else(out_of_time)
+        }
         (Value::Time(time), Value::Interval(by)) | (Value::Interval(by), Value::Time(time)) => {
             span(time, by).map(Value::Time).ok_or_else(out_of_time)
         }

@@ -9,8 +9,9 @@ impl Lowering<'_> {
     pub(super) fn type_named(&self, data_type: &DataType) -> Result<Type, SqlFault> {
         let name = data_type.to_string();
         Type::named(&name).ok_or_else(|| {
-            self.fault(format!("the type {name} is not known"))
-                .hint("boolean, integer, bigint, numeric, text, uuid, timestamptz, interval, jsonb and text[] are")
+            self.fault(format!("the type {name} is not known")).hint(
+                "boolean, integer, bigint, numeric, text, uuid, timestamptz, interval, jsonb and text[] are",
+            )
         })
     }
 
@@ -39,9 +40,7 @@ impl Lowering<'_> {
             | (T::Int8, T::Int4 | T::Numeric | T::Text)
             | (T::Bool, T::Text | T::Int4)
             | (T::Uuid | T::Jsonb, T::Text)
-            | (T::Text, T::Bool | T::Int4 | T::Int8 | T::Uuid) => {
-                self.made(Expr::Cast(operand.into(), to))
-            }
+            | (T::Text, T::Bool | T::Int4 | T::Int8 | T::Uuid) => self.made(Expr::Cast(operand.into(), to)),
             (T::Text, T::Timestamptz | T::Interval | T::Numeric | T::Jsonb) => Err(self
                 .fault(format!("only a literal can be cast to {to}, no text that is computed"))
                 .hint("compare texts, or cast to bigint")),

@@ -35,7 +35,9 @@ fn is_null(expr: &Expr) -> bool {
 /// Whether it is NULL as soon as one of its parts is.
 fn is_strict(expr: &Expr) -> bool {
     match expr {
-        Expr::Compare(comparison, ..) => !matches!(comparison, Comparison::Distinct | Comparison::NotDistinct),
+        Expr::Compare(comparison, ..) => {
+            !matches!(comparison, Comparison::Distinct | Comparison::NotDistinct)
+        }
         Expr::Not(_)
         | Expr::Arithmetic(..)
         | Expr::Negate(_)

@@ -71,7 +71,9 @@ impl Lowering<'_> {
             && function.over.is_none();
         let list = match &function.args {
             FunctionArguments::None => &[][..],
-            FunctionArguments::List(list) if list.duplicate_treatment.is_none() && list.clauses.is_empty() => {
+            FunctionArguments::List(list)
+                if list.duplicate_treatment.is_none() && list.clauses.is_empty() =>
+            {
                 list.args.as_slice()
             }
             FunctionArguments::Subquery(_) | FunctionArguments::List(_) => {
@@ -117,14 +119,18 @@ impl Lowering<'_> {
         let value = self.expr(left)?;
         let array = self.expr(right)?;
         if array.ty() != Type::TextArray {
-            return Err(self.fault("ANY takes an array of texts").hint("write IN (…), or = ANY (ARRAY['a', 'b'])"));
+            return Err(self
+                .fault("ANY takes an array of texts")
+                .hint("write IN (…), or = ANY (ARRAY['a', 'b'])"));
         }
         if matches!(array, Expr::Literal(Value::Null, _)) {
             return Err(self.fault("ANY takes an array, not NULL"));
         }
         let from = value.ty();
         if !matches!(from, Type::Text | Type::Unknown | Type::Uuid) {
-            return Err(self.fault(format!("operator does not exist: {from} = text")).hint("cast it: (…)::text"));
+            return Err(self
+                .fault(format!("operator does not exist: {from} = text"))
+                .hint("cast it: (…)::text"));
         }
         let value = self.coerce(value, Type::Text)?;
         self.made(Expr::AnyOf(value.into(), array.into()))

@@ -139,11 +139,20 @@ impl<'s> Lowering<'s> {
             A::Collate { .. } => {
                 SqlFault::at(at, "COLLATE is not known").hint("texts are compared by their bytes")
             }
-            A::AtTimeZone { .. } | A::Extract { .. } => SqlFault::at(at, "calendars and time zones are not known")
-                .hint("compare with timestamps, and with intervals of days and shorter"),
-            A::Tuple(_) => SqlFault::at(at, "rows of values are not known").hint("compare the values one by one"),
-            A::Substring { .. } => SqlFault::at(at, "substring is not known").hint("use split_part or starts_with"),
-            _ => SqlFault::at(at, format!("this kind of expression is not known: {}", clipped(&expr.to_string()))),
+            A::AtTimeZone { .. } | A::Extract { .. } => {
+                SqlFault::at(at, "calendars and time zones are not known")
+                    .hint("compare with timestamps, and with intervals of days and shorter")
+            }
+            A::Tuple(_) => {
+                SqlFault::at(at, "rows of values are not known").hint("compare the values one by one")
+            }
+            A::Substring { .. } => {
+                SqlFault::at(at, "substring is not known").hint("use split_part or starts_with")
+            }
+            _ => SqlFault::at(
+                at,
+                format!("this kind of expression is not known: {}", clipped(&expr.to_string())),
+            ),
         }
     }
 
@@ -254,7 +263,9 @@ fn plain(select: &ast::Select) -> Option<&ast::Expr> {
         && select.named_window.is_empty()
         && matches!(&select.group_by, ast::GroupByExpr::Expressions(all, more) if all.is_empty() && more.is_empty());
     match select.projection.as_slice() {
-        [ast::SelectItem::UnnamedExpr(value) | ast::SelectItem::ExprWithAlias { expr: value, .. }] if bare => {
+        [ast::SelectItem::UnnamedExpr(value) | ast::SelectItem::ExprWithAlias { expr: value, .. }]
+            if bare =>
+        {
             Some(value)
         }
         _ => None,

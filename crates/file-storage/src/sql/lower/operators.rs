@@ -127,7 +127,9 @@ impl Lowering<'_> {
             | (Add | Subtract, Type::Interval, Type::Interval) => Type::Interval,
             (_, Type::Timestamptz | Type::Interval, Type::Unknown)
             | (_, Type::Unknown, Type::Timestamptz | Type::Interval) => {
-                return Err(self.fault("what stands beside a time must have a type").hint("write interval '1 day'"));
+                return Err(self
+                    .fault("what stands beside a time must have a type")
+                    .hint("write interval '1 day'"));
             }
             (_, from, to) => return self.numbers(op, (left, from), (right, to)),
         };
@@ -176,7 +178,9 @@ impl Lowering<'_> {
         for side in [&left, &right] {
             let ty = side.ty();
             if !matches!(ty, Type::Text | Type::Unknown) {
-                return Err(self.fault(format!("|| takes texts, and this is {ty}")).hint("cast it: (…)::text"));
+                return Err(self
+                    .fault(format!("|| takes texts, and this is {ty}"))
+                    .hint("cast it: (…)::text"));
             }
         }
         let (left, right) = (self.coerce(left, Type::Text)?, self.coerce(right, Type::Text)?);
@@ -188,7 +192,11 @@ impl Lowering<'_> {
         let (from, key) = (left.ty(), right.ty());
         if from != Type::Jsonb {
             let reason = format!("operator does not exist: {from} {sign} {key}");
-            let hint = if from == Type::Text { "->> gives a text: go deeper by ->" } else { "only jsonb has fields" };
+            let hint = if from == Type::Text {
+                "->> gives a text: go deeper by ->"
+            } else {
+                "only jsonb has fields"
+            };
             return Err(self.fault(reason).hint(hint));
         }
         let right = match key {
@@ -210,7 +218,9 @@ impl Lowering<'_> {
         for side in [&text, &pattern] {
             let ty = side.ty();
             if !matches!(ty, Type::Text | Type::Unknown) {
-                return Err(self.fault(format!("LIKE takes texts, and this is {ty}")).hint("cast it: (…)::text"));
+                return Err(self
+                    .fault(format!("LIKE takes texts, and this is {ty}"))
+                    .hint("cast it: (…)::text"));
             }
         }
         let escape = match escape {

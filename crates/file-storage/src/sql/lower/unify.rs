@@ -50,7 +50,12 @@ impl Lowering<'_> {
     }
 
     /// Brings both sides of an operator to one type.
-    pub(super) fn both(&mut self, sign: &str, left: Expr, right: Expr) -> Result<(Expr, Expr, Type), SqlFault> {
+    pub(super) fn both(
+        &mut self,
+        sign: &str,
+        left: Expr,
+        right: Expr,
+    ) -> Result<(Expr, Expr, Type), SqlFault> {
         let (from, to) = (left.ty(), right.ty());
         let Some(ty) = Self::common(from, to) else {
             let fault = self.fault(format!("operator does not exist: {from} {sign} {to}"));

@@ -50,7 +50,8 @@ impl Postgres<'_> {
             Expr::Concat(left, right) => format!("({} || {})", sql(left), sql(right)),
             Expr::Like { negated, fold_case, text, pattern, escape } => {
                 let not = if *negated { "NOT " } else { "" };
-                let (word, collate) = if *fold_case { ("ILIKE", self.collate(Type::Text)) } else { ("LIKE", "") };
+                let (word, collate) =
+                    if *fold_case { ("ILIKE", self.collate(Type::Text)) } else { ("LIKE", "") };
                 let escape = match escape {
                     Some('\\') => String::new(),
                     other => {

@@ -69,7 +69,9 @@ impl Sqlite<'_> {
             Expr::Case(branches, otherwise, ty) if ty.is_native_to_sqlite() => {
                 let branches = branches
                     .iter()
-                    .map(|(condition, result)| Some(format!(" WHEN {} THEN {}", sql(condition)?, sql(result)?)))
+                    .map(|(condition, result)| {
+                        Some(format!(" WHEN {} THEN {}", sql(condition)?, sql(result)?))
+                    })
                     .collect::<Option<String>>()?;
                 let otherwise = match otherwise.as_deref() {
                     Some(expr) => format!(" ELSE {}", sql(expr)?),

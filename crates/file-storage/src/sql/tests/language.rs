@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 
-use crate::sql::{Expr, MAX_TEXT, Names, OBJECTS, Postgres, Scope, Type, expression, quote_postgres, quote_sqlite};
+use crate::sql::{
+    Expr, MAX_TEXT, Names, OBJECTS, Postgres, Scope, Type, expression, quote_postgres, quote_sqlite,
+};
 
 fn parse(text: &str) -> Result<Expr, crate::sql::SqlFault> {
     expression(text, &Scope::of(&OBJECTS))
@@ -25,7 +27,10 @@ fn expressions_are_kept_typed_and_folded() {
     check("size > 0 OR true", "true");
     check("size = NULL", "NULL::boolean");
     check("created_at > '2026-01-31'", r#"("created_at" > '2026-01-31T00:00:00.000000+00:00'::timestamptz)"#);
-    check("now() - interval '1 day' < created_at", r#"((now() - '24:00:00.000000'::interval) < "created_at")"#);
+    check(
+        "now() - interval '1 day' < created_at",
+        r#"((now() - '24:00:00.000000'::interval) < "created_at")"#,
+    );
     check("size NOT BETWEEN 1 AND 2", r#"(("size" < '1'::bigint) OR ("size" > '2'::bigint))"#);
     check("1 - 2 - 3 = size", r#"('-4'::bigint = "size")"#);
     check("a.path = 'x' IS NULL".trim_start_matches("a."), r#"(("path" = 'x'::text) IS NULL)"#);

@@ -160,7 +160,9 @@ fn bound(high: Option<&str>) -> Value {
 pub(in super::super) fn sql(rules: &RoleRules, rows: Rows, order: SortOrder) -> &str {
     match (rows, order) {
         (Rows::All, SortOrder::Ascending) => rules.sql(Statement::AllUp, |rules| build(rules, "", "", "ASC")),
-        (Rows::All, SortOrder::Descending) => rules.sql(Statement::AllDown, |rules| build(rules, "", "", "DESC")),
+        (Rows::All, SortOrder::Descending) => {
+            rules.sql(Statement::AllDown, |rules| build(rules, "", "", "DESC"))
+        }
         (Rows::Own, SortOrder::Ascending) => {
             rules.sql(Statement::OwnUp, |rules| build(rules, BY_OWNER, OWN, "ASC"))
         }

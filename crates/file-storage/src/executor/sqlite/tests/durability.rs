@@ -7,10 +7,10 @@ use futures_util::future::join_all;
 use super::open_at;
 use crate::bucket::BucketPolicy;
 use crate::errors::StorageError;
+use crate::executor::Announced;
 use crate::executor::conformance::Subject;
 use crate::executor::conformance::subject::{allow, bucket, path, user};
 use crate::executor::sqlite::rls::text;
-use crate::executor::Announced;
 use crate::file::PutMode;
 use crate::permissions::Operation;
 

@@ -17,7 +17,8 @@ fn plan(executor: &SqliteExecutor, policies: PolicySet, rows: Rows, order: SortO
             let sql = sql(rules.of(&user), rows, order);
             let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
             let nothing = vec![rusqlite::types::Null; statement.parameter_count()];
-            let lines = statement.query_map(rusqlite::params_from_iter(nothing), |row| row.get::<_, String>(3))?;
+            let lines =
+                statement.query_map(rusqlite::params_from_iter(nothing), |row| row.get::<_, String>(3))?;
             Ok::<_, Fault>(lines.collect::<Result<Vec<_>, _>>()?.join("\n"))
         })
         .unwrap()

@@ -8,7 +8,9 @@ use super::{open, open_at};
 use crate::bucket::BucketPolicy;
 use crate::errors::{DenialReason, StorageError};
 use crate::executor::conformance::Subject;
-use crate::executor::conformance::subject::{allow, anon, bucket, listing, maintain, new_object, path, service, user};
+use crate::executor::conformance::subject::{
+    allow, anon, bucket, listing, maintain, new_object, path, service, user,
+};
 use crate::executor::{Announced, Effect, Question};
 use crate::file::{ObjectAttributes, PutMode};
 use crate::permissions::{Access, AccessRules, Operation, Permission, Policy, RlsContext};
@@ -46,16 +48,25 @@ async fn permissive_policies_widen_reads_and_restrictive_ones_narrow_them() {
     assert!(names(&subject, &other, "docs").await.is_empty());
     assert!(matches!(subject.get(&other, "docs", "pub/b").await, Err(StorageError::Unauthorized(_))));
 
-    policy(&subject, "pub", "FOR SELECT TO authenticated USING (bucket_id = 'docs' AND starts_with(name, 'pub/'))").await;
+    policy(
+        &subject,
+        "pub",
+        "FOR SELECT TO authenticated USING (bucket_id = 'docs' AND starts_with(name, 'pub/'))",
+    )
+    .await;
     assert_eq!(names(&subject, &other, "docs").await, ["pub/b", "pub/c.secret"]);
     subject.get(&other, "docs", "pub/b").await.unwrap();
     // Rows decide now: what can't be seen is as missing as what is missing.
     for at in ["a", "none"] {
-        assert!(matches!(subject.get(&other, "docs", at).await, Err(StorageError::ObjectNotFound { .. })), "{at}");
+        assert!(
+            matches!(subject.get(&other, "docs", at).await, Err(StorageError::ObjectNotFound { .. })),
+            "{at}"
+        );
     }
     assert!(names(&subject, &anon(), "docs").await.is_empty(), "not for anon");
 
-    policy(&subject, "no_secrets", "AS RESTRICTIVE FOR SELECT USING (storage.extension(name) <> 'secret')").await;
+    policy(&subject, "no_secrets", "AS RESTRICTIVE FOR SELECT USING (storage.extension(name) <> 'secret')")
+        .await;
     assert_eq!(names(&subject, &other, "docs").await, ["pub/b"]);
     assert_eq!(names(&subject, &owner, "docs").await, ["a", "pub/b"], "owners, too");
     assert_eq!(names(&subject, &service(), "docs").await.len(), 3, "the service role is never restricted");
@@ -94,7 +105,12 @@ async fn inserts_are_judged_by_the_new_row() {
          AND (storage.foldername(name))[1] = (select auth.uid())::text)",
     )
     .await;
-    policy(&subject, "small", "AS RESTRICTIVE FOR INSERT WITH CHECK (size <= 4 AND content_type LIKE 'image/%')").await;
+    policy(
+        &subject,
+        "small",
+        "AS RESTRICTIVE FOR INSERT WITH CHECK (size <= 4 AND content_type LIKE 'image/%')",
+    )
+    .await;
     let image = |at: &str, bytes: &[u8]| {
         let mut object = new_object(&made, at, bytes);
         object.attributes.content_type = "image/png".to_owned();
@@ -103,7 +119,10 @@ async fn inserts_are_judged_by_the_new_row() {
     let written = subject.put_object(&other, image(&mine, b"1234"), &PutMode::Create).await.unwrap();
     assert_eq!(written.object.owner_id, other.user_id());
     let restrictive = DenialReason::RestrictivePolicy("small".into());
-    refused(subject.put_object(&other, image(&format!("{mine}2"), b"12345"), &PutMode::Create).await, &restrictive);
+    refused(
+        subject.put_object(&other, image(&format!("{mine}2"), b"12345"), &PutMode::Create).await,
+        &restrictive,
+    );
     refused(subject.put(&owner, (&made, "text"), b"1", PutMode::Create).await, &restrictive);
     refused(
         subject.put_object(&other, image("else/a.png", b"1"), &PutMode::Create).await,
@@ -117,7 +136,12 @@ async fn admission_decides_what_is_known_and_lets_the_rest_through() {
     let subject = open().await;
     let owner = user();
     subject.bucket(&owner, "inbox", BucketPolicy::Private).await;
-    policy(&subject, "small", "AS RESTRICTIVE FOR INSERT WITH CHECK (size <= 4 AND content_type = 'image/png' AND name <> 'no')").await;
+    policy(
+        &subject,
+        "small",
+        "AS RESTRICTIVE FOR INSERT WITH CHECK (size <= 4 AND content_type = 'image/png' AND name <> 'no')",
+    )
+    .await;
     let access = allow(&owner, Operation::Upload(&PutMode::Create));
     let admit = async |at: &str, announced: Announced| {
         subject.executor.admit_put(&access, &bucket("inbox"), &path(at), &PutMode::Create, &announced).await
@@ -141,9 +165,12 @@ async fn policies_let_anon_in_and_refusals_still_ask_for_a_token() {
     let upload = Operation::Upload(&PutMode::Create);
     Access::check(&anon(), upload, None, rules(grants)).unwrap_err();
 
-    policy(&subject, "anyone", "FOR INSERT TO anon WITH CHECK (bucket_id = 'drop' AND name LIKE 'in/%')").await;
+    policy(&subject, "anyone", "FOR INSERT TO anon WITH CHECK (bucket_id = 'drop' AND name LIKE 'in/%')")
+        .await;
     let access = Access::check(&anon(), upload, None, rules(subject.executor.anon_grants())).unwrap();
-    let put = async |at: &str| subject.executor.put_object(&access, new_object(&made, at, b"1"), &PutMode::Create).await;
+    let put = async |at: &str| {
+        subject.executor.put_object(&access, new_object(&made, at, b"1"), &PutMode::Create).await
+    };
     assert_eq!(put("in/a").await.unwrap().object.owner_id, None);
     assert!(matches!(put("out").await, Err(StorageError::AuthRequired(_))));
     assert!(matches!(put("in/a").await, Err(StorageError::ObjectExists { .. })));
@@ -192,7 +219,8 @@ async fn deletes_take_delete_and_select() {
     assert!(subject.delete(&other, "docs", "b").await.unwrap().is_none(), "invisible is missing");
     refused(subject.delete(&other, "docs", "c").await, &DenialReason::NotOwner);
     let access = allow(&other, Operation::Delete);
-    let gone = subject.executor.delete_objects(&access, &bucket("docs"), &[path("b"), path("c")]).await.unwrap();
+    let gone =
+        subject.executor.delete_objects(&access, &bucket("docs"), &[path("b"), path("c")]).await.unwrap();
     assert!(gone.is_empty());
     assert_eq!(names(&subject, &service(), "docs").await, ["b", "c"]);
     subject.recount().await;
@@ -260,12 +288,14 @@ async fn explanations_name_each_rule_and_what_it_said() {
     let red = RlsContext::user(other.user_id().unwrap(), red, "test");
     let ask = async |asker: &RlsContext, caller: &RlsContext, permission| {
         let access = allow(asker, Operation::Explain);
-        let question = Question { permission, bucket: bucket("docs"), path: path("a"), caller: caller.clone() };
+        let question =
+            Question { permission, bucket: bucket("docs"), path: path("a"), caller: caller.clone() };
         subject.executor.explain(&access, &question).await.unwrap()
     };
     let told = ask(&service(), &red, Permission::ObjectRead).await;
     assert!(!told.allowed);
-    let said: Vec<_> = told.because.iter().map(|reason| (&*reason.rule, reason.effect, reason.value.clone())).collect();
+    let said: Vec<_> =
+        told.because.iter().map(|reason| (&*reason.rule, reason.effect, reason.value.clone())).collect();
     assert_eq!(
         said,
         [

@@ -50,7 +50,9 @@ async fn expressions_mean_what_postgresql_says() {
             Err(fault) => {
                 // Refused because a constant in it fails: PostgreSQL never gives an answer either, or never gets there.
                 refused += 1;
-                if !fault.reason.contains("out of range") && said.values().all(|said| !is_error(said.as_ref())) {
+                if !fault.reason.contains("out of range")
+                    && said.values().all(|said| !is_error(said.as_ref()))
+                {
                     println!("refused: {text}\n  {fault}");
                 }
                 continue;
@@ -68,7 +70,9 @@ async fn expressions_mean_what_postgresql_says() {
                 let (said, ours) = (&said[&row.id], &ours[&row.id]);
                 if !alike(said.as_ref(), ours.as_ref(), way == "sqlite") {
                     let row = row.cells();
-                    wrong.push(format!("{way}: {text}\n  {sql}\n  {row}\n  {asker:?}\n  PostgreSQL {said:?}, we {ours:?}"));
+                    wrong.push(format!(
+                        "{way}: {text}\n  {sql}\n  {row}\n  {asker:?}\n  PostgreSQL {said:?}, we {ours:?}"
+                    ));
                 }
             }
         }
@@ -100,7 +104,8 @@ fn alike(said: Option<&String>, ours: Option<&String>, bare: bool) -> bool {
 }
 
 async fn answers(judge: &Judge, expression: &str) -> Answers {
-    let rows = judge.client.query("SELECT row_id::text, answer FROM try_each($1)", &[&expression]).await.unwrap();
+    let rows =
+        judge.client.query("SELECT row_id::text, answer FROM try_each($1)", &[&expression]).await.unwrap();
     rows.iter().map(|row| (row.get::<_, &str>(0).parse().unwrap(), row.get(1))).collect()
 }
 
@@ -199,7 +204,8 @@ impl Ours {
             "now": chrono::Utc::now().timestamp_micros(),
         });
         let mut ids = self.0.prepare("SELECT id FROM storage_objects").unwrap();
-        let ids: Vec<String> = ids.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        let ids: Vec<String> =
+            ids.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
         let mut statement = self.0.prepare(&sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
         let mut answers = Answers::new();
         for id in ids {

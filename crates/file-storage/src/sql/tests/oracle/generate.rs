@@ -33,13 +33,45 @@ impl Random {
 pub(crate) const USERS: [Uuid; 3] = [Uuid::from_u128(0xa1), Uuid::from_u128(0xb2), Uuid::from_u128(0xc3)];
 
 const TEXTS: &[&str] = &[
-    "", "a", "A", "b", "a/b.png", "public", "avatars", "Folder", "é", "É", "x_y", "100%", "back\\slash", "it''s",
-    "00000000-0000-0000-0000-0000000000a1", "12", " 7 ", "-3", "2147483647", "9223372036854775807", "true", "t", "off",
-    "o", "png", "image/png", "team-1", "authenticated", "anon", "a b", "a,b", "tab\tx", "日本", "1.0",
+    "",
+    "a",
+    "A",
+    "b",
+    "a/b.png",
+    "public",
+    "avatars",
+    "Folder",
+    "é",
+    "É",
+    "x_y",
+    "100%",
+    "back\\slash",
+    "it''s",
+    "00000000-0000-0000-0000-0000000000a1",
+    "12",
+    " 7 ",
+    "-3",
+    "2147483647",
+    "9223372036854775807",
+    "true",
+    "t",
+    "off",
+    "o",
+    "png",
+    "image/png",
+    "team-1",
+    "authenticated",
+    "anon",
+    "a b",
+    "a,b",
+    "tab\tx",
+    "日本",
+    "1.0",
 ];
 
 const PATTERNS: &[&str] = &[
-    "%", "a%", "%a%", "_", "__%", "A%", "%.png", "100\\%", "x\\_y", "%\\", "", "a", "%/%", "é", "É%", "%_/%", "\\a", "image/%",
+    "%", "a%", "%a%", "_", "__%", "A%", "%.png", "100\\%", "x\\_y", "%\\", "", "a", "%/%", "é", "É%", "%_/%",
+    "\\a", "image/%",
 ];
 
 fn quote(text: &str) -> String {
@@ -79,7 +111,14 @@ impl Generator<'_> {
             }
             4 => format!("NOT {}", self.boolean(d)),
             5 => {
-                let test = self.random.one(&["IS TRUE", "IS NOT TRUE", "IS FALSE", "IS NOT FALSE", "IS UNKNOWN", "IS NOT NULL"]);
+                let test = self.random.one(&[
+                    "IS TRUE",
+                    "IS NOT TRUE",
+                    "IS FALSE",
+                    "IS NOT FALSE",
+                    "IS UNKNOWN",
+                    "IS NOT NULL",
+                ]);
                 format!("({}) {test}", self.boolean(d))
             }
             6..=8 => {
@@ -101,14 +140,21 @@ impl Generator<'_> {
             13 | 14 => {
                 let not = self.random.one(&["", "NOT "]);
                 let like = self.random.one(&["LIKE", "ILIKE"]);
-                let pattern = if self.random.chance(4) { self.text(d) } else { quote(self.random.one(PATTERNS)) };
+                let pattern =
+                    if self.random.chance(4) { self.text(d) } else { quote(self.random.one(PATTERNS)) };
                 let escape = self.random.one(&["", "", "", " ESCAPE '_'", " ESCAPE ''", " ESCAPE 'a'"]);
                 format!("({}) {not}{like} ({pattern}){escape}", self.text(d))
             }
             15 => {
                 let not = self.random.one(&["", "NOT "]);
-                let last = if self.random.chance(5) { "NULL".to_owned() } else { quote(self.random.one(TEXTS)) };
-                format!("({}) {not}IN ({}, {}, {last})", self.text(d), quote(self.random.one(TEXTS)), self.text(0))
+                let last =
+                    if self.random.chance(5) { "NULL".to_owned() } else { quote(self.random.one(TEXTS)) };
+                format!(
+                    "({}) {not}IN ({}, {}, {last})",
+                    self.text(d),
+                    quote(self.random.one(TEXTS)),
+                    self.text(0)
+                )
             }
             16 => {
                 let not = self.random.one(&["", "NOT "]);
@@ -131,10 +177,13 @@ impl Generator<'_> {
                 };
                 format!("({of}) {test}")
             }
-            22 => format!("CASE WHEN {} THEN {} ELSE {} END", self.boolean(d), self.boolean(d), self.boolean(d)),
+            22 => {
+                format!("CASE WHEN {} THEN {} ELSE {} END", self.boolean(d), self.boolean(d), self.boolean(d))
+            }
             _ => {
                 let op = self.random.one(&["<", ">=", "=", "<>"]);
-                let numeric = self.random.one(&["1.5", "0.25", "1000000.0", "2.50 * size", "size * 0.001 + 1.25"]);
+                let numeric =
+                    self.random.one(&["1.5", "0.25", "1000000.0", "2.50 * size", "size * 0.001 + 1.25"]);
                 format!("{} {op} {numeric}", self.int(d))
             }
         };
@@ -183,14 +232,34 @@ impl Generator<'_> {
             12 => format!("storage.extension({})", self.text(d)),
             13 => format!("storage.filename({})", self.text(d)),
             14 => format!("CASE WHEN {} THEN {} END", self.boolean(d), self.text(d)),
-            15 => format!("CASE {} WHEN {} THEN {} ELSE {} END", self.text(d), self.text(0), self.text(d), self.text(d)),
+            15 => format!(
+                "CASE {} WHEN {} THEN {} ELSE {} END",
+                self.text(d),
+                self.text(0),
+                self.text(d),
+                self.text(d)
+            ),
             _ => self.text(0),
         }
     }
 
     pub(crate) fn int(&mut self, depth: usize) -> String {
         if depth == 0 {
-            return self.random.one(&["size", "size", "0", "1", "2", "1000", "2147483647", "5000000000", "-1", "NULL::bigint"]).to_owned();
+            return self
+                .random
+                .one(&[
+                    "size",
+                    "size",
+                    "0",
+                    "1",
+                    "2",
+                    "1000",
+                    "2147483647",
+                    "5000000000",
+                    "-1",
+                    "NULL::bigint",
+                ])
+                .to_owned();
         }
         let d = depth - 1;
         match self.random.below(12) {
@@ -238,7 +307,15 @@ impl Generator<'_> {
             0 => "metadata".to_owned(),
             1 => "auth.jwt()".to_owned(),
             2 => {
-                let literal = ["1", "1.0", "\"a\"", "null", "[1, \"b\", null]", "{\"a\": 1, \"team\": \"team-1\"}", "true"];
+                let literal = [
+                    "1",
+                    "1.0",
+                    "\"a\"",
+                    "null",
+                    "[1, \"b\", null]",
+                    "{\"a\": 1, \"team\": \"team-1\"}",
+                    "true",
+                ];
                 format!("'{}'::jsonb", self.random.one(&literal))
             }
             _ => format!("({} -> {})", self.json(depth - 1), self.key()),
@@ -247,7 +324,9 @@ impl Generator<'_> {
 
     fn key(&mut self) -> String {
         self.random
-            .one(&["'team'", "'app'", "'a'", "'list'", "'n'", "0", "1", "-1", "5", "'flag'", "'deep'", "'none'"])
+            .one(&[
+                "'team'", "'app'", "'a'", "'list'", "'n'", "0", "1", "-1", "5", "'flag'", "'deep'", "'none'",
+            ])
             .to_owned()
     }
 
@@ -281,7 +360,13 @@ impl Row {
     pub(crate) fn cells(&self) -> String {
         format!(
             "{} {:?} {} {:?} {:?} {:?} {}",
-            self.bucket, self.path, self.size, self.content_type, self.cache_control, self.owner, self.metadata
+            self.bucket,
+            self.path,
+            self.size,
+            self.content_type,
+            self.cache_control,
+            self.owner,
+            self.metadata
         )
     }
 }
@@ -300,7 +385,11 @@ pub(crate) fn row(random: &mut Random, now: i64) -> Row {
         0 => format!("{}/{}.png", random.one(&USERS), random.below(10)),
         1 => format!("public/{}", random.one(&["a.png", "b.PNG", "noext", ".hidden", "x.tar.gz"])),
         2 => random.one(TEXTS).replace("''", "'"),
-        3 => format!("{}/{}", random.one(&["Folder", "a", "é", "100%"]), random.one(&["b/c.txt", "d", "", "_"])),
+        3 => format!(
+            "{}/{}",
+            random.one(&["Folder", "a", "é", "100%"]),
+            random.one(&["b/c.txt", "d", "", "_"])
+        ),
         _ => format!("team-{}/a/b/c.jpg", random.below(3)),
     };
     Row {
