@@ -81,6 +81,11 @@ pub(crate) enum Command {
     Sign(commands::sign::Sign),
     /// Find (or delete) what an interrupted write left behind
     Cleanup(commands::cleanup::Cleanup),
+    /// Add, list, drop and try out access policies in SQL
+    #[command(subcommand)]
+    Policy(commands::policy::Policy),
+    /// Say which rules let somebody do something, or not
+    Explain(commands::explain::Explain),
     /// Show bytes and files by user and bucket
     Usage(commands::usage::Usage),
     /// Say whether the server is well

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::bucket::BucketName;
 use crate::path::ObjectPath;
 use crate::permissions::Permission;
+use crate::sql::SqlFault;
 
 /// The cause behind an error, for logs alone: a client never sees it.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
@@ -22,6 +23,9 @@ pub enum StorageError {
         /// What is wrong, in words for the caller.
         message: String,
     },
+    /// SQL that is not taken.
+    #[error("{0}")]
+    InvalidSql(SqlFault),
     /// A path that no object can have (SPEC 6, rules for a path).
     #[error("Invalid key: {path}")]
     InvalidPath {
@@ -86,6 +90,18 @@ pub enum StorageError {
         bucket: BucketName,
         /// The path that is taken.
         path: ObjectPath,
+    },
+    /// There is no such SQL policy.
+    #[error("The policy \"{name}\" does not exist")]
+    PolicyNotFound {
+        /// The name asked for.
+        name: Arc<str>,
+    },
+    /// Names of SQL policies are unique.
+    #[error("The policy \"{name}\" already exists")]
+    PolicyExists {
+        /// The name that is taken.
+        name: Arc<str>,
     },
     /// A bucket with objects is not deleted without being asked to.
     #[error("The bucket you tried to delete is not empty")]
@@ -154,6 +170,14 @@ pub enum StorageError {
         operation: &'static str,
         /// For the log.
         source: Option<Cause>,
+    },
+    /// What was asked for is not there on this engine.
+    #[error("{feature} is not supported yet where metadata is kept in {engine}")]
+    NotSupported {
+        /// What is missing, as the subject of a sentence.
+        feature: &'static str,
+        /// Where.
+        engine: &'static str,
     },
     /// There is more work than the server takes at once.
     #[error("The server is overloaded")]
@@ -227,7 +251,7 @@ pub struct Denial {
 }
 
 /// The rule that refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DenialReason {
     /// The role as such never has this permission.
     Role,
@@ -237,6 +261,12 @@ pub enum DenialReason {
     NotOwner,
     /// The token of a signed URL was made for something else.
     TokenScope,
+    /// A restrictive SQL policy of this name does not hold.
+    RestrictivePolicy(Arc<str>),
+    /// Who replaces an object must be able to see it.
+    MissingSelect,
+    /// A SQL policy could not be computed; which one and why, the log says.
+    PolicyFailed,
 }
 
 impl Denial {
@@ -259,6 +289,9 @@ impl std::fmt::Display for Denial {
 impl std::fmt::Display for DenialReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::RestrictivePolicy(name) => return write!(f, "the policy \"{name}\" does not allow it"),
+            Self::MissingSelect => "overwriting also takes the permission to read (SELECT)",
+            Self::PolicyFailed => "a policy could not be computed",
             Self::Role => "the caller's role does not have it",
             Self::BucketPolicy => "the bucket's policy does not grant it to the caller",
             Self::NotOwner => "only the owner of the object or of the bucket has it",
@@ -287,6 +320,9 @@ impl StorageError {
             | Self::ObjectNotFound { .. }
             | Self::BucketExists { .. }
             | Self::ObjectExists { .. }
+            | Self::PolicyExists { .. }
+            | Self::PolicyNotFound { .. }
+            | Self::InvalidSql(_)
             | Self::BucketNotEmpty { .. }
             | Self::PreconditionFailed { .. }
             | Self::PayloadTooLarge { .. }
@@ -295,6 +331,7 @@ impl StorageError {
             | Self::DiskFull { .. }
             | Self::ChecksumMismatch { .. }
             | Self::Io { .. }
+            | Self::NotSupported { .. }
             | Self::Internal { .. } => false,
         }
     }
@@ -303,6 +340,9 @@ impl StorageError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidRequest { .. } | Self::BodyInterrupted { .. } => "INVALID_REQUEST",
+            Self::InvalidSql(_) => "INVALID_SQL",
+            Self::PolicyExists { .. } => "POLICY_EXISTS",
+            Self::PolicyNotFound { .. } => "POLICY_NOT_FOUND",
             Self::InvalidPath { .. } => "INVALID_PATH",
             Self::InvalidBucketName { .. } => "INVALID_BUCKET_NAME",
             Self::InvalidRange { .. } => "INVALID_RANGE",
@@ -322,6 +362,7 @@ impl StorageError {
             Self::DiskFull { .. } => "DISK_FULL",
             Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
             Self::ProviderUnavailable { .. } => "PROVIDER_UNAVAILABLE",
+            Self::NotSupported { .. } => "INVALID_REQUEST",
             Self::Overloaded { .. } => "OVERLOADED",
             Self::OperationTimeout { .. } => "OPERATION_TIMEOUT",
             Self::Io { .. } => "IO_ERROR",

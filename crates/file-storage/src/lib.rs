@@ -13,6 +13,7 @@ pub mod file;
 pub mod path;
 pub mod permissions;
 pub mod signed_url;
+pub mod sql;
 pub mod storage;
 pub mod upkeep;
 

@@ -243,7 +243,11 @@ fn native_storage(error: &StorageError) -> Native {
         E::UrlExpired(_) => (StatusCode::GONE, "ExpiredToken"),
         E::BucketNotFound { .. } => (StatusCode::NOT_FOUND, "Bucket not found"),
         E::ObjectNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
-        E::BucketExists { .. } | E::ObjectExists { .. } => (StatusCode::CONFLICT, "Duplicate"),
+        E::InvalidSql(_) => (StatusCode::BAD_REQUEST, "InvalidSql"),
+        E::PolicyNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+        E::BucketExists { .. } | E::ObjectExists { .. } | E::PolicyExists { .. } => {
+            (StatusCode::CONFLICT, "Duplicate")
+        }
         E::BucketNotEmpty { .. } => (StatusCode::CONFLICT, "ResourceNotEmpty"),
         E::PreconditionFailed { .. } => (StatusCode::PRECONDITION_FAILED, "PreconditionFailed"),
         E::PayloadTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "Payload too large"),
@@ -255,6 +259,7 @@ fn native_storage(error: &StorageError) -> Native {
             (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
         }
         E::ProviderUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+        E::NotSupported { .. } => (StatusCode::NOT_IMPLEMENTED, "NotSupported"),
         E::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
         E::OperationTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
     };
@@ -277,6 +282,7 @@ pub(crate) fn is_row_write(permission: Permission) -> bool {
         | Permission::ObjectRead
         | Permission::ObjectDelete
         | Permission::UsageRead
+        | Permission::Explain
         | Permission::Maintain => false,
     }
 }
@@ -286,6 +292,11 @@ fn storage_context(error: &StorageError) -> Value {
     match error {
         E::InvalidPath { path, reason } => json!({ "path": path, "reason": reason }),
         E::InvalidBucketName { name, reason } => json!({ "bucket": name, "reason": reason }),
+        E::InvalidSql(fault) => {
+            let position = fault.position.map(|at| json!({ "line": at.line, "column": at.column }));
+            json!({ "position": position, "reason": fault.reason, "hint": fault.hint })
+        }
+        E::PolicyExists { name } | E::PolicyNotFound { name } => json!({ "policy": &**name }),
         E::InvalidRange { size } => json!({ "size": size }),
         E::AuthRequired(denial) | E::Unauthorized(denial) => denial_context(denial),
         E::InvalidSignature { reason } => json!({ "reason": reason }),
@@ -311,7 +322,7 @@ fn storage_context(error: &StorageError) -> Value {
         E::Overloaded { retry_after } => json!({ "retry_after": retry_after.as_secs().max(1) }),
         E::OperationTimeout { operation } => json!({ "operation": operation }),
         E::UrlExpired(end) => json!({ "reason": end.as_str() }),
-        E::InvalidRequest { .. } | E::Internal { .. } => Value::Null,
+        E::InvalidRequest { .. } | E::NotSupported { .. } | E::Internal { .. } => Value::Null,
     }
 }
 

@@ -4,11 +4,13 @@ pub(crate) mod bench;
 pub(crate) mod bucket;
 pub(crate) mod cleanup;
 pub(crate) mod cp;
+pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod ls;
 pub(crate) mod metrics;
 pub(crate) mod mv;
+pub(crate) mod policy;
 pub(crate) mod rm;
 pub(crate) mod serve;
 pub(crate) mod sign;
@@ -44,6 +46,8 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Rm(rm) => with_client(&global, out, async |it| rm::run(&rm, it).await),
         Command::Sign(sign) => with_client(&global, out, async |it| sign::run(&sign, it).await),
         Command::Cleanup(cleanup) => with_client(&global, out, async |it| cleanup::run(&cleanup, it).await),
+        Command::Policy(policy) => with_client(&global, out, async |it| policy::run(policy, it).await),
+        Command::Explain(explain) => with_client(&global, out, async |it| explain::run(&explain, it).await),
         Command::Usage(usage) => with_client(&global, out, async |it| usage::run(&usage, it).await),
         Command::Health(health) => with_client(&global, out, async |it| health::run(&health, it).await),
         Command::Metrics(metrics) => with_client(&global, out, async |it| metrics::run(&metrics, it).await),

@@ -290,3 +290,21 @@ fn tokens_and_keys_come_from_the_data_directory() {
     let nowhere = tempfile::tempdir().unwrap();
     alone(&["keys"], nowhere.path()).fails(3, "aerostore serve");
 }
+
+#[test]
+fn policies_are_added_tried_out_and_removed() {
+    let server = Server::start();
+    server.run(&["bucket", "create", "docs"]).ok();
+    server.pipe(b"x", &["cp", "-", "aero://docs/pub/a.txt"]).ok();
+    let sql = "CREATE POLICY pub ON storage.objects FOR SELECT TO anon USING (starts_with(name, 'pub/'))";
+    let refused = server.run(&["policy", "test", "read", "docs/pub/a.txt", "--role", "anon"]).ok();
+    assert!(refused.starts_with("refused\n"), "{refused}");
+    server.pipe(sql.as_bytes(), &["policy", "add", "-"]).ok();
+    assert_eq!(server.run(&["policy", "list"]).ok(), format!("{sql};\n"));
+    let allowed = server.run(&["explain", "read", "docs/pub/a.txt", "--role", "anon"]).ok();
+    assert!(allowed.starts_with("allowed\n") && allowed.contains("policy pub"), "{allowed}");
+    server.run(&["policy", "add", "CREATE POLICY p ON objects USING (pg_sleep(1))"]).fails(1, "pg_sleep");
+    server.run(&["policy", "add", sql]).fails(1, "already exists");
+    server.run(&["policy", "remove", "pub"]).ok();
+    server.run(&["policy", "remove", "pub"]).fails(3, "does not exist");
+}

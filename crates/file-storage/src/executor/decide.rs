@@ -24,16 +24,31 @@ pub(super) struct Target {
     pub(super) overwritable: bool,
     /// Whether the row may be deleted.
     pub(super) deletable: bool,
+    /// What SQL policies have to do with it.
+    pub(super) policy: PolicyView,
 }
 
 impl Target {
     /// What the caller can see of it: an invisible row is none.
-    fn without_unseen(self) -> Self {
+    pub(super) fn without_unseen(self) -> Self {
         match self.visible {
             true => self,
             false => Self { existing: None, overwritable: false, deletable: false, ..self },
         }
     }
+}
+
+/// What SQL policies add to the answer about a path. Without policies, nothing.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PolicyView {
+    /// Policies may show the caller rows of the bucket.
+    pub(super) opens_reads: bool,
+    /// Policies may let the caller write in the bucket.
+    pub(super) opens_writes: bool,
+    /// Why no row may be made, where a policy has a say in it.
+    pub(super) refuses_create: Option<DenialReason>,
+    /// Why the row may not be replaced, where a policy has a say in it.
+    pub(super) refuses_overwrite: Option<DenialReason>,
 }
 
 /// The permission that a write in this mode asks for first, and that a refusal names.
@@ -58,27 +73,34 @@ pub(super) fn write(
         return Err(bucket_missing(context, first, bucket));
     };
     let refuse = |permission, reason| refusal(context, permission, bucket, reason);
+    let policy = &target.policy;
     let closed = BucketGrant::of(&target.bucket, context) == BucketGrant::Nothing;
-    if closed && !target.visible {
+    if closed && !target.visible && !policy.opens_writes {
         // Every path answers alike: nothing tells which ones exist.
         return Err(refuse(first, DenialReason::BucketPolicy));
     }
+    let by_policy = |reason: &Option<DenialReason>, usual| reason.clone().unwrap_or(usual);
+    let no_create = || by_policy(&policy.refuses_create, DenialReason::BucketPolicy);
     let failed = || StorageError::PreconditionFailed { bucket: bucket.clone(), path: path.clone() };
     match (verdict(&target, mode), mode) {
-        (Verdict::Create, _) if !target.creatable => {
-            Err(refuse(Permission::ObjectCreate, DenialReason::BucketPolicy))
-        }
+        (Verdict::Create, _) if !target.creatable => Err(refuse(Permission::ObjectCreate, no_create())),
         (Verdict::Create, _) => Ok(target),
         (Verdict::Overwrite, _) => {
             access.on_object(Permission::ObjectOverwrite, bucket, path)?;
-            if target.overwritable {
-                Ok(target)
-            } else {
-                Err(refuse(Permission::ObjectOverwrite, DenialReason::NotOwner))
+            if !target.overwritable {
+                let reason = by_policy(&policy.refuses_overwrite, DenialReason::NotOwner);
+                return Err(refuse(Permission::ObjectOverwrite, reason));
+            }
+            // Who may replace only what a condition names, does not propose a row that may not be made.
+            match (mode, &policy.refuses_create) {
+                (PutMode::Upsert | PutMode::IfNoneMatch(_), Some(reason)) => {
+                    Err(refuse(Permission::ObjectCreate, reason.clone()))
+                }
+                _ => Ok(target),
             }
         }
         (Verdict::Taken, _) if !target.creatable && !target.overwritable => {
-            Err(refuse(Permission::ObjectCreate, DenialReason::BucketPolicy))
+            Err(refuse(Permission::ObjectCreate, no_create()))
         }
         (Verdict::Taken, PutMode::Create) => {
             Err(StorageError::ObjectExists { bucket: bucket.clone(), path: path.clone() })
@@ -138,7 +160,7 @@ pub(super) fn admission(target: Target, user: Option<(u64, u64)>) -> Admission {
     let of_user = user.map(|(used, limit)| left("user", used, limit));
     let room = |quota: &QuotaLeft| i128::from(quota.limit) - i128::from(quota.used);
     let quota_left = of_bucket.into_iter().chain(of_user).min_by_key(room);
-    Admission { bucket: target.bucket, quota_left }
+    Admission { bucket: target.bucket, quota_left, asks_more: false }
 }
 
 /// Decides whether what is at a path may be deleted: the object, or `None` where no row is visible.
@@ -155,10 +177,10 @@ pub(super) fn delete(
     match target.existing {
         Some(object) if target.deletable => Ok(Some(object)),
         Some(_) if target.visible => Err(refusal(context, permission, bucket, DenialReason::NotOwner)),
-        _ if BucketGrant::of(&target.bucket, context) == BucketGrant::Nothing => {
-            Err(refusal(context, permission, bucket, DenialReason::BucketPolicy))
-        }
-        _ => Ok(None),
+        _ => match BucketGrant::of(&target.bucket, context).or_rows(target.policy.opens_reads) {
+            BucketGrant::Nothing => Err(refusal(context, permission, bucket, DenialReason::BucketPolicy)),
+            BucketGrant::OwnRows | BucketGrant::Read | BucketGrant::ReadWrite | BucketGrant::All => Ok(None),
+        },
     }
 }
 
@@ -179,7 +201,7 @@ pub(super) fn source(
             Err(refusal(context, Permission::ObjectDelete, bucket, DenialReason::NotOwner))
         }
         _ => {
-            let grant = BucketGrant::of(&target.bucket, context);
+            let grant = BucketGrant::of(&target.bucket, context).or_rows(target.policy.opens_reads);
             Err(grant.missing(context, Permission::ObjectRead, bucket, path))
         }
     }

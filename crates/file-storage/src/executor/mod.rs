@@ -11,6 +11,7 @@ mod bounds;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod decide;
+mod explanation;
 mod listing;
 pub mod postgres;
 pub mod sqlite;
@@ -23,10 +24,11 @@ use uuid::Uuid;
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
-use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
+use crate::file::{BlobKey, NewObject, ObjectAttributes, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
-use crate::permissions::Access;
+use crate::permissions::{Access, AnonGrants, Policy, PolicySet};
 
+pub use explanation::{Effect, Explanation, Question, Reason};
 pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Entry, Listing, ObjectSort, Page, PageStart, SortOrder,
 };
@@ -86,7 +88,8 @@ pub trait Executor: Send + Sync + 'static {
     async fn delete_bucket(&self, access: &Access, name: &BucketName) -> Result<(), StorageError>;
 
     /// Decides, before a byte of a body is read, whether a write would be let in now: permission by permission
-    /// as [`Executor::put_object`] decides it, and the mode's condition. Changes nothing.
+    /// as [`Executor::put_object`] decides it, and the mode's condition. What policies say of values that are not
+    /// announced is decided only then. Changes nothing.
     ///
     /// # Errors
     /// [`StorageError::BucketNotFound`], [`StorageError::ObjectExists`], [`StorageError::PreconditionFailed`],
@@ -97,6 +100,7 @@ pub trait Executor: Send + Sync + 'static {
         bucket: &BucketName,
         path: &ObjectPath,
         mode: &PutMode,
+        announced: &Announced,
     ) -> Result<Admission, StorageError>;
 
     /// Decides whether a URL may be signed that writes so: as [`Executor::admit_put`] would if nothing were there
@@ -196,6 +200,34 @@ pub trait Executor: Send + Sync + 'static {
         bucket: &BucketName,
         listing: &Listing,
     ) -> Result<Page, StorageError>;
+
+    /// What SQL policies may let callers without a token do, on some row: for the check before any statement.
+    fn anon_grants(&self) -> AnonGrants;
+
+    /// Adds a SQL policy. It is in force when this answers.
+    ///
+    /// # Errors
+    /// [`StorageError::PolicyExists`].
+    async fn create_policy(&self, access: &Access, policy: &Policy) -> Result<(), StorageError>;
+
+    /// Drops a SQL policy; `false` where there is none of this name.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn drop_policy(&self, access: &Access, name: &str) -> Result<bool, StorageError>;
+
+    /// The SQL policies in force.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn policies(&self, access: &Access) -> Result<PolicySet, StorageError>;
+
+    /// Says which rules let somebody do something or not, by asking them. The access must be one to
+    /// [`crate::Operation::Explain`].
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`].
+    async fn explain(&self, access: &Access, question: &Question) -> Result<Explanation, StorageError>;
 
     /// Uses up the nonce of a single-use token: `true` for the first caller, `false` ever after. Nonces are
     /// forgotten some time after `expires_at`, when the token is dead anyway.
@@ -310,6 +342,24 @@ pub trait Executor: Send + Sync + 'static {
     async fn close(&self);
 }
 
+/// What is known of an object before its bytes. Policies may ask about it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Announced {
+    /// What the upload says of it; `None` while that is not known.
+    pub attributes: Option<ObjectAttributes>,
+    /// Its size, in bytes, where that is certain.
+    pub size: Option<u64>,
+    /// Nothing more will be asked: what is not known stays so, and is NULL.
+    pub is_final: bool,
+}
+
+impl Announced {
+    /// An object that is there already, or its like.
+    pub fn known(attributes: &ObjectAttributes, size: u64) -> Self {
+        Self { attributes: Some(attributes.clone()), size: Some(size), is_final: false }
+    }
+}
+
 /// Leave to write: what an upload must respect while its bytes come in.
 #[derive(Debug, Clone)]
 pub struct Admission {
@@ -317,6 +367,8 @@ pub struct Admission {
     pub bucket: Bucket,
     /// Bytes that the tightest quota has left, counting out what the write would replace; `None`: no quota.
     pub quota_left: Option<QuotaLeft>,
+    /// Policies may ask for more than was announced: worth asking again once it is known, before the bytes.
+    pub asks_more: bool,
 }
 
 /// The room that a quota leaves.

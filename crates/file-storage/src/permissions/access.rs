@@ -1,6 +1,6 @@
 //! The check that stands before every operation, and what it gives back.
 
-use super::{Operation, Permission, RlsContext, Role};
+use super::{Operation, Permission, PolicySet, RlsContext, Role};
 use crate::bucket::{Bucket, BucketName, BucketPolicy};
 use crate::errors::{Denial, DenialReason, StorageError};
 use crate::path::ObjectPath;
@@ -19,6 +19,30 @@ pub struct Access {
 pub struct AccessRules {
     /// Only the service role creates buckets (`buckets.creation: service`).
     pub only_service_creates_buckets: bool,
+    /// What SQL policies may let anon do on some row. Whether they do is the database's to say.
+    pub anon_by_policy: AnonGrants,
+}
+
+/// Permissions that SQL policies may give to callers without a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AnonGrants(u16);
+
+impl AnonGrants {
+    /// What these policies may give.
+    pub fn of(policies: &PolicySet) -> Self {
+        let all = [
+            Permission::ObjectRead,
+            Permission::ObjectCreate,
+            Permission::ObjectOverwrite,
+            Permission::ObjectDelete,
+        ];
+        let given = all.into_iter().filter(|permission| policies.grants(Role::Anon, *permission));
+        Self(given.fold(0, |bits, permission| bits | bit(permission)))
+    }
+
+    fn include(self, permission: Permission) -> bool {
+        self.0 & bit(permission) != 0
+    }
 }
 
 impl Access {
@@ -138,7 +162,8 @@ fn role_may(role: Role, permission: Permission, rules: AccessRules) -> bool {
         (_, Permission::Maintain) => false,
         (Role::Authenticated, Permission::BucketCreate) => !rules.only_service_creates_buckets,
         (Role::Authenticated, _) => true,
-        (Role::Anon, Permission::ObjectRead | Permission::BucketRead) => true,
+        (Role::Anon, Permission::ObjectRead | Permission::BucketRead | Permission::Explain) => true,
+        (Role::Anon, permission) if rules.anon_by_policy.include(permission) => true,
         (
             Role::Anon,
             Permission::BucketCreate
@@ -193,6 +218,15 @@ impl BucketGrant {
                 BucketPolicy::Public => Self::Read,
                 BucketPolicy::Authenticated | BucketPolicy::Private => Self::Nothing,
             },
+        }
+    }
+
+    /// What it is where policies may show rows of the bucket: rows decide then, and a missing one is an invisible one.
+    #[must_use]
+    pub fn or_rows(self, opened: bool) -> Self {
+        match self {
+            Self::Nothing if opened => Self::OwnRows,
+            grant => grant,
         }
     }
 

@@ -1,9 +1,12 @@
 //! Who is asking (SPEC 1, RLS context).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
+
+use crate::sql::Asker;
 
 /// The database role of a caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,6 +99,27 @@ impl RlsContext {
     /// All claims of the token, for policies to read.
     pub fn claims(&self) -> &Map<String, Value> {
         &self.claims
+    }
+
+    /// The claims as policies read them: with the role and the user as they are, whatever a token calls them.
+    pub fn effective_claims(&self) -> Map<String, Value> {
+        let mut claims = Map::clone(&self.claims);
+        claims.insert("role".to_owned(), Value::from(self.role.as_str()));
+        match self.user_id {
+            Some(user) => claims.insert("sub".to_owned(), Value::from(user.hyphenated().to_string())),
+            None => claims.remove("sub"),
+        };
+        claims
+    }
+
+    /// The caller as conditions see them, at a time in microseconds since 1970.
+    pub fn asker(&self, now: i64) -> Asker<'static> {
+        Asker {
+            user_id: self.user_id,
+            role: Cow::Borrowed(self.role.as_str()),
+            claims: Cow::Owned(Value::Object(self.effective_claims())),
+            now,
+        }
     }
 
     /// Identity of the request, as logs and errors carry it.

@@ -8,11 +8,13 @@
 mod access;
 mod context;
 mod operation;
+pub mod policy;
 
-pub use access::{Access, AccessRules, BucketGrant};
+pub use access::{Access, AccessRules, AnonGrants, BucketGrant};
 pub(crate) use access::{bucket_missing, denied};
 pub use context::{RlsContext, Role};
 pub use operation::{Operation, Permission};
+pub use policy::{Policy, PolicySet, PolicyStatement};
 
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,10 @@ pub enum Operation<'a> {
     SignUpload(&'a PutMode),
     /// Read one's own usage.
     ReadUsage,
+    /// Ask which rules let oneself do something, or not; of others, the service role alone.
+    Explain,
+    /// Add, drop and list SQL policies.
+    ManagePolicies,
     /// Read everybody's usage, recount, clean up, deliver events: the server's upkeep.
     Maintain,
 }
@@ -65,6 +69,8 @@ pub enum Permission {
     ObjectDelete,
     /// See one's own usage.
     UsageRead,
+    /// Be told which rules decide.
+    Explain,
     /// The server's upkeep: the service role's alone.
     Maintain,
 }
@@ -83,6 +89,7 @@ impl Permission {
             Self::ObjectDelete => "object:delete",
             Self::UsageRead => "usage:read",
             Self::Maintain => "server:maintain",
+            Self::Explain => "access:explain",
         }
     }
 }
@@ -99,6 +106,7 @@ impl fmt::Display for Permission {
             Self::ObjectOverwrite => "permission to overwrite (UPDATE)",
             Self::ObjectDelete => "permission to delete (DELETE)",
             Self::UsageRead => "permission to read usage",
+            Self::Explain => "permission to be told which rules decide",
             Self::Maintain => "permission to maintain the server",
         })
     }
@@ -135,7 +143,8 @@ impl Operation<'_> {
                 }
             },
             Self::ReadUsage => &[P::UsageRead],
-            Self::Maintain => &[P::Maintain],
+            Self::Explain => &[P::Explain],
+            Self::Maintain | Self::ManagePolicies => &[P::Maintain],
         }
     }
 
@@ -158,6 +167,8 @@ impl Operation<'_> {
             Self::SignDownload => "sign_download",
             Self::SignUpload(_) => "sign_upload",
             Self::ReadUsage => "usage",
+            Self::Explain => "explain",
+            Self::ManagePolicies => "manage_policies",
             Self::Maintain => "maintain",
         }
     }

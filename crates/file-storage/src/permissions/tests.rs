@@ -33,7 +33,10 @@ fn fs_i3_roles_ask_for_what_some_row_may_grant_them() {
     let anon = RlsContext::anon("test");
     let user = RlsContext::user(Uuid::from_u128(1), Map::new(), "test");
     let service = RlsContext::service(None, Map::new(), "test");
-    let (open, closed) = (AccessRules::default(), AccessRules { only_service_creates_buckets: true });
+    let (open, closed) = (
+        AccessRules::default(),
+        AccessRules { only_service_creates_buckets: true, ..AccessRules::default() },
+    );
     let check = |context: &RlsContext, operation: Operation<'_>, rules, wanted: &str| {
         let outcome = Access::check(context, operation, None, rules);
         let said = outcome.map_or_else(|error| error.code(), |_| "granted");

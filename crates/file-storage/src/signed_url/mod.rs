@@ -39,7 +39,7 @@ struct DownloadClaims {
 struct UploadClaims {
     owner: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<ServiceRole>,
+    role: Option<SignerRole>,
     url: String,
     upsert: bool,
     scope: String,
@@ -52,10 +52,11 @@ struct UploadClaims {
 const DOWNLOAD: &str = "download";
 const UPLOAD: &str = "upload";
 
-/// The one role that a token names.
+/// The roles that a token names.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum ServiceRole {
+enum SignerRole {
+    Anon,
     ServiceRole,
 }
 
@@ -114,7 +115,8 @@ pub fn sign_upload(
         owner: signer.user_id(),
         role: match signer {
             Signer::User(_) => None,
-            Signer::Service(_) => Some(ServiceRole::ServiceRole),
+            Signer::Anon => Some(SignerRole::Anon),
+            Signer::Service(_) => Some(SignerRole::ServiceRole),
         },
         url: url_of(bucket, path),
         upsert,
@@ -166,9 +168,12 @@ pub fn verify_upload(
         return Err(invalid("the token is not scoped for upload"));
     }
     let signer = match (claims.role, claims.owner) {
-        (Some(ServiceRole::ServiceRole), owner) => Signer::Service(owner),
+        (Some(SignerRole::ServiceRole), owner) => Signer::Service(owner),
+        (Some(SignerRole::Anon), None) => Signer::Anon,
         (None, Some(owner)) => Signer::User(owner),
-        (None, None) => return Err(invalid("the token does not say who signed it")),
+        (Some(SignerRole::Anon), Some(_)) | (None, None) => {
+            return Err(invalid("the token does not say who signed it"));
+        }
     };
     let object = SignedObject::check(&claims.url, bucket, path, claims.exp, claims.jti, now)?;
     Ok(SignedUpload { object, signer, upsert: claims.upsert })

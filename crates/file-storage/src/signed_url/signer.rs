@@ -8,6 +8,8 @@ use crate::permissions::{RlsContext, Role};
 /// The caller who signed an upload URL. What its holder may write is what this caller may write then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signer {
+    /// A caller without a token, whom a policy lets write.
+    Anon,
     /// A user.
     User(Uuid),
     /// The service role, perhaps in the name of a user, whom the object then belongs to.
@@ -15,10 +17,10 @@ pub enum Signer {
 }
 
 impl Signer {
-    /// The signer that a caller would be; `None` for anon, who signs nothing.
+    /// The signer that a caller would be; `None` for a user without an id, who signs nothing.
     pub fn of(context: &RlsContext) -> Option<Self> {
         match context.role() {
-            Role::Anon => None,
+            Role::Anon => Some(Self::Anon),
             Role::Authenticated => context.user_id().map(Self::User),
             Role::ServiceRole => Some(Self::Service(context.user_id())),
         }
@@ -27,6 +29,7 @@ impl Signer {
     /// The user, where there is one.
     pub fn user_id(self) -> Option<Uuid> {
         match self {
+            Self::Anon => None,
             Self::User(user) => Some(user),
             Self::Service(user) => user,
         }
@@ -41,6 +44,7 @@ impl Signer {
             std::iter::once(role).chain(user).collect()
         };
         match self {
+            Self::Anon => RlsContext::anon(request_id),
             Self::User(user) => RlsContext::user(user, claims(Role::Authenticated), request_id),
             Self::Service(user) => RlsContext::service(user, claims(Role::ServiceRole), request_id),
         }

@@ -115,7 +115,7 @@ fn a_token_says_what_supabase_tokens_say() {
 fn an_upload_token_carries_signer_mode_and_nonce() {
     let verify = |token: &str| verify_upload(&keys(), token, &name("docs"), &path("a/b.txt"), now()).unwrap();
     let user = Uuid::new_v4();
-    for signer in [Signer::User(user), Signer::Service(Some(user)), SERVICE] {
+    for signer in [Signer::Anon, Signer::User(user), Signer::Service(Some(user)), SERVICE] {
         let signed = verify(&upload(signer, false, false));
         assert_eq!((signed.signer(), signed.upsert(), signed.object().nonce()), (signer, false, None));
     }

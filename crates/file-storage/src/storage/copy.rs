@@ -7,7 +7,7 @@ use super::download::Download;
 use super::leases::Lease;
 use crate::bucket::{Bucket, BucketName};
 use crate::errors::StorageError;
-use crate::executor::Written;
+use crate::executor::{Announced, Written};
 use crate::file::{BlobKey, NewObject, ObjectAttributes, Place, PutMode, Segment};
 use crate::path::ObjectPath;
 use crate::permissions::{Operation, RlsContext};
@@ -38,8 +38,9 @@ impl FileStorage {
     ) -> Result<Written, StorageError> {
         let access = self.access(context, Operation::Copy(&mode), Some(to.0))?;
         let source = self.open(&access, from.0, from.1).await?;
-        let admission = self.executor().admit_put(&access, to.0, to.1, &mode).await?;
         let attributes = options.over(&source);
+        let announced = Announced::known(&attributes, source.object().size);
+        let admission = self.executor().admit_put(&access, to.0, to.1, &mode, &announced).await?;
         self.check_limits(&admission, &attributes.content_type, source.object().size)?;
         let (segments, lease) = self.copy_segments(&source, &admission.bucket).await?;
         let object = NewObject {

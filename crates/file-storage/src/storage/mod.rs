@@ -11,6 +11,7 @@ mod download;
 mod leases;
 mod list;
 mod options;
+mod policies;
 mod relocate;
 mod sign;
 mod telemetry;
@@ -26,12 +27,13 @@ use crate::backend::StorageBackend;
 use crate::bucket::{Bucket, BucketName};
 use crate::errors::StorageError;
 use crate::executor::{Admission, Executor};
-use crate::permissions::{Access, Operation, RlsContext};
+use crate::permissions::{Access, AccessRules, AnonGrants, Operation, RlsContext, Role};
 use crate::signed_url::SigningKeys;
 
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
 pub use options::StorageOptions;
+pub use policies::PolicyChange;
 pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;
 
@@ -140,7 +142,13 @@ impl FileStorage {
         operation: Operation<'_>,
         bucket: Option<&BucketName>,
     ) -> Result<Access, StorageError> {
-        Access::check(context, operation, bucket, self.inner.options.access_rules)
+        // Only for anon do policies widen what a role may ask for at all.
+        let anon_by_policy = match context.role() {
+            Role::Anon => self.executor().anon_grants(),
+            Role::Authenticated | Role::ServiceRole => AnonGrants::default(),
+        };
+        let rules = AccessRules { anon_by_policy, ..self.inner.options.access_rules };
+        Access::check(context, operation, bucket, rules)
     }
 
     /// Access for the server's own upkeep, under the service role.

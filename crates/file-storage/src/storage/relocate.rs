@@ -3,6 +3,7 @@
 use super::FileStorage;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
+use crate::executor::Announced;
 use crate::file::{PutMode, StorageObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Operation, RlsContext};
@@ -23,7 +24,9 @@ impl FileStorage {
         let access = self.access(context, Operation::Move(&mode), Some(to.0))?;
         let source = self.executor().object(&access, from.0, from.1).await?;
         if from != to {
-            let mut admission = self.executor().admit_put(&access, to.0, to.1, &mode).await?;
+            // A moved row keeps its owner, which admission does not know: what policies say of it is said in the end.
+            let announced = Announced::default();
+            let mut admission = self.executor().admit_put(&access, to.0, to.1, &mode, &announced).await?;
             // The transaction itself knows what a move within a quota gives back.
             admission.quota_left = None;
             self.check_limits(&admission, &source.content_type, source.size)?;

@@ -68,7 +68,8 @@ impl FileStorage {
         let mode = if upsert { PutMode::Upsert } else { PutMode::Create };
         let expires_at = self.expiry(options.expires_in.unwrap_or(self.inner.options.upload_url_expiry))?;
         let access = self.access(context, Operation::SignUpload(&mode), Some(bucket))?;
-        let signer = Signer::of(context).ok_or_else(|| StorageError::internal("anon was let in to sign"))?;
+        let signer = Signer::of(context)
+            .ok_or_else(|| StorageError::internal("a user without an id was let in to sign"))?;
         self.executor().admit_signing(&access, bucket, path, &mode).await?;
         let keys = &self.inner.signing_keys;
         let token =

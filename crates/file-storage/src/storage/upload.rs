@@ -13,7 +13,7 @@ use super::leases::Lease;
 use crate::body::{ByteStream, limited};
 use crate::bucket::{Bucket, BucketName};
 use crate::errors::StorageError;
-use crate::executor::{Admission, Written};
+use crate::executor::{Admission, Announced, Written};
 use crate::file::{BlobKey, NewObject, ObjectAttributes, Place, PutMode, Segment, Sha256};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Operation, RlsContext};
@@ -44,9 +44,25 @@ impl FileStorage {
         path: &ObjectPath,
         mode: PutMode,
     ) -> Result<PendingUpload, StorageError> {
+        self.admit_announced_upload(context, bucket, path, mode, Announced::default()).await
+    }
+
+    /// As [`FileStorage::admit_upload`], of an object of which something is known: policies that ask about it are
+    /// asked now, and not only when the bytes are there.
+    ///
+    /// # Errors
+    /// As [`FileStorage::admit_upload`].
+    pub async fn admit_announced_upload(
+        &self,
+        context: &RlsContext,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        mode: PutMode,
+        announced: Announced,
+    ) -> Result<PendingUpload, StorageError> {
         let access = self.access(context, Operation::Upload(&mode), Some(bucket));
         let access = access.inspect_err(|error| self.count_upload(bucket, Err(error)))?;
-        self.admit(access, bucket, path, mode).await
+        self.admit(access, bucket, path, mode, announced).await
     }
 
     /// Lets in an upload by a signed URL, for the one object that it was made for, as the caller who signed it and
@@ -65,7 +81,7 @@ impl FileStorage {
         let access = self.access(&context, Operation::Upload(&mode), Some(bucket));
         let access = access.inspect_err(|error| self.count_upload(bucket, Err(error)))?;
         let access = access.narrowed(bucket.clone(), path.clone());
-        let pending = self.admit(access, bucket, path, mode.clone()).await?;
+        let pending = self.admit(access, bucket, path, mode.clone(), Announced::default()).await?;
         let used = self.use_up(signed.object()).await;
         used.inspect_err(|error| self.count_upload(bucket, Err(error)))?;
         Ok(pending)
@@ -77,8 +93,9 @@ impl FileStorage {
         bucket: &BucketName,
         path: &ObjectPath,
         mode: PutMode,
+        announced: Announced,
     ) -> Result<PendingUpload, StorageError> {
-        let admission = self.executor().admit_put(&access, bucket, path, &mode).await;
+        let admission = self.executor().admit_put(&access, bucket, path, &mode, &announced).await;
         let admission = admission.and_then(|admission| self.executor().check_room().map(|()| admission));
         let admission = admission.inspect_err(|error| self.count_upload(bucket, Err(error)))?;
         Ok(PendingUpload {
@@ -133,6 +150,11 @@ impl PendingUpload {
         body: ByteStream,
     ) -> Result<Written, StorageError> {
         let storage = &self.storage;
+        if self.admission.asks_more {
+            let known =
+                Announced { attributes: Some(attributes.clone()), size: content_length, is_final: false };
+            storage.executor().admit_put(&self.access, &self.bucket, &self.path, &self.mode, &known).await?;
+        }
         let announced = content_length.unwrap_or(0);
         let mut body = if self.is_folder_marker {
             limited(body, 0)

@@ -6,11 +6,12 @@
 mod caller;
 mod cleanup;
 mod health;
+mod policies;
 mod usage;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use serde::Serialize;
 use utoipa::OpenApi;
 
@@ -25,7 +26,16 @@ pub(crate) const BASE: &str = "/api/v1/storage";
 
 /// Their documents.
 #[derive(OpenApi)]
-#[openapi(paths(health::show, usage::show, usage::repair, cleanup::preview, cleanup::apply))]
+#[openapi(paths(
+    health::show,
+    usage::show,
+    usage::repair,
+    cleanup::preview,
+    cleanup::apply,
+    policies::change,
+    policies::list,
+    policies::remove
+))]
 pub(crate) struct Document;
 
 /// The routes, by who may call them.
@@ -34,7 +44,9 @@ pub(crate) fn routes() -> Router<AppState> {
     let for_the_service = Router::new()
         .route("/usage", post(usage::repair))
         .route("/health", get(health::show))
-        .route("/cleanup", get(cleanup::preview).post(cleanup::apply));
+        .route("/cleanup", get(cleanup::preview).post(cleanup::apply))
+        .route("/policies", get(policies::list).post(policies::change))
+        .route("/policies/{name}", delete(policies::remove));
     for_users.merge(for_the_service)
 }
 

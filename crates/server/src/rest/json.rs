@@ -14,7 +14,7 @@ use crate::errors::ApiError;
 const MAX_JSON_BYTES: usize = 2 * 1024 * 1024;
 
 /// Reads a body that must be there.
-pub(super) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
+pub(crate) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
     let bytes = collect(body).await?;
     if bytes.is_empty() {
         return Err(ApiError::schema("body must be object"));

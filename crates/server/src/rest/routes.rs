@@ -7,7 +7,7 @@ use utoipa::openapi::path::Operation;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{bucket, object, render, unsupported};
+use super::{bucket, explain, object, render, unsupported};
 use crate::app::AppState;
 
 /// The routes, below the base that they are mounted at.
@@ -70,6 +70,7 @@ fn with_token() -> OpenApiRouter<AppState> {
         .routes(routes!(object::sign::one))
         .routes(routes!(object::sign::many))
         .routes(routes!(object::signed_upload::make))
+        .routes(routes!(explain::explain))
 }
 
 /// Whoever comes; a token widens what they see.

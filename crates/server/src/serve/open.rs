@@ -142,6 +142,7 @@ fn storage_options(config: &Config) -> StorageOptions {
         upload_url_expiry: signing.upload_expiry,
         access_rules: AccessRules {
             only_service_creates_buckets: config.buckets.creation == BucketCreation::Service,
+            ..AccessRules::default()
         },
         failpoints: failpoint::Scope::new(&config.data_dir),
     }

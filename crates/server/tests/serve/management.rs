@@ -28,6 +28,9 @@ async fn every_route_asks_who_calls() {
         (Method::POST, "/usage", [401, 403, 200]),
         (Method::GET, "/cleanup", [401, 403, 200]),
         (Method::POST, "/cleanup", [401, 403, 200]),
+        (Method::GET, "/policies", [401, 403, 200]),
+        (Method::POST, "/policies", [401, 403, 400]),
+        (Method::DELETE, "/policies/none", [401, 403, 404]),
     ];
     for (method, path, expected) in routes {
         let nobody = call(&server, method.clone(), path, None).await;
@@ -110,4 +113,65 @@ async fn health_tells_the_operator_more_than_the_world() {
     let (_, health) = call(&server, Method::GET, "/health", Some(&server.token(Role::ServiceRole))).await;
     assert_eq!((&health["status"], &health["provider"]), (&json!("ok"), &json!("local")), "{health}");
     assert_eq!(health["version"], env!("CARGO_PKG_VERSION"));
+}
+
+/// A POST with a JSON body.
+async fn post(server: &TestServer, path: &str, token: &str, body: &Value) -> (u16, Value) {
+    let request =
+        server.client.post(format!("http://{}{path}", server.address)).bearer_auth(token).json(body);
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn policies_are_added_shown_and_dropped() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    let service = server.token(Role::ServiceRole);
+    let sql = "CREATE POLICY pub ON storage.objects FOR SELECT TO anon USING (name LIKE 'pub/%')";
+    let change =
+        async |sql: &str| post(&server, "/api/v1/storage/policies", &service, &json!({ "sql": sql })).await;
+
+    let (status, made) = change(sql).await;
+    assert_eq!((status, &made["created"]["name"]), (200, &json!("pub")), "{made}");
+    let (status, taken) = change(sql).await;
+    assert_eq!((status, &taken["code"], &taken["policy"]), (409, &json!("POLICY_EXISTS"), &json!("pub")));
+    let (_, all) = call(&server, Method::GET, "/policies", Some(&service)).await;
+    let shown = json!([{
+        "name": "pub", "command": "SELECT", "permissive": true, "roles": ["anon"], "definition": sql
+    }]);
+    assert_eq!(all, shown);
+
+    let (status, wrong) = change("CREATE POLICY p ON objects\n USING (pg_sleep(9) IS NULL)").await;
+    assert_eq!((status, &wrong["code"]), (400, &json!("INVALID_SQL")), "{wrong}");
+    assert_eq!(wrong["position"], json!({ "line": 2, "column": 9 }));
+    assert!(wrong["reason"].as_str().unwrap().contains("pg_sleep"), "{wrong}");
+
+    let (status, gone) = call(&server, Method::DELETE, "/policies/pub", Some(&service)).await;
+    assert_eq!((status, gone), (200, json!({ "dropped": "pub" })));
+    let (status, gone) = change("DROP POLICY pub ON objects").await;
+    assert_eq!((status, &gone["code"]), (404, &json!("POLICY_NOT_FOUND")));
+    assert_eq!(change("DROP POLICY IF EXISTS pub ON objects").await, (200, json!({ "dropped": null })));
+}
+
+#[tokio::test]
+async fn an_explanation_is_for_oneself_or_the_service_role() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    let (service, user) = (server.token(Role::ServiceRole), server.token(Role::Authenticated));
+    post(&server, "/storage/v1/bucket", &service, &json!({ "name": "docs" })).await;
+    let question = json!({ "operation": "read", "bucket": "docs", "path": "a.txt" });
+    let (status, told) = post(&server, "/storage/v1/explain", &user, &question).await;
+    assert_eq!((status, &told["allowed"]), (200, &json!(false)), "{told}");
+    assert_eq!(told["because"][0]["effect"], "requires");
+
+    let mut about = question.clone();
+    about["as"] = json!({ "user_id": "00000000-0000-0000-0000-000000000009" });
+    let (status, refused) = post(&server, "/storage/v1/explain", &user, &about).await;
+    assert_eq!((status, &refused["code"]), (403, &json!("STORAGE_UNAUTHORIZED")), "{refused}");
+    about["operation"] = json!("create");
+    let (status, told) = post(&server, "/storage/v1/explain", &service, &about).await;
+    assert_eq!((status, &told["allowed"]), (200, &json!(true)), "a system bucket: {told}");
+    about["operation"] = json!("peek");
+    assert_eq!(post(&server, "/storage/v1/explain", &service, &about).await.0, 400);
 }

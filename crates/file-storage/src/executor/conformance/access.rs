@@ -3,6 +3,7 @@
 use super::subject::{Subject, allow, anon, bucket, listing, new_object, path, paths, service, user};
 use crate::bucket::{BucketPolicy, BucketUpdate};
 use crate::errors::StorageError;
+use crate::executor::Announced;
 use crate::file::{ETags, PutMode, Sha256};
 use crate::permissions::{Access, AccessRules, Operation, RlsContext};
 
@@ -38,7 +39,10 @@ async fn attempt(subject: &Subject, caller: &RlsContext, name: &str, operation: 
                 "create" => {
                     on.put_object(&access, new_object(&made, "b", b"1"), &PutMode::Create).await.map(drop)
                 }
-                "admit" => on.admit_put(&access, name, &path("c"), &PutMode::Create).await.map(drop),
+                "admit" => on
+                    .admit_put(&access, name, &path("c"), &PutMode::Create, &Announced::default())
+                    .await
+                    .map(drop),
                 "overwrite" => {
                     on.put_object(&access, new_object(&made, "a", b"2"), &PutMode::Upsert).await.map(drop)
                 }

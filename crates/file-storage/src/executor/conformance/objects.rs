@@ -7,6 +7,7 @@ use super::subject::{
 };
 use crate::bucket::{BucketConfig, BucketPolicy, MimePattern};
 use crate::errors::StorageError;
+use crate::executor::Announced;
 use crate::file::{BlobKey, ETags, Place, PutMode, Sha256};
 use crate::permissions::Operation;
 
@@ -73,7 +74,8 @@ pub(crate) async fn modes_meet_their_conditions(subject: &Subject) {
     ];
     for (at, mode, expected) in cases {
         let access = allow(&owner, Operation::Upload(&mode));
-        let admitted = subject.executor.admit_put(&access, &made.name, &path(at), &mode).await;
+        let admitted =
+            subject.executor.admit_put(&access, &made.name, &path(at), &mode, &Announced::default()).await;
         let written = subject.put(&owner, (&made, at), b"1", mode.clone()).await;
         let found = match &written {
             Ok(written) if written.created => "created",

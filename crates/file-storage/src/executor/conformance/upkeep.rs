@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::subject::{Subject, allow, bucket, maintain, new_blob, path, service, user, with_segments};
 use crate::bucket::{BucketConfig, BucketPolicy};
 use crate::errors::StorageError;
-use crate::executor::Backlog;
+use crate::executor::{Announced, Backlog};
 use crate::file::{BlobKey, Place, PutMode};
 use crate::permissions::{Operation, RlsContext};
 
@@ -55,8 +55,11 @@ pub(crate) async fn bucket_quotas_hold(subject: &Subject) {
     // An overwrite gives back what it replaces.
     subject.put(&owner, (&made, "a"), &[0; 10], PutMode::Upsert).await.unwrap();
     let access = allow(&owner, Operation::Upload(&PutMode::Upsert));
-    let admitted =
-        subject.executor.admit_put(&access, &bucket("photos"), &path("a"), &PutMode::Upsert).await.unwrap();
+    let admitted = subject
+        .executor
+        .admit_put(&access, &bucket("photos"), &path("a"), &PutMode::Upsert, &Announced::default())
+        .await
+        .unwrap();
     let left = admitted.quota_left.unwrap();
     assert_eq!((left.scope, left.used, left.limit, left.returned), ("bucket", 10, 10, 10));
     subject.put(&owner, (&made, "empty"), b"", PutMode::Create).await.unwrap();

@@ -13,7 +13,7 @@ use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH};
 use super::session::read;
 use crate::bucket::BucketName;
 use crate::executor::Admission;
-use crate::executor::decide::{self, Target};
+use crate::executor::decide::{self, PolicyView, Target};
 use crate::file::{BlobKey, PutMode};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Permission};
@@ -88,6 +88,7 @@ pub(super) fn target(
         creatable: row.try_get(flags + 1)?,
         overwritable: there && row.try_get(flags + 2)?,
         deletable: there && row.try_get(flags + 3)?,
+        policy: PolicyView::default(),
     }))
 }
 

@@ -13,12 +13,15 @@ use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::{
-    Admission, Backlog, BucketListing, Event, Executor, Listing, Page, QueuedBlob, SegmentBlob,
-    UsageDifference, UserUsage, Written,
+    Admission, Announced, Backlog, BucketListing, Event, Executor, Explanation, Listing, Page, Question,
+    QueuedBlob, SegmentBlob, UsageDifference, UserUsage, Written,
 };
 use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
-use crate::permissions::Access;
+use crate::permissions::{Access, AnonGrants, Policy, PolicySet};
+
+const NO_POLICIES: StorageError =
+    StorageError::NotSupported { feature: "Row-level security by SQL policies", engine: "PostgreSQL" };
 
 impl PostgresExecutor {
     async fn run<T>(
@@ -88,6 +91,8 @@ impl Executor for PostgresExecutor {
         bucket: &BucketName,
         path: &ObjectPath,
         mode: &PutMode,
+        // Only policies ask about it, and there are none.
+        _announced: &Announced,
     ) -> Result<Admission, StorageError> {
         self.run("admit_put", decide::admit(&self.pool, access, bucket, path, mode)).await
     }
@@ -100,6 +105,26 @@ impl Executor for PostgresExecutor {
         mode: &PutMode,
     ) -> Result<(), StorageError> {
         self.run("admit_signing", decide::sign(&self.pool, access, bucket, path, mode)).await
+    }
+
+    fn anon_grants(&self) -> AnonGrants {
+        AnonGrants::default()
+    }
+
+    async fn create_policy(&self, _access: &Access, _policy: &Policy) -> Result<(), StorageError> {
+        Err(NO_POLICIES)
+    }
+
+    async fn drop_policy(&self, _access: &Access, _name: &str) -> Result<bool, StorageError> {
+        Err(NO_POLICIES)
+    }
+
+    async fn policies(&self, _access: &Access) -> Result<PolicySet, StorageError> {
+        Err(NO_POLICIES)
+    }
+
+    async fn explain(&self, _access: &Access, _question: &Question) -> Result<Explanation, StorageError> {
+        Err(StorageError::NotSupported { feature: "Explaining", engine: "PostgreSQL" })
     }
 
     async fn put_object(

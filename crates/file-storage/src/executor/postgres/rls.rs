@@ -63,7 +63,9 @@ pub(super) fn flag(permission: Permission) -> String {
         Permission::ObjectOverwrite => "b.policy = 'authenticated' OR o.owner_id = $2 OR b.owner_id = $2",
         Permission::ObjectDelete => "o.owner_id = $2 OR b.owner_id = $2",
         // Not about a row that is there: roles decide, before any statement.
-        Permission::BucketCreate | Permission::UsageRead | Permission::Maintain => "false",
+        Permission::BucketCreate | Permission::UsageRead | Permission::Maintain | Permission::Explain => {
+            "false"
+        }
     };
     let anyones = match permission {
         Permission::BucketRead | Permission::ObjectRead => "b.policy = 'public' OR ",
@@ -74,7 +76,8 @@ pub(super) fn flag(permission: Permission) -> String {
         | Permission::ObjectOverwrite
         | Permission::ObjectDelete
         | Permission::UsageRead
-        | Permission::Maintain => "",
+        | Permission::Maintain
+        | Permission::Explain => "",
     };
     format!(
         "coalesce($1::text = 'service_role' OR {anyones}($1::text = 'authenticated' AND ({users})), false)"

@@ -6,8 +6,9 @@ use rusqlite::{Connection, named_params};
 use uuid::Uuid;
 
 use super::errors::Fault;
-use super::rls::{Caller, flag, predicate, text};
+use super::rls::{Caller, builtin, is_true, refused, text};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, int, micros, now};
+use super::rules::{RoleRules, Rules, Statement};
 use super::{events, removal};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
 use crate::errors::StorageError;
@@ -39,7 +40,7 @@ pub(super) fn create(
              quota_bytes, created_at, updated_at) \
              SELECT :id, :uuid, :owner, :policy, :mimes, :max, :quota, :now, :now WHERE {} \
              ON CONFLICT (id) DO NOTHING",
-            predicate(Permission::BucketCreate)
+            builtin(Permission::BucketCreate)
         )
     });
     let made = conn.prepare_cached(&INSERT)?.execute(named_params! {
@@ -94,7 +95,7 @@ pub(super) fn look(
 }
 
 fn one(permission: Permission) -> String {
-    format!("SELECT {BUCKET}, {} FROM storage_buckets b WHERE b.id = :bucket", flag(permission))
+    format!("SELECT {BUCKET}, {} FROM storage_buckets b WHERE b.id = :bucket", is_true(builtin(permission)))
 }
 
 /// Lists the buckets that the caller may see.
@@ -116,7 +117,7 @@ pub(super) fn list(
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {BUCKET} FROM storage_buckets b WHERE {} AND instr(b.id, :search) > 0 \
          ORDER BY {column} {way}, b.id {way} LIMIT :limit OFFSET :offset",
-        predicate(Permission::BucketRead)
+        builtin(Permission::BucketRead)
     ))?;
     let mut rows = statement.query(named_params! {
         ":role": caller.role, ":uid": caller.uid, ":search": listing.search,
@@ -160,22 +161,23 @@ pub(super) fn update(
 }
 
 /// Deletes up to `limit` objects; gives the number.
-pub(super) fn empty(conn: &Connection, access: &Access, name: &BucketName, limit: u32) -> Result<u64, Fault> {
+pub(super) fn empty(
+    conn: &Connection,
+    rules: &Rules,
+    access: &Access,
+    name: &BucketName,
+    limit: u32,
+) -> Result<u64, Fault> {
     reach(conn, access, Permission::BucketUpdate, name)?;
-    let caller = Caller::from(access.on_rows(Permission::ObjectDelete, Some(name))?);
-    static SOME: LazyLock<String> = LazyLock::new(|| {
-        format!(
-            "SELECT {OBJECT} FROM storage_buckets b CROSS JOIN storage_objects o \
-             WHERE b.id = :bucket AND o.bucket_id = :bucket AND {} ORDER BY o.path LIMIT :limit",
-            predicate(Permission::ObjectDelete)
-        )
-    });
+    let context = access.on_rows(Permission::ObjectDelete, Some(name))?;
+    let caller = Caller::under(rules, context);
     let mut doomed = Vec::new();
-    let mut statement = conn.prepare_cached(&SOME)?;
-    let mut rows = statement.query(named_params! {
+    let mut statement = conn.prepare_cached(rules.of(context).sql(Statement::Some, some_sql))?;
+    let mut rows = statement.query(&*caller.with(named_params! {
         ":bucket": name.as_str(), ":role": caller.role, ":uid": caller.uid, ":limit": limit,
-    })?;
-    while let Some(row) = rows.next()? {
+    }))?;
+    let failed = |error: rusqlite::Error| refused(error.into(), context, Permission::ObjectDelete, name);
+    while let Some(row) = rows.next().map_err(failed)? {
         doomed.push(rows::object(row, 0)?);
     }
     drop(rows);
@@ -185,6 +187,16 @@ pub(super) fn empty(conn: &Connection, access: &Access, name: &BucketName, limit
         events::object(conn, "storage.object.deleted", object, &[], now)?;
     }
     Ok(doomed.len() as u64)
+}
+
+/// The first objects of a bucket that the caller sees and may delete.
+fn some_sql(rules: &RoleRules) -> String {
+    format!(
+        "SELECT {OBJECT} FROM storage_buckets b CROSS JOIN storage_objects o \
+         WHERE b.id = :bucket AND o.bucket_id = :bucket AND {} AND {} ORDER BY o.path LIMIT :limit",
+        rules.predicate(Permission::ObjectRead),
+        rules.predicate(Permission::ObjectDelete)
+    )
 }
 
 /// Deletes an empty bucket.

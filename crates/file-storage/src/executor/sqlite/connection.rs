@@ -9,6 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::errors::Fault;
+use super::functions;
 use super::{SqliteOptions, Synchronous};
 use crate::errors::StorageError;
 
@@ -85,5 +86,6 @@ fn open(options: &SqliteOptions, flags: OpenFlags) -> Result<Connection, Fault> 
     )?;
     conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "cache_size", -i64::from(options.cache_kib))?;
+    functions::register(&conn)?;
     Ok(conn)
 }

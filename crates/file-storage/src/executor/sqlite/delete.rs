@@ -2,9 +2,10 @@
 
 use rusqlite::Connection;
 
-use super::decide::look;
+use super::decide::{Purpose, look};
 use super::errors::Fault;
 use super::rows::now;
+use super::rules::Rules;
 use super::{events, removal};
 use crate::bucket::BucketName;
 use crate::executor::decide;
@@ -15,13 +16,14 @@ use crate::permissions::{Access, Permission};
 /// Deletes one object; `None` where no row is visible.
 pub(super) fn one(
     conn: &Connection,
+    rules: &Rules,
     access: &Access,
     bucket: &BucketName,
     path: &ObjectPath,
 ) -> Result<Option<StorageObject>, Fault> {
     let context = access.on_object(Permission::ObjectDelete, bucket, path)?;
-    let target = look(conn, context, bucket, path)?;
-    let doomed = decide::delete(access, (bucket, path), target)?;
+    let seen = look(conn, rules, context, Purpose::Remove, (bucket, path))?;
+    let doomed = decide::delete(access, (bucket, path), seen.map(|seen| seen.target))?;
     if let Some(object) = &doomed {
         delete(conn, object)?;
     }
@@ -31,6 +33,7 @@ pub(super) fn one(
 /// Deletes those objects that the caller may delete, and gives them back.
 pub(super) fn many(
     conn: &Connection,
+    rules: &Rules,
     access: &Access,
     bucket: &BucketName,
     paths: &[ObjectPath],
@@ -38,8 +41,8 @@ pub(super) fn many(
     let context = access.on_rows(Permission::ObjectDelete, Some(bucket))?;
     let mut deleted = Vec::new();
     for path in paths {
-        let Some(target) = look(conn, context, bucket, path)? else { break };
-        if let (Some(object), true) = (target.existing, target.deletable) {
+        let Some(seen) = look(conn, rules, context, Purpose::Remove, (bucket, path))? else { break };
+        if let (Some(object), true) = (seen.target.existing, seen.target.deletable) {
             delete(conn, &object)?;
             deleted.push(object);
         }

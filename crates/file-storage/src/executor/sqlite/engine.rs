@@ -4,20 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::errors::{Fault, full, unavailable};
-use super::{SqliteExecutor, buckets, decide, delete, events, listing, put, read, relocate, upkeep, usage};
+use super::{
+    SqliteExecutor, buckets, decide, delete, events, explain, listing, policies, put, read, relocate, upkeep,
+    usage,
+};
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::{
-    Admission, Backlog, BucketListing, Event, Executor, Listing, Page, QueuedBlob, SegmentBlob,
-    UsageDifference, UserUsage, Written,
+    Admission, Announced, Backlog, BucketListing, Event, Executor, Explanation, Listing, Page, Question,
+    QueuedBlob, SegmentBlob, UsageDifference, UserUsage, Written,
 };
 use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
-use crate::permissions::Access;
+use crate::permissions::{Access, AnonGrants, Policy, PolicySet};
 
 #[async_trait]
 impl Executor for SqliteExecutor {
@@ -65,7 +69,10 @@ impl Executor for SqliteExecutor {
     ) -> Result<u64, StorageError> {
         let access = access.clone();
         let name = name.clone();
-        self.writer.free("empty_bucket", move |conn| buckets::empty(conn, &access, &name, limit)).await
+        let rules = self.rules.load_full();
+        self.writer
+            .free("empty_bucket", move |conn| buckets::empty(conn, &rules, &access, &name, limit))
+            .await
     }
 
     async fn delete_bucket(&self, access: &Access, name: &BucketName) -> Result<(), StorageError> {
@@ -80,8 +87,10 @@ impl Executor for SqliteExecutor {
         bucket: &BucketName,
         path: &ObjectPath,
         mode: &PutMode,
+        announced: &Announced,
     ) -> Result<Admission, StorageError> {
-        self.read("admit_put", |conn| decide::admit(conn, access, bucket, path, mode))
+        let rules = self.rules.load();
+        self.read("admit_put", |conn| decide::admit(conn, &rules, access, (bucket, path), mode, announced))
     }
 
     async fn admit_signing(
@@ -91,7 +100,8 @@ impl Executor for SqliteExecutor {
         path: &ObjectPath,
         mode: &PutMode,
     ) -> Result<(), StorageError> {
-        self.read("admit_signing", |conn| decide::sign(conn, access, bucket, path, mode))
+        let rules = self.rules.load();
+        self.read("admit_signing", |conn| decide::sign(conn, &rules, access, (bucket, path), mode))
     }
 
     async fn put_object(
@@ -102,7 +112,8 @@ impl Executor for SqliteExecutor {
     ) -> Result<Written, StorageError> {
         let access = access.clone();
         let mode = mode.clone();
-        self.writer.run("put_object", move |conn| put::put(conn, &access, object, &mode)).await
+        let rules = self.rules.load_full();
+        self.writer.run("put_object", move |conn| put::put(conn, &rules, &access, object, &mode)).await
     }
 
     async fn open_object(
@@ -111,7 +122,8 @@ impl Executor for SqliteExecutor {
         bucket: &BucketName,
         path: &ObjectPath,
     ) -> Result<StoredObject, StorageError> {
-        self.read("open_object", |conn| read::open(conn, access, bucket, path))
+        let rules = self.rules.load();
+        self.read("open_object", |conn| read::open(conn, &rules, access, bucket, path))
     }
 
     async fn object(
@@ -120,7 +132,8 @@ impl Executor for SqliteExecutor {
         bucket: &BucketName,
         path: &ObjectPath,
     ) -> Result<StorageObject, StorageError> {
-        self.read("object", |conn| read::show(conn, access, bucket, path))
+        let rules = self.rules.load();
+        self.read("object", |conn| read::show(conn, &rules, access, bucket, path))
     }
 
     async fn delete_object(
@@ -131,7 +144,10 @@ impl Executor for SqliteExecutor {
     ) -> Result<Option<StorageObject>, StorageError> {
         let access = access.clone();
         let (bucket, path) = (bucket.clone(), path.clone());
-        self.writer.free("delete_object", move |conn| delete::one(conn, &access, &bucket, &path)).await
+        let rules = self.rules.load_full();
+        self.writer
+            .free("delete_object", move |conn| delete::one(conn, &rules, &access, &bucket, &path))
+            .await
     }
 
     async fn delete_objects(
@@ -142,7 +158,10 @@ impl Executor for SqliteExecutor {
     ) -> Result<Vec<StorageObject>, StorageError> {
         let access = access.clone();
         let (bucket, paths) = (bucket.clone(), paths.to_vec());
-        self.writer.free("delete_objects", move |conn| delete::many(conn, &access, &bucket, &paths)).await
+        let rules = self.rules.load_full();
+        self.writer
+            .free("delete_objects", move |conn| delete::many(conn, &rules, &access, &bucket, &paths))
+            .await
     }
 
     async fn move_object(
@@ -155,10 +174,10 @@ impl Executor for SqliteExecutor {
         let access = access.clone();
         let from = (from.0.clone(), from.1.clone());
         let to = (to.0.clone(), to.1.clone());
-        let mode = mode.clone();
+        let (mode, rules) = (mode.clone(), self.rules.load_full());
         self.writer
             .run("move_object", move |conn| {
-                relocate::relocate(conn, &access, (&from.0, &from.1), (&to.0, &to.1), &mode)
+                relocate::relocate(conn, &rules, &access, (&from.0, &from.1), (&to.0, &to.1), &mode)
             })
             .await
     }
@@ -170,8 +189,38 @@ impl Executor for SqliteExecutor {
         listing: &Listing,
     ) -> Result<Page, StorageError> {
         let access = access.clone();
-        let (bucket, listing) = (bucket.clone(), listing.clone());
-        self.scan("list_objects", move |conn| listing::list(conn, &access, &bucket, &listing)).await
+        let (bucket, listing, rules) = (bucket.clone(), listing.clone(), self.rules.load_full());
+        self.scan("list_objects", move |conn| listing::list(conn, &rules, &access, &bucket, &listing)).await
+    }
+
+    fn anon_grants(&self) -> AnonGrants {
+        AnonGrants::of(self.rules.load().policies())
+    }
+
+    async fn create_policy(&self, access: &Access, policy: &Policy) -> Result<(), StorageError> {
+        let (access, policy) = (access.clone(), policy.clone());
+        let rules = Arc::clone(&self.rules);
+        let create = move |conn: &Connection| policies::create(conn, &access, &policy);
+        self.writer.run_then("create_policy", create, move |made| rules.store(Arc::clone(made))).await?;
+        Ok(())
+    }
+
+    async fn drop_policy(&self, access: &Access, name: &str) -> Result<bool, StorageError> {
+        let (access, name) = (access.clone(), name.to_owned());
+        let rules = Arc::clone(&self.rules);
+        let drop_one = move |conn: &Connection| policies::drop_one(conn, &access, &name);
+        let dropped =
+            self.writer.run_then("drop_policy", drop_one, move |(_, left)| rules.store(Arc::clone(left)));
+        Ok(dropped.await?.0)
+    }
+
+    async fn policies(&self, access: &Access) -> Result<PolicySet, StorageError> {
+        policies::all(&self.rules.load(), access).map_err(|fault| fault.into_storage("policies"))
+    }
+
+    async fn explain(&self, access: &Access, question: &Question) -> Result<Explanation, StorageError> {
+        let rules = self.rules.load();
+        self.read("explain", |conn| explain::explain(conn, &rules, access, question))
     }
 
     async fn consume_nonce(&self, nonce: Uuid, expires_at: Timestamp) -> Result<bool, StorageError> {

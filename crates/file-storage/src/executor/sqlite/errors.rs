@@ -52,6 +52,16 @@ impl Fault {
         }
     }
 
+    /// Why the function that computes policies failed, if that is what failed.
+    pub(super) fn of_policy(&self) -> Option<&str> {
+        match self {
+            Self::Engine(rusqlite::Error::SqliteFailure(_, Some(message))) => {
+                message.strip_prefix(super::functions::FAILED)
+            }
+            _ => None,
+        }
+    }
+
     /// As the domain knows it.
     pub(super) fn into_storage(self, operation: &'static str) -> StorageError {
         match self {

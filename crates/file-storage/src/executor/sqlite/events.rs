@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::errors::Fault;
-use super::rls::{Caller, predicate, text};
+use super::rls::{Caller, builtin, text};
 use super::rows::{count, int, micros, opt_uuid, str, time, uuid};
 use crate::Timestamp;
 use crate::bucket::Bucket;
@@ -71,7 +71,7 @@ pub(super) fn after(
     let mut statement = conn.prepare_cached(&format!(
         "SELECT e.sequence, e.id, e.kind, e.bucket_id, e.path, e.owner_id, e.payload, e.created_at \
          FROM storage_events e WHERE e.sequence > :after AND {} ORDER BY e.sequence LIMIT :limit",
-        predicate(Permission::Maintain)
+        builtin(Permission::Maintain)
     ))?;
     let mut rows =
         statement.query(named_params! { ":after": int(sequence), ":role": caller.role, ":limit": limit })?;

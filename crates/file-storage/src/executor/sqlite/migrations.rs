@@ -35,6 +35,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0003_upload_queue.sql"),
         back: include_str!("migrations/0003_upload_queue.rollback.sql"),
     },
+    Migration {
+        version: 4,
+        name: "policies",
+        forward: include_str!("migrations/0004_policies.sql"),
+        back: include_str!("migrations/0004_policies.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

@@ -12,9 +12,14 @@ mod delete;
 mod engine;
 mod errors;
 mod events;
+mod explain;
+mod functions;
 mod ledger;
 mod listing;
 mod migrations;
+#[cfg(test)]
+mod oracle;
+mod policies;
 mod put;
 mod read;
 mod readers;
@@ -23,23 +28,30 @@ mod removal;
 mod rls;
 mod room;
 mod rows;
+mod rules;
 mod task;
 mod upkeep;
 mod usage;
 mod writer;
 
 #[cfg(test)]
+pub(crate) use functions::register as register_functions;
+#[cfg(test)]
+pub(crate) use oracle::Oracle;
+#[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rusqlite::Connection;
 
 use checkpoint::Checkpointer;
 use errors::Fault;
 use readers::Readers;
 use room::Room;
+use rules::Rules;
 use writer::Writer;
 
 use crate::errors::StorageError;
@@ -94,6 +106,8 @@ pub struct SqliteExecutor {
     long_places: tokio::sync::Semaphore,
     writer: Writer,
     room: Arc<Room>,
+    /// In force; replaced as a whole after the commit that changed a policy.
+    rules: Arc<ArcSwap<Rules>>,
 }
 
 impl SqliteExecutor {
@@ -113,6 +127,7 @@ impl SqliteExecutor {
         let options = Arc::new(options);
         let checkpointer = Checkpointer::start(&options, Arc::clone(&room))?;
         let writer = Writer::start(Arc::clone(&options), checkpointer, Arc::clone(&room))?;
+        let rules = Arc::new(ArcSwap::new(policies::load(&conn)?));
         drop(conn);
         let long_readers = options.long_readers.max(1);
         Ok(Self {
@@ -121,6 +136,7 @@ impl SqliteExecutor {
             long_places: tokio::sync::Semaphore::new(long_readers),
             writer,
             room,
+            rules,
         })
     }
 

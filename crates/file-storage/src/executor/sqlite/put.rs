@@ -3,31 +3,36 @@
 use rusqlite::{Connection, named_params};
 use uuid::Uuid;
 
+use super::decide::Row;
 use super::errors::Fault;
 use super::ledger::{Change, count_for_owner, count_in_bucket, fits_in_bucket};
 use super::rls::text;
 use super::rows::{int, micros, now};
+use super::rules::Rules;
 use super::{decide, events, removal};
 use crate::errors::StorageError;
 use crate::executor::Written;
 use crate::file::{NewObject, Place, PutMode, Segment, StorageObject};
 use crate::permissions::Access;
+use crate::permissions::policy::Candidate;
 
 /// Writes an object.
 pub(super) fn put(
     conn: &Connection,
+    rules: &Rules,
     access: &Access,
     new: NewObject,
     mode: &PutMode,
 ) -> Result<Written, Fault> {
-    let target = decide::write(conn, access, &new.bucket, &new.path, mode)?;
+    let (id, now) = (Uuid::now_v7(), now());
+    let candidate = Candidate::stored(&new, id, now);
+    let target = decide::write(conn, rules, access, (&new.bucket, &new.path), mode, Row::Own(&candidate))?;
     if target.bucket.uuid != new.bucket_uuid {
         return Err(StorageError::BucketNotFound { bucket: new.bucket }.into());
     }
-    let now = now();
     let existing = target.existing.as_ref();
     let object = StorageObject {
-        id: existing.map_or_else(Uuid::now_v7, |old| old.id),
+        id: existing.map_or(id, |old| old.id),
         bucket: new.bucket,
         path: new.path,
         size: new.size,

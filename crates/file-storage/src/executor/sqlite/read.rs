@@ -3,33 +3,34 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, Row, named_params};
 
 use super::errors::Fault;
-use super::rls::{Caller, predicate};
+use super::rls::{Caller, refused};
 use super::rows::{self, BUCKET, OBJECT, OBJECT_WIDTH, SEGMENT};
+use super::rules::{RoleRules, Rules, Statement};
 use crate::bucket::BucketName;
 use crate::file::{StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, BucketGrant, Permission, RlsContext, bucket_missing};
 
-static OPEN: LazyLock<String> = LazyLock::new(|| {
+fn open_sql(rules: &RoleRules) -> String {
     format!(
         "SELECT {OBJECT}, {SEGMENT} FROM storage_buckets b \
          JOIN storage_objects o ON o.bucket_id = b.id AND o.path = :path \
          LEFT JOIN storage_segments s ON s.version = o.version \
          WHERE b.id = :bucket AND {} ORDER BY s.ordinal",
-        predicate(Permission::ObjectRead)
+        rules.predicate(Permission::ObjectRead)
     )
-});
+}
 
-static SHOW: LazyLock<String> = LazyLock::new(|| {
+fn show_sql(rules: &RoleRules) -> String {
     format!(
         "SELECT {OBJECT} FROM storage_buckets b \
          JOIN storage_objects o ON o.bucket_id = b.id AND o.path = :path WHERE b.id = :bucket AND {}",
-        predicate(Permission::ObjectRead)
+        rules.predicate(Permission::ObjectRead)
     )
-});
+}
 
 static BUCKET_OF_MISS: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {BUCKET} FROM storage_buckets b WHERE b.id = :bucket"));
@@ -37,17 +38,20 @@ static BUCKET_OF_MISS: LazyLock<String> =
 /// An object and its segments.
 pub(super) fn open(
     conn: &Connection,
+    rules: &Rules,
     access: &Access,
     bucket: &BucketName,
     path: &ObjectPath,
 ) -> Result<StoredObject, Fault> {
     let context = access.on_object(Permission::ObjectRead, bucket, path)?;
-    let caller = Caller::from(context);
-    let mut statement = conn.prepare_cached(&OPEN)?;
-    let mut rows = statement.query(named_params! {
+    let caller = Caller::under(rules, context);
+    let mut statement = conn.prepare_cached(rules.of(context).sql(Statement::Open, open_sql))?;
+    let mut rows = statement.query(&*caller.with(named_params! {
         ":bucket": bucket.as_str(), ":path": path.as_str(), ":role": caller.role, ":uid": caller.uid,
-    })?;
-    let Some(first) = rows.next()? else { return Err(missing(conn, context, bucket, path)?) };
+    }))?;
+    let Some(first) = first(rows.next(), context, bucket)? else {
+        return Err(missing(conn, rules, context, bucket, path)?);
+    };
     let object = rows::object_at(first, 0, bucket, path)?;
     let mut segments = Vec::with_capacity(1);
     let mut next = Some(first);
@@ -61,25 +65,36 @@ pub(super) fn open(
 /// An object's row.
 pub(super) fn show(
     conn: &Connection,
+    rules: &Rules,
     access: &Access,
     bucket: &BucketName,
     path: &ObjectPath,
 ) -> Result<StorageObject, Fault> {
     let context = access.on_object(Permission::ObjectRead, bucket, path)?;
-    let caller = Caller::from(context);
-    let mut statement = conn.prepare_cached(&SHOW)?;
-    let mut rows = statement.query(named_params! {
+    let caller = Caller::under(rules, context);
+    let mut statement = conn.prepare_cached(rules.of(context).sql(Statement::Show, show_sql))?;
+    let mut rows = statement.query(&*caller.with(named_params! {
         ":bucket": bucket.as_str(), ":path": path.as_str(), ":role": caller.role, ":uid": caller.uid,
-    })?;
-    match rows.next()? {
+    }))?;
+    match first(rows.next(), context, bucket)? {
         Some(row) => rows::object_at(row, 0, bucket, path),
-        None => Err(missing(conn, context, bucket, path)?),
+        None => Err(missing(conn, rules, context, bucket, path)?),
     }
 }
 
-/// The answer where a row is missing or invisible: it depends on the bucket alone, and not on rows in it.
+/// The first row, unless a policy failed on the way to it.
+fn first<'r>(
+    row: rusqlite::Result<Option<&'r Row<'r>>>,
+    context: &RlsContext,
+    bucket: &BucketName,
+) -> Result<Option<&'r Row<'r>>, Fault> {
+    row.map_err(|error| refused(error.into(), context, Permission::ObjectRead, bucket))
+}
+
+/// The answer where a row is missing or invisible: it depends on the bucket and on policies alone, and not on rows.
 fn missing(
     conn: &Connection,
+    rules: &Rules,
     context: &RlsContext,
     bucket: &BucketName,
     path: &ObjectPath,
@@ -89,7 +104,8 @@ fn missing(
     Ok(match rows.next()? {
         None => bucket_missing(context, Permission::ObjectRead, bucket),
         Some(row) => {
-            let grant = BucketGrant::of(&rows::bucket(row, 0)?, context);
+            let opened = rules.policies().opens(context.role(), Permission::ObjectRead, bucket);
+            let grant = BucketGrant::of(&rows::bucket(row, 0)?, context).or_rows(opened);
             grant.missing(context, Permission::ObjectRead, bucket, path)
         }
     }

@@ -3,37 +3,48 @@
 use rusqlite::{Connection, named_params};
 use uuid::Uuid;
 
-use super::decide::{look, write};
+use super::decide::{Purpose, Row, look, write};
 use super::errors::Fault;
 use super::ledger::{Change, count_in_bucket, fits_in_bucket};
 use super::rls::text;
 use super::rows::{micros, now};
+use super::rules::Rules;
 use super::{events, removal};
 use crate::bucket::BucketName;
 use crate::executor::decide;
 use crate::file::{PutMode, StorageObject};
 use crate::path::ObjectPath;
+use crate::permissions::policy::Candidate;
 use crate::permissions::{Access, Permission};
 
 /// Moves an object.
 pub(super) fn relocate(
     conn: &Connection,
+    rules: &Rules,
     access: &Access,
     from: (&BucketName, &ObjectPath),
     to: (&BucketName, &ObjectPath),
     mode: &PutMode,
 ) -> Result<StorageObject, Fault> {
     let context = access.on_object(Permission::ObjectRead, from.0, from.1)?;
-    let source = decide::source(access, from, look(conn, context, from.0, from.1)?)?;
+    let seen = look(conn, rules, context, Purpose::Remove, from)?;
+    let source = decide::source(access, from, seen.map(|seen| seen.target))?;
     if from == to {
         return Ok(source);
     }
-    let target = write(conn, access, to.0, to.1, mode)?;
+    let now = now();
+    let moved = StorageObject {
+        bucket: to.0.clone(),
+        path: to.1.clone(),
+        version: Uuid::now_v7(),
+        updated_at: now,
+        ..source.clone()
+    };
+    let target = write(conn, rules, access, to, mode, Row::Moved(&Candidate::object(&moved)))?;
     let across = from.0 != to.0;
     if across {
         decide::takes(access, &target.bucket, &source)?;
     }
-    let now = now();
     let replaced = target.existing.as_ref();
     let change = Change {
         files: 1 - i64::from(replaced.is_some()),
@@ -46,13 +57,6 @@ pub(super) fn relocate(
     if let Some(old) = replaced {
         removal::remove(conn, old, now)?;
     }
-    let moved = StorageObject {
-        bucket: to.0.clone(),
-        path: to.1.clone(),
-        version: Uuid::now_v7(),
-        updated_at: now,
-        ..source.clone()
-    };
     // The segments follow the version (ON UPDATE CASCADE).
     conn.prepare_cached(
         "UPDATE storage_objects SET bucket_id = :bucket, path = :path, version = :version, updated_at = :now \

@@ -5,12 +5,21 @@
 //!
 //! `owner_id = :uid` is never true for a caller without a user, as nothing equals NULL.
 
+use std::borrow::Cow;
+
+use rusqlite::ToSql;
 use uuid::Uuid;
 
-use crate::permissions::{Permission, RlsContext};
+use super::errors::Fault;
+use super::functions;
+use super::rows::{micros, now};
+use super::rules::Rules;
+use crate::bucket::BucketName;
+use crate::errors::{Denial, DenialReason};
+use crate::permissions::{Permission, RlsContext, denied};
 
-/// The predicate under which a permission holds for a row.
-pub(super) fn predicate(permission: Permission) -> &'static str {
+/// The predicate under which the table alone gives a permission for a row. SQL policies are added in `rules`.
+pub(super) fn builtin(permission: Permission) -> &'static str {
     match permission {
         Permission::BucketCreate => "(:role IN ('service_role', 'authenticated'))",
         Permission::BucketRead => {
@@ -37,13 +46,14 @@ pub(super) fn predicate(permission: Permission) -> &'static str {
              AND (o.owner_id = :uid OR b.owner_id = :uid)))"
         }
         Permission::UsageRead => "(:role IN ('service_role', 'authenticated') AND u.user_id = :uid)",
+        Permission::Explain => "1",
         Permission::Maintain => "(:role = 'service_role')",
     }
 }
 
-/// The predicate as a column that is 1 where it holds and else 0.
-pub(super) fn flag(permission: Permission) -> String {
-    format!("({} IS TRUE)", predicate(permission))
+/// A predicate as a column that is 1 where it holds and else 0.
+pub(super) fn is_true(predicate: &str) -> String {
+    format!("({predicate} IS TRUE)")
 }
 
 /// The caller as statements see it.
@@ -52,11 +62,54 @@ pub(super) struct Caller {
     pub(super) role: &'static str,
     /// For `:uid`.
     pub(super) uid: Option<String>,
+    /// For `:caller`, where policies speak about the role.
+    caller: Option<String>,
+}
+
+impl Caller {
+    /// The caller of statements about objects, under the rules in force.
+    pub(super) fn under(rules: &Rules, context: &RlsContext) -> Self {
+        let asks = rules.of(context).has_policies();
+        let caller = asks.then(|| functions::caller(context, micros(now())));
+        Self { caller, ..Self::from(context) }
+    }
+
+    /// These parameters, and `:caller` where statements take it.
+    pub(super) fn with<'a>(
+        &'a self,
+        parameters: &'a [(&'a str, &'a dyn ToSql)],
+    ) -> Cow<'a, [(&'a str, &'a dyn ToSql)]> {
+        match &self.caller {
+            None => Cow::Borrowed(parameters),
+            Some(caller) => {
+                let mut all = parameters.to_vec();
+                all.push((":caller", caller));
+                Cow::Owned(all)
+            }
+        }
+    }
+}
+
+/// A policy that failed refuses; the log says which one, and why.
+pub(super) fn refused(
+    fault: Fault,
+    context: &RlsContext,
+    permission: Permission,
+    bucket: &BucketName,
+) -> Fault {
+    match fault.of_policy() {
+        None => fault,
+        Some(why) => {
+            tracing::warn!(request_id = context.request_id(), %permission, %bucket, why, "a policy failed, and so refuses");
+            let reason = DenialReason::PolicyFailed;
+            denied(context, Denial { permission, bucket: Some(bucket.clone()), reason }).into()
+        }
+    }
 }
 
 impl From<&RlsContext> for Caller {
     fn from(context: &RlsContext) -> Self {
-        Self { role: context.role().as_str(), uid: context.user_id().map(text) }
+        Self { role: context.role().as_str(), uid: context.user_id().map(text), caller: None }
     }
 }
 

@@ -39,8 +39,13 @@ pub(super) struct Call<T, F> {
     effect: Effect,
     work: F,
     result: Option<Result<T, StorageError>>,
+    /// What follows from the commit, whether or not anybody still waits.
+    then: Then<T>,
     reply: oneshot::Sender<Result<T, StorageError>>,
 }
+
+/// What is done with the result of an operation once it is committed, before its caller is told.
+pub(super) type Then<T> = Option<Box<dyn FnOnce(&T) + Send>>;
 
 impl<T, F> Call<T, F>
 where
@@ -52,9 +57,10 @@ where
         name: &'static str,
         effect: Effect,
         work: F,
+        then: Then<T>,
     ) -> (Box<dyn Task>, oneshot::Receiver<Result<T, StorageError>>) {
         let (reply, answer) = oneshot::channel();
-        (Box::new(Self { name, effect, work, result: None, reply }), answer)
+        (Box::new(Self { name, effect, work, result: None, then, reply }), answer)
     }
 }
 
@@ -95,6 +101,9 @@ where
             Ok(()) => self.result.unwrap_or_else(|| Err(unavailable(self.name))),
             Err(error) => Err(error),
         };
+        if let (Ok(value), Some(then)) = (&answer, self.then) {
+            then(value);
+        }
         // A caller who has gone needs no answer.
         let _gone = self.reply.send(answer);
     }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, named_params};
 use uuid::Uuid;
 
 use super::errors::Fault;
-use super::rls::{Caller, predicate, text};
+use super::rls::{Caller, builtin, text};
 use super::rows::{self, OBJECT, blob_key, count, micros, now, str, uuid};
 use super::{events, removal};
 use crate::Timestamp;
@@ -32,7 +32,7 @@ pub(super) fn due(
     let mut statement = conn.prepare_cached(&format!(
         "SELECT d.provider, d.blob_key, d.attempts FROM blob_deletions d \
          WHERE d.queued_at <= :before AND {} ORDER BY d.attempts, d.queued_at LIMIT :limit",
-        predicate(Permission::Maintain)
+        builtin(Permission::Maintain)
     ))?;
     let mut rows =
         statement.query(named_params! { ":before": before, ":role": caller.role, ":limit": limit })?;
@@ -96,7 +96,7 @@ pub(super) fn segment_blobs(
         "SELECT s.blob_key, s.size, s.version, o.bucket_id, o.path \
          FROM storage_segments s CROSS JOIN storage_objects o ON o.version = s.version \
          WHERE s.blob_key > :after AND s.provider = :provider AND {} ORDER BY s.blob_key LIMIT :limit",
-        predicate(Permission::Maintain)
+        builtin(Permission::Maintain)
     ))?;
     let mut rows = statement.query(named_params! {
         ":after": after.map_or("", BlobKey::as_str), ":provider": provider, ":role": caller.role,
@@ -120,7 +120,7 @@ pub(super) fn delete_lost(conn: &Connection, access: &Access, version: Uuid) -> 
     let caller = maintainer(access)?;
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {OBJECT} FROM storage_objects o WHERE o.version = :version AND {}",
-        predicate(Permission::Maintain)
+        builtin(Permission::Maintain)
     ))?;
     let mut rows = statement.query(named_params! { ":version": text(version), ":role": caller.role })?;
     let lost = match rows.next()? {

@@ -4,7 +4,7 @@ use rusqlite::{Connection, named_params};
 use uuid::Uuid;
 
 use super::errors::Fault;
-use super::rls::{Caller, predicate, text};
+use super::rls::{Caller, builtin, text};
 use super::rows::{count, int, micros, now, opt_count, opt_uuid, str};
 use crate::executor::{UsageDifference, UserUsage};
 use crate::permissions::{Access, Permission};
@@ -26,7 +26,7 @@ pub(super) fn own(conn: &Connection, access: &Access) -> Result<UserUsage, Fault
     let caller = Caller::from(context);
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {USAGE} FROM storage_usage u WHERE {}",
-        predicate(Permission::UsageRead)
+        builtin(Permission::UsageRead)
     ))?;
     let mut rows = statement.query(named_params! { ":role": caller.role, ":uid": caller.uid })?;
     match rows.next()? {
@@ -42,7 +42,7 @@ pub(super) fn all(conn: &Connection, access: &Access, limit: u32) -> Result<Vec<
     let caller = Caller::from(access.on_rows(Permission::Maintain, None)?);
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {USAGE} FROM storage_usage u WHERE {} ORDER BY u.total_bytes DESC, u.user_id LIMIT :limit",
-        predicate(Permission::Maintain)
+        builtin(Permission::Maintain)
     ))?;
     let mut rows = statement.query(named_params! { ":role": caller.role, ":limit": limit })?;
     let mut all = Vec::new();

@@ -13,7 +13,7 @@ use super::checkpoint::Checkpointer;
 use super::connection;
 use super::errors::{Fault, breaks_connection, full, unavailable};
 use super::room::{Effect, Room};
-use super::task::{Call, Ran, Task};
+use super::task::{Call, Ran, Task, Then};
 use crate::errors::StorageError;
 use crate::failpoint;
 
@@ -67,7 +67,7 @@ impl Writer {
         name: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.send(name, Effect::Takes, once(name, work)).await
+        self.send(name, Effect::Takes, once(name, work), None).await
     }
 
     /// As [`Writer::run`], of what takes next to no room, and is tried on a full disk as well.
@@ -76,7 +76,7 @@ impl Writer {
         name: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.send(name, Effect::Keeps, once(name, work)).await
+        self.send(name, Effect::Keeps, once(name, work), None).await
     }
 
     /// As [`Writer::run`], of what gives room back: it may have the reserve of a full disk, and is then run again.
@@ -85,7 +85,17 @@ impl Writer {
         name: &'static str,
         work: impl FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
-        self.send(name, Effect::Frees, work).await
+        self.send(name, Effect::Frees, work, None).await
+    }
+
+    /// As [`Writer::run`]; what follows from the commit is done also when the caller has gone.
+    pub(super) async fn run_then<T: Send + 'static>(
+        &self,
+        name: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        then: impl FnOnce(&T) + Send + 'static,
+    ) -> Result<T, StorageError> {
+        self.send(name, Effect::Takes, once(name, work), Some(Box::new(then))).await
     }
 
     async fn send<T: Send + 'static>(
@@ -93,8 +103,9 @@ impl Writer {
         name: &'static str,
         effect: Effect,
         work: impl FnMut(&Connection) -> Result<T, Fault> + Send + 'static,
+        then: Then<T>,
     ) -> Result<T, StorageError> {
-        let (task, answer) = Call::pair(name, effect, work);
+        let (task, answer) = Call::pair(name, effect, work, then);
         self.queue.send(Message::Run(task)).await.map_err(|_| unavailable(name))?;
         answer.await.map_err(|_| unavailable(name))?
     }

@@ -7,8 +7,9 @@ use rusqlite::{Connection, Row};
 use super::super::buckets;
 use super::super::errors::Fault;
 use super::super::read;
-use super::super::rls::Caller;
+use super::super::rls::{Caller, refused};
 use super::super::rows::{self, OBJECT_PATH, OBJECT_TIMES, micros};
+use super::super::rules::Rules;
 use super::scan::{Folder, Found, Rows};
 use super::top::{Key, Order, Top};
 use crate::bucket::BucketName;
@@ -23,6 +24,7 @@ const HELD: usize = 10_000;
 /// Lists objects and folders.
 pub(in super::super) fn list(
     conn: &Connection,
+    rules: &Rules,
     access: &Access,
     bucket: &BucketName,
     listing: &Listing,
@@ -34,19 +36,23 @@ pub(in super::super) fn list(
     let Some((found, _)) = buckets::look(conn, context, Permission::BucketRead, bucket)? else {
         return Ok(Page::default());
     };
+    let of_role = rules.of(context);
     let rows = match BucketGrant::of(&found, context) {
+        // Policies may show rows of anybody's.
+        _ if of_role.widens_reads() => Rows::All,
         BucketGrant::Read | BucketGrant::ReadWrite | BucketGrant::All => Rows::All,
         BucketGrant::OwnRows | BucketGrant::Nothing => Rows::Own,
     };
-    let caller = Caller::from(context);
+    let caller = Caller::under(rules, context);
     let start = format!("{}{}", listing.prefix, listing.search);
-    let folder = Folder { conn, caller: &caller, bucket, rows, listing, start };
-    match (listing.sort.0, listing.collation) {
+    let folder = Folder { conn, rules: of_role, caller: &caller, bucket, rows, listing, start };
+    let page = match (listing.sort.0, listing.collation) {
         (ObjectSort::Name, Collation::Bytes) => in_index_order(&folder),
         (ObjectSort::Name, Collation::IgnoreCase) | (ObjectSort::CreatedAt | ObjectSort::UpdatedAt, _) => {
-            in_other_order(&folder, access)
+            in_other_order(&folder, rules, access)
         }
-    }
+    };
+    page.map_err(|fault| refused(fault, context, Permission::ObjectRead, bucket))
 }
 
 /// Refuses a cursor of another kind of list.
@@ -102,7 +108,7 @@ fn object(folder: &Folder<'_>, row: &Row<'_>) -> Result<crate::file::StorageObje
     rows::object_at(row, 0, folder.bucket, &path)
 }
 
-fn in_other_order(folder: &Folder<'_>, access: &Access) -> Result<Page, Fault> {
+fn in_other_order(folder: &Folder<'_>, rules: &Rules, access: &Access) -> Result<Page, Fault> {
     let limit = page_length(folder.listing);
     let (mut skip, mut after) = match &folder.listing.start {
         PageStart::First => (0, None),
@@ -131,7 +137,7 @@ fn in_other_order(folder: &Folder<'_>, access: &Access) -> Result<Page, Fault> {
                 return Ok(Entry::Folder(key.path));
             }
             let path = ObjectPath::parse(&key.path)?;
-            Ok(Entry::Object(Box::new(read::show(folder.conn, access, folder.bucket, &path)?)))
+            Ok(Entry::Object(Box::new(read::show(folder.conn, rules, access, folder.bucket, &path)?)))
         })
         .collect::<Result<_, Fault>>()?;
     Ok(Page { entries, next })

@@ -2,14 +2,14 @@
 //! scan seeks to the end of the folder instead of walking through it.
 
 use std::ops::ControlFlow;
-use std::sync::LazyLock;
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, named_params};
 
 use super::super::errors::Fault;
-use super::super::rls::{Caller, predicate};
+use super::super::rls::Caller;
 use super::super::rows::{OBJECT, OBJECT_PATH, str};
+use super::super::rules::{RoleRules, Statement};
 use crate::bucket::BucketName;
 use crate::executor::bounds::{just_after, next_match, starts_with_ignoring_case, successor};
 use crate::executor::{Collation, Listing, SortOrder};
@@ -36,6 +36,7 @@ pub(super) enum Found<'r> {
 /// The part of a bucket that a list is about.
 pub(super) struct Folder<'a> {
     pub(super) conn: &'a Connection,
+    pub(super) rules: &'a RoleRules,
     pub(super) caller: &'a Caller,
     pub(super) bucket: &'a BucketName,
     pub(super) rows: Rows,
@@ -71,12 +72,13 @@ impl Folder<'_> {
             }
             _ => {}
         }
-        let mut statement = self.conn.prepare_cached(sql(self.rows, order))?;
+        let mut statement = self.conn.prepare_cached(sql(self.rules, self.rows, order))?;
         'seek: loop {
-            let mut rows = statement.query(named_params! {
+            let end = bound(high.as_deref());
+            let mut rows = statement.query(&*self.caller.with(named_params! {
                 ":bucket": self.bucket.as_str(), ":role": self.caller.role, ":uid": self.caller.uid,
-                ":low": low, ":high": bound(high.as_deref()),
-            })?;
+                ":low": low, ":high": end,
+            }))?;
             while let Some(row) = rows.next()? {
                 let path = str(row, OBJECT_PATH)?;
                 let flow = match self.place(path) {
@@ -155,27 +157,29 @@ fn bound(high: Option<&str>) -> Value {
 }
 
 /// The statement that walks over these rows in this order.
-pub(in super::super) fn sql(rows: Rows, order: SortOrder) -> &'static str {
-    static ALL_UP: LazyLock<String> = LazyLock::new(|| build("", "", "ASC"));
-    static ALL_DOWN: LazyLock<String> = LazyLock::new(|| build("", "", "DESC"));
-    static OWN_UP: LazyLock<String> = LazyLock::new(|| build(BY_OWNER, OWN, "ASC"));
-    static OWN_DOWN: LazyLock<String> = LazyLock::new(|| build(BY_OWNER, OWN, "DESC"));
+pub(in super::super) fn sql(rules: &RoleRules, rows: Rows, order: SortOrder) -> &str {
     match (rows, order) {
-        (Rows::All, SortOrder::Ascending) => &ALL_UP,
-        (Rows::All, SortOrder::Descending) => &ALL_DOWN,
-        (Rows::Own, SortOrder::Ascending) => &OWN_UP,
-        (Rows::Own, SortOrder::Descending) => &OWN_DOWN,
+        (Rows::All, SortOrder::Ascending) => rules.sql(Statement::AllUp, |rules| build(rules, "", "", "ASC")),
+        (Rows::All, SortOrder::Descending) => {
+            rules.sql(Statement::AllDown, |rules| build(rules, "", "", "DESC"))
+        }
+        (Rows::Own, SortOrder::Ascending) => {
+            rules.sql(Statement::OwnUp, |rules| build(rules, BY_OWNER, OWN, "ASC"))
+        }
+        (Rows::Own, SortOrder::Descending) => {
+            rules.sql(Statement::OwnDown, |rules| build(rules, BY_OWNER, OWN, "DESC"))
+        }
     }
 }
 
 const BY_OWNER: &str = "INDEXED BY storage_objects_by_owner";
 const OWN: &str = "o.owner_id = :uid AND";
 
-fn build(index: &str, own: &str, way: &str) -> String {
+fn build(rules: &RoleRules, index: &str, own: &str, way: &str) -> String {
     format!(
         "SELECT {OBJECT} FROM storage_buckets b CROSS JOIN storage_objects o {index} \
          WHERE b.id = :bucket AND {own} o.bucket_id = :bucket AND o.path >= :low AND o.path < :high \
          AND {} ORDER BY o.path {way}",
-        predicate(Permission::ObjectRead)
+        rules.predicate(Permission::ObjectRead)
     )
 }

@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use super::open_at;
 use crate::bucket::BucketPolicy;
 use crate::errors::StorageError;
+use crate::executor::Announced;
 use crate::executor::conformance::Subject;
 use crate::executor::conformance::subject::{allow, bucket, path, user};
 use crate::executor::sqlite::rls::text;
@@ -79,7 +80,7 @@ async fn user_quotas_are_never_overshot() {
     let access = allow(&owner, Operation::Upload(&PutMode::Upsert));
     let left = subject
         .executor
-        .admit_put(&access, &bucket("photos"), &path("first"), &PutMode::Upsert)
+        .admit_put(&access, &bucket("photos"), &path("first"), &PutMode::Upsert, &Announced::default())
         .await
         .unwrap()
         .quota_left

@@ -3,6 +3,7 @@
 mod durability;
 mod groups;
 mod plans;
+mod policies;
 mod recount;
 mod rls;
 mod room;

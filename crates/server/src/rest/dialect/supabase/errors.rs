@@ -106,6 +106,9 @@ fn storage(error: &StorageError) -> Worded {
         E::UrlExpired(_) => wrapped(400, "InvalidJWT", "InvalidJWT", EXPIRED),
         E::BucketNotFound { .. } => no_bucket(),
         E::ObjectNotFound { .. } => no_key(),
+        E::InvalidSql(_) => wrapped(400, "Error", "InvalidRequest", message),
+        E::PolicyNotFound { .. } => wrapped(404, "not_found", "InvalidRequest", message),
+        E::PolicyExists { .. } => wrapped(409, "Duplicate", "ResourceAlreadyExists", message),
         E::BucketExists { .. } => wrapped(409, "Duplicate", "BucketAlreadyExists", message),
         E::ObjectExists { .. } => wrapped(409, "Duplicate", "KeyAlreadyExists", message),
         E::BucketNotEmpty { .. } => wrapped(409, "ResourceNotEmpty", "ResourceNotEmpty", message),
@@ -124,6 +127,9 @@ fn storage(error: &StorageError) -> Worded {
         E::ProviderUnavailable { .. } => {
             open(StatusCode::SERVICE_UNAVAILABLE, "InternalError", "InternalError", message)
         }
+        E::NotSupported { .. } => {
+            open(StatusCode::NOT_IMPLEMENTED, "NotSupported", "NotImplemented", message)
+        }
         E::Overloaded { .. } => {
             open(StatusCode::TOO_MANY_REQUESTS, "too_many_connections", "SlowDown", message)
         }
@@ -137,7 +143,7 @@ fn status(code: u16) -> StatusCode {
 
 /// Rows that are not visible do not exist, and writes that a policy refuses say so.
 fn denial_worded(denial: &Denial) -> Worded {
-    match (denial.permission, denial.reason) {
+    match (denial.permission, &denial.reason) {
         (Permission::ObjectRead, _) | (Permission::ObjectDelete, DenialReason::BucketPolicy) => no_key(),
         (Permission::BucketRead | Permission::BucketUpdate | Permission::BucketDelete, _) => no_bucket(),
         (
@@ -147,7 +153,7 @@ fn denial_worded(denial: &Denial) -> Worded {
             | Permission::ObjectDelete,
             _,
         ) => denied(RLS_WORDS),
-        (Permission::UsageRead | Permission::Maintain, _) => denied(denial.to_string()),
+        (Permission::UsageRead | Permission::Explain | Permission::Maintain, _) => denied(denial.to_string()),
     }
 }
 

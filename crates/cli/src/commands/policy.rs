@@ -1,0 +1,97 @@
+//! `aerostore policy`: access policies in SQL, added, listed, dropped, and tried out.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+use serde_json::Value;
+
+use super::Context;
+use super::explain::{self, Explain};
+use crate::failure::Failure;
+
+/// What to do with policies.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Add a policy: CREATE POLICY …
+    Add(Add),
+    /// List the policies in force
+    #[command(alias = "ls")]
+    List,
+    /// Drop a policy
+    #[command(alias = "rm")]
+    Remove(Remove),
+    /// Try the policies out as somebody, and say what each of them says
+    Test(Explain),
+}
+
+/// Options of `policy add`.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Add {
+    /// The statement; `-` reads it from stdin
+    sql: Option<String>,
+    /// A file with the statement
+    #[arg(long, short, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+/// Options of `policy remove`.
+#[derive(Debug, Args)]
+pub(crate) struct Remove {
+    /// The policy's name
+    name: String,
+}
+
+/// Runs `aerostore policy`.
+pub(crate) async fn run(policy: Policy, context: &Context<'_>) -> Result<(), Failure> {
+    match policy {
+        Policy::Add(add) => {
+            let changed = context.client.change_policies(&statement(add)?).await?;
+            context.out.result(&changed, describe_change)
+        }
+        Policy::List => {
+            let policies = context.client.policies().await?;
+            if context.out.is_json() {
+                return context.out.json(&policies);
+            }
+            let all: String =
+                policies.iter().map(|policy| format!("{};\n", field(policy, "definition"))).collect();
+            context.out.text(&all.replace(";;\n", ";\n"))
+        }
+        Policy::Remove(Remove { name }) => {
+            let changed = context.client.drop_policy(&name).await?;
+            context.out.result(&changed, describe_change)
+        }
+        Policy::Test(test) => explain::run(&test, context).await,
+    }
+}
+
+fn statement(add: Add) -> Result<String, Failure> {
+    match (add.sql, add.file) {
+        (Some(sql), _) if sql == "-" => {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text).context("cannot read the statement from stdin")?;
+            Ok(text)
+        }
+        (Some(sql), _) => Ok(sql),
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(&file);
+            Ok(text.with_context(|| format!("cannot read {}", file.display()))?)
+        }
+        (None, None) => Err(Failure::Usage("say a statement, or --file".to_owned())),
+    }
+}
+
+fn field<'v>(value: &'v Value, name: &str) -> &'v str {
+    value.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn describe_change(changed: &Value) -> String {
+    match (changed.get("created"), field(changed, "dropped")) {
+        (Some(created), _) => format!("policy {} is in force", field(created, "name")),
+        (None, "") => "there was no such policy".to_owned(),
+        (None, name) => format!("policy {name} is gone"),
+    }
+}

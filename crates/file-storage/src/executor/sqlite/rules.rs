@@ -1,0 +1,140 @@
+//! The rules in force: SPEC 3.2's table and the SQL policies, as predicates, and the statements that carry them.
+//!
+//! Immutable, and replaced as a whole after the commit that changed a policy. For a role that no policy speaks about
+//! the texts are those of the table alone: policies of others cost it nothing. Each text is made once.
+
+use std::sync::{Arc, LazyLock, OnceLock};
+
+use super::rls::{builtin, is_true};
+use crate::permissions::{Permission, PolicySet, RlsContext, Role};
+use crate::sql::{ColumnRef, Expr, Sqlite};
+
+/// The statements that depend on rules about objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub(in super::super) enum Statement {
+    Open,
+    Show,
+    ToWrite,
+    ToRemove,
+    Some,
+    AllUp,
+    AllDown,
+    OwnUp,
+    OwnDown,
+}
+
+const STATEMENTS: usize = Statement::OwnDown as usize + 1;
+
+/// The rules in force.
+#[derive(Debug)]
+pub(in super::super) struct Rules {
+    policies: PolicySet,
+    anon: RoleRules,
+    authenticated: RoleRules,
+}
+
+impl Rules {
+    /// The table and these policies.
+    pub(super) fn new(policies: PolicySet) -> Arc<Self> {
+        let of = |role| RoleRules::new(&policies, role);
+        Arc::new(Self { anon: of(Role::Anon), authenticated: of(Role::Authenticated), policies })
+    }
+
+    /// The policies.
+    pub(super) fn policies(&self) -> &PolicySet {
+        &self.policies
+    }
+
+    /// The rules for callers of a role.
+    pub(super) fn of(&self, context: &RlsContext) -> &RoleRules {
+        static TABLE: LazyLock<RoleRules> = LazyLock::new(RoleRules::table);
+        match context.role() {
+            Role::Anon => &self.anon,
+            Role::Authenticated => &self.authenticated,
+            Role::ServiceRole => &TABLE,
+        }
+    }
+}
+
+/// The rules for one role.
+#[derive(Debug)]
+pub(in super::super) struct RoleRules {
+    read: String,
+    overwrite: String,
+    delete: String,
+    has_policies: bool,
+    widens_reads: bool,
+    statements: [OnceLock<String>; STATEMENTS],
+}
+
+impl RoleRules {
+    fn table() -> Self {
+        Self::new(&PolicySet::default(), Role::ServiceRole)
+    }
+
+    fn new(policies: &PolicySet, role: Role) -> Self {
+        let predicate = |permission| predicate(policies, role, permission);
+        Self {
+            read: predicate(Permission::ObjectRead),
+            overwrite: predicate(Permission::ObjectOverwrite),
+            delete: predicate(Permission::ObjectDelete),
+            has_policies: policies.of(role).next().is_some(),
+            widens_reads: policies.old_rows(role, Permission::ObjectRead, true).next().is_some(),
+            statements: Default::default(),
+        }
+    }
+
+    /// Whether policies speak about the role: then its statements take the parameter `:caller`.
+    pub(super) fn has_policies(&self) -> bool {
+        self.has_policies
+    }
+
+    /// Whether policies may show rows that the table does not.
+    pub(in super::super) fn widens_reads(&self) -> bool {
+        self.widens_reads
+    }
+
+    /// The predicate under which a permission holds for the object `o` in the bucket `b`.
+    pub(in super::super) fn predicate(&self, permission: Permission) -> &str {
+        match permission {
+            Permission::ObjectRead => &self.read,
+            Permission::ObjectOverwrite => &self.overwrite,
+            Permission::ObjectDelete => &self.delete,
+            other => builtin(other),
+        }
+    }
+
+    /// The text of a statement, made when it is first asked for.
+    pub(in super::super) fn sql(&self, which: Statement, build: impl FnOnce(&Self) -> String) -> &str {
+        match self.statements.get(which as usize) {
+            Some(made) => made.get_or_init(|| build(self)),
+            None => "",
+        }
+    }
+}
+
+/// The table's predicate, widened by what grants and narrowed by what restricts. CASE keeps the order, as PostgreSQL
+/// keeps it: what restricts is asked first, by name, and nothing is asked that does not matter.
+fn predicate(policies: &PolicySet, role: Role, permission: Permission) -> String {
+    let table = builtin(permission);
+    if policies.of(role).next().is_none() {
+        return table.to_owned();
+    }
+    let sql = |expr: &Expr| Sqlite { column: &of_object }.render(expr);
+    let refuses = policies
+        .old_rows(role, permission, false)
+        .map(|(_, condition)| format!("WHEN ({}) IS NOT TRUE THEN 0 ", sql(condition)));
+    let grants = policies
+        .old_rows(role, permission, true)
+        .map(|(_, condition)| format!("WHEN {} THEN 1 ", is_true(&sql(condition))));
+    format!(
+        "(CASE WHEN o.path IS NULL OR :caller IS NULL THEN 0 {}WHEN {table} THEN 1 {}ELSE 0 END)",
+        refuses.collect::<String>(),
+        grants.collect::<String>()
+    )
+}
+
+fn of_object(column: ColumnRef) -> String {
+    format!("o.{}", column.column.name)
+}
