@@ -1,6 +1,7 @@
 //! PostgreSQL stopped, and killed, under load: requests fail in a way that says "again", then go on by themselves, and
 //! nothing that was acknowledged is lost. Over a server of the test's own, with fsync.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ struct Expectation {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_outlives_postgresql() {
     let (cluster, url) = Cluster::start();
+    let cluster = Arc::new(cluster);
     let database = TestDatabase::on(url);
     let dir = TempDir::new().unwrap();
     let options = options(dir.path());
@@ -70,7 +72,9 @@ async fn what_was_acknowledged_outlives_postgresql() {
             tokio::time::sleep(Duration::from_millis(700 + 130 * round)).await;
             let ready = fixture.executor.ping().await;
             assert!(ready.is_ok(), "{ready:?}");
-            tokio::task::block_in_place(|| if round % 2 == 0 { cluster.kill() } else { cluster.restart() });
+            let cluster = cluster.clone();
+            let outage = move || if round % 2 == 0 { cluster.kill() } else { cluster.restart() };
+            tokio::task::spawn_blocking(outage).await.unwrap();
             let (since, before) = (Instant::now(), succeeded.load(Ordering::Relaxed));
             while succeeded.load(Ordering::Relaxed) < before + 10 {
                 assert!(since.elapsed() < Duration::from_secs(30), "it does not recover");

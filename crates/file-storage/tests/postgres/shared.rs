@@ -17,6 +17,9 @@ use tempfile::TempDir;
 
 use crate::support::{Fixture, TestDatabase, chunked, keys, options, path, user};
 
+/// More than an upload collects before its first write to the disk.
+const LARGE: usize = 8 << 20;
+
 /// A process, as far as storage goes: its own executor, its own folder for what it stages.
 async fn process(dir: &Path, database: &TestDatabase) -> Fixture {
     let executor = Fixture::executor(dir, Some(database)).await;
@@ -45,7 +48,7 @@ async fn fs_i1_a_start_leaves_the_uploads_of_others_alone() {
     let half = first.storage.admit_upload(&user(1), &docs, &path("half"), PutMode::Create).await.unwrap();
     let attributes = ObjectAttributes { content_type: "text/plain".into(), ..Default::default() };
     let uploading = tokio::spawn(half.store(attributes, None, body));
-    send.send(Ok(Bytes::from(vec![1; 5000]))).await.unwrap();
+    send.send(Ok(Bytes::from(vec![1; LARGE]))).await.unwrap();
     while crate::support::staged_files(dir.path()).is_empty() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -57,7 +60,7 @@ async fn fs_i1_a_start_leaves_the_uploads_of_others_alone() {
     drop(send);
     uploading.await.unwrap().unwrap();
     let read = second.get(&user(1), (&docs, &path("half"))).await.unwrap();
-    assert_eq!((read.len(), read[0], read[9999]), (10_000, 1, 2));
+    assert_eq!((read.len(), read[0], read[LARGE + 4999]), (LARGE + 5000, 1, 2));
     report.stop().await;
     Fixture { dir, ..second }.audit().await;
 }

@@ -73,29 +73,30 @@ CREATE POLICY bucket_update ON {schema}.storage_buckets FOR UPDATE TO authentica
 CREATE POLICY bucket_delete ON {schema}.storage_buckets FOR DELETE TO authenticated
     USING ((SELECT {schema}.role()) = 'authenticated' AND owner_id = (SELECT {schema}.current_user_id()));
 
--- Objects.
+-- Objects. A bucket is asked for by its name, row by row. IMPORTANT: not by EXISTS, which the planner may turn into a
+-- hash over all buckets there are.
 CREATE POLICY object_read_anon ON {schema}.storage_objects FOR SELECT TO anon
-    USING ((SELECT {schema}.role()) = 'anon' AND EXISTS (
-        SELECT 1 FROM {inner}.bucket_access b WHERE b.id = bucket_id AND b.policy = 'public'));
+    USING ((SELECT {schema}.role()) = 'anon' AND (
+        SELECT true FROM {inner}.bucket_access b WHERE b.id = bucket_id AND b.policy = 'public'));
 CREATE POLICY object_read ON {schema}.storage_objects FOR SELECT TO authenticated
     USING ((SELECT {schema}.role()) = 'authenticated'
-        AND (owner_id = (SELECT {schema}.current_user_id()) OR EXISTS (
-            SELECT 1 FROM {inner}.bucket_access b WHERE b.id = bucket_id
+        AND (owner_id = (SELECT {schema}.current_user_id()) OR (
+            SELECT true FROM {inner}.bucket_access b WHERE b.id = bucket_id
             AND (b.policy IN ('public', 'authenticated') OR b.owner_id = (SELECT {schema}.current_user_id())))));
 CREATE POLICY object_create ON {schema}.storage_objects FOR INSERT TO authenticated
-    WITH CHECK ((SELECT {schema}.role()) = 'authenticated' AND EXISTS (
-        SELECT 1 FROM {inner}.bucket_access b WHERE b.id = bucket_id
+    WITH CHECK ((SELECT {schema}.role()) = 'authenticated' AND (
+        SELECT true FROM {inner}.bucket_access b WHERE b.id = bucket_id
         AND (b.policy = 'authenticated' OR b.owner_id = (SELECT {schema}.current_user_id())
             OR b.owner_id IS NULL)));
 CREATE POLICY object_overwrite ON {schema}.storage_objects FOR UPDATE TO authenticated
     USING ((SELECT {schema}.role()) = 'authenticated'
-        AND (owner_id = (SELECT {schema}.current_user_id()) OR EXISTS (
-            SELECT 1 FROM {inner}.bucket_access b WHERE b.id = bucket_id
+        AND (owner_id = (SELECT {schema}.current_user_id()) OR (
+            SELECT true FROM {inner}.bucket_access b WHERE b.id = bucket_id
             AND (b.policy = 'authenticated' OR b.owner_id = (SELECT {schema}.current_user_id())))));
 CREATE POLICY object_delete ON {schema}.storage_objects FOR DELETE TO authenticated
     USING ((SELECT {schema}.role()) = 'authenticated'
-        AND (owner_id = (SELECT {schema}.current_user_id()) OR EXISTS (
-            SELECT 1 FROM {inner}.bucket_access b WHERE b.id = bucket_id
+        AND (owner_id = (SELECT {schema}.current_user_id()) OR (
+            SELECT true FROM {inner}.bucket_access b WHERE b.id = bucket_id
             AND b.owner_id = (SELECT {schema}.current_user_id()))));
 -- Whatever else is granted, nobody makes objects in somebody else's name.
 CREATE POLICY object_of_ones_own ON {schema}.storage_objects AS RESTRICTIVE FOR INSERT TO anon, authenticated
@@ -103,7 +104,7 @@ CREATE POLICY object_of_ones_own ON {schema}.storage_objects AS RESTRICTIVE FOR 
 
 -- The way to the bytes is open to those who see the object.
 CREATE POLICY segment_read ON {schema}.storage_segments FOR SELECT TO anon, authenticated
-    USING (EXISTS (SELECT 1 FROM {schema}.storage_objects o WHERE o.version = storage_segments.version));
+    USING ((SELECT true FROM {schema}.storage_objects o WHERE o.version = storage_segments.version));
 
 -- Everybody's own usage.
 CREATE POLICY usage_read ON {schema}.storage_usage FOR SELECT TO authenticated
