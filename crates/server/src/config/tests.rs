@@ -131,7 +131,7 @@ fn bad_values_are_refused_all_at_once() {
     check_refused(
         "database: postgres://me:hunter2@db/x?sslmode=maybe",
         &["storage.yml:1: database: is no address like postgres://user@host:5432/database: \
-           invalid configuration: invalid value for option `sslmode`"],
+           invalid connection string: invalid value for option `sslmode`"],
     );
     check_refused(
         "postgres: {schema: 'a\"b'}",

@@ -144,8 +144,8 @@ impl Drop for Session {
     }
 }
 
-/// One statement as somebody, in a transaction of its own: one round trip. Reads are tried once more where the
-/// connection turns out to be a dead one.
+/// One statement as somebody, in a transaction of its own: one round trip. A read is tried again where its connection
+/// turns out to be a dead one: after a restart of the server, a few may be before that is noticed of all of them.
 pub(super) async fn read(
     pool: &Arc<Pool>,
     operation: &'static str,
@@ -153,11 +153,13 @@ pub(super) async fn read(
     sql: &'static str,
     values: Values<'_>,
 ) -> Result<Vec<Row>, Fault> {
-    match alone(pool, operation, caller, sql, values).await {
-        Err(fault) if fault.breaks_connection() => alone(pool, operation, caller, sql, values).await,
-        answer => answer,
+    for pause in PAUSES.iter().take(4) {
+        match alone(pool, operation, caller, sql, values).await {
+            Err(fault) if fault.breaks_connection() => tokio::time::sleep(*pause).await,
+            answer => return answer.map(|answer| answer.rows),
+        }
     }
-    .map(|answer| answer.rows)
+    alone(pool, operation, caller, sql, values).await.map(|answer| answer.rows)
 }
 
 /// One statement as somebody, in a transaction of its own: one round trip.
@@ -276,11 +278,13 @@ macro_rules! retried {
 pub(super) use retried;
 
 /// Pauses between attempts.
-pub(super) const PAUSES: [Duration; 6] = [
+pub(super) const PAUSES: [Duration; 8] = [
     Duration::from_millis(1),
     Duration::from_millis(5),
     Duration::from_millis(20),
     Duration::from_millis(50),
     Duration::from_millis(100),
     Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
 ];

@@ -79,7 +79,8 @@ BEGIN
         PERFORM {inner}.count_for_owner(c.owner_id, c.files, c.bytes);
     END LOOP;
     INSERT INTO {schema}.storage_events (kind, bucket_id, path, owner_id, payload)
-        SELECT 'storage.object.created', a.bucket_id, a.path, a.owner_id, {inner}.told(a.id, a.version, a.size, a.content_type, a.etag) FROM appeared a;
+        SELECT 'storage.object.created', a.bucket_id, a.path, a.owner_id,
+            {inner}.told(a.id, a.version, a.size, a.content_type, a.etag) FROM appeared a;
     RETURN NULL;
 END
 $$;
@@ -104,7 +105,8 @@ BEGIN
     PERFORM {inner}.discard_bytes(ARRAY(SELECT version FROM vanished));
     INSERT INTO {schema}.storage_events (kind, bucket_id, path, owner_id, payload)
         SELECT 'storage.object.deleted', v.bucket_id, v.path, v.owner_id,
-            {inner}.told(v.id, v.version, v.size, v.content_type, v.etag) || CASE WHEN reason IS NULL THEN '{}' ELSE jsonb_build_object('reason', reason) END
+            {inner}.told(v.id, v.version, v.size, v.content_type, v.etag)
+                || CASE WHEN reason IS NULL THEN '{}' ELSE jsonb_build_object('reason', reason) END
         FROM vanished v WHERE reason IS DISTINCT FROM 'replaced' ORDER BY v.bucket_id, v.path;
     RETURN NULL;
 END
@@ -138,7 +140,8 @@ BEGIN
         WHERE a.version <> v.version AND (a.bucket_id, a.path) = (v.bucket_id, v.path)));
     INSERT INTO {schema}.storage_events (kind, bucket_id, path, owner_id, payload)
         SELECT CASE WHEN moved THEN 'storage.object.moved' ELSE 'storage.object.updated' END,
-            a.bucket_id, a.path, a.owner_id, {inner}.told(a.id, a.version, a.size, a.content_type, a.etag) || CASE WHEN moved
+            a.bucket_id, a.path, a.owner_id,
+            {inner}.told(a.id, a.version, a.size, a.content_type, a.etag) || CASE WHEN moved
                 THEN jsonb_build_object('from_bucket', v.bucket_id, 'from_path', v.path) ELSE '{}' END
         FROM vanished v JOIN appeared a ON a.id = v.id,
             LATERAL (SELECT (a.bucket_id, a.path) <> (v.bucket_id, v.path) AS moved) m;

@@ -11,6 +11,7 @@ mod schema;
 mod walls;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use crate::executor::conformance::{Subject, executor_conformance};
@@ -36,7 +37,8 @@ async fn open_as(_database: &TestDatabase, options: PostgresOptions) -> Subject 
 
 fn options(database: &TestDatabase) -> PostgresOptions {
     let address = PostgresAddress::parse(&database.url()).unwrap();
-    PostgresOptions { connections: 8, ..PostgresOptions::new(address) }
+    // Patient, as the machine may be busy with other tests.
+    PostgresOptions { connections: 8, wait: Duration::from_secs(60), ..PostgresOptions::new(address) }
 }
 
 /// For the suite.
