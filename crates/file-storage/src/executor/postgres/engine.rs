@@ -183,7 +183,7 @@ impl Executor for PostgresExecutor {
         mode: &PutMode,
     ) -> Result<StorageObject, StorageError> {
         let relocate = async { retried!(relocate::relocate(&self.pool, access, from, to, mode)) };
-        self.run("move_object", relocate).await
+        self.run("move_object", Box::pin(relocate)).await
     }
 
     async fn list_objects(

@@ -120,7 +120,7 @@ fn fold(operation: &'static str, error: tokio_postgres::Error) -> StorageError {
     let Some(code) = error.code() else {
         // Not the server's word, but that the connection failed, or that a row did not fit: only the first passes.
         return if error.is_closed()
-            || std::error::Error::source(&error).is_some_and(|e| e.is::<std::io::Error>())
+            || std::error::Error::source(&error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
         {
             StorageError::ProviderUnavailable { provider, operation, source: Some(Arc::new(error)) }
         } else {

@@ -97,7 +97,7 @@ impl PostgresExecutor {
     /// where it can't be used: newer than this program, too old a server, missing rights.
     pub async fn open(options: PostgresOptions) -> Result<Self, StorageError> {
         let open = async {
-            let pool = Pool::new(options)?;
+            let pool = Pool::new(&options)?;
             migrations::prepare(&mut pool.unpooled().await?, pool.schema()).await?;
             Ok(Self { pool: Arc::new(pool), instance: Uuid::new_v4() })
         };
@@ -111,7 +111,7 @@ impl PostgresExecutor {
     /// What the engine says.
     pub async fn roll_back(options: PostgresOptions, version: u32) -> Result<(), StorageError> {
         let back = async {
-            let pool = Pool::new(options)?;
+            let pool = Pool::new(&options)?;
             let version = i32::try_from(version).unwrap_or(i32::MAX);
             migrations::roll_back(&mut pool.unpooled().await?, pool.schema(), version).await
         };

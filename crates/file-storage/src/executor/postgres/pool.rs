@@ -29,9 +29,9 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(options: PostgresOptions) -> Result<Self, Fault> {
+    pub(super) fn new(options: &PostgresOptions) -> Result<Self, Fault> {
         let tasks = TaskTracker::new();
-        let connections = managed::Pool::builder(Manager::new(&options, tasks.clone())?)
+        let connections = managed::Pool::builder(Manager::new(options, tasks.clone())?)
             .max_size(options.connections.max(1))
             .wait_timeout(Some(options.wait))
             .create_timeout(Some(options.wait))
@@ -41,7 +41,7 @@ impl Pool {
                 context: "the pool of connections could not be made".to_owned(),
                 source: Some(Arc::new(error)),
             })?;
-        let PostgresOptions { waiting, wait, statement_timeout, .. } = options;
+        let PostgresOptions { waiting, wait, statement_timeout, .. } = *options;
         Ok(Self { connections, waiting, wait, statement_timeout, tasks })
     }
 
