@@ -31,8 +31,8 @@ pub fn parser(text: &str) -> Result<Parser<'static>, SqlFault> {
     let tokens = Tokenizer::new(&DIALECT, text)
         .tokenize_with_location()
         .map_err(|error| SqlFault::at(error.location, error.message))?;
-    let counted = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
-    if let Some(beyond) = counted.skip(MAX_TOKENS).next() {
+    let mut counted = tokens.iter().filter(|token| !matches!(token.token, Token::Whitespace(_)));
+    if let Some(beyond) = counted.nth(MAX_TOKENS) {
         let reason = format!("the text has more than {MAX_TOKENS} words and signs");
         return Err(SqlFault::at(beyond.span.start, reason));
     }

@@ -91,6 +91,7 @@ pub(super) fn look(
 }
 
 /// A row that is about to be written: a new one, or one that comes from elsewhere and keeps its owner.
+#[derive(Clone, Copy)]
 pub(super) enum Row<'a> {
     /// Of the caller's, as far as it is known.
     Own(&'a Candidate),

@@ -90,7 +90,9 @@ impl Expr {
             Self::Caller(Fact::Role) => Ok(Value::Text(Cow::Borrowed(&asker.role))),
             Self::Caller(Fact::Claims) => Ok(Value::Json(Cow::Borrowed(&asker.claims))),
             Self::Now => Ok(Value::Time(asker.now)),
-            Self::Not(operand) => Ok(truth(eval(operand)?)?.map_or(Value::Null, |value| Value::Bool(!value))),
+            Self::Not(operand) => {
+                Ok(truth(&eval(operand)?)?.map_or(Value::Null, |value| Value::Bool(!value)))
+            }
             Self::And(all) => connected(all.iter().map(eval), false),
             Self::Or(all) => connected(all.iter().map(eval), true),
             Self::Compare(comparison, left, right) => {
@@ -100,7 +102,7 @@ impl Expr {
             Self::Arithmetic(op, left, right, ty) => {
                 operator::arithmetic(*op, eval(left)?, eval(right)?, *ty)
             }
-            Self::Negate(operand) => operator::negate(eval(operand)?, self.ty()),
+            Self::Negate(operand) => operator::negate(&eval(operand)?, self.ty()),
             Self::Concat(left, right) => match (eval(left)?, eval(right)?) {
                 (Value::Text(left), Value::Text(right)) => {
                     Ok(Value::Text(Cow::Owned(left.into_owned() + &right)))
@@ -117,12 +119,12 @@ impl Expr {
                     list.iter().map(|item| operator::compare(Comparison::Eq, &value, &eval(item)?)),
                     true,
                 )?;
-                Ok(truth(found)?.map_or(Value::Null, |found| Value::Bool(found != *negated)))
+                Ok(truth(&found)?.map_or(Value::Null, |found| Value::Bool(found != *negated)))
             }
             Self::AnyOf(value, array) => Ok(function::any_of(&eval(value)?, &eval(array)?)),
             Self::Case(branches, otherwise, _) => {
                 for (condition, result) in branches {
-                    if truth(eval(condition)?)? == Some(true) {
+                    if truth(&eval(condition)?)? == Some(true) {
                         return eval(result);
                     }
                 }
@@ -166,7 +168,7 @@ impl Expr {
     /// # Errors
     /// As [`Expr::evaluate`].
     pub fn holds(&self, asker: &Asker<'_>, cells: &dyn Cells) -> Result<bool, EvalError> {
-        Ok(truth(self.evaluate(asker, cells)?)? == Some(true))
+        Ok(truth(&self.evaluate(asker, cells)?)? == Some(true))
     }
 }
 
@@ -174,7 +176,7 @@ impl Expr {
 fn connected<'a>(all: impl Iterator<Item = Outcome<'a>>, winner: bool) -> Outcome<'a> {
     let mut unknown = false;
     for value in all {
-        match truth(value?)? {
+        match truth(&value?)? {
             Some(value) if value == winner => return Ok(Value::Bool(winner)),
             Some(_) => {}
             None => unknown = true,
@@ -196,8 +198,8 @@ fn is(test: Test, value: &Value<'_>) -> Outcome<'static> {
 }
 
 /// A truth value; `None` for NULL.
-fn truth(value: Value<'_>) -> Result<Option<bool>, EvalError> {
-    match value {
+fn truth(value: &Value<'_>) -> Result<Option<bool>, EvalError> {
+    match *value {
         Value::Bool(value) => Ok(Some(value)),
         Value::Null => Ok(None),
         _ => Err(mistyped()),

@@ -94,8 +94,8 @@ pub(super) fn in_range(number: Option<i64>, ty: Type) -> Outcome<'static> {
     }
 }
 
-pub(super) fn negate(value: Value<'_>, ty: Type) -> Outcome<'static> {
-    match value {
+pub(super) fn negate(value: &Value<'_>, ty: Type) -> Outcome<'static> {
+    match *value {
         Value::Null => Ok(Value::Null),
         Value::Int(number) => in_range(number.checked_neg(), ty),
         Value::Numeric(number) => number.negate().map(Value::Numeric).ok_or_else(overflow),
