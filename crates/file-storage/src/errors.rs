@@ -22,6 +22,9 @@ pub enum StorageError {
         /// What is wrong, in words for the caller.
         message: String,
     },
+    /// A query that is not taken, or that has a value which can't be computed.
+    #[error("{0}")]
+    InvalidQuery(crate::sql::SqlFault),
     /// A path that no object can have (SPEC 6, rules for a path).
     #[error("Invalid key: {path}")]
     InvalidPath {
@@ -236,6 +239,7 @@ impl StorageError {
             | Self::OperationTimeout { .. }
             | Self::BodyInterrupted { .. } => true,
             Self::InvalidRequest { .. }
+            | Self::InvalidQuery(_)
             | Self::InvalidPath { .. }
             | Self::InvalidBucketName { .. }
             | Self::InvalidRange { .. }
@@ -263,6 +267,7 @@ impl StorageError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidRequest { .. } | Self::BodyInterrupted { .. } => "INVALID_REQUEST",
+            Self::InvalidQuery(_) => "INVALID_QUERY",
             Self::InvalidPath { .. } => "INVALID_PATH",
             Self::InvalidBucketName { .. } => "INVALID_BUCKET_NAME",
             Self::InvalidRange { .. } => "INVALID_RANGE",

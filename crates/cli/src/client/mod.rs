@@ -6,6 +6,7 @@ pub(crate) mod admin;
 pub(crate) mod buckets;
 mod credentials;
 pub(crate) mod objects;
+pub(crate) mod queries;
 mod response;
 pub(crate) mod transfer;
 

@@ -23,6 +23,7 @@ use crate::errors::StorageError;
 use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::Access;
+use crate::sql::query::{Answer, Query, QueryLimits};
 
 pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Entry, Listing, ObjectSort, Page, PageStart, SortOrder,
@@ -269,6 +270,19 @@ pub trait Executor: Send + Sync + 'static {
     /// # Errors
     /// Only those of the engine.
     async fn backlog(&self, access: &Access) -> Result<Backlog, StorageError>;
+
+    /// Runs a query over the rows that the caller may see, and over no others. Changes nothing. Ended when its time is
+    /// over, and when the caller goes away.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidQuery`] for a value that can't be computed, [`StorageError::OperationTimeout`], and
+    /// [`StorageError::Overloaded`] where too many queries run.
+    async fn query(
+        &self,
+        access: &Access,
+        query: &Query,
+        limits: &QueryLimits,
+    ) -> Result<Answer, StorageError>;
 
     /// Whether the database answers.
     ///

@@ -37,6 +37,8 @@ pub enum Operation<'a> {
     SignDownload,
     /// Make a URL that uploads one object.
     SignUpload(&'a PutMode),
+    /// Ask over rows by a `SELECT`.
+    Query,
     /// Read one's own usage.
     ReadUsage,
     /// Read everybody's usage, recount, clean up, deliver events: the server's upkeep.
@@ -116,6 +118,8 @@ impl Operation<'_> {
                     &[P::ObjectCreate, P::ObjectRead, P::ObjectDelete, P::ObjectOverwrite]
                 }
             },
+            // Rows of one's own usage and queue are asked for by their tables' predicates: anon has none, and may ask.
+            Self::Query => &[P::ObjectRead, P::BucketRead],
             Self::ReadUsage => &[P::UsageRead],
             Self::Maintain => &[P::Maintain],
         }
@@ -139,6 +143,7 @@ impl Operation<'_> {
             Self::List => "list",
             Self::SignDownload => "sign_download",
             Self::SignUpload(_) => "sign_upload",
+            Self::Query => "query",
             Self::ReadUsage => "usage",
             Self::Maintain => "maintain",
         }

@@ -11,6 +11,7 @@ mod download;
 mod leases;
 mod list;
 mod options;
+mod query;
 mod relocate;
 mod sign;
 mod telemetry;
@@ -31,7 +32,8 @@ use crate::signed_url::SigningKeys;
 
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
-pub use options::StorageOptions;
+pub use options::{QueryOptions, StorageOptions};
+pub use query::QueryRequest;
 pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;
 

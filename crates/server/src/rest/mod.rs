@@ -13,6 +13,7 @@ mod disposition;
 mod json;
 mod object;
 mod path;
+mod queries;
 mod query;
 mod range;
 mod render;
