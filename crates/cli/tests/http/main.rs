@@ -19,5 +19,6 @@ mod download;
 mod errors;
 mod input;
 mod leaks;
+mod queries;
 mod signing;
 mod tokens;

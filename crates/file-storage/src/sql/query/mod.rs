@@ -19,6 +19,9 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use tests::generate;
+
 pub(crate) use aggregate::Aggregates;
 pub use aggregate::{Aggregate, AggregateFunction};
 pub use answer::{Answer, AnswerWriter, read_postgres};

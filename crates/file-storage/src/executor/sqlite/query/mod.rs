@@ -8,6 +8,8 @@ mod aggregates;
 mod confine;
 mod rendering;
 mod tables;
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
