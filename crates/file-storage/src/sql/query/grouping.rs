@@ -15,14 +15,13 @@ pub(super) fn keys(clause: &GroupByExpr, items: &[Named<'_>], scope: &Scope) -> 
             return Err(SqlFault::of_text("of GROUP BY, only a list of expressions is known"));
         }
     };
-    let mut lowering = Lowering::new(scope);
     let mut keys = Vec::with_capacity(exprs.len());
     for expr in exprs {
         let at = position(expr);
         let key = match by_number(expr, items)? {
-            Some(Item::Expr(meant)) => lowering.value(meant)?,
+            Some(Item::Expr(meant)) => Lowering::new(scope).value(meant)?,
             Some(Item::Column(column)) => Expr::Column(*column),
-            None => by_name(expr, items, &mut lowering)?,
+            None => by_name(expr, items, scope)?,
         };
         let fault = |reason: String| SqlFault { position: at, reason, hint: None };
         if matches!(key, Expr::Literal(..)) {
@@ -53,11 +52,11 @@ pub(super) fn by_number<'i, 'a>(
 }
 
 /// A column of a table goes before one of the answer, as PostgreSQL has it.
-fn by_name(expr: &ast::Expr, items: &[Named<'_>], lowering: &mut Lowering<'_>) -> Result<Expr, SqlFault> {
-    let lowered = lowering.value(expr);
+fn by_name(expr: &ast::Expr, items: &[Named<'_>], scope: &Scope) -> Result<Expr, SqlFault> {
+    let lowered = Lowering::new(scope).value(expr);
     let ast::Expr::Identifier(ident) = expr else { return lowered };
     match (lowered, items.iter().find(|named| named.is(ident)).map(|named| &named.item)) {
-        (Err(_), Some(Item::Expr(meant))) => lowering.value(meant),
+        (Err(_), Some(Item::Expr(meant))) => Lowering::new(scope).value(meant),
         (lowered, _) => lowered,
     }
 }

@@ -91,7 +91,7 @@ impl Queries {
                 Some(conn) => conn,
                 None => connect(&options)?,
             };
-            let answer = ask(&mut conn, &context, &query, &limits, stop);
+            let answer = ask(&mut conn, &context, &query, &limits, &stop);
             idle.lock().unwrap_or_else(PoisonError::into_inner).push(conn);
             answer
         });
@@ -146,13 +146,13 @@ fn ask(
     context: &RlsContext,
     query: &Query,
     limits: &QueryLimits,
-    stop: Stop,
+    stop: &Stop,
 ) -> Result<Answer, Fault> {
     let ends = stop.clone();
     conn.progress_handler(STEPS, Some(move || ends.is_due()))?;
     let sql = Rendering::of(conn)?.statement(query, query.rows_to_read(limits));
     let mut writer = AnswerWriter::new(query, limits);
-    read(conn, context, &sql, &mut writer, &stop)?;
+    read(conn, context, &sql, &mut writer, stop)?;
     Ok(writer.finish())
 }
 

@@ -158,7 +158,7 @@ fn native(from: &From, random: &mut Random) -> String {
     };
     match random.below(8) {
         0 if from.texts.contains(&text) => format!("({text}) || '-'"),
-        1 if from.numbers.contains(&text) => format!("({text}) * 3"),
+        1 if from.numbers.contains(&text) => format!("({text}) - 3"),
         _ => text.to_owned(),
     }
 }
