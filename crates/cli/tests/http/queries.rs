@@ -139,9 +139,9 @@ async fn a_bad_token_is_never_taken_for_none() {
 #[tokio::test]
 async fn parameters_stand_for_values_and_are_not_logged() {
     let server = Server::start_with(&[("AEROSTORE_LOG_LEVEL", "debug")]);
-    server.bucket(Who::User(OWNER), "b", "private").await;
-    server.put(Who::User(OWNER), "b/it's", "12").await;
-    server.put(Who::User(OWNER), "b/other", "123").await;
+    server.bucket(Who::User(OWNER), "box", "private").await;
+    server.put(Who::User(OWNER), "box/it's", "12").await;
+    server.put(Who::User(OWNER), "box/other", "123").await;
     let asked = json!({ "sql": "SELECT path FROM objects WHERE path = $1 AND size < $2 AND owner_id = $3",
         "params": ["it's", 100, OWNER] });
     let answer = server.ask(Who::User(OWNER), asked).await.expect_status(200).json();
@@ -161,9 +161,9 @@ async fn parameters_stand_for_values_and_are_not_logged() {
 async fn answers_have_limits_and_say_when_they_met_one() {
     let server =
         Server::start_with(&[("AEROSTORE_QUERY_DEFAULT_ROWS", "3"), ("AEROSTORE_QUERY_MAX_ROWS", "5")]);
-    server.bucket(Who::User(OWNER), "b", "private").await;
+    server.bucket(Who::User(OWNER), "box", "private").await;
     for number in 0..8 {
-        server.put(Who::User(OWNER), &format!("b/{number}"), "x").await;
+        server.put(Who::User(OWNER), &format!("box/{number}"), "x").await;
     }
     let check = async |sql: &str, max_rows: Value, wanted: (u64, bool)| {
         let body = json!({ "sql": sql, "max_rows": max_rows });
@@ -181,9 +181,9 @@ async fn answers_have_limits_and_say_when_they_met_one() {
     check("SELECT path FROM objects LIMIT 5 OFFSET 6", Value::Null, (2, false)).await;
 
     let small = Server::start_with(&[("AEROSTORE_QUERY_MAX_BYTES", "100B")]);
-    small.bucket(Who::User(OWNER), "b", "private").await;
+    small.bucket(Who::User(OWNER), "box", "private").await;
     for number in 0..8 {
-        small.put(Who::User(OWNER), &format!("b/{number}-{}", "x".repeat(20)), "x").await;
+        small.put(Who::User(OWNER), &format!("box/{number}-{}", "x".repeat(20)), "x").await;
     }
     let answer = small.query(Who::User(OWNER), "SELECT path FROM objects ORDER BY path").await;
     assert_eq!((&answer["row_count"], &answer["truncated"]), (&json!(2), &json!(true)), "{answer}");
@@ -193,9 +193,9 @@ async fn answers_have_limits_and_say_when_they_met_one() {
 async fn a_heavy_query_is_ended_in_time_and_others_are_served_meanwhile() {
     let settings = [("AEROSTORE_QUERY_TIMEOUT", "3s"), ("AEROSTORE_QUERY_CONCURRENCY", "2")];
     let server = Server::start_with(&settings);
-    server.bucket(Who::User(OWNER), "b", "private").await;
+    server.bucket(Who::User(OWNER), "box", "private").await;
     for number in 0..40 {
-        server.put(Who::User(OWNER), &format!("b/{number}"), "x").await;
+        server.put(Who::User(OWNER), &format!("box/{number}"), "x").await;
     }
     let started = Instant::now();
     let heavy = async {
@@ -205,8 +205,8 @@ async fn a_heavy_query_is_ended_in_time_and_others_are_served_meanwhile() {
     let meanwhile = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         for number in 0..10 {
-            assert!(server.content(&format!("b/{number}")).await.is_some());
-            server.put(Who::User(OWNER), &format!("b/{number}"), "y").await;
+            assert!(server.content(&format!("box/{number}")).await.is_some());
+            server.put(Who::User(OWNER), &format!("box/{number}"), "y").await;
             assert_eq!(server.query(Who::User(OWNER), "SELECT path FROM objects LIMIT 1").await["row_count"], 1);
         }
         started.elapsed()
@@ -222,9 +222,9 @@ async fn a_heavy_query_is_ended_in_time_and_others_are_served_meanwhile() {
 async fn a_query_whose_caller_has_gone_makes_room_for_the_next_one() {
     let settings = [("AEROSTORE_QUERY_TIMEOUT", "10m"), ("AEROSTORE_QUERY_CONCURRENCY", "1")];
     let server = Server::start_with(&settings);
-    server.bucket(Who::User(OWNER), "b", "private").await;
+    server.bucket(Who::User(OWNER), "box", "private").await;
     for number in 0..40 {
-        server.put(Who::User(OWNER), &format!("b/{number}"), "x").await;
+        server.put(Who::User(OWNER), &format!("box/{number}"), "x").await;
     }
     let asked = server.ask(Who::User(OWNER), json!({ "sql": ENDLESS }));
     assert!(tokio::time::timeout(Duration::from_millis(500), asked).await.is_err(), "the query is endless");

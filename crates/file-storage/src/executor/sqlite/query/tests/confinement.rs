@@ -82,14 +82,16 @@ async fn a_query_ends_when_its_caller_goes_away_or_the_database_closes() {
     let subject = Subject::open();
     subject.keep(&rows(&mut Random(3)));
     let limits = QueryLimits { time: Duration::from_secs(600), ..LIMITS };
-    let asked = subject.ask(&service(), ENDLESS, &[], limits);
+    let by = service();
+    let asked = subject.ask(&by, ENDLESS, &[], limits);
     assert!(tokio::time::timeout(Duration::from_millis(200), asked).await.is_err());
     // There is one place, and it is free again.
     let started = Instant::now();
     subject.rows(&service(), "SELECT count(*) FROM objects").await;
     assert!(started.elapsed() < Duration::from_secs(60));
 
-    let asked = subject.ask(&service(), ENDLESS, &[], limits);
+    let by = service();
+    let asked = subject.ask(&by, ENDLESS, &[], limits);
     let close = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
         subject.executor.close().await;
