@@ -41,7 +41,7 @@ impl Postgres<'_> {
             Expr::And(all) => format!("({})", self.list(all, " AND ")),
             Expr::Or(all) => format!("({})", self.list(all, " OR ")),
             Expr::Compare(comparison, left, right) => {
-                let collate = if comparison.is_order() { collate(left.ty()) } else { "" };
+                let collate = if comparison.is_order() { self.collate(left.ty()) } else { "" };
                 format!("({}{collate} {} {})", sql(left), comparison.sign(), sql(right))
             }
             Expr::Is(test, operand) => format!("({} {})", sql(operand), test.words()),
@@ -50,7 +50,8 @@ impl Postgres<'_> {
             Expr::Concat(left, right) => format!("({} || {})", sql(left), sql(right)),
             Expr::Like { negated, fold_case, text, pattern, escape } => {
                 let not = if *negated { "NOT " } else { "" };
-                let (word, collate) = if *fold_case { ("ILIKE", collate(Type::Text)) } else { ("LIKE", "") };
+                let (word, collate) =
+                    if *fold_case { ("ILIKE", self.collate(Type::Text)) } else { ("LIKE", "") };
                 let escape = match escape {
                     Some('\\') => String::new(),
                     other => {
@@ -101,6 +102,14 @@ impl Postgres<'_> {
         }
     }
 
+    /// What puts texts into the order of their bytes; where we ourselves read the text, that goes without saying.
+    fn collate(&self, ty: Type) -> &'static str {
+        match (&self.names, ty) {
+            (Names::Schema(_), Type::Text) => " COLLATE \"C\"",
+            _ => "",
+        }
+    }
+
     fn call(&self, function: Function, arguments: &[Expr]) -> String {
         let (name, ours, folds) = match function {
             Function::Foldername => ("foldername", true, false),
@@ -119,17 +128,9 @@ impl Postgres<'_> {
             Names::Schema(schema) => format!("{}.", identifier(schema)),
             Names::Public => "storage.".to_owned(),
         };
-        let collate = match &self.names {
-            Names::Schema(_) if folds => collate(Type::Text),
-            Names::Schema(_) | Names::Public => "",
-        };
+        let collate = if folds { self.collate(Type::Text) } else { "" };
         format!("{schema}{name}({}{collate})", self.list(arguments, ", "))
     }
-}
-
-/// What puts texts into the order of their bytes.
-fn collate(ty: Type) -> &'static str {
-    if ty == Type::Text { " COLLATE \"C\"" } else { "" }
 }
 
 fn literal(value: &Value<'_>, ty: Type) -> String {

@@ -12,7 +12,7 @@ use crate::sql::query::generate::Random;
 
 /// Never done before its time.
 const ENDLESS: &str = "SELECT count(*) FROM objects a, objects b, objects c, objects d, objects e, objects f, objects g \
-    WHERE a.size + b.size + c.size + d.size + e.size + f.size > g.size OR length(a.path || b.path) > 3";
+    WHERE length(a.path || b.path || c.path || d.path || e.path || f.path || g.path) > 3";
 
 #[test]
 fn a_connection_for_queries_does_nothing_else() {
@@ -47,13 +47,13 @@ fn a_connection_for_queries_does_nothing_else() {
         "PRAGMA query_only = 0",
         "PRAGMA table_info(storage_objects)",
         "PRAGMA writable_schema = 1",
-        "VACUUM INTO '/tmp/aerostore-vacuum'",
+        "VACUUM INTO 'file:nowhere/there'",
         "BEGIN IMMEDIATE",
         "SAVEPOINT x",
         "REINDEX",
         "ANALYZE",
     ] {
-        assert!(conn.prepare(sql).is_err(), "{sql}");
+        assert!(conn.execute(sql, []).is_err(), "{sql}");
     }
     conn.prepare("SELECT count(*), max(path) FROM storage_objects").unwrap();
 }
@@ -64,9 +64,9 @@ async fn a_query_that_explodes_is_ended_in_time() {
     subject.keep(&rows(&mut Random(3)));
     for text in [
         ENDLESS.to_owned(),
-        ENDLESS.replace("count(*)", "a.path, b.path AS b, count(*)") + " GROUP BY 1, 2, a.size + b.size",
+        ENDLESS.replace("count(*)", "a.path, b.path AS b, count(*)") + " GROUP BY 1, 2, length(a.path || c.path)",
         ENDLESS.replace("count(*)", "DISTINCT a.path || b.path || c.path AS x"),
-        ENDLESS.replace("count(*)", "a.path, b.path AS b") + " ORDER BY a.size + b.size - c.size",
+        ENDLESS.replace("count(*)", "a.path, b.path AS b") + " ORDER BY length(a.path || b.path) - length(c.path)",
     ] {
         let started = Instant::now();
         let limits = QueryLimits { time: Duration::from_millis(300), ..LIMITS };
