@@ -63,10 +63,19 @@ async fn the_specifications_example_answers_each_caller_with_their_own_rows() {
 
     // Buckets and usage likewise; what one asks for does not widen what one sees.
     for (who, buckets, users) in [(Who::Anon, 1, 0), (Who::User(OWNER), 1, 1), (Who::Service, 2, 2)] {
-        assert_eq!(server.query(who, "SELECT id FROM storage_buckets").await["row_count"], buckets, "{who:?}");
-        assert_eq!(server.query(who, "SELECT user_id FROM storage_usage").await["row_count"], users, "{who:?}");
+        assert_eq!(
+            server.query(who, "SELECT id FROM storage_buckets").await["row_count"],
+            buckets,
+            "{who:?}"
+        );
+        assert_eq!(
+            server.query(who, "SELECT user_id FROM storage_usage").await["row_count"],
+            users,
+            "{who:?}"
+        );
         assert_eq!(server.query(who, "SELECT * FROM upload_queue").await["row_count"], 0, "{who:?}");
-        let forced = format!("SELECT path FROM objects WHERE true OR owner_id = '{OTHER}' OR bucket_id = 'avatars'");
+        let forced =
+            format!("SELECT path FROM objects WHERE true OR owner_id = '{OTHER}' OR bucket_id = 'avatars'");
         let plain = server.query(who, "SELECT path FROM objects").await;
         assert_eq!(server.query(who, &forced).await["rows"], plain["rows"], "{who:?}");
     }
@@ -146,7 +155,8 @@ async fn parameters_stand_for_values_and_are_not_logged() {
         "params": ["it's", 100, OWNER] });
     let answer = server.ask(Who::User(OWNER), asked).await.expect_status(200).json();
     assert_eq!(answer["rows"], json!([{ "path": "it's" }]));
-    let evil = json!({ "sql": "SELECT path FROM objects WHERE path = $1", "params": ["unspeakable' OR true --"] });
+    let evil =
+        json!({ "sql": "SELECT path FROM objects WHERE path = $1", "params": ["unspeakable' OR true --"] });
     assert_eq!(server.ask(Who::User(OWNER), evil).await.expect_status(200).json()["row_count"], 0);
     for params in [json!([]), json!(["a", "b"]), json!([5]), json!(["a\0b"])] {
         let body = json!({ "sql": "SELECT path FROM objects WHERE path = $1", "params": params });
@@ -207,7 +217,10 @@ async fn a_heavy_query_is_ended_in_time_and_others_are_served_meanwhile() {
         for number in 0..10 {
             assert!(server.content(&format!("box/{number}")).await.is_some());
             server.put(Who::User(OWNER), &format!("box/{number}"), "y").await;
-            assert_eq!(server.query(Who::User(OWNER), "SELECT path FROM objects LIMIT 1").await["row_count"], 1);
+            assert_eq!(
+                server.query(Who::User(OWNER), "SELECT path FROM objects LIMIT 1").await["row_count"],
+                1
+            );
         }
         started.elapsed()
     };
