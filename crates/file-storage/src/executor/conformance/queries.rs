@@ -13,7 +13,8 @@ use crate::sql::query::{QueryLimits, parse};
 const LIMITS: QueryLimits = QueryLimits { rows: 1000, bytes: 1 << 20, time: Duration::from_secs(30) };
 
 async fn ask(subject: &Subject, caller: &RlsContext, text: &str) -> serde_json::Value {
-    let answer = subject.executor.query(&allow(caller, Operation::Query), &parse(text, &[]).unwrap(), &LIMITS).await;
+    let answer =
+        subject.executor.query(&allow(caller, Operation::Query), &parse(text, &[]).unwrap(), &LIMITS).await;
     let answer = answer.unwrap_or_else(|error| panic!("{text}: {error:?}"));
     serde_json::from_str(&format!("[{}]", answer.rows)).unwrap()
 }
@@ -49,9 +50,14 @@ pub(crate) async fn queries_see_what_lists_and_reads_show(subject: &Subject) {
             let seen = ask(subject, caller, text).await;
             assert_eq!(seen.as_array().unwrap(), &readable, "{caller:?}: {text}");
         }
-        let listing =
-            BucketListing { limit: 100, offset: 0, sort: (BucketSort::Name, SortOrder::Ascending), search: String::new() };
-        let listed = subject.executor.list_buckets(&allow(caller, Operation::ListBuckets), &listing).await.unwrap();
+        let listing = BucketListing {
+            limit: 100,
+            offset: 0,
+            sort: (BucketSort::Name, SortOrder::Ascending),
+            search: String::new(),
+        };
+        let listed =
+            subject.executor.list_buckets(&allow(caller, Operation::ListBuckets), &listing).await.unwrap();
         let listed: Vec<_> = listed.iter().map(|bucket| bucket.name.as_str()).collect();
         let seen = ask(subject, caller, "SELECT id FROM storage_buckets").await;
         let seen: Vec<_> = seen.as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap()).collect();
@@ -63,7 +69,9 @@ pub(crate) async fn queries_see_what_lists_and_reads_show(subject: &Subject) {
         assert_eq!(seen.as_array().unwrap().len(), users, "{caller:?}");
         assert_eq!(ask(subject, caller, "SELECT id FROM upload_queue").await, serde_json::json!([]));
     }
-    let who = ask(subject, &owner, "SELECT current_user_id() AS id, auth.role() AS role, auth.jwt() ->> 'x' AS x").await;
+    let who =
+        ask(subject, &owner, "SELECT current_user_id() AS id, auth.role() AS role, auth.jwt() ->> 'x' AS x")
+            .await;
     assert_eq!(who, serde_json::json!([{ "id": owner.user_id(), "role": "authenticated", "x": null }]));
 }
 
@@ -97,5 +105,8 @@ pub(crate) async fn heavy_queries_are_ended(subject: &Subject) {
     let ended = subject.executor.query(&access, &parse(text, &[]).unwrap(), &limits).await;
     assert!(matches!(ended, Err(StorageError::OperationTimeout { .. })), "{ended:?}");
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
-    assert_eq!(ask(subject, &owner, "SELECT count(*) AS n FROM objects").await, serde_json::json!([{ "n": 40 }]));
+    assert_eq!(
+        ask(subject, &owner, "SELECT count(*) AS n FROM objects").await,
+        serde_json::json!([{ "n": 40 }])
+    );
 }

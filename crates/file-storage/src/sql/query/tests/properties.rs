@@ -35,7 +35,11 @@ fn check(text: &str) -> bool {
         let is_column = READABLE.iter().any(|table| table.columns.iter().any(|column| column.name == value));
         let is_table = READABLE.iter().any(|table| table.name == value);
         let allowed = match word.quote_style {
-            None => is_alias || NAMES.contains(&value) || WORDS.split_whitespace().any(|known| known.eq_ignore_ascii_case(value)),
+            None => {
+                is_alias
+                    || NAMES.contains(&value)
+                    || WORDS.split_whitespace().any(|known| known.eq_ignore_ascii_case(value))
+            }
             Some(_) => is_column || is_table || NAMES.contains(&value),
         };
         assert!(allowed, "{value} in {rendered}");

@@ -42,7 +42,9 @@ async fn everybody_sees_their_own_rows_and_the_open_ones() {
         Some((_, Cell::Text(text))) => Some(text.clone()),
         _ => None,
     };
-    let bucket = |name: &str| rows.iter().find(|row| row.table == "storage_buckets" && text(row, "id").as_deref() == Some(name));
+    let bucket = |name: &str| {
+        rows.iter().find(|row| row.table == "storage_buckets" && text(row, "id").as_deref() == Some(name))
+    };
     for (context, who) in [
         (RlsContext::anon("test"), None),
         (user(USERS[0]), Some(USERS[0].to_string())),
@@ -53,7 +55,9 @@ async fn everybody_sees_their_own_rows_and_the_open_ones() {
             let policy = text(home, "policy").unwrap();
             policy == "public"
                 || who.is_some()
-                    && (policy == "authenticated" || text(row, "owner_id") == who || text(home, "owner_id") == who)
+                    && (policy == "authenticated"
+                        || text(row, "owner_id") == who
+                        || text(home, "owner_id") == who)
         };
         let objects = rows.iter().filter(|row| row.table == "storage_objects");
         let wanted = objects.filter(readable).count();
@@ -73,7 +77,10 @@ async fn everybody_sees_their_own_rows_and_the_open_ones() {
         assert_eq!(usage, json!(own));
     }
     let all = rows.iter().filter(|row| row.table == "storage_usage").count();
-    assert_eq!(subject.rows(&service(), "SELECT count(*) AS n FROM storage_usage").await, json!([{ "n": all }]));
+    assert_eq!(
+        subject.rows(&service(), "SELECT count(*) AS n FROM storage_usage").await,
+        json!([{ "n": all }])
+    );
     assert_eq!(subject.rows(&user(USER), "SELECT * FROM upload_queue").await, json!([]));
 }
 
@@ -114,7 +121,9 @@ async fn what_cannot_be_computed_is_said() {
         ("SELECT max(size * 1000000) FROM objects", "bigint out of range"),
     ] {
         match subject.ask(&service(), text, &[], LIMITS).await {
-            Err(StorageError::InvalidQuery(fault)) => assert!(fault.reason.contains(reason), "{text}: {fault}"),
+            Err(StorageError::InvalidQuery(fault)) => {
+                assert!(fault.reason.contains(reason), "{text}: {fault}")
+            }
             other => panic!("{text}: {other:?}"),
         }
     }
@@ -142,7 +151,14 @@ async fn parameters_are_values_and_nothing_else() {
     let subject = Subject::open();
     subject.keep(&rows(&mut Random(3)));
     let text = "SELECT count(*) AS n FROM objects WHERE path = $1 OR bucket_id = $1";
-    for evil in ["' OR true --", "'); DROP TABLE storage_objects; --", "\\' OR 1=1 --", "$1", "\u{1}", "x'' OR '1'='1"] {
+    for evil in [
+        "' OR true --",
+        "'); DROP TABLE storage_objects; --",
+        "\\' OR 1=1 --",
+        "$1",
+        "\u{1}",
+        "x'' OR '1'='1",
+    ] {
         let answer = subject.ask(&service(), text, &[json!(evil)], LIMITS).await.unwrap();
         assert_eq!(answer.rows, r#"{"n":0}"#, "{evil}");
     }

@@ -64,14 +64,19 @@ async fn a_query_that_explodes_is_ended_in_time() {
     subject.keep(&rows(&mut Random(3)));
     for text in [
         ENDLESS.to_owned(),
-        ENDLESS.replace("count(*)", "a.path, b.path AS b, count(*)") + " GROUP BY 1, 2, length(a.path || c.path)",
+        ENDLESS.replace("count(*)", "a.path, b.path AS b, count(*)")
+            + " GROUP BY 1, 2, length(a.path || c.path)",
         ENDLESS.replace("count(*)", "DISTINCT a.path || b.path || c.path AS x"),
-        ENDLESS.replace("count(*)", "a.path, b.path AS b") + " ORDER BY length(a.path || b.path) - length(c.path)",
+        ENDLESS.replace("count(*)", "a.path, b.path AS b")
+            + " ORDER BY length(a.path || b.path) - length(c.path)",
     ] {
         let started = Instant::now();
         let limits = QueryLimits { time: Duration::from_millis(300), ..LIMITS };
         let ended = subject.ask(&service(), &text, &[], limits).await;
-        assert!(matches!(ended, Err(StorageError::OperationTimeout { operation: "query" })), "{text}: {ended:?}");
+        assert!(
+            matches!(ended, Err(StorageError::OperationTimeout { operation: "query" })),
+            "{text}: {ended:?}"
+        );
         assert!(started.elapsed() < Duration::from_secs(20), "{text}: {:?}", started.elapsed());
     }
     subject.rows(&service(), "SELECT count(*) FROM objects").await;

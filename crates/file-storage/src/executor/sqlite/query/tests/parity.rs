@@ -105,7 +105,9 @@ async fn both_engines_answer_alike() {
             Ok(query) => query,
             Err(fault) => {
                 // Whatever PostgreSQL takes of these is taken, but for what is named here.
-                let known = ["digits", "avg of", "sum of", "no order", "can't tell"].iter().any(|word| fault.reason.contains(word));
+                let known = ["digits", "avg of", "sum of", "no order", "can't tell"]
+                    .iter()
+                    .any(|word| fault.reason.contains(word));
                 if !known && judge.ask_as_written(&text).await.is_ok() {
                     wrong.push(format!("refused: {text}\n  {fault}"));
                 }
@@ -120,7 +122,10 @@ async fn both_engines_answer_alike() {
             Err(error) => panic!("{text}: {error:?}"),
         };
         if ours != theirs {
-            wrong.push(format!("{text}\n  {}\n  PostgreSQL {theirs:?}\n  SQLite {ours:?}", postgres(&query, "aerostore", 1)));
+            wrong.push(format!(
+                "{text}\n  {}\n  PostgreSQL {theirs:?}\n  SQLite {ours:?}",
+                postgres(&query, "aerostore", 1)
+            ));
         }
         if let (Ok(ours), Ok((names, count))) = (&ours, judge.ask_as_written(&text).await) {
             let own: Vec<_> = ours.columns.iter().map(|(name, _)| name.clone()).collect();

@@ -65,7 +65,21 @@ impl Cell {
 /// The users that rows are of.
 pub(super) const USERS: [Uuid; 3] = [Uuid::from_u128(0xa1), Uuid::from_u128(0xb2), Uuid::from_u128(0xc3)];
 
-const PATHS: &[&str] = &["a", "A", "b", "É", "é", "a/b.png", "b/c.png", "it's", "100%", "back\\slash", "日本", "z/z/z", "tab\tx"];
+const PATHS: &[&str] = &[
+    "a",
+    "A",
+    "b",
+    "É",
+    "é",
+    "a/b.png",
+    "b/c.png",
+    "it's",
+    "100%",
+    "back\\slash",
+    "日本",
+    "z/z/z",
+    "tab\tx",
+];
 const TYPES: &[&str] = &["image/png", "text/plain", "Text/HTML", ""];
 const SIZES: &[i64] = &[0, 1, 2, 99, 100, 101, 1000, 65_536, 1_000_000_007, 9_000_000_000_000_000_000];
 
