@@ -79,6 +79,8 @@ pub(crate) enum Command {
     Rm(commands::rm::Rm),
     /// Make a URL that works without a token
     Sign(commands::sign::Sign),
+    /// Ask over rows by a SELECT
+    Query(commands::query::Query),
     /// Find (or delete) what an interrupted write left behind
     Cleanup(commands::cleanup::Cleanup),
     /// Add, list, drop and try out access policies in SQL

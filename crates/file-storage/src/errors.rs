@@ -26,6 +26,9 @@ pub enum StorageError {
     /// SQL that is not taken.
     #[error("{0}")]
     InvalidSql(SqlFault),
+    /// A query that is not taken, or that has a value which can't be computed.
+    #[error("{0}")]
+    InvalidQuery(SqlFault),
     /// A path that no object can have (SPEC 6, rules for a path).
     #[error("Invalid key: {path}")]
     InvalidPath {
@@ -309,6 +312,7 @@ impl StorageError {
             | Self::OperationTimeout { .. }
             | Self::BodyInterrupted { .. } => true,
             Self::InvalidRequest { .. }
+            | Self::InvalidQuery(_)
             | Self::InvalidPath { .. }
             | Self::InvalidBucketName { .. }
             | Self::InvalidRange { .. }
@@ -343,6 +347,7 @@ impl StorageError {
             Self::InvalidSql(_) => "INVALID_SQL",
             Self::PolicyExists { .. } => "POLICY_EXISTS",
             Self::PolicyNotFound { .. } => "POLICY_NOT_FOUND",
+            Self::InvalidQuery(_) => "INVALID_QUERY",
             Self::InvalidPath { .. } => "INVALID_PATH",
             Self::InvalidBucketName { .. } => "INVALID_BUCKET_NAME",
             Self::InvalidRange { .. } => "INVALID_RANGE",

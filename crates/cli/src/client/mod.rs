@@ -7,6 +7,7 @@ pub(crate) mod buckets;
 mod credentials;
 pub(crate) mod objects;
 pub(crate) mod policies;
+pub(crate) mod queries;
 mod response;
 pub(crate) mod transfer;
 

@@ -11,6 +11,7 @@ pub(crate) mod ls;
 pub(crate) mod metrics;
 pub(crate) mod mv;
 pub(crate) mod policy;
+pub(crate) mod query;
 pub(crate) mod rm;
 pub(crate) mod serve;
 pub(crate) mod sign;
@@ -45,6 +46,7 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Mv(mv) => with_client(&global, out, async |it| mv::run(&mv, it).await),
         Command::Rm(rm) => with_client(&global, out, async |it| rm::run(&rm, it).await),
         Command::Sign(sign) => with_client(&global, out, async |it| sign::run(&sign, it).await),
+        Command::Query(query) => with_client(&global, out, async |it| query::run(&query, it).await),
         Command::Cleanup(cleanup) => with_client(&global, out, async |it| cleanup::run(&cleanup, it).await),
         Command::Policy(policy) => with_client(&global, out, async |it| policy::run(policy, it).await),
         Command::Explain(explain) => with_client(&global, out, async |it| explain::run(&explain, it).await),

@@ -205,6 +205,22 @@ fn signed_urls_need_no_token() {
 }
 
 #[test]
+fn a_query_shows_rows_as_a_table_or_as_json() {
+    let server = Server::start();
+    server.run(&["bucket", "create", "box"]).ok();
+    server.pipe(b"12345", &["cp", "-", "aero://box/five"]).ok();
+    server.pipe(b"1", &["cp", "-", "aero://box/it's one"]).ok();
+    let table = server.run(&["query", "SELECT path, size FROM objects ORDER BY size"]).ok();
+    assert_eq!(table, "path      size\nit's one     1\nfive         5\n");
+    let sql = "SELECT path FROM objects WHERE path = $1 OR size > $2";
+    let found = json(&server.run(&["query", sql, "-p", "it's one", "-p", "100", "--json"]).ok());
+    assert_eq!((&found["rows"][0]["path"], &found["row_count"]), (&"it's one".into(), &1.into()), "{found}");
+    let few = json(&server.run(&["query", "SELECT path FROM objects", "--max-rows", "1", "--json"]).ok());
+    assert_eq!(few["truncated"], Value::Bool(true));
+    server.run(&["query", "DELETE FROM objects"]).fails(1, "INVALID_QUERY");
+}
+
+#[test]
 fn an_operator_sees_usage_health_metrics_and_leftovers() {
     let server = Server::start();
     server.run(&["bucket", "create", "box"]).ok();

@@ -20,6 +20,7 @@ mod errors;
 mod input;
 mod leaks;
 mod origin;
+mod queries;
 mod refusals;
 mod signing;
 mod tokens;

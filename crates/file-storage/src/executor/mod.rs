@@ -27,6 +27,7 @@ use crate::errors::StorageError;
 use crate::file::{BlobKey, NewObject, ObjectAttributes, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, AnonGrants, Policy, PolicySet};
+use crate::sql::query::{Answer, Query, QueryLimits};
 
 pub use explanation::{Effect, Explanation, Question, Reason};
 pub use listing::{
@@ -331,6 +332,19 @@ pub trait Executor: Send + Sync + 'static {
     fn check_room(&self) -> Result<(), StorageError> {
         Ok(())
     }
+
+    /// Runs a query over the rows that the caller may see, and over no others. Changes nothing. Ended when its time is
+    /// over, and when the caller goes away.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidQuery`] for a value that can't be computed, [`StorageError::OperationTimeout`], and
+    /// [`StorageError::Overloaded`] where too many queries run.
+    async fn query(
+        &self,
+        access: &Access,
+        query: &Query,
+        limits: &QueryLimits,
+    ) -> Result<Answer, StorageError>;
 
     /// Whether the database answers.
     ///

@@ -37,6 +37,8 @@ pub enum Operation<'a> {
     SignDownload,
     /// Make a URL that uploads one object.
     SignUpload(&'a PutMode),
+    /// Ask over rows by a `SELECT`.
+    Query,
     /// Read one's own usage.
     ReadUsage,
     /// Ask which rules let oneself do something, or not; of others, the service role alone.
@@ -142,6 +144,8 @@ impl Operation<'_> {
                     &[P::ObjectCreate, P::ObjectRead, P::ObjectDelete, P::ObjectOverwrite]
                 }
             },
+            // Rows of one's own usage and queue are asked for by their tables' predicates: anon has none, and may ask.
+            Self::Query => &[P::ObjectRead, P::BucketRead],
             Self::ReadUsage => &[P::UsageRead],
             Self::Explain => &[P::Explain],
             Self::Maintain | Self::ManagePolicies => &[P::Maintain],
@@ -166,6 +170,7 @@ impl Operation<'_> {
             Self::List => "list",
             Self::SignDownload => "sign_download",
             Self::SignUpload(_) => "sign_upload",
+            Self::Query => "query",
             Self::ReadUsage => "usage",
             Self::Explain => "explain",
             Self::ManagePolicies => "manage_policies",

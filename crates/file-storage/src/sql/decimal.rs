@@ -59,8 +59,32 @@ impl Decimal {
     }
 
     pub(super) fn compare(self, other: Self) -> Option<Ordering> {
-        let (left, right, _) = self.aligned(other)?;
-        Some(left.cmp(&right))
+        match self.aligned(other) {
+            Some((left, right, _)) => Some(left.cmp(&right)),
+            None => Some(self.order()?.cmp(&other.order()?)),
+        }
+    }
+
+    /// The whole part, rounded down, and the rest in units of the last digit that a value can have: in this order,
+    /// values compare.
+    pub(crate) fn order(self) -> Option<(i128, i128)> {
+        let unit = 10_i128.checked_pow(self.scale)?;
+        let rest = self.mantissa.checked_rem_euclid(unit)?;
+        let widened = rest.checked_mul(10_i128.checked_pow(MAX_DIGITS.checked_sub(self.scale)?)?)?;
+        Some((self.mantissa.checked_div_euclid(unit)?, widened))
+    }
+
+    /// A number by its digits and how many of them stand after the point; `None` where those are too many.
+    pub(crate) fn new(mantissa: i128, scale: u32) -> Option<Self> {
+        (scale <= MAX_DIGITS).then_some(Self { mantissa, scale })
+    }
+
+    /// The number of a text as [`fmt::Display`] writes it.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        match text.strip_prefix('-') {
+            Some(digits) => Self::parse(digits)?.negate(),
+            None => Self::parse(text),
+        }
     }
 }
 

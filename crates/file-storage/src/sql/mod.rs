@@ -14,6 +14,7 @@ mod expr;
 mod fault;
 mod lower;
 mod parse;
+pub mod query;
 mod render;
 mod scope;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use sqlparser::ast::Ident;
 
+use super::query::{COMPUTED, MAX_COMPUTED, READABLE};
 use super::{SqlFault, Type, Value};
 
 /// A column.
@@ -26,7 +27,7 @@ pub struct Table {
     pub columns: &'static [Column],
 }
 
-const fn column(name: &'static str, ty: Type) -> Column {
+pub(super) const fn column(name: &'static str, ty: Type) -> Column {
     Column { name, ty, synonyms: &[] }
 }
 
@@ -117,7 +118,8 @@ fn alias(source: usize, table: &Table) -> String {
 impl Scope {
     /// Every table at every place that it can have in a scope. Columns keep the order of their places.
     pub(crate) fn numbered() -> Self {
-        let places = (0..MAX_SOURCES).flat_map(|source| TABLES.iter().map(move |table| (source, *table)));
+        let places = (0..MAX_SOURCES).flat_map(|source| READABLE.iter().map(move |table| (source, *table)));
+        let places = places.chain((0..MAX_COMPUTED).map(|place| (place, &COMPUTED)));
         let sources = places.map(|(source, table)| Source { table, alias: Some(alias(source, table)) });
         Self { sources: sources.collect(), parameters: Vec::new() }
     }

@@ -12,6 +12,7 @@ mod leases;
 mod list;
 mod options;
 mod policies;
+mod query;
 mod relocate;
 mod sign;
 mod telemetry;
@@ -32,7 +33,9 @@ use crate::signed_url::SigningKeys;
 
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
-pub use options::StorageOptions;
+pub use options::{QueryOptions, StorageOptions};
+pub use query::QueryRequest;
+
 pub use policies::PolicyChange;
 pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;

@@ -23,6 +23,8 @@ pub struct StorageOptions {
     pub max_url_expiry: Duration,
     /// How long a signed upload URL is valid.
     pub upload_url_expiry: Duration,
+    /// How much queries may take and give.
+    pub query: QueryOptions,
     /// What roles may do, beyond rows.
     pub access_rules: AccessRules,
     /// Whose failpoints are met: the data directory's.
@@ -39,8 +41,28 @@ impl Default for StorageOptions {
             default_url_expiry: Duration::from_secs(3600),
             max_url_expiry: Duration::from_secs(365 * 24 * 3600),
             upload_url_expiry: Duration::from_secs(2 * 3600),
+            query: QueryOptions::default(),
             access_rules: AccessRules::default(),
             failpoints: failpoint::Scope::new(Path::new("")),
         }
+    }
+}
+
+/// How much queries may take and give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueryOptions {
+    /// Most rows of an answer to a query that asks for no number of them.
+    pub default_rows: u32,
+    /// Most rows of any answer.
+    pub max_rows: u32,
+    /// Most bytes of an answer's rows, as JSON.
+    pub max_bytes: usize,
+    /// How long a query may run.
+    pub timeout: Duration,
+}
+
+impl Default for QueryOptions {
+    fn default() -> Self {
+        Self { default_rows: 1000, max_rows: 10_000, max_bytes: 8 << 20, timeout: Duration::from_secs(5) }
     }
 }

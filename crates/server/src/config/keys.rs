@@ -123,6 +123,20 @@ settings! {
         creation: BucketCreation = "authenticated";
     }
 
+    /// Queries in SQL over the rows that a caller may see.
+    query: QueryConfig {
+        /// Rows of an answer to a query that asks for no number of them.
+        default_rows: u32 = "1000", at_least_one;
+        /// Most rows of an answer, whatever is asked for.
+        max_rows: u32 = "10000", at_least_one;
+        /// Most bytes of an answer's rows.
+        max_bytes: ByteSize = "8MiB";
+        /// How long a query may run.
+        timeout: Duration = "5s", positive;
+        /// Queries that run at once; more wait, at most for as long as one may run.
+        concurrency: u32 = "4", at_least_one;
+    }
+
     /// The job that removes bytes without metadata and reports metadata without bytes.
     cleanup: CleanupConfig {
         /// Whether the job runs by itself.

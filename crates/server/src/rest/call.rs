@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use file_storage::{BucketName, FileStorage, ObjectPath, Operation, RlsContext};
+use file_storage::{BucketName, FileStorage, ObjectPath, Operation, RlsContext, Role};
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri, header};
 
@@ -45,6 +45,8 @@ pub(crate) trait Caller: Send + Sync + 'static {
 pub(crate) struct Token;
 /// Whoever comes: with a good token its user, without one anon.
 pub(crate) struct OptionalToken;
+/// Whoever comes, and a bad token is never taken for none, in any dialect.
+pub(crate) struct Anyone;
 /// Anon, whatever token is shown: for what is public.
 pub(crate) struct Public;
 /// Whoever has a signed URL: the URL's own token decides, in the handler. Any other token is not looked at.
@@ -73,6 +75,17 @@ impl Caller for OptionalToken {
             }
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+impl Caller for Anyone {
+    async fn authenticate(app: &AppState, parts: &Parts) -> Result<RlsContext, ApiError> {
+        let context = app.authenticator.authenticate(&parts.headers, request_id(parts)).await?;
+        // Also with a token: the anon key is in every browser.
+        if context.role() == Role::Anon {
+            limit(&app.rate_limits.public, app, parts)?;
+        }
+        Ok(context)
     }
 }
 

@@ -14,6 +14,7 @@ mod explain;
 pub(crate) mod json;
 mod object;
 mod path;
+mod queries;
 mod query;
 mod range;
 mod render;

@@ -7,7 +7,7 @@ use utoipa::openapi::path::Operation;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{bucket, explain, object, render, unsupported};
+use super::{bucket, explain, object, queries, render, unsupported};
 use crate::app::AppState;
 
 /// The routes, below the base that they are mounted at.
@@ -75,7 +75,10 @@ fn with_token() -> OpenApiRouter<AppState> {
 
 /// Whoever comes; a token widens what they see.
 fn with_optional_token() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(object::download::optional)).routes(routes!(object::info::optional))
+    OpenApiRouter::new()
+        .routes(routes!(object::download::optional))
+        .routes(routes!(object::info::optional))
+        .routes(routes!(queries::query))
 }
 
 /// Whoever comes, as anon. Limited per client address.

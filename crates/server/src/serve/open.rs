@@ -11,7 +11,7 @@ use file_storage::executor::Executor;
 use file_storage::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions, Synchronous};
 use file_storage::permissions::AccessRules;
-use file_storage::storage::StorageOptions;
+use file_storage::storage::{QueryOptions, StorageOptions};
 use file_storage::upkeep::{Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
 
@@ -107,7 +107,8 @@ fn sqlite(config: &Config, path: PathBuf) -> SqliteOptions {
         Durability::Full => Synchronous::Full,
         Durability::Relaxed => Synchronous::Relaxed,
     };
-    SqliteOptions { synchronous, ..SqliteOptions::new(path) }
+    let queries = usize::try_from(config.query.concurrency).unwrap_or(usize::MAX);
+    SqliteOptions { synchronous, queries, ..SqliteOptions::new(path) }
 }
 
 fn postgres(config: &Config, address: &PostgresAddress) -> PostgresOptions {
@@ -140,6 +141,12 @@ fn storage_options(config: &Config) -> StorageOptions {
         default_url_expiry: signing.default_expiry,
         max_url_expiry: signing.max_expiry,
         upload_url_expiry: signing.upload_expiry,
+        query: QueryOptions {
+            default_rows: config.query.default_rows,
+            max_rows: config.query.max_rows,
+            max_bytes: usize::try_from(config.query.max_bytes.0).unwrap_or(usize::MAX),
+            timeout: config.query.timeout,
+        },
         access_rules: AccessRules {
             only_service_creates_buckets: config.buckets.creation == BucketCreation::Service,
             ..AccessRules::default()

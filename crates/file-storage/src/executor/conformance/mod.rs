@@ -8,6 +8,7 @@ pub(crate) mod buckets;
 pub(crate) mod concurrency;
 pub(crate) mod listings;
 pub(crate) mod objects;
+pub(crate) mod queries;
 pub(crate) mod subject;
 pub(crate) mod upkeep;
 
@@ -44,6 +45,9 @@ macro_rules! executor_conformance {
                 folders_are_shown_once, pages_follow_each_other, lists_show_what_may_be_read,
                 fs_i4_lists_ignore_case_when_asked, lists_by_time_put_folders_first,
                 foreign_cursors_are_refused, lists_are_what_a_naive_model_says
+            ],
+            queries: [
+                queries_see_what_lists_and_reads_show, queries_need_their_own_access, heavy_queries_are_ended
             ],
             concurrency: [
                 fs_i4_forty_writers_have_one_winner, quotas_are_never_overshot, closed_executors_refuse

@@ -19,6 +19,7 @@ use crate::executor::{
 use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, AnonGrants, Policy, PolicySet};
+use crate::sql::query::{Answer, Query, QueryLimits};
 
 const NO_POLICIES: StorageError =
     StorageError::NotSupported { feature: "Row-level security by SQL policies", engine: "PostgreSQL" };
@@ -273,6 +274,15 @@ impl Executor for PostgresExecutor {
 
     async fn backlog(&self, access: &Access) -> Result<Backlog, StorageError> {
         self.run("backlog", upkeep::backlog(&self.pool, access)).await
+    }
+
+    async fn query(
+        &self,
+        _access: &Access,
+        _query: &Query,
+        _limits: &QueryLimits,
+    ) -> Result<Answer, StorageError> {
+        Err(StorageError::NotSupported { feature: "Querying", engine: "PostgreSQL" })
     }
 
     async fn ping(&self) -> Result<(), StorageError> {

@@ -33,6 +33,15 @@ pub(super) fn reader(options: &SqliteOptions) -> Result<Connection, Fault> {
     Ok(conn)
 }
 
+/// A connection that runs what callers ask: on a file opened for reading alone, with what it sorts beyond its cache in
+/// files rather than in memory.
+pub(super) fn inquirer(options: &SqliteOptions) -> Result<Connection, Fault> {
+    let conn = open(options, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    conn.pragma_update(None, "query_only", true)?;
+    conn.pragma_update(None, "temp_store", "FILE")?;
+    conn.set_prepared_statement_cache_capacity(0);
+    Ok(conn)
+}
 /// How long a checkpoint that shortens the log waits for readers, while nobody can write.
 const BRIEFLY: Duration = Duration::from_millis(200);
 

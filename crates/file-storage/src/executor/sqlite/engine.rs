@@ -21,7 +21,8 @@ use crate::executor::{
 };
 use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
-use crate::permissions::{Access, AnonGrants, Policy, PolicySet};
+use crate::permissions::{Access, AnonGrants, Permission, Policy, PolicySet};
+use crate::sql::query::{Answer, Query, QueryLimits};
 
 #[async_trait]
 impl Executor for SqliteExecutor {
@@ -314,6 +315,18 @@ impl Executor for SqliteExecutor {
         self.scan("backlog", move |conn| upkeep::backlog(conn, &access)).await
     }
 
+    async fn query(
+        &self,
+        access: &Access,
+        query: &Query,
+        limits: &QueryLimits,
+    ) -> Result<Answer, StorageError> {
+        // Tables of one's own rows say in their predicates who those are.
+        access.on_rows(Permission::BucketRead, None)?;
+        let context = access.on_rows(Permission::ObjectRead, None)?;
+        self.queries.run(&self.rules.load(), context, query, limits).await
+    }
+
     fn check_room(&self) -> Result<(), StorageError> {
         if self.room.lets_in() { Ok(()) } else { Err(full()) }
     }
@@ -330,6 +343,7 @@ impl Executor for SqliteExecutor {
     }
 
     async fn close(&self) {
+        self.queries.close().await;
         // Readers first: the last connection to close moves what is left of the log, and that is the writer's.
         let (readers, long_readers) = (Arc::clone(&self.readers), Arc::clone(&self.long_readers));
         let closed = tokio::task::spawn_blocking(move || {

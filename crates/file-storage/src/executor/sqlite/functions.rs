@@ -18,7 +18,8 @@ use uuid::Uuid;
 use super::rls::text;
 use crate::permissions::RlsContext;
 use crate::sql::{
-    Asker, Cells, ColumnRef, EvalError, Expr, FUNCTION, Names, Postgres, Scope, Type, Value, expression,
+    Asker, Cells, ColumnRef, Decimal, EvalError, Expr, FUNCTION, Names, Postgres, Scope, Type, Value,
+    expression,
 };
 
 /// Most expressions that are kept parsed.
@@ -121,7 +122,7 @@ impl Cells for Arguments<'_> {
 }
 
 /// A column's value, as rows keep it.
-fn value(cell: ValueRef<'_>, ty: Type) -> Result<Value<'_>, EvalError> {
+pub(super) fn value(cell: ValueRef<'_>, ty: Type) -> Result<Value<'_>, EvalError> {
     let fault = |_| EvalError::row("a column holds a value of another type");
     Ok(match (cell, ty) {
         (ValueRef::Null, _) => Value::Null,
@@ -129,6 +130,13 @@ fn value(cell: ValueRef<'_>, ty: Type) -> Result<Value<'_>, EvalError> {
         (ValueRef::Integer(number), Type::Int4 | Type::Int8) => Value::Int(number),
         (ValueRef::Integer(number), Type::Timestamptz) => Value::Time(number),
         (ValueRef::Integer(number), Type::Interval) => Value::Interval(number),
+        (ValueRef::Text(_), Type::Numeric) => {
+            let number = cell.as_str().ok().and_then(Decimal::read);
+            Value::Numeric(number.ok_or_else(|| fault(()))?)
+        }
+        (ValueRef::Text(json), Type::TextArray) => {
+            Value::Array(serde_json::from_slice(json).map_err(|_| fault(()))?)
+        }
         (ValueRef::Text(_), Type::Text) => Value::Text(Cow::Borrowed(cell.as_str().map_err(|_| fault(()))?)),
         (ValueRef::Text(_), Type::Uuid) => {
             let id = cell.as_str().ok().and_then(|id| Uuid::try_parse(id).ok());

@@ -21,6 +21,7 @@ mod migrations;
 mod oracle;
 mod policies;
 mod put;
+mod query;
 mod read;
 mod readers;
 mod relocate;
@@ -49,6 +50,7 @@ use rusqlite::Connection;
 
 use checkpoint::Checkpointer;
 use errors::Fault;
+use query::Queries;
 use readers::Readers;
 use room::Room;
 use rules::Rules;
@@ -65,6 +67,8 @@ pub struct SqliteOptions {
     pub readers: usize,
     /// Connections for lists and upkeep, which may take longer.
     pub long_readers: usize,
+    /// Queries of callers that run at once, each on a connection of its own.
+    pub queries: usize,
     /// Bytes of a page. Only a new database takes it on. Of 4, 8 and 16 KiB, 4 KiB wrote fastest.
     pub page_size: u32,
     /// Most KiB of pages that each connection caches.
@@ -81,6 +85,7 @@ impl SqliteOptions {
             path: path.into(),
             readers: cores.saturating_add(1),
             long_readers: cores.clamp(2, 8),
+            queries: 4,
             page_size: 4096,
             cache_kib: 2048,
             synchronous: Synchronous::Full,
@@ -104,6 +109,7 @@ pub struct SqliteExecutor {
     readers: Arc<Readers>,
     long_readers: Arc<Readers>,
     long_places: tokio::sync::Semaphore,
+    queries: Queries,
     writer: Writer,
     room: Arc<Room>,
     /// In force; replaced as a whole after the commit that changed a policy.
@@ -134,6 +140,7 @@ impl SqliteExecutor {
             readers: Arc::new(Readers::open(&options, options.readers)?),
             long_readers: Arc::new(Readers::open(&options, long_readers)?),
             long_places: tokio::sync::Semaphore::new(long_readers),
+            queries: Queries::open(&options)?,
             writer,
             room,
             rules,

@@ -48,7 +48,7 @@ fn unquoted(json: Cow<'_, Json>) -> Cow<'_, str> {
 }
 
 /// The text of a value: keys by length and then bytes, a blank after each colon and comma.
-pub(super) fn text(json: &Json) -> String {
+pub(in crate::sql) fn text(json: &Json) -> String {
     let mut text = String::new();
     write(&mut text, json);
     text

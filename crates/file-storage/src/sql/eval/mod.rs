@@ -5,7 +5,7 @@
 
 pub(super) mod cast;
 mod function;
-mod json;
+pub(super) mod json;
 mod like;
 mod operator;
 

@@ -3,12 +3,16 @@
 use sqlparser::ast::{self, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectNamePart};
 
 use super::Lowering;
+use crate::sql::query::AggregateFunction;
 use crate::sql::scope::folded;
 use crate::sql::{Expr, Fact, Function, SqlFault, Type, Value};
 
 impl Lowering<'_> {
     pub(super) fn function(&mut self, function: &ast::Function) -> Result<Expr, SqlFault> {
         let name = name(function);
+        if let Some(aggregate) = AggregateFunction::named(&name) {
+            return self.aggregate(aggregate, function);
+        }
         let arguments = self.arguments(function)?;
         let count = arguments.len();
         let known = match (name.as_str(), count) {

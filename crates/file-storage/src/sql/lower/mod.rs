@@ -1,5 +1,6 @@
 //! From the parser's tree to the typed one, by an allow-list: what is not known here is refused, with its place.
 
+mod aggregates;
 mod casts;
 mod fold;
 mod functions;
@@ -10,6 +11,7 @@ mod unify;
 use sqlparser::ast::{self, AccessExpr, Subscript};
 
 use super::parse::position;
+use super::query::Aggregates;
 use super::scope::Scope;
 use super::{Expr, Position, SqlFault, Test, Type, Value};
 
@@ -38,12 +40,14 @@ pub struct Lowering<'s> {
     nodes: usize,
     /// Where the innermost expression with a known place begins.
     at: Position,
+    /// Where aggregate functions may stand, those that were met.
+    aggregates: Option<Aggregates>,
 }
 
 impl<'s> Lowering<'s> {
     /// Lowers expressions over a scope; their sizes add up to one limit.
     pub fn new(scope: &'s Scope) -> Self {
-        Self { scope, depth: 0, nodes: 0, at: Position { line: 1, column: 1 } }
+        Self { scope, depth: 0, nodes: 0, at: Position { line: 1, column: 1 }, aggregates: None }
     }
 
     /// Lowers a condition.

@@ -2,6 +2,7 @@
 
 use super::{Lowering, literal};
 use crate::sql::decimal::MAX_DIGITS;
+use crate::sql::query;
 use crate::sql::{Arithmetic, Expr, SqlFault, Type, Value};
 
 impl Lowering<'_> {
@@ -99,6 +100,7 @@ fn digits(expr: &Expr) -> (u32, u32) {
     match (expr.ty(), expr) {
         (Type::Int4, _) => (10, 0),
         (Type::Int8, _) => (19, 0),
+        (_, Expr::Column(column)) => query::digits(*column).unwrap_or((MAX_DIGITS, MAX_DIGITS)),
         (_, Expr::Literal(Value::Numeric(number), _)) => number.digits(),
         (_, Expr::Literal(..)) => (0, 0),
         (_, Expr::Negate(operand) | Expr::Cast(operand, _)) => digits(operand),

@@ -96,6 +96,8 @@ fn storage(error: &StorageError) -> Worded {
     let message = error.to_string();
     match error {
         E::InvalidRequest { .. } => wrapped(400, "Error", "InvalidRequest", message),
+        // Supabase has no queries.
+        E::InvalidQuery(_) => wrapped(400, "InvalidQuery", "InvalidRequest", message),
         E::InvalidPath { .. } => wrapped(400, "InvalidKey", "InvalidKey", message),
         E::InvalidBucketName { .. } => wrapped(400, "Invalid Input", "InvalidBucketName", message),
         E::InvalidRange { .. } => {
