@@ -116,6 +116,7 @@ fn postgres(config: &Config, address: &PostgresAddress) -> PostgresOptions {
     PostgresOptions {
         schema: postgres.schema.clone(),
         connections: usize::try_from(postgres.connections).unwrap_or(usize::MAX),
+        queries: usize::try_from(config.query.concurrency).unwrap_or(usize::MAX),
         wait: postgres.connection_wait,
         statement_timeout: postgres.statement_timeout,
         root_certificates: postgres.root_certificates.clone(),

@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use super::errors::Fault;
 use super::session::retried;
-use super::{PostgresExecutor, buckets, decide, delete, events, listing, put, read, relocate, upkeep, usage};
+use super::{
+    PostgresExecutor, buckets, decide, delete, events, listing, put, query, read, relocate, upkeep, usage,
+};
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
@@ -278,11 +280,11 @@ impl Executor for PostgresExecutor {
 
     async fn query(
         &self,
-        _access: &Access,
-        _query: &Query,
-        _limits: &QueryLimits,
+        access: &Access,
+        query: &Query,
+        limits: &QueryLimits,
     ) -> Result<Answer, StorageError> {
-        Err(StorageError::NotSupported { feature: "Querying", engine: "PostgreSQL" })
+        self.run("query", query::run(&self.pool, &self.queries, access, query, limits)).await
     }
 
     async fn ping(&self) -> Result<(), StorageError> {

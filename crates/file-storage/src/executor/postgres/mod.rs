@@ -18,6 +18,7 @@ mod listing;
 mod migrations;
 mod pool;
 mod put;
+mod query;
 mod read;
 mod relocate;
 mod rls;
@@ -36,6 +37,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use errors::Fault;
@@ -61,6 +63,8 @@ pub struct PostgresOptions {
     pub wait: Duration,
     /// How long the database may take for a statement.
     pub statement_timeout: Duration,
+    /// How many queries of callers run at a time.
+    pub queries: usize,
     /// A file of certificates (PEM) of authorities to trust, instead of the system's.
     pub root_certificates: Option<PathBuf>,
 }
@@ -75,6 +79,7 @@ impl PostgresOptions {
             waiting: 4096,
             wait: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(30),
+            queries: 4,
             root_certificates: None,
         }
     }
@@ -84,6 +89,8 @@ impl PostgresOptions {
 #[derive(Debug)]
 pub struct PostgresExecutor {
     pool: Arc<Pool>,
+    /// Places for queries of callers.
+    queries: Semaphore,
     /// Which process it is that claims work.
     instance: Uuid,
 }
@@ -99,7 +106,8 @@ impl PostgresExecutor {
         let open = async {
             let pool = Pool::new(&options)?;
             migrations::prepare(&mut pool.unpooled().await?, pool.schema()).await?;
-            Ok(Self { pool: Arc::new(pool), instance: Uuid::new_v4() })
+            let queries = Semaphore::new(options.queries.max(1));
+            Ok(Self { pool: Arc::new(pool), queries, instance: Uuid::new_v4() })
         };
         open.await.map_err(|fault: Fault| fault.into_storage("open"))
     }

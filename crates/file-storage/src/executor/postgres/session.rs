@@ -16,7 +16,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Statement};
 
 use super::connection::Manager;
-use super::errors::Fault;
+use super::errors::{Fault, unavailable};
 use super::pool::Pool;
 use super::rls::Caller;
 
@@ -115,6 +115,23 @@ impl Session {
                 self.discard();
             }
         })
+    }
+
+    /// Begins a transaction that can only read, as somebody, and gives the connection for statements that are made for
+    /// this once. Dropping the session ends it.
+    pub(super) async fn begin_reading(&mut self, caller: &Caller, time: Duration) -> Result<&Client, Fault> {
+        let Some(connection) = &self.connection else { return Err(unavailable("begin").into()) };
+        let enter = connection.statement("", ENTER).await?;
+        let time = time.as_millis().max(1).to_string();
+        let client = connection.client();
+        let values: [&(dyn ToSql + Sync); 3] = [&caller.role, &caller.claims, &time];
+        let mut pipeline = Pipeline::default();
+        self.open = true;
+        pipeline.send(false, simple(client, "BEGIN READ ONLY"));
+        pipeline.send(false, query(client, enter, &values));
+        pipeline.finish().await?;
+        self.role = caller.role;
+        Ok(client)
     }
 
     /// Keeps the connection from being used again.
