@@ -12,6 +12,7 @@ mod bounds;
 pub(crate) mod conformance;
 mod decide;
 mod listing;
+pub mod migrate;
 pub mod postgres;
 pub mod sqlite;
 

@@ -12,8 +12,10 @@ mod delete;
 mod engine;
 mod errors;
 mod events;
+pub(super) mod export;
 mod ledger;
 mod listing;
+mod lock;
 mod migrations;
 mod put;
 mod read;
@@ -38,6 +40,7 @@ use rusqlite::Connection;
 
 use checkpoint::Checkpointer;
 use errors::Fault;
+use lock::Lock;
 use readers::Readers;
 use room::Room;
 use writer::Writer;
@@ -94,19 +97,23 @@ pub struct SqliteExecutor {
     long_places: tokio::sync::Semaphore,
     writer: Writer,
     room: Arc<Room>,
+    /// Held for as long as anything above may be open.
+    _lock: Lock,
 }
 
 impl SqliteExecutor {
     /// Opens the database, makes it where there is none, and brings its schema up to date.
     ///
     /// # Errors
-    /// [`StorageError::Internal`] where the database is newer than this program, and what the engine says.
+    /// [`StorageError::Internal`] where the database is newer than this program, or was moved to another engine, and what
+    /// the engine says.
     pub fn open(options: SqliteOptions) -> Result<Self, StorageError> {
         Self::start(options).map_err(|fault| fault.into_storage("open"))
     }
 
     fn start(options: SqliteOptions) -> Result<Self, Fault> {
         let room = Arc::new(Room::open(&options.path));
+        let lock = Lock::serve(&options.path)?;
         let conn = connection::migrator(&options.path, options.page_size)?;
         migrations::migrate(&conn, migrations::newest())?;
         // Only when another connection keeps the log open may this one close without a checkpoint.
@@ -121,6 +128,7 @@ impl SqliteExecutor {
             long_places: tokio::sync::Semaphore::new(long_readers),
             writer,
             room,
+            _lock: lock,
         })
     }
 
