@@ -222,3 +222,6 @@ async fn hit(failpoints: &Scope, point: &'static str) -> Result<(), StorageError
 fn panicked() -> StorageError {
     StorageError::internal("reading the source panicked")
 }
+
+#[cfg(test)]
+mod tests;
