@@ -185,7 +185,7 @@ async fn what_fails_half_way_leaves_nothing() {
         arm(scene.dir.path(), "migrate.before_commit", Action::Io),
     ] {
         Scene::refused(scene.migrate().await, "migrate.");
-        assert_eq!(points.hits() > 0, true);
+        assert!(points.hits() > 0);
         assert_eq!(scene.rows().await, 0);
     }
     // What was undone can be done, and SQLite was not told that it is over.
