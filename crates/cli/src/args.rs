@@ -61,6 +61,8 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Run the server
     Serve(commands::serve::Serve),
+    /// Move the metadata from SQLite to PostgreSQL, while the server is stopped
+    Migrate(commands::migrate::Migrate),
     /// Show the keys that applications use
     Keys(commands::keys::Show),
     /// Make tokens for users

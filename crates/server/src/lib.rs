@@ -17,4 +17,4 @@ pub mod serve;
 pub mod telemetry;
 mod watch;
 
-pub use serve::{Server, ServerError, check, serve};
+pub use serve::{Migration, Moved, MovedTable, Progress, Server, ServerError, check, migration, serve};

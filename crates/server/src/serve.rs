@@ -6,6 +6,7 @@
 mod announce;
 mod check;
 mod error;
+mod migrate;
 mod open;
 mod signals;
 
@@ -24,6 +25,7 @@ use crate::telemetry;
 
 pub use check::check;
 pub use error::ServerError;
+pub use migrate::{Migration, Moved, MovedTable, Progress, migration};
 
 /// Runs the server of the `aerostore` binary: logs to standard error, says on standard output when and where it is
 /// ready, and ends on SIGTERM or SIGINT. Wants a runtime of several threads, one for each core.

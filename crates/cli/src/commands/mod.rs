@@ -9,6 +9,7 @@ pub(crate) mod health;
 pub(crate) mod keys;
 pub(crate) mod ls;
 pub(crate) mod metrics;
+pub(crate) mod migrate;
 pub(crate) mod mv;
 pub(crate) mod policy;
 pub(crate) mod query;
@@ -38,6 +39,7 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
     let Args { global, command } = args;
     match command {
         Command::Serve(serve) => serve::run(&serve, &global, out),
+        Command::Migrate(migrate) => migrate::run(&migrate, &global, out),
         Command::Keys(show) => keys::run(&show, &global, out),
         Command::Token(command) => token::run(command, &global, out),
         Command::Bucket(command) => with_client(&global, out, async |it| bucket::run(command, it).await),

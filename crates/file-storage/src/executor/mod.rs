@@ -13,6 +13,7 @@ pub(crate) mod conformance;
 mod decide;
 mod explanation;
 mod listing;
+pub mod migrate;
 pub mod postgres;
 pub mod sqlite;
 

@@ -36,6 +36,9 @@ pub enum ServerError {
     /// The bytes can't be reached.
     #[error("the blobs in the data directory can't be opened: {0}")]
     Blobs(BackendError),
+    /// The metadata could not be moved to another engine.
+    #[error("the metadata was not moved: {}", causes(.0))]
+    Migration(StorageError),
     /// What a crash interrupted can be neither finished nor undone.
     #[error("the start-up check failed: {}", causes(.0))]
     Recovery(StorageError),

@@ -98,6 +98,11 @@ async fn executor(config: &Config) -> Result<Arc<dyn Executor>, StorageError> {
     })
 }
 
+/// Where SQLite's file is, or would be: also for a server that is configured for another engine by now.
+pub(super) fn sqlite_file(config: &Config) -> PathBuf {
+    database_path(config).unwrap_or_else(|| sqlite_path(config, None))
+}
+
 fn sqlite_path(config: &Config, configured: Option<&Path>) -> PathBuf {
     configured.map_or_else(|| config.data_dir.join(DATABASE_FILE), Path::to_owned)
 }
@@ -111,7 +116,7 @@ fn sqlite(config: &Config, path: PathBuf) -> SqliteOptions {
     SqliteOptions { synchronous, queries, ..SqliteOptions::new(path) }
 }
 
-fn postgres(config: &Config, address: &PostgresAddress) -> PostgresOptions {
+pub(super) fn postgres(config: &Config, address: &PostgresAddress) -> PostgresOptions {
     let postgres = &config.postgres;
     PostgresOptions {
         schema: postgres.schema.clone(),

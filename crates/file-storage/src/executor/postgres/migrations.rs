@@ -70,7 +70,7 @@ pub(super) async fn prepare(client: &mut Client, schema: &SchemaName) -> Result<
 }
 
 /// Refuses what the scripts would fail on.
-async fn check_server(client: &Client) -> Result<i32, Fault> {
+pub(super) async fn check_server(client: &Client) -> Result<i32, Fault> {
     let row = client
         .query_one(
             "SELECT current_setting('server_version_num')::integer, current_setting('server_encoding')",

@@ -8,12 +8,14 @@
 
 mod address;
 mod buckets;
+mod cells;
 mod connection;
 mod decide;
 mod delete;
 mod engine;
 mod errors;
 mod events;
+pub(super) mod import;
 mod listing;
 mod migrations;
 mod pool;

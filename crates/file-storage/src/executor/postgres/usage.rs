@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use tokio_postgres::Row;
+use tokio_postgres::{Row, Transaction};
 use uuid::Uuid;
 
 use super::errors::Fault;
 use super::pool::Pool;
 use super::rls::Caller;
 use super::rows::{count, int, opt_count};
+use super::schema::SchemaName;
 use super::session::{Answer, Session, Step, read};
 use crate::executor::{UsageDifference, UserUsage};
 use crate::permissions::{Access, Permission};
@@ -80,6 +81,14 @@ pub(super) async fn all(pool: &Arc<Pool>, access: &Access, limit: u32) -> Result
 pub(super) async fn differences(pool: &Arc<Pool>, access: &Access) -> Result<Vec<UsageDifference>, Fault> {
     access.on_rows(Permission::Maintain, None)?;
     told(&read(pool, "recount_usage", &Caller::keeper(), DIFFERENCES, &[]).await?)
+}
+
+/// The same in a transaction that sees all rows.
+pub(super) async fn counted_otherwise(
+    transaction: &Transaction<'_>,
+    schema: &SchemaName,
+) -> Result<Vec<UsageDifference>, Fault> {
+    told(&transaction.query(&schema.fill(DIFFERENCES), &[]).await?)
 }
 
 fn told(rows: &[Row]) -> Result<Vec<UsageDifference>, Fault> {

@@ -13,9 +13,11 @@ mod engine;
 mod errors;
 mod events;
 mod explain;
+pub(super) mod export;
 mod functions;
 mod ledger;
 mod listing;
+mod lock;
 mod migrations;
 #[cfg(test)]
 mod oracle;
@@ -50,6 +52,7 @@ use rusqlite::Connection;
 
 use checkpoint::Checkpointer;
 use errors::Fault;
+use lock::Lock;
 use query::Queries;
 use readers::Readers;
 use room::Room;
@@ -114,19 +117,23 @@ pub struct SqliteExecutor {
     room: Arc<Room>,
     /// In force; replaced as a whole after the commit that changed a policy.
     rules: Arc<ArcSwap<Rules>>,
+    /// Held for as long as anything above may be open.
+    _lock: Lock,
 }
 
 impl SqliteExecutor {
     /// Opens the database, makes it where there is none, and brings its schema up to date.
     ///
     /// # Errors
-    /// [`StorageError::Internal`] where the database is newer than this program, and what the engine says.
+    /// [`StorageError::Internal`] where the database is newer than this program, or was moved to another engine, and what
+    /// the engine says.
     pub fn open(options: SqliteOptions) -> Result<Self, StorageError> {
         Self::start(options).map_err(|fault| fault.into_storage("open"))
     }
 
     fn start(options: SqliteOptions) -> Result<Self, Fault> {
         let room = Arc::new(Room::open(&options.path));
+        let lock = Lock::serve(&options.path)?;
         let conn = connection::migrator(&options.path, options.page_size)?;
         migrations::migrate(&conn, migrations::newest())?;
         // Only when another connection keeps the log open may this one close without a checkpoint.
@@ -144,6 +151,7 @@ impl SqliteExecutor {
             writer,
             room,
             rules,
+            _lock: lock,
         })
     }
 
