@@ -45,7 +45,7 @@ pub(in crate::executor) struct Target {
 impl Target {
     pub(in crate::executor) async fn connect(options: PostgresOptions) -> Result<Self, StorageError> {
         let connect = async {
-            let pool = Pool::new(options)?;
+            let pool = Pool::new(&options)?;
             let client = pool.unpooled().await?;
             Ok(Self { pool, client })
         };
