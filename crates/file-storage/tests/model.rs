@@ -112,6 +112,17 @@ impl Model {
         }
     }
 
+    /// Whether a file of this owner may come to be in a bucket by this caller's doing: in a system bucket, only their own.
+    fn may_keep(caller: Caller, bucket: usize, owner: Option<u128>) -> bool {
+        let (_, policy, bucket_owner) = BUCKETS[bucket];
+        match caller {
+            Caller::User(user) if policy != BucketPolicy::Authenticated && bucket_owner.is_none() => {
+                owner == Some(user)
+            }
+            Caller::User(_) | Caller::Service | Caller::Anon => true,
+        }
+    }
+
     fn may_overwrite(caller: Caller, bucket: usize, owner: Option<u128>) -> bool {
         BUCKETS[bucket].1 == BucketPolicy::Authenticated && caller != Caller::Anon
             || Self::may_delete(caller, bucket, owner)
@@ -191,6 +202,9 @@ impl Model {
         let file = self.visible(caller, from).ok_or(Self::missing(caller, from.0))?.clone();
         if from != to {
             self.admit(caller, to, false)?;
+            if !Self::may_keep(caller, to.0, file.owner) {
+                return Err("STORAGE_UNAUTHORIZED");
+            }
         }
         if !Self::may_delete(caller, from.0, file.owner) {
             return Err("STORAGE_UNAUTHORIZED");

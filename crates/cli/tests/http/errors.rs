@@ -255,18 +255,6 @@ async fn a_request_has_an_id_of_the_servers_own() {
     }
 }
 
-/// The log up to the line that says `what`: lines are written a moment after their requests are answered.
-async fn log_until(server: &Server, what: &str) -> String {
-    for _ in 0..1000 {
-        let log = server.log();
-        if log.contains(what) {
-            return log;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("the log never says {what}: {}", server.log());
-}
-
 #[tokio::test]
 async fn neither_answers_nor_logs_show_secrets_or_what_is_inside() {
     let server = Server::start_with(&[("AEROSTORE_LOG_LEVEL", "debug")]);
@@ -307,7 +295,7 @@ async fn neither_answers_nor_logs_show_secrets_or_what_is_inside() {
         said.push_str(&format!("{:?}", reply.headers));
     }
     server.call(Who::Service, "GET", "/object/box/the-last").send().await.expect_status(404);
-    let log = log_until(&server, "the-last").await;
+    let log = server.log_until("the-last").await;
     assert!(log.contains("request_id"), "the log has a line for each operation: {log}");
     for secret in &secrets {
         assert!(!said.contains(secret.as_str()), "an answer shows a secret");

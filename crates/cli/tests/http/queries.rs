@@ -162,7 +162,7 @@ async fn parameters_stand_for_values_and_are_not_logged() {
         let body = json!({ "sql": "SELECT path FROM objects WHERE path = $1", "params": params });
         server.ask(Who::User(OWNER), body).await.expect_error(400, "INVALID_QUERY");
     }
-    let log = server.log();
+    let log = server.log_until("INVALID_QUERY").await;
     assert!(log.contains("query"), "{log}");
     assert!(!log.contains("unspeakable") && !log.contains("SELECT"), "{log}");
 }

@@ -184,6 +184,18 @@ impl Server {
         String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
     }
 
+    /// The log up to the line that says `what`: lines are written a moment after their requests are answered.
+    pub(crate) async fn log_until(&self, what: &str) -> String {
+        for _ in 0..1000 {
+            let log = self.log();
+            if log.contains(what) {
+                return log;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("the log never says {what}: {}", self.log());
+    }
+
     /// A user's token as the command line makes one.
     pub(crate) fn token_by_command(&self, user: Uuid) -> String {
         let user = user.to_string();

@@ -221,8 +221,12 @@ async fn what_cannot_be_moved_is_named() {
     Scene::refused(scene.migrate().await, "policies in SQL");
     scene.sqlite("DELETE FROM storage_policies");
     assert_eq!(scene.rows().await, 0);
+    scene.end().await;
+}
 
-    // Tables that somebody else made.
+#[tokio::test]
+async fn tables_that_somebody_else_made_are_refused() {
+    let scene = Scene::new().await;
     PostgresExecutor::open(to(&scene.database.url())).await.unwrap().close().await;
     Scene::refused(scene.migrate().await, "belong to aerostore");
     scene.end().await;
