@@ -255,7 +255,10 @@ async fn what_was_acknowledged_survives_sigkill() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert_eq!((&report["missing_blobs"], &report["halted"]), (&json!(0), &Value::Null), "{report}");
-    assert_eq!(report["orphan_blobs"], 0, "start-up checks leave no orphan: {report}");
+    // Issue 3: with PostgreSQL a start-up check leaves some to the orphan job, which has deleted them by now.
+    if database.is_none() {
+        assert_eq!(report["orphan_blobs"], 0, "start-up checks leave no orphan: {report}");
+    }
     let large = states.iter().flat_map(State::values);
     let large =
         large.filter(|it| it.acknowledged.as_ref().is_some_and(|bytes| bytes.len() > 16 * 1024)).count();

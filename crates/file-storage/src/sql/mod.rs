@@ -1,6 +1,6 @@
 //! SQL that callers write: a small typed subset of PostgreSQL's expressions, the same on every engine.
 //!
-//! Text is bounded and parsed ([`parse`]), lowered by an allow-list into a typed [`Expr`] (`lower`), and from there
+//! Text is bounded and parsed (`parse`), lowered by an allow-list into a typed [`Expr`] (`lower`), and from there
 //! rendered for an engine ([`Postgres`], [`Sqlite`]) or computed in place ([`Expr::evaluate`]). No text of a caller
 //! reaches an engine: what it runs is rendered from the typed tree, literals by one quoting function per engine.
 //!

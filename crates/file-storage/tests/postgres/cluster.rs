@@ -1,5 +1,7 @@
 //! A PostgreSQL of a test's own, which may be stopped and killed (`scripts/postgres`).
 
+#![allow(clippy::expect_used, reason = "tests")]
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;

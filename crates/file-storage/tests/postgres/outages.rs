@@ -41,8 +41,8 @@ async fn what_was_acknowledged_outlives_postgresql() {
                 let at = usize::try_from(round * 7 + writer).unwrap() % files.len();
                 let name = path(&format!("w{writer}/f{at}"));
                 let size = [20, 40, 3000, 100_000][usize::try_from(round + writer).unwrap() % 4];
-                let next =
-                    (round % 5 != 0).then(|| round.to_le_bytes().into_iter().cycle().take(size).collect());
+                let next = (!round.is_multiple_of(5))
+                    .then(|| round.to_le_bytes().into_iter().cycle().take(size).collect());
                 let outcome: Result<(), StorageError> = match &next {
                     Some(bytes) => {
                         let bytes: &Vec<u8> = bytes;

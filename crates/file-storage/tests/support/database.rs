@@ -1,6 +1,8 @@
 //! A PostgreSQL database of one test's own, gone when the test is over. The server is the one of
 //! `AEROSTORE_TEST_POSTGRES`, as `scripts/test` starts it.
 
+#![allow(clippy::expect_used, reason = "tests")]
+
 use std::future::Future;
 
 use tokio_postgres::{Client, NoTls};

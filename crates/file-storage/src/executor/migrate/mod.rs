@@ -1,8 +1,8 @@
 //! Moving: all metadata of an SQLite database into a PostgreSQL database, wholly or not at all. Blobs stay where they
 //! are, and inline bytes go along in their rows.
 //!
-//! `sqlite/export.rs` reads and changes nothing, `postgres/import.rs` writes in one transaction, and [`tables`] says what
-//! there is to move; between them go [`cell::Cell`]s, a few hundred rows at a time. Before the transaction is committed,
+//! `sqlite/export.rs` reads and changes nothing, `postgres/import.rs` writes in one transaction, and `tables.rs` says what
+//! there is to move; between them go cells, a few hundred rows at a time. Before the transaction is committed,
 //! what stands in PostgreSQL is read back, and must have the digest of what was read from SQLite.
 
 pub(super) mod cell;
@@ -192,7 +192,7 @@ struct Meter<'w> {
 impl<'w> Meter<'w> {
     /// For so many passes over all rows.
     async fn new(export: &Arc<Export>, passes: u64, watch: Watch<'w>) -> Result<Self, StorageError> {
-        let rows = blocking(export, |export| export.count()).await?;
+        let rows = blocking(export, Export::count).await?;
         Ok(Self { done: AtomicU64::new(0), total: rows.saturating_mul(passes), watch })
     }
 

@@ -1,9 +1,6 @@
 //! Rows of every table, moved into a real PostgreSQL by a login role with no more than it needs.
 
 #[allow(dead_code, reason = "shared with other suites, each of which uses a part of it")]
-#[path = "../../../tests/support/database.rs"]
-mod database;
-
 use std::path::PathBuf;
 
 use rusqlite::Connection;
@@ -19,7 +16,7 @@ use crate::executor::sqlite::{SqliteExecutor, SqliteOptions};
 use crate::failpoint::{Action, arm, arm_nth};
 use crate::permissions::{Access, AccessRules, Operation, RlsContext};
 
-use database::TestDatabase;
+use crate::executor::postgres::tests::database::TestDatabase;
 
 /// Rows of all kinds, some as no server would write them today. `{n}` are uuids.
 const ROWS: &str = r#"

@@ -2,7 +2,7 @@
 //!
 //! Every statement about rows that a user is shown, or changes, runs as the user's own database role, under native
 //! row-level security; what the server must know besides runs as `aerostore_keeper`, which no user can become. An
-//! operation is one transaction, sent in as few round trips as possible ([`session`]). Counters, quotas, queued
+//! operation is one transaction, sent in as few round trips as possible (`session`). Counters, quotas, queued
 //! blobs and events are kept by the database itself, by triggers (`migrations/0003_bookkeeping.sql`).
 //! Each file here is one operation or one noun, as in `sqlite/`.
 
@@ -33,7 +33,7 @@ mod upkeep;
 mod usage;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -52,7 +52,7 @@ pub(super) async fn run(
     let none: [&(dyn ToSql + Sync); 0] = [];
     let mut rows = pin!(client.query_raw(&statement, none).await.map_err(failed)?);
     while let Some(row) = rows.try_next().await.map_err(failed)? {
-        if !writer.push(values(&row, &types)?).map_err(uncomputed)? {
+        if !writer.push(values(&row, &types)?).map_err(|error| uncomputed(&error))? {
             break;
         }
     }
@@ -62,13 +62,13 @@ pub(super) async fn run(
 fn values<'r>(row: &'r Row, types: &[Type]) -> Result<Vec<crate::sql::Value<'r>>, Fault> {
     let value = |(at, ty): (usize, &Type)| {
         let text: Option<&str> = row.try_get(at)?;
-        read_postgres(text, *ty).map_err(uncomputed)
+        read_postgres(text, *ty).map_err(|error| uncomputed(&error))
     };
     types.iter().enumerate().map(value).collect()
 }
 
 /// A value that can't be written.
-fn uncomputed(error: EvalError) -> Fault {
+fn uncomputed(error: &EvalError) -> Fault {
     StorageError::InvalidQuery(SqlFault::of_text(error.to_string())).into()
 }
 

@@ -42,7 +42,7 @@ pub struct Query {
     pub from: Vec<From>,
     /// `WHERE`.
     pub filter: Option<Expr>,
-    /// What rows are gathered by. Then all that follows reads only what gathering computes ([`computed`]).
+    /// What rows are gathered by. Then all that follows reads only what gathering computes (`computed`).
     pub grouping: Option<Grouping>,
     /// `DISTINCT`.
     pub distinct: bool,

@@ -4,7 +4,7 @@
 
 #[allow(dead_code, reason = "shared with other suites, each of which uses a part of it")]
 #[path = "../../../../tests/support/database.rs"]
-mod database;
+pub(in crate::executor) mod database;
 
 mod concurrency;
 mod schema;

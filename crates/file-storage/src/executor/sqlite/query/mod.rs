@@ -178,9 +178,11 @@ fn read(
         if stop.is_due() {
             return Err(StorageError::OperationTimeout { operation: OPERATION }.into());
         }
-        let values =
-            types.iter().enumerate().map(|(at, ty)| value(row.get_ref(at)?, *ty).map_err(uncomputed));
-        if !writer.push(values.collect::<Result<Vec<_>, Fault>>()?).map_err(uncomputed)? {
+        let values = types
+            .iter()
+            .enumerate()
+            .map(|(at, ty)| value(row.get_ref(at)?, *ty).map_err(|error| uncomputed(&error)));
+        if !writer.push(values.collect::<Result<Vec<_>, Fault>>()?).map_err(|error| uncomputed(&error))? {
             return Ok(());
         }
     }
@@ -203,7 +205,7 @@ fn bind(statement: &mut rusqlite::Statement<'_>, context: &RlsContext) -> Result
 }
 
 /// A value that can't be computed, or written.
-fn uncomputed(error: EvalError) -> Fault {
+fn uncomputed(error: &EvalError) -> Fault {
     StorageError::InvalidQuery(SqlFault::of_text(error.to_string())).into()
 }
 

@@ -290,7 +290,7 @@ fn parameters_of_the_wrong_form() {
         match parse(&text, &parameters) {
             Ok(_) => assert_eq!(reason, "", "{text} was let in"),
             Err(fault) => {
-                assert!(!reason.is_empty() && fault.to_string().contains(reason), "{text}: {fault}")
+                assert!(!reason.is_empty() && fault.to_string().contains(reason), "{text}: {fault}");
             }
         }
     };

@@ -44,7 +44,7 @@ CREATE FUNCTION aerostore.filename(name text) RETURNS text LANGUAGE sql IMMUTABL
 CREATE FUNCTION aerostore.extension(name text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT storage.extension(name) $$;
 
 CREATE TABLE storage_objects (
-    id uuid NOT NULL,
+    id uuid NOT NULL PRIMARY KEY,
     bucket_id text COLLATE "C" NOT NULL,
     path text COLLATE "C" NOT NULL,
     size bigint NOT NULL,

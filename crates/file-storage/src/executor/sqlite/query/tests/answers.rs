@@ -122,7 +122,7 @@ async fn what_cannot_be_computed_is_said() {
     ] {
         match subject.ask(&service(), text, &[], LIMITS).await {
             Err(StorageError::InvalidQuery(fault)) => {
-                assert!(fault.reason.contains(reason), "{text}: {fault}")
+                assert!(fault.reason.contains(reason), "{text}: {fault}");
             }
             other => panic!("{text}: {other:?}"),
         }
