@@ -115,8 +115,10 @@ impl Expr {
             }
             Self::In { negated, value, list } => {
                 let value = eval(value)?;
+                // The list is an array to PostgreSQL: all of it is computed, also behind the item that decides.
+                let list = list.iter().map(eval).collect::<Result<Vec<_>, _>>()?;
                 let found = connected(
-                    list.iter().map(|item| operator::compare(Comparison::Eq, &value, &eval(item)?)),
+                    list.iter().map(|item| operator::compare(Comparison::Eq, &value, item)),
                     true,
                 )?;
                 Ok(truth(&found)?.map_or(Value::Null, |found| Value::Bool(found != *negated)))

@@ -252,8 +252,30 @@ impl Lowering<'_> {
         if ty == Type::Numeric {
             self.is_exact(&all.iter().collect::<Vec<_>>())?;
         }
-        let value = all.remove(0).into();
-        self.made(Expr::In { negated, value, list: all })
+        let value = all.remove(0);
+        self.is_one_of(value, all, negated)
+    }
+
+    /// As PostgreSQL does it: several items that depend on no row are one array, computed as a whole, and each other item is
+    /// a comparison of its own. It shows where an item fails, and where one is enough to decide.
+    fn is_one_of(&mut self, value: Expr, list: Vec<Expr>, negated: bool) -> Result<Expr, SqlFault> {
+        let is_fixed = |item: &Expr| item.columns().is_empty();
+        let fixed = list.iter().filter(|item| is_fixed(item)).count();
+        let (array, single) =
+            if fixed > 1 { list.into_iter().partition(is_fixed) } else { (Vec::new(), list) };
+        let mut parts = Vec::with_capacity(single.len() + 1);
+        if !array.is_empty() {
+            parts.push(self.made(Expr::In { negated, value: value.clone().into(), list: array })?);
+        }
+        let comparison = if negated { Comparison::NotEq } else { Comparison::Eq };
+        for item in single {
+            self.count(value.count())?;
+            parts.push(self.compare(comparison, value.clone(), item)?);
+        }
+        match parts.len() {
+            1 => Ok(parts.swap_remove(0)),
+            _ => self.connect(negated, parts),
+        }
     }
 
     /// As PostgreSQL does it: `low <= value AND value <= high`.

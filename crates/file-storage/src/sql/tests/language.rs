@@ -32,6 +32,13 @@ fn expressions_are_kept_typed_and_folded() {
         r#"((now() - '24:00:00.000000'::interval) < "created_at")"#,
     );
     check("size NOT BETWEEN 1 AND 2", r#"(("size" < '1'::bigint) OR ("size" > '2'::bigint))"#);
+    check("name IN ('a')", r#"("path" = 'a'::text)"#);
+    check(
+        "name IN ('a', content_type, 'b')",
+        r#"(("path" IN ('a'::text, 'b'::text)) OR ("path" = "content_type"))"#,
+    );
+    check("'a' IN ('a', name, 'b')", "true");
+    check("NULL::text NOT IN ('a', name, 'b')", "NULL::boolean");
     check("1 - 2 - 3 = size", r#"('-4'::bigint = "size")"#);
     check("a.path = 'x' IS NULL".trim_start_matches("a."), r#"(("path" = 'x'::text) IS NULL)"#);
     check("E'a\\'b' = path", r#"('a''b'::text = "path")"#);
