@@ -84,7 +84,7 @@ impl Policy {
         let scope = Scope::of(&OBJECTS);
         let mut lowering = Lowering::new(&scope);
         let mut condition = |expr: &Option<ast::Expr>| -> Result<Option<Expr>, SqlFault> {
-            expr.as_ref().map(|expr| lowering.condition(expr)).transpose()
+            expr.as_ref().map(|expr| lowering.filter(expr)).transpose()
         };
         Ok(Self {
             name: name(&create.name)?,

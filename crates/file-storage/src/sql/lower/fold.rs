@@ -28,6 +28,21 @@ pub(super) fn fold(expr: Expr) -> Result<Expr, EvalError> {
     }
 }
 
+/// A condition of which only counts whether it holds: then NULL is as good as false, and nothing is asked beside either.
+pub(super) fn filter(condition: Expr) -> Expr {
+    match condition {
+        Expr::And(all) => {
+            let all: Vec<_> = all.into_iter().map(filter).collect();
+            match all.iter().any(is_null) {
+                true => literal(Value::Bool(false), Type::Bool),
+                false => connected(all, false),
+            }
+        }
+        Expr::Or(all) => connected(all.into_iter().map(filter).filter(|part| !is_null(part)).collect(), true),
+        condition => condition,
+    }
+}
+
 fn is_null(expr: &Expr) -> bool {
     matches!(expr, Expr::Literal(Value::Null, _))
 }

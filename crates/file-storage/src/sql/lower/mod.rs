@@ -65,6 +65,14 @@ impl<'s> Lowering<'s> {
         })
     }
 
+    /// Lowers a condition of which only counts whether it holds, as in `WHERE` and in policies.
+    ///
+    /// # Errors
+    /// As [`Lowering::condition`].
+    pub fn filter(&mut self, expr: &ast::Expr) -> Result<Expr, SqlFault> {
+        self.condition(expr).map(fold::filter)
+    }
+
     /// Lowers an expression of any type; a quoted literal on its own stays [`Type::Unknown`].
     ///
     /// # Errors

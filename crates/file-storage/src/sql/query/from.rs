@@ -35,7 +35,7 @@ fn joined(join: &ast::Join, scope: &Scope) -> Result<Join, SqlFault> {
     let JoinConstraint::On(condition) = constraint else {
         return Err(at_factor(&join.relation, "a join takes a condition").hint("write JOIN … ON a.x = b.y"));
     };
-    let on = Lowering::new(scope).condition(condition)?;
+    let on = Lowering::new(scope).filter(condition)?;
     Ok(if outer { Join::Left(on) } else { Join::Inner(on) })
 }
 

@@ -40,7 +40,7 @@ pub(super) fn lower(select: &ast::Select, query: &ast::Query, scope: &mut Scope)
     let from = from::lower(&select.from, scope)?;
     let scope = &*scope;
     let filter =
-        select.selection.as_ref().map(|filter| Lowering::new(scope).condition(filter)).transpose()?;
+        select.selection.as_ref().map(|filter| Lowering::new(scope).filter(filter)).transpose()?;
     let items = items(&select.projection, scope)?;
     let keys = grouping::keys(&select.group_by, &items, scope)?;
 
@@ -53,7 +53,7 @@ pub(super) fn lower(select: &ast::Select, query: &ast::Query, scope: &mut Scope)
         };
         outputs.push(Output { name: named.name.clone(), expr });
     }
-    let mut having = select.having.as_ref().map(|having| lowering.condition(having)).transpose()?;
+    let mut having = select.having.as_ref().map(|having| lowering.filter(having)).transpose()?;
     let mut ordered = order::lower(query.order_by.as_ref(), &items, &mut lowering)?;
 
     let is_grouped = !keys.is_empty() || having.is_some() || lowering.has_aggregates();

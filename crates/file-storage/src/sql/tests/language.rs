@@ -45,6 +45,19 @@ fn expressions_are_kept_typed_and_folded() {
 }
 
 #[test]
+fn where_only_truth_counts_null_is_false() {
+    let check = |condition: &str, kept: &str| {
+        let text = format!("CREATE POLICY p ON storage_objects FOR SELECT USING ({condition})");
+        let policy = crate::permissions::Policy::parse(&text).unwrap();
+        assert_eq!(shown(policy.using.as_ref().unwrap()), kept, "{condition}");
+    };
+    check("size > NULL AND name::bigint > 0", "false");
+    check("size > NULL OR name = 'a'", r#"("path" = 'a'::text)"#);
+    check("name = 'a' OR (size BETWEEN NULL AND 5 AND name::bigint > 0)", r#"("path" = 'a'::text)"#);
+    check("NOT (size > NULL AND name = 'a')", r#"(NOT (NULL::boolean AND ("path" = 'a'::text)))"#);
+}
+
+#[test]
 fn what_is_not_known_is_refused_with_its_place() {
     let check = |text: &str, at: (u64, u64), reason: &str| {
         let fault = parse(text).unwrap_err();
