@@ -347,7 +347,7 @@ pub trait Executor: Send + Sync + 'static {
     /// over, and when the caller goes away.
     ///
     /// # Errors
-    /// [`StorageError::InvalidQuery`] for a value that can't be computed, [`StorageError::OperationTimeout`], and
+    /// [`StorageError::InvalidSql`] for a value that can't be computed, [`StorageError::OperationTimeout`], and
     /// [`StorageError::Overloaded`] where too many queries run.
     async fn query(
         &self,

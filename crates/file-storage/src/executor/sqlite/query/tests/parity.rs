@@ -118,7 +118,7 @@ async fn both_engines_answer_alike() {
         let theirs = judge.ask(&query).await;
         let ours = match subject.ask(&service(), &text, &[], LIMITS).await {
             Ok(answer) => Ok(answer),
-            Err(StorageError::InvalidQuery(fault)) => Err(fault.reason),
+            Err(StorageError::InvalidSql(fault)) => Err(fault.reason),
             Err(error) => panic!("{text}: {error:?}"),
         };
         if ours != theirs {
