@@ -9,6 +9,7 @@
 //! of their questions and answers stand in the files beside this one, by what they are about.
 
 mod bounds;
+mod columns;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod decide;
