@@ -7,7 +7,8 @@ use super::{LIMITS, Subject, USER, service, user};
 use crate::errors::StorageError;
 use crate::permissions::RlsContext;
 use crate::sql::query::QueryLimits;
-use crate::sql::query::generate::{Random, query};
+use crate::sql::query::generate::query;
+use crate::sql::tests::random::Random;
 
 #[tokio::test]
 async fn values_are_json_as_documented() {
