@@ -245,6 +245,39 @@ pub struct Bucket {
     pub updated_at: Timestamp,
 }
 
+impl Bucket {
+    /// A bucket that is made now: another one than any before it, and empty.
+    pub(crate) fn new(
+        name: &BucketName,
+        owner_id: Option<Uuid>,
+        config: &BucketConfig,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            name: name.clone(),
+            uuid: Uuid::now_v7(),
+            owner_id,
+            config: config.clone(),
+            file_count: 0,
+            total_bytes: 0,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// Takes on a change of its configuration.
+    pub(crate) fn update(&mut self, update: &BucketUpdate, now: Timestamp) {
+        let config = &mut self.config;
+        config.policy = update.policy.unwrap_or(config.policy);
+        if let Some(patterns) = &update.allowed_mime_types {
+            config.allowed_mime_types.clone_from(patterns);
+        }
+        config.max_file_size = update.max_file_size.unwrap_or(config.max_file_size);
+        config.quota_bytes = update.quota_bytes.unwrap_or(config.quota_bytes);
+        self.updated_at = now;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,12 +23,9 @@ pub enum StorageError {
         /// What is wrong, in words for the caller.
         message: String,
     },
-    /// SQL that is not taken.
+    /// SQL that is not taken, a policy's or a query's; or a query with a value that can't be computed.
     #[error("{0}")]
     InvalidSql(SqlFault),
-    /// A query that is not taken, or that has a value which can't be computed.
-    #[error("{0}")]
-    InvalidQuery(SqlFault),
     /// A path that no object can have (SPEC 6, rules for a path).
     #[error("Invalid key: {path}")]
     InvalidPath {
@@ -312,7 +309,7 @@ impl StorageError {
             | Self::OperationTimeout { .. }
             | Self::BodyInterrupted { .. } => true,
             Self::InvalidRequest { .. }
-            | Self::InvalidQuery(_)
+            | Self::InvalidSql(_)
             | Self::InvalidPath { .. }
             | Self::InvalidBucketName { .. }
             | Self::InvalidRange { .. }
@@ -326,7 +323,6 @@ impl StorageError {
             | Self::ObjectExists { .. }
             | Self::PolicyExists { .. }
             | Self::PolicyNotFound { .. }
-            | Self::InvalidSql(_)
             | Self::BucketNotEmpty { .. }
             | Self::PreconditionFailed { .. }
             | Self::PayloadTooLarge { .. }
@@ -345,9 +341,6 @@ impl StorageError {
         match self {
             Self::InvalidRequest { .. } | Self::BodyInterrupted { .. } => "INVALID_REQUEST",
             Self::InvalidSql(_) => "INVALID_SQL",
-            Self::PolicyExists { .. } => "POLICY_EXISTS",
-            Self::PolicyNotFound { .. } => "POLICY_NOT_FOUND",
-            Self::InvalidQuery(_) => "INVALID_QUERY",
             Self::InvalidPath { .. } => "INVALID_PATH",
             Self::InvalidBucketName { .. } => "INVALID_BUCKET_NAME",
             Self::InvalidRange { .. } => "INVALID_RANGE",
@@ -357,8 +350,10 @@ impl StorageError {
             Self::UrlExpired(_) => "URL_EXPIRED",
             Self::BucketNotFound { .. } => "BUCKET_NOT_FOUND",
             Self::ObjectNotFound { .. } => "OBJECT_NOT_FOUND",
+            Self::PolicyNotFound { .. } => "POLICY_NOT_FOUND",
             Self::BucketExists { .. } => "BUCKET_EXISTS",
             Self::ObjectExists { .. } => "OBJECT_EXISTS",
+            Self::PolicyExists { .. } => "POLICY_EXISTS",
             Self::BucketNotEmpty { .. } => "BUCKET_NOT_EMPTY",
             Self::PreconditionFailed { .. } => "PRECONDITION_FAILED",
             Self::PayloadTooLarge { .. } => "PAYLOAD_TOO_LARGE",

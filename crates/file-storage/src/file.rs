@@ -42,6 +42,14 @@ pub struct StorageObject {
     pub updated_at: Timestamp,
 }
 
+impl StorageObject {
+    /// The object at its new place.
+    pub(crate) fn moved(&self, to: (&BucketName, &ObjectPath), now: Timestamp) -> Self {
+        let (bucket, path) = (to.0.clone(), to.1.clone());
+        Self { bucket, path, version: Uuid::now_v7(), updated_at: now, ..self.clone() }
+    }
+}
+
 /// A SHA-256 digest.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sha256(pub [u8; 32]);

@@ -234,7 +234,7 @@ fn native_storage(error: &StorageError) -> Native {
     use StorageError as E;
     let (status, label) = match error {
         E::InvalidRequest { .. } => (StatusCode::BAD_REQUEST, "Error"),
-        E::InvalidQuery(_) => (StatusCode::BAD_REQUEST, "InvalidQuery"),
+        E::InvalidSql(_) => (StatusCode::BAD_REQUEST, "InvalidSql"),
         E::InvalidPath { .. } => (StatusCode::BAD_REQUEST, "InvalidKey"),
         E::InvalidBucketName { .. } => (StatusCode::BAD_REQUEST, "Invalid Input"),
         E::InvalidRange { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "invalid_range"),
@@ -244,7 +244,6 @@ fn native_storage(error: &StorageError) -> Native {
         E::UrlExpired(_) => (StatusCode::GONE, "ExpiredToken"),
         E::BucketNotFound { .. } => (StatusCode::NOT_FOUND, "Bucket not found"),
         E::ObjectNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
-        E::InvalidSql(_) => (StatusCode::BAD_REQUEST, "InvalidSql"),
         E::PolicyNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
         E::BucketExists { .. } | E::ObjectExists { .. } | E::PolicyExists { .. } => {
             (StatusCode::CONFLICT, "Duplicate")
@@ -321,11 +320,6 @@ fn storage_context(error: &StorageError) -> Value {
             json!({ "provider": &**provider, "operation": operation })
         }
         E::Overloaded { retry_after } => json!({ "retry_after": retry_after.as_secs().max(1) }),
-        E::InvalidQuery(fault) => {
-            let place = fault.position;
-            let (line, column) = (place.map(|place| place.line), place.map(|place| place.column));
-            json!({ "line": line, "column": column, "reason": fault.reason, "hint": fault.hint })
-        }
         E::OperationTimeout { operation: "query" } => {
             json!({ "operation": "query", "hint": "narrow it by WHERE, above all on bucket_id and path, and join less" })
         }

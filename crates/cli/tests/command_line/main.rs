@@ -217,7 +217,7 @@ fn a_query_shows_rows_as_a_table_or_as_json() {
     assert_eq!((&found["rows"][0]["path"], &found["row_count"]), (&"it's one".into(), &1.into()), "{found}");
     let few = json(&server.run(&["query", "SELECT path FROM objects", "--max-rows", "1", "--json"]).ok());
     assert_eq!(few["truncated"], Value::Bool(true));
-    server.run(&["query", "DELETE FROM objects"]).fails(1, "INVALID_QUERY");
+    server.run(&["query", "DELETE FROM objects"]).fails(1, "INVALID_SQL");
 }
 
 #[test]

@@ -112,20 +112,20 @@ async fn nothing_is_reached_but_the_tables() {
         "",
     ] {
         for who in [Who::Anon, Who::User(OWNER), Who::Service] {
-            server.ask(who, json!({ "sql": sql })).await.expect_error(400, "INVALID_QUERY");
+            server.ask(who, json!({ "sql": sql })).await.expect_error(400, "INVALID_SQL");
         }
     }
     let said = server.ask(Who::Anon, json!({ "sql": "SELECT path,\n  pg_sleep(1) FROM objects" })).await;
-    let said = said.expect_error(400, "INVALID_QUERY").json();
-    assert_eq!((&said["line"], &said["column"]), (&json!(2), &json!(3)), "{said}");
+    let said = said.expect_error(400, "INVALID_SQL").json();
+    assert_eq!(said["position"], json!({ "line": 2, "column": 3 }), "{said}");
     assert!(said["message"].as_str().unwrap().contains("pg_sleep"), "{said}");
 
     let long = format!("SELECT 1 /* {} */", "x".repeat(1 << 20));
-    server.ask(Who::Anon, json!({ "sql": long })).await.expect_error(400, "INVALID_QUERY");
+    server.ask(Who::Anon, json!({ "sql": long })).await.expect_error(400, "INVALID_SQL");
     let list = vec!["1"; 5000].join(",");
     let list = format!("SELECT path FROM objects WHERE size IN ({list})");
-    server.ask(Who::Anon, json!({ "sql": list })).await.expect_error(400, "INVALID_QUERY");
-    server.ask(Who::Anon, json!({ "sql": "SELECT 'a\0b'" })).await.expect_error(400, "INVALID_QUERY");
+    server.ask(Who::Anon, json!({ "sql": list })).await.expect_error(400, "INVALID_SQL");
+    server.ask(Who::Anon, json!({ "sql": "SELECT 'a\0b'" })).await.expect_error(400, "INVALID_SQL");
     for body in [json!({}), json!({ "sql": 5 }), json!({ "sql": "SELECT 1", "params": "x" })] {
         server.ask(Who::Anon, body).await.expect_error(400, "INVALID_REQUEST");
     }
@@ -160,9 +160,9 @@ async fn parameters_stand_for_values_and_are_not_logged() {
     assert_eq!(server.ask(Who::User(OWNER), evil).await.expect_status(200).json()["row_count"], 0);
     for params in [json!([]), json!(["a", "b"]), json!([5]), json!(["a\0b"])] {
         let body = json!({ "sql": "SELECT path FROM objects WHERE path = $1", "params": params });
-        server.ask(Who::User(OWNER), body).await.expect_error(400, "INVALID_QUERY");
+        server.ask(Who::User(OWNER), body).await.expect_error(400, "INVALID_SQL");
     }
-    let log = server.log_until("INVALID_QUERY").await;
+    let log = server.log_until("INVALID_SQL").await;
     assert!(log.contains("query"), "{log}");
     assert!(!log.contains("unspeakable") && !log.contains("SELECT"), "{log}");
 }

@@ -1,6 +1,7 @@
 //! What a list is asked for, and what it answers.
 
 use crate::Timestamp;
+use crate::errors::StorageError;
 use crate::file::StorageObject;
 
 /// A request to list objects.
@@ -20,6 +21,30 @@ pub struct Listing {
     pub limit: u32,
     /// Where the page starts.
     pub start: PageStart,
+}
+
+impl Listing {
+    /// Most entries of one page, at least 1.
+    pub(super) fn page_length(&self) -> usize {
+        usize::try_from(self.limit.max(1)).unwrap_or(usize::MAX)
+    }
+
+    /// Refuses a cursor of another kind of list.
+    pub(super) fn check_cursor(&self) -> Result<(), StorageError> {
+        let is_ours = match (&self.start, self.sort.0) {
+            (PageStart::First | PageStart::Offset(_), _) => true,
+            // No path has that character, and PostgreSQL's text can't.
+            (PageStart::After(cursor), _) if cursor.path.contains('\0') => false,
+            (PageStart::After(cursor), ObjectSort::Name) => cursor.time.is_none(),
+            (PageStart::After(cursor), ObjectSort::CreatedAt | ObjectSort::UpdatedAt) => {
+                cursor.time.is_some() || cursor.path.ends_with('/')
+            }
+        };
+        if is_ours {
+            return Ok(());
+        }
+        Err(StorageError::InvalidRequest { message: "the cursor is not one of this list".to_owned() })
+    }
 }
 
 /// How names compare: in prefix, search and order.
@@ -76,6 +101,17 @@ pub struct Cursor {
     pub time: Option<Timestamp>,
 }
 
+impl Cursor {
+    fn after(last: &Entry, sort: ObjectSort) -> Self {
+        let time = match (last, sort) {
+            (Entry::Object(object), ObjectSort::CreatedAt) => Some(object.created_at),
+            (Entry::Object(object), ObjectSort::UpdatedAt) => Some(object.updated_at),
+            (Entry::Object(_), ObjectSort::Name) | (Entry::Folder(_), _) => None,
+        };
+        Self { path: last.path().to_owned(), time }
+    }
+}
+
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Page {
@@ -83,6 +119,14 @@ pub struct Page {
     pub entries: Vec<Entry>,
     /// Where the next page starts; `None` on the last.
     pub next: Option<Cursor>,
+}
+
+impl Page {
+    /// A page of these entries; `more` says whether others follow.
+    pub(super) fn new(entries: Vec<Entry>, more: bool, sort: ObjectSort) -> Self {
+        let next = entries.last().filter(|_| more).map(|last| Cursor::after(last, sort));
+        Self { entries, next }
+    }
 }
 
 /// One line of a list.

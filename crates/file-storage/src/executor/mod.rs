@@ -5,17 +5,23 @@
 //! the statement it runs carries the predicate of the permission, so that the database decides about each row.
 //! SQL lives below this module and nowhere else; nothing here knows a path on a disk.
 //!
-//! Executors answer [`StorageError`]s and fold their engine's errors into them at one place of their own.
+//! Executors answer [`StorageError`]s and fold their engine's errors into them at one place of their own. The types
+//! of their questions and answers stand in the files beside this one, by what they are about.
 
 mod bounds;
+mod columns;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod decide;
+mod event;
 mod explanation;
 mod listing;
 pub mod migrate;
 pub mod postgres;
 pub mod sqlite;
+mod upkeep;
+mod usage;
+mod write;
 
 use std::time::Duration;
 
@@ -25,15 +31,19 @@ use uuid::Uuid;
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
-use crate::file::{BlobKey, NewObject, ObjectAttributes, PutMode, StorageObject, StoredObject};
+use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, AnonGrants, Policy, PolicySet};
 use crate::sql::query::{Answer, Query, QueryLimits};
 
+pub use event::Event;
 pub use explanation::{Effect, Explanation, Question, Reason};
 pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Entry, Listing, ObjectSort, Page, PageStart, SortOrder,
 };
+pub use upkeep::{Backlog, QueuedBlob, SegmentBlob};
+pub use usage::{UsageDifference, UserUsage};
+pub use write::{Admission, Announced, QuotaLeft, Written};
 
 /// What runs metadata operations in a database.
 #[async_trait]
@@ -338,7 +348,7 @@ pub trait Executor: Send + Sync + 'static {
     /// over, and when the caller goes away.
     ///
     /// # Errors
-    /// [`StorageError::InvalidQuery`] for a value that can't be computed, [`StorageError::OperationTimeout`], and
+    /// [`StorageError::InvalidSql`] for a value that can't be computed, [`StorageError::OperationTimeout`], and
     /// [`StorageError::Overloaded`] where too many queries run.
     async fn query(
         &self,
@@ -355,154 +365,4 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Finishes what was accepted and closes the database. Later calls fail.
     async fn close(&self);
-}
-
-/// What is known of an object before its bytes. Policies may ask about it.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Announced {
-    /// What the upload says of it; `None` while that is not known.
-    pub attributes: Option<ObjectAttributes>,
-    /// Its size, in bytes, where that is certain.
-    pub size: Option<u64>,
-    /// Nothing more will be asked: what is not known stays so, and is NULL.
-    pub is_final: bool,
-}
-
-impl Announced {
-    /// An object that is there already, or its like.
-    pub fn known(attributes: &ObjectAttributes, size: u64) -> Self {
-        Self { attributes: Some(attributes.clone()), size: Some(size), is_final: false }
-    }
-}
-
-/// Leave to write: what an upload must respect while its bytes come in.
-#[derive(Debug, Clone)]
-pub struct Admission {
-    /// The bucket, with its limits.
-    pub bucket: Bucket,
-    /// Bytes that the tightest quota has left, counting out what the write would replace; `None`: no quota.
-    pub quota_left: Option<QuotaLeft>,
-    /// Policies may ask for more than was announced: worth asking again once it is known, before the bytes.
-    pub asks_more: bool,
-}
-
-/// The room that a quota leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct QuotaLeft {
-    /// Whose: `user` or `bucket`.
-    pub scope: &'static str,
-    /// Bytes in use.
-    pub used: u64,
-    /// The quota, in bytes.
-    pub limit: u64,
-    /// Bytes of the object that the write would replace, which it gives back.
-    pub returned: u64,
-}
-
-impl QuotaLeft {
-    /// Whether an object of `size` bytes fits.
-    ///
-    /// # Errors
-    /// [`StorageError::QuotaExceeded`].
-    pub fn check(&self, size: u64) -> Result<(), StorageError> {
-        let after = self.used.saturating_sub(self.returned).saturating_add(size);
-        if after <= self.limit || size <= self.returned {
-            return Ok(());
-        }
-        let (scope, used, limit) = (self.scope, self.used, self.limit);
-        Err(StorageError::QuotaExceeded { scope, used, limit, requested: size })
-    }
-}
-
-/// What a write did.
-#[derive(Debug, Clone)]
-pub struct Written {
-    /// The object as it now is.
-    pub object: StorageObject,
-    /// Whether the path was free before.
-    pub created: bool,
-}
-
-/// Usage counters of a user (SPEC 4, `storage_usage`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserUsage {
-    /// The user; `None` for a service caller without one.
-    pub user_id: Option<Uuid>,
-    /// Bytes of all objects that the user owns.
-    pub total_bytes: u64,
-    /// Number of those objects.
-    pub file_count: u64,
-    /// The user's quota, in bytes; `None` means unlimited.
-    pub quota_bytes: Option<u64>,
-}
-
-/// A counter that a recount did not confirm.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UsageDifference {
-    /// `user` or `bucket`.
-    pub scope: &'static str,
-    /// The user's id or the bucket's name.
-    pub name: String,
-    /// Bytes by the counter, and by the recount.
-    pub bytes: (u64, u64),
-    /// Objects by the counter, and by the recount.
-    pub files: (u64, u64),
-}
-
-/// A blob that waits for its deletion.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueuedBlob {
-    /// The provider that has it.
-    pub provider: String,
-    /// Its name there.
-    pub key: BlobKey,
-    /// How often its deletion failed.
-    pub attempts: u32,
-}
-
-/// A blob that an object is made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SegmentBlob {
-    /// Its name.
-    pub key: BlobKey,
-    /// Its length, in bytes.
-    pub size: u64,
-    /// The object's version.
-    pub version: Uuid,
-    /// The object's bucket.
-    pub bucket: BucketName,
-    /// The object's path.
-    pub path: ObjectPath,
-}
-
-/// Something that happened, written in the transaction in which it did (SPEC 10).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Event {
-    /// Grows with every event; gaps are possible.
-    pub sequence: u64,
-    /// Identity for consumers that see an event twice.
-    pub id: Uuid,
-    /// `storage.object.created` and the like.
-    pub kind: String,
-    /// The bucket it is about.
-    pub bucket: String,
-    /// The object it is about, if one.
-    pub path: Option<String>,
-    /// Owner of the object or bucket.
-    pub owner_id: Option<Uuid>,
-    /// What else there is to know: size, content type, the old path of a move.
-    pub payload: serde_json::Value,
-    /// When it happened.
-    pub created_at: Timestamp,
-}
-
-/// How much upkeep is due.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Backlog {
-    /// Blobs queued for deletion.
-    pub pending_deletions: u64,
-    /// Objects.
-    pub objects: u64,
-    /// Buckets.
-    pub buckets: u64,
 }

@@ -140,11 +140,6 @@ impl Access {
     pub fn context(&self) -> &RlsContext {
         &self.context
     }
-
-    /// Whether the operation includes this permission.
-    pub fn includes(&self, permission: Permission) -> bool {
-        self.granted & bit(permission) != 0
-    }
 }
 
 fn bit(permission: Permission) -> u16 {

@@ -22,7 +22,7 @@ impl FileStorage {
     /// Runs one `SELECT` over the rows that the caller may see.
     ///
     /// # Errors
-    /// [`StorageError::InvalidQuery`] for what the gate refuses, and those of
+    /// [`StorageError::InvalidSql`] for what the gate refuses, and those of
     /// [`crate::executor::Executor::query`].
     pub async fn query(
         &self,
@@ -30,7 +30,7 @@ impl FileStorage {
         request: QueryRequest<'_>,
     ) -> Result<Answer, StorageError> {
         let access = self.access(context, Operation::Query, None)?;
-        let query = query::parse(request.sql, request.parameters).map_err(StorageError::InvalidQuery)?;
+        let query = query::parse(request.sql, request.parameters).map_err(StorageError::InvalidSql)?;
         let options = &self.inner.options.query;
         // Who says how many rows are wanted gets as many, up to the server's limit.
         let asked = [query.limit, request.max_rows].into_iter().flatten().min();

@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tempfile::TempDir;
 
-use crate::support::{Fixture, TestDatabase, chunked, keys, options, path, user};
+use crate::support::{Fixture, TestDatabase, keys, options, path, user};
 
 /// More than an upload collects before its first write to the disk.
 const LARGE: usize = 8 << 20;
@@ -68,6 +68,7 @@ async fn fs_i1_a_start_leaves_the_uploads_of_others_alone() {
 #[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fs_i1_a_start_leaves_alone_what_others_are_about_to_commit() {
+    use crate::support::chunked;
     use file_storage::failpoint::{self, Action};
     let (dir, database) = (TempDir::new().unwrap(), TestDatabase::new());
     let first = process(dir.path(), &database).await;

@@ -3,7 +3,6 @@
 use std::sync::{Arc, LazyLock};
 
 use tokio_postgres::Row;
-use uuid::Uuid;
 
 use super::errors::Fault;
 use super::pool::Pool;
@@ -35,17 +34,7 @@ pub(super) async fn create(
     config: &BucketConfig,
 ) -> Result<Bucket, Fault> {
     let context = access.on_rows(Permission::BucketCreate, Some(name))?;
-    let now = now();
-    let bucket = Bucket {
-        name: name.clone(),
-        uuid: Uuid::now_v7(),
-        owner_id: context.user_id(),
-        config: config.clone(),
-        file_count: 0,
-        total_bytes: 0,
-        created_at: now,
-        updated_at: now,
-    };
+    let bucket = Bucket::new(name, context.user_id(), config, now());
     let mimes = mimes(config.allowed_mime_types.as_deref());
     let values = [
         &name.as_str() as _,
@@ -55,7 +44,7 @@ pub(super) async fn create(
         &mimes as _,
         &int(config.max_file_size) as _,
         &config.quota_bytes.map(int) as _,
-        &now as _,
+        &bucket.created_at as _,
     ];
     match alone(pool, "create_bucket", &Caller::of(context), CREATE, &values).await {
         Ok(_) => Ok(bucket),
@@ -178,13 +167,7 @@ pub(super) async fn update(
     let context = access.on_rows(permission, Some(name))?;
     let mut session = Session::start(pool, "update_bucket").await?;
     let mut bucket = reach(&mut session, context, permission, name).await?;
-    bucket.config.policy = update.policy.unwrap_or(bucket.config.policy);
-    if let Some(mimes) = &update.allowed_mime_types {
-        bucket.config.allowed_mime_types.clone_from(mimes);
-    }
-    bucket.config.max_file_size = update.max_file_size.unwrap_or(bucket.config.max_file_size);
-    bucket.config.quota_bytes = update.quota_bytes.unwrap_or(bucket.config.quota_bytes);
-    bucket.updated_at = now();
+    bucket.update(update, now());
     let mimes = mimes(bucket.config.allowed_mime_types.as_deref());
     let values = [
         &name.as_str() as _,

@@ -13,7 +13,6 @@ use super::rows::{self, OBJECT, OBJECT_WIDTH, int};
 use super::session::read;
 use crate::Timestamp;
 use crate::bucket::BucketName;
-use crate::errors::StorageError;
 use crate::executor::bounds::successor;
 use crate::executor::{Collation, Cursor, Entry, Listing, ObjectSort, Page, PageStart, SortOrder};
 use crate::permissions::{Access, Permission};
@@ -68,7 +67,7 @@ pub(super) async fn list(
     listing: &Listing,
 ) -> Result<Page, Fault> {
     let caller = Caller::of(access.on_rows(Permission::ObjectRead, Some(bucket))?);
-    check(listing)?;
+    listing.check_cursor()?;
     let folder = Folder { bucket, listing, start: format!("{}{}", listing.prefix, listing.search) };
     // No path has that character, and PostgreSQL's text can't.
     if folder.start.contains('\0') {
@@ -80,29 +79,10 @@ pub(super) async fn list(
             in_other_order(pool, &caller, &folder).await?
         }
     };
-    let limit = usize::try_from(listing.limit.max(1)).unwrap_or(usize::MAX);
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let entries = found.iter().map(entry).collect::<Result<Vec<_>, Fault>>()?;
-    let next = entries.last().filter(|_| more).map(|last| cursor(last, listing.sort.0));
-    Ok(Page { entries, next })
-}
-
-/// Refuses a cursor of another kind of list.
-fn check(listing: &Listing) -> Result<(), StorageError> {
-    let ours = match (&listing.start, listing.sort.0) {
-        (PageStart::First | PageStart::Offset(_), _) => true,
-        (PageStart::After(cursor), _) if cursor.path.contains('\0') => false,
-        (PageStart::After(cursor), ObjectSort::Name) => cursor.time.is_none(),
-        (PageStart::After(cursor), ObjectSort::CreatedAt | ObjectSort::UpdatedAt) => {
-            cursor.time.is_some() || cursor.path.ends_with('/')
-        }
-    };
-    if ours {
-        Ok(())
-    } else {
-        Err(StorageError::InvalidRequest { message: "the cursor is not one of this list".to_owned() })
-    }
+    let more = found.len() > listing.page_length();
+    found.truncate(listing.page_length());
+    let entries = found.iter().map(entry).collect::<Result<_, Fault>>()?;
+    Ok(Page::new(entries, more, listing.sort.0))
 }
 
 /// The part of a bucket that a list is about.
@@ -231,13 +211,4 @@ fn entry(row: &Row) -> Result<Entry, Fault> {
         Some(folder) => Entry::Folder(folder),
         None => Entry::Object(Box::new(rows::object(row, 0)?)),
     })
-}
-
-fn cursor(last: &Entry, sort: ObjectSort) -> Cursor {
-    let time = match (last, sort) {
-        (Entry::Object(object), ObjectSort::CreatedAt) => Some(object.created_at),
-        (Entry::Object(object), ObjectSort::UpdatedAt) => Some(object.updated_at),
-        (Entry::Object(_), ObjectSort::Name) | (Entry::Folder(_), _) => None,
-    };
-    Cursor { path: last.path().to_owned(), time }
 }

@@ -69,7 +69,7 @@ fn values<'r>(row: &'r Row, types: &[Type]) -> Result<Vec<crate::sql::Value<'r>>
 
 /// A value that can't be written.
 fn uncomputed(error: &EvalError) -> Fault {
-    StorageError::InvalidQuery(SqlFault::of_text(error.to_string())).into()
+    StorageError::InvalidSql(SqlFault::of_text(error.to_string())).into()
 }
 
 /// Why a statement that was well made failed while it ran. PostgreSQL's own words may quote values: they are not
@@ -81,5 +81,5 @@ fn failed(error: tokio_postgres::Error) -> Fault {
         Some(code) if code.code().starts_with("22") => "a value can't be computed",
         _ => return error.into(),
     };
-    StorageError::InvalidQuery(SqlFault::of_text(reason.to_owned())).into()
+    StorageError::InvalidSql(SqlFault::of_text(reason.to_owned())).into()
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use uuid::Uuid;
-
 use super::decide::{LOCK, TARGET_TO_WRITE, place, target};
 use super::errors::Fault;
 use super::pool::Pool;
@@ -75,13 +73,7 @@ pub(super) async fn relocate(
             .await
             .map_err(|fault| denied(fault, Permission::ObjectOverwrite))?;
     }
-    let moved = StorageObject {
-        bucket: to.0.clone(),
-        path: to.1.clone(),
-        version: Uuid::now_v7(),
-        updated_at: now(),
-        ..source.clone()
-    };
+    let moved = source.moved(to, now());
     let values = [
         &moved.bucket.as_str() as _,
         &moved.path.as_str() as _,

@@ -1,32 +1,15 @@
-//! Rows and the values in them: the one place that knows the order of columns.
+//! Rows as PostgreSQL answers them, and the values in them, in the order of the columns that every engine shares.
 
-use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use super::errors::Fault;
-use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketPolicy, MimePattern};
 use crate::file::{BlobKey, Place, Segment, Sha256, StorageObject};
 use crate::path::ObjectPath;
 
-/// The columns of a bucket `b`, for [`bucket`].
-pub(super) const BUCKET: &str = "b.id, b.uuid, b.owner_id, b.policy, b.allowed_mime_types, b.max_file_size, \
-     b.quota_bytes, b.file_count, b.total_bytes, b.created_at, b.updated_at";
-
-/// How many they are.
-pub(super) const BUCKET_WIDTH: usize = 11;
-
-/// The columns of an object `o`, for [`object`].
-pub(super) const OBJECT: &str = "o.id, o.bucket_id, o.path, o.size, o.content_type, o.cache_control, \
-     o.checksum, o.etag, o.owner_id, o.metadata, o.version, o.created_at, o.updated_at";
-
-/// How many they are.
-pub(super) const OBJECT_WIDTH: usize = 13;
-
-/// The columns of a segment `s`, for [`segment`].
-pub(super) const SEGMENT: &str = "s.\"offset\", s.size, s.sha256, s.provider, s.blob_key, s.bytes";
+pub(super) use crate::executor::columns::{BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, SEGMENT, int, now};
 
 /// A bucket, whose columns start at `at`.
 pub(super) fn bucket(row: &Row, at: usize) -> Result<Bucket, Fault> {
@@ -116,15 +99,4 @@ pub(super) fn opt_count(row: &Row, at: usize) -> Result<Option<u64>, Fault> {
 
 fn digest(row: &Row, at: usize) -> Result<Sha256, Fault> {
     Sha256::from_hex(row.try_get::<_, &str>(at)?).ok_or_else(|| Fault::corrupt("digest"))
-}
-
-/// A number as PostgreSQL has it. What is beyond its range is beyond any disk, too.
-pub(super) fn int(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// The time, as exact as rows keep it: what a write answers is what a read finds.
-pub(super) fn now() -> Timestamp {
-    let now = Utc::now();
-    DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
 }

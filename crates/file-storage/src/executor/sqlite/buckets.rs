@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 
 use rusqlite::{Connection, named_params};
-use uuid::Uuid;
 
 use super::errors::Fault;
 use super::rls::{Caller, builtin, is_true, refused, text};
@@ -24,16 +23,7 @@ pub(super) fn create(
 ) -> Result<Bucket, Fault> {
     let context = access.on_rows(Permission::BucketCreate, Some(name))?;
     let now = now();
-    let bucket = Bucket {
-        name: name.clone(),
-        uuid: Uuid::now_v7(),
-        owner_id: context.user_id(),
-        config: config.clone(),
-        file_count: 0,
-        total_bytes: 0,
-        created_at: now,
-        updated_at: now,
-    };
+    let bucket = Bucket::new(name, context.user_id(), config, now);
     static INSERT: LazyLock<String> = LazyLock::new(|| {
         format!(
             "INSERT INTO storage_buckets (id, uuid, owner_id, policy, allowed_mime_types, max_file_size, \
@@ -139,13 +129,7 @@ pub(super) fn update(
 ) -> Result<Bucket, Fault> {
     let mut bucket = reach(conn, access, Permission::BucketUpdate, name)?;
     let now = now();
-    bucket.config.policy = update.policy.unwrap_or(bucket.config.policy);
-    if let Some(mimes) = &update.allowed_mime_types {
-        bucket.config.allowed_mime_types.clone_from(mimes);
-    }
-    bucket.config.max_file_size = update.max_file_size.unwrap_or(bucket.config.max_file_size);
-    bucket.config.quota_bytes = update.quota_bytes.unwrap_or(bucket.config.quota_bytes);
-    bucket.updated_at = now;
+    bucket.update(update, now);
     conn.prepare_cached(
         "UPDATE storage_buckets SET policy = :policy, allowed_mime_types = :mimes, max_file_size = :max, \
          quota_bytes = :quota, updated_at = :now WHERE id = :id",

@@ -1,7 +1,6 @@
 //! Moving an object's row: no byte is touched.
 
 use rusqlite::{Connection, named_params};
-use uuid::Uuid;
 
 use super::decide::{Purpose, Row, look, write};
 use super::errors::Fault;
@@ -33,13 +32,7 @@ pub(super) fn relocate(
         return Ok(source);
     }
     let now = now();
-    let moved = StorageObject {
-        bucket: to.0.clone(),
-        path: to.1.clone(),
-        version: Uuid::now_v7(),
-        updated_at: now,
-        ..source.clone()
-    };
+    let moved = source.moved(to, now);
     let target = write(conn, rules, access, to, mode, Row::Moved(&Candidate::object(&moved)))?;
     let across = from.0 != to.0;
     if across {

@@ -1,6 +1,6 @@
-//! Rows and the values in them: the one place that knows the order of columns.
+//! Rows as SQLite has them, and the values in them, in the order of the columns that every engine shares.
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use rusqlite::Row;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -11,28 +11,13 @@ use crate::bucket::{Bucket, BucketConfig, BucketName, BucketPolicy, MimePattern}
 use crate::file::{BlobKey, Place, Segment, Sha256, StorageObject};
 use crate::path::ObjectPath;
 
-/// The columns of a bucket `b`, for [`bucket`].
-pub(super) const BUCKET: &str = "b.id, b.uuid, b.owner_id, b.policy, b.allowed_mime_types, b.max_file_size, \
-     b.quota_bytes, b.file_count, b.total_bytes, b.created_at, b.updated_at";
+pub(super) use crate::executor::columns::{BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, SEGMENT, int, now};
 
-/// How many they are.
-pub(super) const BUCKET_WIDTH: usize = 11;
-
-/// The columns of an object `o`, for [`object`].
-pub(super) const OBJECT: &str = "o.id, o.bucket_id, o.path, o.size, o.content_type, o.cache_control, \
-     o.checksum, o.etag, o.owner_id, o.metadata, o.version, o.created_at, o.updated_at";
-
-/// How many they are.
-pub(super) const OBJECT_WIDTH: usize = 13;
-
-/// Where the path is among them.
+/// Where the path is among the columns of an object.
 pub(super) const OBJECT_PATH: usize = 2;
 
 /// Where the times are among them: of creation, and of the last change.
 pub(super) const OBJECT_TIMES: (usize, usize) = (11, 12);
-
-/// The columns of a segment `s`, for [`segment`].
-pub(super) const SEGMENT: &str = "s.\"offset\", s.size, s.sha256, s.provider, s.blob_key, s.bytes";
 
 /// A bucket, whose columns start at `at`.
 pub(super) fn bucket(row: &Row<'_>, at: usize) -> Result<Bucket, Fault> {
@@ -160,18 +145,7 @@ fn engine(error: rusqlite::types::FromSqlError) -> Fault {
     Fault::Engine(error.into())
 }
 
-/// A number as SQLite has it. What is beyond its range is beyond any disk, too.
-pub(super) fn int(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 /// A moment as SQLite has it.
 pub(super) fn micros(time: Timestamp) -> i64 {
     time.timestamp_micros()
-}
-
-/// The time, as exact as rows keep it: what a write answers is what a read finds.
-pub(super) fn now() -> Timestamp {
-    let now = Utc::now();
-    DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
 }

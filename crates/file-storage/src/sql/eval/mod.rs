@@ -103,24 +103,13 @@ impl Expr {
                 operator::arithmetic(*op, eval(left)?, eval(right)?, *ty)
             }
             Self::Negate(operand) => operator::negate(&eval(operand)?, self.ty()),
-            Self::Concat(left, right) => match (eval(left)?, eval(right)?) {
-                (Value::Text(left), Value::Text(right)) => {
-                    Ok(Value::Text(Cow::Owned(left.into_owned() + &right)))
-                }
-                _ => Ok(Value::Null),
-            },
+            Self::Concat(left, right) => Ok(joined(eval(left)?, &eval(right)?)),
             Self::Like { negated, fold_case, text, pattern, escape } => {
                 let (text, pattern) = (eval(text)?, eval(pattern)?);
                 like::evaluate((*negated, *fold_case), &text, &pattern, *escape)
             }
             Self::In { negated, value, list } => {
-                let value = eval(value)?;
-                // The list is an array to PostgreSQL: all of it is computed, also behind the item that decides.
-                let list = list.iter().map(eval).collect::<Result<Vec<_>, _>>()?;
-                let found = connected(
-                    list.iter().map(|item| operator::compare(Comparison::Eq, &value, item)),
-                    true,
-                )?;
+                let found = is_among(&eval(value)?, list.iter().map(eval))?;
                 Ok(truth(&found)?.map_or(Value::Null, |found| Value::Bool(found != *negated)))
             }
             Self::AnyOf(value, array) => Ok(function::any_of(&eval(value)?, &eval(array)?)),
@@ -132,32 +121,12 @@ impl Expr {
                 }
                 otherwise.as_deref().map_or(Ok(Value::Null), eval)
             }
-            Self::Coalesce(all, _) => {
-                for expr in all {
-                    let value = eval(expr)?;
-                    if !value.is_null() {
-                        return Ok(value);
-                    }
-                }
-                Ok(Value::Null)
-            }
-            Self::NullIf(left, right, _) => {
-                let (left, right) = (eval(left)?, eval(right)?);
-                match operator::compare(Comparison::Eq, &left, &right)? {
-                    Value::Bool(true) => Ok(Value::Null),
-                    _ => Ok(left),
-                }
-            }
+            Self::Coalesce(all, _) => first_known(all.iter().map(eval)),
+            Self::NullIf(left, right, _) => unless_equal(eval(left)?, &eval(right)?),
             Self::Cast(operand, to) => cast::evaluate(eval(operand)?, *to),
             Self::Json(as_text, json, key) => Ok(json::field(*as_text, eval(json)?, &eval(key)?)),
             Self::Element(array, index) => Ok(function::element(eval(array)?, &eval(index)?)),
-            Self::Array(all) => {
-                let elements = all.iter().map(|element| match eval(element)? {
-                    Value::Text(text) => Ok(Some(text.into_owned())),
-                    _ => Ok(None),
-                });
-                Ok(Value::Array(elements.collect::<Result<_, EvalError>>()?))
-            }
+            Self::Array(all) => array(all.iter().map(eval)),
             Self::Call(function, arguments) => {
                 let arguments = arguments.iter().map(eval).collect::<Result<Vec<_>, _>>()?;
                 function::call(*function, &arguments)
@@ -185,6 +154,48 @@ fn connected<'a>(all: impl Iterator<Item = Outcome<'a>>, winner: bool) -> Outcom
         }
     }
     Ok(if unknown { Value::Null } else { Value::Bool(!winner) })
+}
+
+/// IN: whether one of the values is equal. All are computed first, as the list is an array to PostgreSQL.
+fn is_among<'a>(value: &Value<'_>, all: impl Iterator<Item = Outcome<'a>>) -> Outcome<'a> {
+    let all = all.collect::<Result<Vec<_>, _>>()?;
+    connected(all.iter().map(|item| operator::compare(Comparison::Eq, value, item)), true)
+}
+
+/// COALESCE: the first that is not NULL. What comes after it is not computed.
+fn first_known<'a>(all: impl Iterator<Item = Outcome<'a>>) -> Outcome<'a> {
+    for value in all {
+        let value = value?;
+        if !value.is_null() {
+            return Ok(value);
+        }
+    }
+    Ok(Value::Null)
+}
+
+/// NULLIF.
+fn unless_equal<'a>(left: Value<'a>, right: &Value<'_>) -> Outcome<'a> {
+    match operator::compare(Comparison::Eq, &left, right)? {
+        Value::Bool(true) => Ok(Value::Null),
+        _ => Ok(left),
+    }
+}
+
+/// Two texts, one after the other.
+fn joined<'a>(left: Value<'a>, right: &Value<'_>) -> Value<'a> {
+    match (left, right) {
+        (Value::Text(left), Value::Text(right)) => Value::Text(Cow::Owned(left.into_owned() + right)),
+        _ => Value::Null,
+    }
+}
+
+/// An array of texts.
+fn array<'a>(all: impl Iterator<Item = Outcome<'a>>) -> Outcome<'a> {
+    let elements = all.map(|element| match element? {
+        Value::Text(text) => Ok(Some(text.into_owned())),
+        _ => Ok(None),
+    });
+    Ok(Value::Array(elements.collect::<Result<_, EvalError>>()?))
 }
 
 fn is(test: Test, value: &Value<'_>) -> Outcome<'static> {

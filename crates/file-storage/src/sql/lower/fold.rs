@@ -20,7 +20,7 @@ pub(super) fn fold(expr: Expr) -> Result<Expr, EvalError> {
         Expr::Literal(..) | Expr::Column(_) | Expr::Caller(_) | Expr::Now => Ok(expr),
         Expr::Case(branches, otherwise, ty) => Ok(chosen(branches, otherwise, ty)),
         _ if is_strict(&expr) && expr.children().into_iter().any(is_null) => Ok(literal(Value::Null, ty)),
-        _ if expr.children().into_iter().all(|child| matches!(child, Expr::Literal(..))) => {
+        _ if !depends_on_zone(&expr) && expr.children().into_iter().all(is_literal) => {
             let value = expr.evaluate(&Asker::nobody(), &NoCells)?.into_owned();
             Ok(literal(value, ty))
         }
@@ -41,6 +41,20 @@ pub(super) fn filter(condition: Expr) -> Expr {
         Expr::Or(all) => connected(all.into_iter().map(filter).filter(|part| !is_null(part)).collect(), true),
         condition => condition,
     }
+}
+
+/// What PostgreSQL leaves for later, as it may come to something else in another time zone. Here it is always UTC; it shows
+/// where something that is certain makes needless what fails.
+fn depends_on_zone(expr: &Expr) -> bool {
+    match expr {
+        Expr::Arithmetic(.., Type::Timestamptz) => true,
+        Expr::Cast(value, Type::Text) => value.ty() == Type::Timestamptz,
+        _ => false,
+    }
+}
+
+fn is_literal(expr: &Expr) -> bool {
+    matches!(expr, Expr::Literal(..))
 }
 
 fn is_null(expr: &Expr) -> bool {

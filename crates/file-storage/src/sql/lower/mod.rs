@@ -1,11 +1,13 @@
 //! From the parser's tree to the typed one, by an allow-list: what is not known here is refused, with its place.
 
 mod aggregates;
+mod case;
 mod casts;
 mod fold;
 mod functions;
 mod literals;
 mod operators;
+mod predicates;
 mod unify;
 
 use sqlparser::ast::{self, AccessExpr, Subscript};

@@ -1,9 +1,9 @@
-//! Operators.
+//! Operators that are signs, and AND, OR and NOT.
 
 use sqlparser::ast::{self, BinaryOperator as B, UnaryOperator};
 
 use super::Lowering;
-use crate::sql::{Arithmetic, Comparison, Expr, SqlFault, Test, Type, Value};
+use crate::sql::{Arithmetic, Comparison, Expr, SqlFault, Type};
 
 impl Lowering<'_> {
     /// A chain of operators, which the parser builds as a tree as deep as the chain is long: its left edge is walked,
@@ -43,7 +43,7 @@ impl Lowering<'_> {
         Ok(made)
     }
 
-    fn connect(&mut self, and: bool, all: Vec<Expr>) -> Result<Expr, SqlFault> {
+    pub(super) fn connect(&mut self, and: bool, all: Vec<Expr>) -> Result<Expr, SqlFault> {
         let all = all.into_iter().map(|expr| match expr.ty() {
             Type::Bool | Type::Unknown => self.coerce(expr, Type::Bool),
             ty => Err(self.fault(format!("AND and OR take booleans, and this is {ty}"))),
@@ -78,7 +78,12 @@ impl Lowering<'_> {
         }
     }
 
-    fn compare(&mut self, comparison: Comparison, left: Expr, right: Expr) -> Result<Expr, SqlFault> {
+    pub(super) fn compare(
+        &mut self,
+        comparison: Comparison,
+        left: Expr,
+        right: Expr,
+    ) -> Result<Expr, SqlFault> {
         let (left, right, ty) = self.both(comparison.sign(), left, right)?;
         if comparison.is_order() && matches!(ty, Type::Jsonb | Type::TextArray) {
             return Err(self.fault(format!("values of {ty} have no order here")));
@@ -87,35 +92,6 @@ impl Lowering<'_> {
             self.is_exact(&[&left, &right])?;
         }
         self.made(Expr::Compare(comparison, left.into(), right.into()))
-    }
-
-    pub(super) fn distinct(
-        &mut self,
-        distinct: bool,
-        left: &ast::Expr,
-        right: &ast::Expr,
-    ) -> Result<Expr, SqlFault> {
-        let (left, right) = (self.expr(left)?, self.expr(right)?);
-        let comparison = if distinct { Comparison::Distinct } else { Comparison::NotDistinct };
-        self.compare(comparison, left, right)
-    }
-
-    pub(super) fn is(&mut self, test: Test, operand: &ast::Expr) -> Result<Expr, SqlFault> {
-        let operand = self.expr(operand)?;
-        let operand = match (test, operand.ty()) {
-            (Test::Null | Test::NotNull, Type::Unknown) => self.coerce(operand, Type::Text)?,
-            (Test::Null | Test::NotNull, _) | (_, Type::Bool) => operand,
-            (_, Type::Unknown) => self.coerce(operand, Type::Bool)?,
-            (_, ty) => {
-                return Err(self.fault(format!("IS TRUE and IS FALSE take booleans, and this is {ty}")));
-            }
-        };
-        self.made(Expr::Is(test, operand.into()))
-    }
-
-    pub(super) fn is_unknown(&mut self, test: Test, operand: &ast::Expr) -> Result<Expr, SqlFault> {
-        let operand = self.condition(operand)?;
-        self.made(Expr::Is(test, operand.into()))
     }
 
     fn arithmetic(&mut self, op: Arithmetic, left: Expr, right: Expr) -> Result<Expr, SqlFault> {
@@ -175,16 +151,20 @@ impl Lowering<'_> {
     }
 
     fn concat(&mut self, left: Expr, right: Expr) -> Result<Expr, SqlFault> {
+        let (left, right) = self.texts("||", left, right)?;
+        self.made(Expr::Concat(left.into(), right.into()))
+    }
+
+    /// Both sides of what takes texts alone.
+    pub(super) fn texts(&mut self, sign: &str, left: Expr, right: Expr) -> Result<(Expr, Expr), SqlFault> {
         for side in [&left, &right] {
             let ty = side.ty();
             if !matches!(ty, Type::Text | Type::Unknown) {
-                return Err(self
-                    .fault(format!("|| takes texts, and this is {ty}"))
-                    .hint("cast it: (…)::text"));
+                let reason = format!("{sign} takes texts, and this is {ty}");
+                return Err(self.fault(reason).hint("cast it: (…)::text"));
             }
         }
-        let (left, right) = (self.coerce(left, Type::Text)?, self.coerce(right, Type::Text)?);
-        self.made(Expr::Concat(left.into(), right.into()))
+        Ok((self.coerce(left, Type::Text)?, self.coerce(right, Type::Text)?))
     }
 
     fn json(&mut self, as_text: bool, left: Expr, right: Expr) -> Result<Expr, SqlFault> {
@@ -205,127 +185,5 @@ impl Lowering<'_> {
             key => return Err(self.fault(format!("operator does not exist: jsonb {sign} {key}"))),
         };
         self.made(Expr::Json(as_text, left.into(), right.into()))
-    }
-
-    pub(super) fn like(
-        &mut self,
-        (negated, fold_case): (bool, bool),
-        text: &ast::Expr,
-        pattern: &ast::Expr,
-        escape: Option<&ast::Expr>,
-    ) -> Result<Expr, SqlFault> {
-        let (text, pattern) = (self.expr(text)?, self.expr(pattern)?);
-        for side in [&text, &pattern] {
-            let ty = side.ty();
-            if !matches!(ty, Type::Text | Type::Unknown) {
-                return Err(self
-                    .fault(format!("LIKE takes texts, and this is {ty}"))
-                    .hint("cast it: (…)::text"));
-            }
-        }
-        let escape = match escape {
-            None => Some('\\'),
-            Some(ast::Expr::Value(value)) => match value.value.clone().into_string() {
-                Some(sign) if sign.chars().count() <= 1 => sign.chars().next(),
-                _ => return Err(self.fault("invalid escape string").hint("one character, or none")),
-            },
-            Some(_) => return Err(self.fault("ESCAPE takes a literal")),
-        };
-        let (text, pattern) = (self.coerce(text, Type::Text)?, self.coerce(pattern, Type::Text)?);
-        self.made(Expr::Like { negated, fold_case, text: text.into(), pattern: pattern.into(), escape })
-    }
-
-    pub(super) fn in_list(
-        &mut self,
-        value: &ast::Expr,
-        list: &[ast::Expr],
-        negated: bool,
-    ) -> Result<Expr, SqlFault> {
-        let mut all = vec![self.expr(value)?];
-        for item in list {
-            all.push(self.expr(item)?);
-        }
-        let (mut all, ty) = self.alternatives("IN", all)?;
-        if matches!(ty, Type::Jsonb | Type::TextArray) {
-            return Err(self.fault(format!("IN with {ty} is not known")));
-        }
-        if ty == Type::Numeric {
-            self.is_exact(&all.iter().collect::<Vec<_>>())?;
-        }
-        let value = all.remove(0);
-        self.is_one_of(value, all, negated)
-    }
-
-    /// As PostgreSQL does it: several items that depend on no row are one array, computed as a whole, and each other item is
-    /// a comparison of its own. It shows where an item fails, and where one is enough to decide.
-    fn is_one_of(&mut self, value: Expr, list: Vec<Expr>, negated: bool) -> Result<Expr, SqlFault> {
-        let is_fixed = |item: &Expr| item.columns().is_empty();
-        let fixed = list.iter().filter(|item| is_fixed(item)).count();
-        let (array, single) =
-            if fixed > 1 { list.into_iter().partition(is_fixed) } else { (Vec::new(), list) };
-        let mut parts = Vec::with_capacity(single.len() + 1);
-        if !array.is_empty() {
-            parts.push(self.made(Expr::In { negated, value: value.clone().into(), list: array })?);
-        }
-        let comparison = if negated { Comparison::NotEq } else { Comparison::Eq };
-        for item in single {
-            self.count(value.count())?;
-            parts.push(self.compare(comparison, value.clone(), item)?);
-        }
-        match parts.len() {
-            1 => Ok(parts.swap_remove(0)),
-            _ => self.connect(negated, parts),
-        }
-    }
-
-    /// As PostgreSQL does it: `low <= value AND value <= high`.
-    pub(super) fn between(
-        &mut self,
-        value: &ast::Expr,
-        negated: bool,
-        low: &ast::Expr,
-        high: &ast::Expr,
-    ) -> Result<Expr, SqlFault> {
-        let (value, low, high) = (self.expr(value)?, self.expr(low)?, self.expr(high)?);
-        self.count(value.count())?;
-        let (below, above) = if negated {
-            (Comparison::Less, Comparison::Greater)
-        } else {
-            (Comparison::GreaterEq, Comparison::LessEq)
-        };
-        let low = self.compare(below, value.clone(), low)?;
-        let high = self.compare(above, value, high)?;
-        self.connect(!negated, vec![low, high])
-    }
-
-    pub(super) fn case(
-        &mut self,
-        operand: Option<&ast::Expr>,
-        branches: &[ast::CaseWhen],
-        otherwise: Option<&ast::Expr>,
-    ) -> Result<Expr, SqlFault> {
-        let operand = operand.map(|operand| self.expr(operand)).transpose()?;
-        let (mut conditions, mut results) = (Vec::new(), Vec::new());
-        for branch in branches {
-            conditions.push(match &operand {
-                None => self.condition(&branch.condition)?,
-                Some(operand) => {
-                    let with = self.expr(&branch.condition)?;
-                    self.count(operand.count())?;
-                    self.compare(Comparison::Eq, operand.clone(), with)?
-                }
-            });
-            results.push(self.expr(&branch.result)?);
-        }
-        // Without ELSE, NULL.
-        let has_else = otherwise.is_some();
-        if let Some(otherwise) = otherwise {
-            results.push(self.expr(otherwise)?);
-        }
-        let (mut results, ty) = self.alternatives("CASE", results)?;
-        let otherwise = if has_else { results.pop() } else { None };
-        let otherwise = otherwise.filter(|expr| !matches!(expr, Expr::Literal(Value::Null, _)));
-        let branches = conditions.into_iter().zip(results).collect();
-        self.made(Expr::Case(branches, otherwise.map(Box::new), ty))
     }
 }

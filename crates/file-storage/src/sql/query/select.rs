@@ -39,8 +39,7 @@ impl Named<'_> {
 pub(super) fn lower(select: &ast::Select, query: &ast::Query, scope: &mut Scope) -> Result<Query, SqlFault> {
     let from = from::lower(&select.from, scope)?;
     let scope = &*scope;
-    let filter =
-        select.selection.as_ref().map(|filter| Lowering::new(scope).filter(filter)).transpose()?;
+    let filter = select.selection.as_ref().map(|filter| Lowering::new(scope).filter(filter)).transpose()?;
     let items = items(&select.projection, scope)?;
     let keys = grouping::keys(&select.group_by, &items, scope)?;
 

@@ -117,7 +117,7 @@ fn types_are_postgresqls() {
 
 #[test]
 fn kept_texts_read_as_what_they_were() {
-    let mut random = super::oracle::generate::Random(7);
+    let mut random = super::random::Random(7);
     for _ in 0..3000 {
         let text = super::oracle::generate::Generator { random: &mut random }.boolean(3);
         let Ok(expr) = parse(&text) else { continue };

@@ -2,3 +2,4 @@
 
 mod language;
 pub(crate) mod oracle;
+pub(crate) mod random;

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use chrono::SecondsFormat;
-use file_storage::{StorageObject, Timestamp};
+use file_storage::bucket::MimePattern;
+use file_storage::{Bucket, StorageObject, Timestamp};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::{Serialize, Serializer};
 
@@ -42,6 +43,12 @@ impl<'a> SystemMetadata<'a> {
             http_status_code: 200,
         }
     }
+}
+
+/// The content types that a bucket takes; none where it takes any.
+pub(super) fn mime_types(bucket: &Bucket) -> Option<Vec<&str>> {
+    let patterns = bucket.config.allowed_mime_types.as_ref()?;
+    Some(patterns.iter().map(MimePattern::as_str).collect())
 }
 
 /// An entity tag as headers have it.

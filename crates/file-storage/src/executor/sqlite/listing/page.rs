@@ -13,7 +13,6 @@ use super::super::rules::Rules;
 use super::scan::{Folder, Found, Rows};
 use super::top::{Key, Order, Top};
 use crate::bucket::BucketName;
-use crate::errors::StorageError;
 use crate::executor::{Collation, Cursor, Entry, Listing, ObjectSort, Page, PageStart, SortOrder};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, BucketGrant, Permission};
@@ -30,7 +29,7 @@ pub(in super::super) fn list(
     listing: &Listing,
 ) -> Result<Page, Fault> {
     let context = access.on_rows(Permission::ObjectRead, Some(bucket))?;
-    check(listing)?;
+    listing.check_cursor()?;
     // All statements of a page see the same rows.
     let _snapshot = conn.unchecked_transaction()?;
     let Some((found, _)) = buckets::look(conn, context, Permission::BucketRead, bucket)? else {
@@ -55,25 +54,9 @@ pub(in super::super) fn list(
     page.map_err(|fault| refused(fault, context, Permission::ObjectRead, bucket))
 }
 
-/// Refuses a cursor of another kind of list.
-fn check(listing: &Listing) -> Result<(), StorageError> {
-    let ours = match (&listing.start, listing.sort.0) {
-        (PageStart::First | PageStart::Offset(_), _) => true,
-        (PageStart::After(cursor), ObjectSort::Name) => cursor.time.is_none(),
-        (PageStart::After(cursor), ObjectSort::CreatedAt | ObjectSort::UpdatedAt) => {
-            cursor.time.is_some() || cursor.path.ends_with('/')
-        }
-    };
-    if ours {
-        Ok(())
-    } else {
-        Err(StorageError::InvalidRequest { message: "the cursor is not one of this list".to_owned() })
-    }
-}
-
 fn in_index_order(folder: &Folder<'_>) -> Result<Page, Fault> {
     let order = folder.listing.sort.1;
-    let limit = page_length(folder.listing);
+    let limit = folder.listing.page_length();
     let (mut skip, from) = match &folder.listing.start {
         PageStart::First => (0, None),
         PageStart::Offset(offset) => (*offset, None),
@@ -96,11 +79,7 @@ fn in_index_order(folder: &Folder<'_>) -> Result<Page, Fault> {
         });
         Ok(ControlFlow::Continue(()))
     })?;
-    let next = match entries.last() {
-        Some(last) if more => Some(Cursor { path: last.path().to_owned(), time: None }),
-        _ => None,
-    };
-    Ok(Page { entries, next })
+    Ok(Page::new(entries, more, ObjectSort::Name))
 }
 
 fn object(folder: &Folder<'_>, row: &Row<'_>) -> Result<crate::file::StorageObject, Fault> {
@@ -109,7 +88,7 @@ fn object(folder: &Folder<'_>, row: &Row<'_>) -> Result<crate::file::StorageObje
 }
 
 fn in_other_order(folder: &Folder<'_>, rules: &Rules, access: &Access) -> Result<Page, Fault> {
-    let limit = page_length(folder.listing);
+    let limit = folder.listing.page_length();
     let (mut skip, mut after) = match &folder.listing.start {
         PageStart::First => (0, None),
         PageStart::Offset(offset) => (usize::try_from(*offset).unwrap_or(usize::MAX), None),
@@ -129,7 +108,6 @@ fn in_other_order(folder: &Folder<'_>, rules: &Rules, access: &Access) -> Result
     keys.drain(..skip.min(keys.len()));
     let more = keys.len() > limit;
     keys.truncate(limit);
-    let next = keys.last().filter(|_| more).map(|last| cursor_of(folder, last)).transpose()?;
     let entries = keys
         .into_iter()
         .map(|key| {
@@ -140,7 +118,7 @@ fn in_other_order(folder: &Folder<'_>, rules: &Rules, access: &Access) -> Result
             Ok(Entry::Object(Box::new(read::show(folder.conn, rules, access, folder.bucket, &path)?)))
         })
         .collect::<Result<_, Fault>>()?;
-    Ok(Page { entries, next })
+    Ok(Page::new(entries, more, folder.listing.sort.0))
 }
 
 /// The first `number` of the list's keys after one.
@@ -189,18 +167,4 @@ fn key_of(folder: &Folder<'_>, cursor: &Cursor) -> Key {
     };
     let time = if is_folder { None } else { Some(cursor.time.map_or(0, micros)) };
     key(folder, path, time)
-}
-
-fn cursor_of(folder: &Folder<'_>, key: &Key) -> Result<Cursor, Fault> {
-    let time = match folder.listing.sort.0 {
-        ObjectSort::CreatedAt | ObjectSort::UpdatedAt if !key.folder => {
-            Some(chrono::DateTime::from_timestamp_micros(key.time).ok_or_else(|| Fault::corrupt("time"))?)
-        }
-        _ => None,
-    };
-    Ok(Cursor { path: key.path.clone(), time })
-}
-
-fn page_length(listing: &Listing) -> usize {
-    usize::try_from(listing.limit.max(1)).unwrap_or(usize::MAX)
 }

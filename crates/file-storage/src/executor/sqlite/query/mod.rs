@@ -206,7 +206,7 @@ fn bind(statement: &mut rusqlite::Statement<'_>, context: &RlsContext) -> Result
 
 /// A value that can't be computed, or written.
 fn uncomputed(error: &EvalError) -> Fault {
-    StorageError::InvalidQuery(SqlFault::of_text(error.to_string())).into()
+    StorageError::InvalidSql(SqlFault::of_text(error.to_string())).into()
 }
 
 /// Why a statement that was well made failed while it ran.
@@ -216,11 +216,11 @@ fn failed(error: rusqlite::Error) -> Fault {
             StorageError::OperationTimeout { operation: OPERATION }.into()
         }
         (Some(ErrorCode::TooBig), _) => {
-            StorageError::InvalidQuery(SqlFault::of_text("a value is too long")).into()
+            StorageError::InvalidSql(SqlFault::of_text("a value is too long")).into()
         }
         // What a function of ours says of a value: it knows nothing but the query and its rows.
         (Some(ErrorCode::Unknown), rusqlite::Error::SqliteFailure(_, Some(reason))) => {
-            StorageError::InvalidQuery(SqlFault::of_text(reason.clone())).into()
+            StorageError::InvalidSql(SqlFault::of_text(reason.clone())).into()
         }
         _ => error.into(),
     }

@@ -5,8 +5,9 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use sqlparser::tokenizer::{Token, Tokenizer};
 
-use super::generate::{Random, query};
+use super::generate::query;
 use crate::sql::query::{READABLE, parse, postgres};
+use crate::sql::tests::random::Random;
 
 /// Words that renderings are made of.
 const WORDS: &str = "select distinct as from join left on true false where group by order desc nulls first last limit \

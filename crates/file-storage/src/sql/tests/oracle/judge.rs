@@ -1,15 +1,20 @@
-//! A database of the judge's, made for one test and dropped after it.
+//! The judge of expressions and policies: a database with one table of objects, and with the functions that both know.
 
 use std::env;
+use std::ops::Deref;
 
-use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
+use super::database::Database;
 use super::generate::{Row, Someone};
 
-/// Where the server is; `None` where no test may ask one.
+/// Where the server is; `None` where no test may ask one, which is said.
 pub(crate) fn url() -> Option<String> {
-    env::var("AEROSTORE_TEST_POSTGRES").ok().filter(|url| !url.is_empty())
+    let url = env::var("AEROSTORE_TEST_POSTGRES").ok().filter(|url| !url.is_empty());
+    if url.is_none() {
+        println!("AEROSTORE_TEST_POSTGRES is not set: nothing was judged");
+    }
+    url
 }
 
 /// How many cases, and the seed, both printed.
@@ -21,24 +26,15 @@ pub(crate) fn plan(name: &str, usual: usize) -> (usize, u64) {
     (cases, seed)
 }
 
-/// The database.
-pub(crate) struct Judge {
-    pub(crate) client: Client,
-    admin: Client,
-    name: String,
-}
+/// The judge.
+pub(crate) struct Judge(Database);
 
-async fn connect(url: &str, database: Option<&str>) -> Client {
-    let mut config: tokio_postgres::Config = url.parse().unwrap();
-    if let Some(database) = database {
-        config.dbname(database);
+impl Deref for Judge {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        &self.0
     }
-    let (client, connection) = config.connect(NoTls).await.unwrap();
-    tokio::spawn(async move {
-        // Ends with the client.
-        let _ended = connection.await;
-    });
-    client
 }
 
 /// What the server would have there by itself: Supabase's functions, ours by their schema, and the caller's settings.
@@ -47,16 +43,13 @@ const FUNCTIONS: &str = include_str!("functions.sql");
 impl Judge {
     /// An empty database in which texts are ordered by their bytes.
     pub(crate) async fn open(url: &str) -> Self {
-        let admin = connect(url, None).await;
-        let name = format!("aerostore_oracle_{}", Uuid::new_v4().simple());
-        let create = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'");
-        admin.batch_execute(&create).await.unwrap();
-        let client = connect(url, Some(&name)).await;
+        let database = Database::create(url, "C").await;
+        let client = &database.client;
         // Whoever connects may have the name of a schema here, which would come first. And a row is
         // looked up by its key: a scan would ask policies of all rows, and fail where one of them makes a policy fail.
         client.batch_execute("SET search_path = public; SET enable_seqscan = off").await.unwrap();
         client.batch_execute(FUNCTIONS).await.unwrap();
-        Self { client, admin, name }
+        Self(database)
     }
 
     /// Tells the functions who asks.
@@ -81,9 +74,7 @@ impl Judge {
     }
 
     pub(crate) async fn close(self) {
-        drop(self.client);
-        let drop = format!("DROP DATABASE {} WITH (FORCE)", self.name);
-        self.admin.batch_execute(&drop).await.unwrap();
+        self.0.drop().await;
     }
 }
 

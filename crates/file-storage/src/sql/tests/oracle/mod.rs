@@ -4,6 +4,7 @@
 //!
 //! `AEROSTORE_ORACLE_CASES` sets how many cases, `AEROSTORE_ORACLE_SEED` repeats a run. Both are printed.
 
+pub(crate) mod database;
 mod expressions;
 pub(crate) mod generate;
 pub(crate) mod judge;

@@ -95,9 +95,7 @@ fn storage(error: &StorageError) -> Worded {
     use StorageError as E;
     let message = error.to_string();
     match error {
-        E::InvalidRequest { .. } => wrapped(400, "Error", "InvalidRequest", message),
-        // Supabase has no queries.
-        E::InvalidQuery(_) => wrapped(400, "InvalidQuery", "InvalidRequest", message),
+        E::InvalidRequest { .. } | E::InvalidSql(_) => wrapped(400, "Error", "InvalidRequest", message),
         E::InvalidPath { .. } => wrapped(400, "InvalidKey", "InvalidKey", message),
         E::InvalidBucketName { .. } => wrapped(400, "Invalid Input", "InvalidBucketName", message),
         E::InvalidRange { .. } => {
@@ -108,7 +106,6 @@ fn storage(error: &StorageError) -> Worded {
         E::UrlExpired(_) => wrapped(400, "InvalidJWT", "InvalidJWT", EXPIRED),
         E::BucketNotFound { .. } => no_bucket(),
         E::ObjectNotFound { .. } => no_key(),
-        E::InvalidSql(_) => wrapped(400, "Error", "InvalidRequest", message),
         E::PolicyNotFound { .. } => wrapped(404, "not_found", "InvalidRequest", message),
         E::PolicyExists { .. } => wrapped(409, "Duplicate", "ResourceAlreadyExists", message),
         E::BucketExists { .. } => wrapped(409, "Duplicate", "BucketAlreadyExists", message),

@@ -7,7 +7,8 @@ use super::{LIMITS, Subject, USER, service, user};
 use crate::errors::StorageError;
 use crate::permissions::RlsContext;
 use crate::sql::query::QueryLimits;
-use crate::sql::query::generate::{Random, query};
+use crate::sql::query::generate::query;
+use crate::sql::tests::random::Random;
 
 #[tokio::test]
 async fn values_are_json_as_documented() {
@@ -121,7 +122,7 @@ async fn what_cannot_be_computed_is_said() {
         ("SELECT max(size * 1000000) FROM objects", "bigint out of range"),
     ] {
         match subject.ask(&service(), text, &[], LIMITS).await {
-            Err(StorageError::InvalidQuery(fault)) => {
+            Err(StorageError::InvalidSql(fault)) => {
                 assert!(fault.reason.contains(reason), "{text}: {fault}");
             }
             other => panic!("{text}: {other:?}"),
@@ -140,7 +141,7 @@ async fn whatever_is_let_in_runs() {
             continue;
         }
         match subject.ask(&user(USER), &text, &[], LIMITS).await {
-            Ok(_) | Err(StorageError::InvalidQuery(_)) => {}
+            Ok(_) | Err(StorageError::InvalidSql(_)) => {}
             Err(error) => panic!("{text}: {error:?}"),
         }
     }

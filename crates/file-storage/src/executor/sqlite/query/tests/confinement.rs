@@ -8,7 +8,7 @@ use crate::errors::StorageError;
 use crate::executor::Executor;
 use crate::executor::sqlite::SqliteOptions;
 use crate::sql::query::QueryLimits;
-use crate::sql::query::generate::Random;
+use crate::sql::tests::random::Random;
 
 /// Never done before its time.
 const ENDLESS: &str = "SELECT count(*) FROM objects a, objects b, objects c, objects d, objects e, objects f, objects g \

@@ -3,7 +3,7 @@
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use crate::sql::query::generate::Random;
+use crate::sql::tests::random::Random;
 use crate::sql::{quote_postgres, quote_sqlite};
 
 /// Whose literals a row is written in.

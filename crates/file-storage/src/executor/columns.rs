@@ -1,0 +1,33 @@
+//! What the tables of every engine have in common: which columns are read in which order, and how exact values are.
+
+use chrono::{DateTime, Utc};
+
+use crate::Timestamp;
+
+/// The columns of a bucket `b`.
+pub(super) const BUCKET: &str = "b.id, b.uuid, b.owner_id, b.policy, b.allowed_mime_types, b.max_file_size, \
+     b.quota_bytes, b.file_count, b.total_bytes, b.created_at, b.updated_at";
+
+/// How many they are.
+pub(super) const BUCKET_WIDTH: usize = 11;
+
+/// The columns of an object `o`.
+pub(super) const OBJECT: &str = "o.id, o.bucket_id, o.path, o.size, o.content_type, o.cache_control, \
+     o.checksum, o.etag, o.owner_id, o.metadata, o.version, o.created_at, o.updated_at";
+
+/// How many they are.
+pub(super) const OBJECT_WIDTH: usize = 13;
+
+/// The columns of a segment `s`.
+pub(super) const SEGMENT: &str = "s.\"offset\", s.size, s.sha256, s.provider, s.blob_key, s.bytes";
+
+/// A number as databases have it. What is beyond their range is beyond any disk, too.
+pub(super) fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The time, as exact as rows keep it: what a write answers is what a read finds.
+pub(super) fn now() -> Timestamp {
+    let now = Utc::now();
+    DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
+}

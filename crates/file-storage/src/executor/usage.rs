@@ -1,0 +1,29 @@
+//! Who uses how much, by the counters and by a recount.
+
+use uuid::Uuid;
+
+/// Usage counters of a user (SPEC 4, `storage_usage`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserUsage {
+    /// The user; `None` for a service caller without one.
+    pub user_id: Option<Uuid>,
+    /// Bytes of all objects that the user owns.
+    pub total_bytes: u64,
+    /// Number of those objects.
+    pub file_count: u64,
+    /// The user's quota, in bytes; `None` means unlimited.
+    pub quota_bytes: Option<u64>,
+}
+
+/// A counter that a recount did not confirm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageDifference {
+    /// `user` or `bucket`.
+    pub scope: &'static str,
+    /// The user's id or the bucket's name.
+    pub name: String,
+    /// Bytes by the counter, and by the recount.
+    pub bytes: (u64, u64),
+    /// Objects by the counter, and by the recount.
+    pub files: (u64, u64),
+}

@@ -1,0 +1,71 @@
+//! What a write asks before its bytes, what it is let in with, and what it did.
+
+use crate::bucket::Bucket;
+use crate::errors::StorageError;
+use crate::file::{ObjectAttributes, StorageObject};
+
+/// What is known of an object before its bytes. Policies may ask about it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Announced {
+    /// What the upload says of it; `None` while that is not known.
+    pub attributes: Option<ObjectAttributes>,
+    /// Its size, in bytes, where that is certain.
+    pub size: Option<u64>,
+    /// Nothing more will be asked: what is not known stays so, and is NULL.
+    pub is_final: bool,
+}
+
+impl Announced {
+    /// An object that is there already, or its like.
+    pub fn known(attributes: &ObjectAttributes, size: u64) -> Self {
+        Self { attributes: Some(attributes.clone()), size: Some(size), is_final: false }
+    }
+}
+
+/// Leave to write: what an upload must respect while its bytes come in.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// The bucket, with its limits.
+    pub bucket: Bucket,
+    /// Bytes that the tightest quota has left, counting out what the write would replace; `None`: no quota.
+    pub quota_left: Option<QuotaLeft>,
+    /// Policies may ask for more than was announced: worth asking again once it is known, before the bytes.
+    pub asks_more: bool,
+}
+
+/// The room that a quota leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QuotaLeft {
+    /// Whose: `user` or `bucket`.
+    pub scope: &'static str,
+    /// Bytes in use.
+    pub used: u64,
+    /// The quota, in bytes.
+    pub limit: u64,
+    /// Bytes of the object that the write would replace, which it gives back.
+    pub returned: u64,
+}
+
+impl QuotaLeft {
+    /// Whether an object of `size` bytes fits.
+    ///
+    /// # Errors
+    /// [`StorageError::QuotaExceeded`].
+    pub fn check(&self, size: u64) -> Result<(), StorageError> {
+        let after = self.used.saturating_sub(self.returned).saturating_add(size);
+        if after <= self.limit || size <= self.returned {
+            return Ok(());
+        }
+        let (scope, used, limit) = (self.scope, self.used, self.limit);
+        Err(StorageError::QuotaExceeded { scope, used, limit, requested: size })
+    }
+}
+
+/// What a write did.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The object as it now is.
+    pub object: StorageObject,
+    /// Whether the path was free before.
+    pub created: bool,
+}
