@@ -17,6 +17,7 @@ pub mod migrate;
 pub mod postgres;
 pub mod sqlite;
 
+use std::any::Any;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,7 +28,7 @@ use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::file::{BlobKey, NewObject, ObjectAttributes, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
-use crate::permissions::{Access, AnonGrants, Policy, PolicySet};
+use crate::permissions::{Access, AnonGrants, Permission, Policy, PolicySet};
 use crate::sql::query::{Answer, Query, QueryLimits};
 
 pub use explanation::{Effect, Explanation, Question, Reason};
@@ -314,6 +315,17 @@ pub trait Executor: Send + Sync + 'static {
     /// Only those of the engine.
     async fn delete_lost_object(&self, access: &Access, version: Uuid) -> Result<bool, StorageError>;
 
+    /// Leave to run the orphan job, until the answer is dropped: `None` while somebody else over the same metadata has
+    /// it. Who is lost loses it, soon; who has it and is cut off from the database may meet another one, which costs
+    /// both of them time and does no harm. An engine that one process has to itself always gives it.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn orphan_job_turn(&self, access: &Access) -> Result<Option<Turn>, StorageError> {
+        access.on_rows(Permission::Maintain, None)?;
+        Ok(Some(Turn::default()))
+    }
+
     /// Events after the given sequence number, oldest first.
     ///
     /// # Errors
@@ -494,6 +506,21 @@ pub struct Event {
     pub payload: serde_json::Value,
     /// When it happened.
     pub created_at: Timestamp,
+}
+
+/// Leave to do what one process does at a time. Over when dropped.
+#[derive(Default)]
+#[must_use = "it is over when this is dropped"]
+pub struct Turn {
+    /// What the engine holds for as long.
+    _held: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl Turn {
+    /// A turn that lasts as long as what is held.
+    pub(crate) fn holding(held: impl Any + Send + Sync) -> Self {
+        Self { _held: Some(Box::new(held)) }
+    }
 }
 
 /// How much upkeep is due.
