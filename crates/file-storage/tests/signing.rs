@@ -9,7 +9,9 @@ use file_storage::signed_url::{SignedDownload, SignedUpload};
 use file_storage::storage::{PendingUpload, SignOptions};
 use file_storage::{BucketName, BucketPolicy, BucketUpdate, ObjectPath, RlsContext};
 use futures_util::future::join_all;
+use serde_json::{Value, json};
 use support::{Fixture, bucket, chunked, collect, path, service, user};
+use uuid::Uuid;
 
 const LARGE: &[u8] = &[7; 1000];
 const ONCE: SignOptions = SignOptions { expires_in: None, single_use: true };
@@ -105,6 +107,62 @@ async fn fs_i3_an_upload_url_loses_what_its_signer_loses() {
     assert!(matches!(refused, Err(StorageError::Unauthorized(_))), "{refused:?}");
     fixture.upload_by(&owners, b"in time").await.unwrap();
     assert_eq!(fixture.get(&user(1), at).await.unwrap(), b"in time");
+}
+
+/// A user whose token says more than who they are.
+fn user_with(number: u128, claims: &Value) -> RlsContext {
+    RlsContext::user(Uuid::from_u128(number), claims.as_object().unwrap().clone(), "test")
+}
+
+#[tokio::test]
+async fn fs_i3_an_upload_url_is_used_with_the_claims_that_signed_it() {
+    let fixture = Fixture::new().await;
+    let docs = fixture.bucket(&user(9), "docs", BucketPolicy::Private).await;
+    let policy = "CREATE POLICY team ON storage.objects FOR INSERT TO authenticated \
+                  WITH CHECK (bucket_id = 'docs' AND auth.jwt() -> 'app_metadata' ->> 'team' = 'red')";
+    fixture.storage.change_policies(&service(), policy).await.unwrap();
+    let red = user_with(1, &json!({ "app_metadata": { "team": "red" } }));
+    let blue = user_with(2, &json!({ "app_metadata": { "team": "blue" } }));
+    for (name, bytes) in [("small", &b"few"[..]), ("large", LARGE)] {
+        let at = (&docs, &path(name));
+        for other in [&blue, &user(3)] {
+            let refused = fixture.storage.sign_upload(other, at.0, at.1, false, ONCE).await;
+            assert!(matches!(refused, Err(StorageError::Unauthorized(_))), "{refused:?}");
+        }
+        let signed = fixture.upload_token(&red, at, false, ONCE).await;
+        fixture.upload_by(&signed, bytes).await.unwrap();
+        assert_eq!(fixture.get(&user(1), at).await.unwrap(), bytes);
+    }
+    fixture.audit().await;
+}
+
+#[tokio::test]
+async fn fs_i3_an_upload_url_does_not_shed_a_claim_that_denies() {
+    let fixture = Fixture::new().await;
+    let docs = fixture.bucket(&user(9), "docs", BucketPolicy::Authenticated).await;
+    // Guests write little: of how much it is, the use alone knows.
+    let policy = "CREATE POLICY guests ON storage.objects AS RESTRICTIVE FOR INSERT \
+                  WITH CHECK (coalesce(size, 0) < 100 OR auth.jwt() ->> 'guest' IS NULL)";
+    fixture.storage.change_policies(&service(), policy).await.unwrap();
+    let guest = user_with(1, &json!({ "guest": true }));
+    for (signer, name, may) in [(&guest, "guest", false), (&user(2), "member", true)] {
+        let at = (&docs, &path(name));
+        let signed = fixture.upload_token(signer, at, false, SignOptions::default()).await;
+        let stored = fixture.upload_by(&signed, LARGE).await;
+        assert_eq!(stored.is_ok(), may, "{name}: {stored:?}");
+        assert!(may || matches!(stored, Err(StorageError::Unauthorized(_))), "{stored:?}");
+    }
+    let at = (&docs, &path("guest"));
+    let signed = fixture.upload_token(&guest, at, false, SignOptions::default()).await;
+    fixture.upload_by(&signed, b"little").await.unwrap();
+    // Also what comes after the signing is asked of the signer as they were.
+    let signed = fixture.upload_token(&guest, (&docs, &path("late")), false, SignOptions::default()).await;
+    let policy = "CREATE POLICY closed ON storage.objects AS RESTRICTIVE FOR INSERT \
+                  WITH CHECK (auth.jwt() ->> 'guest' IS NULL)";
+    fixture.storage.change_policies(&service(), policy).await.unwrap();
+    let refused = fixture.upload_by(&signed, b"late").await;
+    assert!(matches!(refused, Err(StorageError::Unauthorized(_))), "{refused:?}");
+    fixture.audit().await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::support::{OTHER, OWNER, Server, Who, open, pattern, read_reply};
+use super::support::{OTHER, OWNER, Reply, Server, Who, open, pattern, read_reply};
 
 async fn server_with_a_file(settings: &[(&str, &str)]) -> Server {
     let server = Server::start_with(settings);
@@ -416,4 +416,74 @@ async fn signed_and_public_routes_have_limits_for_each_address() {
     for _ in 0..20 {
         server.call(Who::User(OWNER), "GET", "/object/open/file").send().await.expect_status(200);
     }
+}
+
+/// A user of a team, by a token with all that an identity provider says.
+fn team_token(server: &Server, team: &str, more: &str) -> String {
+    server.mint(&json!({
+        "sub": OTHER, "role": "authenticated", "exp": now() + 3600, "email": "anna@example.com",
+        "app_metadata": { "team": team, "more": more },
+    }))
+}
+
+/// Asks for an upload's URL with a token.
+async fn sign_upload_by(server: &Server, token: &str, path: &str) -> Reply {
+    let call = server.call(Who::Anon, "POST", &format!("/object/upload/sign/box/{path}"));
+    call.bearer(token).send().await
+}
+
+#[tokio::test]
+async fn fs_i3_an_upload_url_is_decided_by_its_signers_claims_and_shows_none() {
+    let server = server_with_a_file(&[]).await;
+    let policies = [
+        "CREATE POLICY team ON storage.objects FOR INSERT TO authenticated \
+         WITH CHECK (bucket_id = 'box' AND auth.jwt() -> 'app_metadata' ->> 'team' IS NOT NULL)",
+        "CREATE POLICY blue ON storage.objects AS RESTRICTIVE FOR INSERT \
+         WITH CHECK (coalesce(size, 0) < 10 OR auth.jwt() -> 'app_metadata' ->> 'team' IS DISTINCT FROM 'blue')",
+    ];
+    for sql in policies {
+        let made = server.request(Who::Service, "POST", "/api/v1/storage/policies");
+        let made = made.json(&json!({ "sql": sql })).send().await;
+        if made.status == 501 {
+            // An engine without policies has none that could read a claim.
+            return;
+        }
+        made.expect_status(200);
+    }
+    let nobodys = sign_upload_by(&server, &server.token(Who::User(OTHER)), "new").await;
+    nobodys.expect_error(403, "STORAGE_UNAUTHORIZED");
+    for (team, body, status) in
+        [("red", "more than ten bytes", 200), ("blue", "more than ten bytes", 403), ("blue", "few", 200)]
+    {
+        let path = format!("{team}-{}", body.len());
+        let reply = sign_upload_by(&server, &team_token(&server, team, ""), &path).await.expect_status(200);
+        let token = reply.json()["token"].as_str().unwrap().to_owned();
+        let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+        let shown = format!("{}{}", reply.text(), String::from_utf8(payload).unwrap());
+        for secret in ["anna", "example", "app_metadata"] {
+            assert!(!shown.contains(secret), "{secret} is shown: {shown}");
+        }
+        let used = server.call(Who::Anon, "PUT", &format!("/object/upload/sign/box/{path}?token={token}"));
+        used.body(body).send().await.expect_status(status);
+        let there = server.content(&format!("box/{path}")).await;
+        assert_eq!(there.is_some(), status == 200, "{team} {body}");
+    }
+    server.expect_clean().await;
+}
+
+#[tokio::test]
+async fn an_upload_url_carries_many_claims_or_is_not_made() {
+    let server = server_with_a_file(&[]).await;
+    server.bucket(Who::User(OTHER), "mine", "private").await;
+    let sign = async |path: &str, bytes: usize| {
+        let token = team_token(&server, "red", &"x".repeat(bytes));
+        let call = server.call(Who::Anon, "POST", &format!("/object/upload/sign/mine/{path}"));
+        call.bearer(&token).send().await
+    };
+    let token = sign("new", 3000).await.expect_status(200).json()["token"].as_str().unwrap().to_owned();
+    assert!(token.len() > 5000, "{}", token.len());
+    let used = server.call(Who::Anon, "PUT", &format!("/object/upload/sign/mine/new?token={token}"));
+    used.body("uploaded").send().await.expect_status(200);
+    let refused = sign("other", 4500).await.expect_error(400, "INVALID_REQUEST");
+    assert!(refused.text().contains("claims"), "{}", refused.text());
 }

@@ -33,7 +33,7 @@ use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
-use crate::permissions::{Access, AnonGrants, Policy, PolicySet};
+use crate::permissions::{Access, AnonGrants, Permission, Policy, PolicySet};
 use crate::sql::query::{Answer, Query, QueryLimits};
 
 pub use event::Event;
@@ -41,7 +41,7 @@ pub use explanation::{Effect, Explanation, Question, Reason};
 pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Entry, Listing, ObjectSort, Page, PageStart, SortOrder,
 };
-pub use upkeep::{Backlog, QueuedBlob, SegmentBlob};
+pub use upkeep::{Backlog, QueuedBlob, SegmentBlob, Turn};
 pub use usage::{UsageDifference, UserUsage};
 pub use write::{Admission, Announced, QuotaLeft, Written};
 
@@ -323,6 +323,17 @@ pub trait Executor: Send + Sync + 'static {
     /// # Errors
     /// Only those of the engine.
     async fn delete_lost_object(&self, access: &Access, version: Uuid) -> Result<bool, StorageError>;
+
+    /// Leave to run the orphan job, until the answer is dropped: `None` while somebody else over the same metadata has
+    /// it. Who is lost loses it, soon; who has it and is cut off from the database may meet another one, which costs
+    /// both of them time and does no harm. An engine that one process has to itself always gives it.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn orphan_job_turn(&self, access: &Access) -> Result<Option<Turn>, StorageError> {
+        access.on_rows(Permission::Maintain, None)?;
+        Ok(Some(Turn::default()))
+    }
 
     /// Events after the given sequence number, oldest first.
     ///

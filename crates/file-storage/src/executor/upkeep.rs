@@ -1,4 +1,7 @@
-//! What upkeep is told: which blobs wait for their end, which ones objects are made of, how much is due.
+//! What upkeep is told: which blobs wait for their end, which ones objects are made of, how much is due, and
+//! whose turn it is.
+
+use std::any::Any;
 
 use uuid::Uuid;
 
@@ -15,6 +18,21 @@ pub struct Backlog {
     pub objects: u64,
     /// Buckets.
     pub buckets: u64,
+}
+
+/// Leave to do what one process does at a time. Over when dropped.
+#[derive(Default)]
+#[must_use = "it is over when this is dropped"]
+pub struct Turn {
+    /// What the engine holds for as long.
+    _held: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl Turn {
+    /// A turn that lasts as long as what is held.
+    pub(crate) fn holding(held: impl Any + Send + Sync) -> Self {
+        Self { _held: Some(Box::new(held)) }
+    }
 }
 
 /// A blob that waits for its deletion.

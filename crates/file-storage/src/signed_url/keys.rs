@@ -6,6 +6,8 @@ use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use super::seal::SealingKey;
+
 /// One secret, ready for use, and wiped by the computing library when dropped. Debug shows its id alone.
 #[derive(Clone)]
 pub struct SigningKey {
@@ -13,6 +15,7 @@ pub struct SigningKey {
     /// The first part of all its tokens, naming algorithm and key.
     header: String,
     key: hmac::Key,
+    sealing: SealingKey,
 }
 
 /// The secret that signs, and previous ones, which still verify (rotation).
@@ -29,12 +32,17 @@ impl SigningKey {
         let fingerprint = hmac::sign(&key, b"aerostore url signing key id");
         let id = hex::encode(fingerprint.as_ref().get(..6).unwrap_or_default());
         let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"HS256","typ":"JWT","kid":"{id}"}}"#));
-        Self { id, header, key }
+        Self { id, header, key, sealing: SealingKey::new(secret) }
     }
 
     /// The first part of all its tokens.
     pub(super) fn header(&self) -> &str {
         &self.header
+    }
+
+    /// What encrypts the claims in its tokens.
+    pub(super) fn sealing(&self) -> &SealingKey {
+        &self.sealing
     }
 
     pub(super) fn sign(&self, message: &[u8]) -> hmac::Tag {

@@ -3,9 +3,10 @@
 //! A token is a compact JWT (HS256) over bucket and path, purpose and expiry. Its keys serve no other purpose, so
 //! that it is no bearer token and no bearer token is one. [`SignedDownload`] and [`SignedUpload`] are made by
 //! verification alone. The former exempts its one object from row-level security; the latter writes its one object
-//! in the name of whoever signed it, under their row-level security.
+//! in the name of whoever signed it, under their row-level security and with their claims, which it carries sealed.
 
 mod keys;
+mod seal;
 mod signer;
 mod token;
 
@@ -18,7 +19,7 @@ use crate::errors::{StorageError, UrlEnd};
 use crate::path::ObjectPath;
 
 pub use keys::{SigningKey, SigningKeys};
-pub use signer::Signer;
+pub use signer::{Identity, Signer};
 
 /// What a download token says. The names are those of Supabase's tokens. A claim that this version does not know
 /// is refused, as it narrows what the token opens.
@@ -33,13 +34,14 @@ struct DownloadClaims {
     jti: Option<Uuid>,
 }
 
-/// What an upload token says. Without a role it is a user's.
+/// What an upload token says. Without a role it is a user's. The signer's other claims are sealed.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct UploadClaims {
     owner: Option<Uuid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<SignerRole>,
+    claims: Option<String>,
     url: String,
     upsert: bool,
     scope: String,
@@ -51,6 +53,10 @@ struct UploadClaims {
 
 const DOWNLOAD: &str = "download";
 const UPLOAD: &str = "upload";
+
+/// How long path and token of an upload URL may be together, in bytes. Proxies take request lines of 8 KiB (nginx,
+/// Apache), and host, base path and other parameters are in them, too.
+const MAX_URL_BYTES: usize = 7 * 1024;
 
 /// The roles that a token names.
 #[derive(Serialize, Deserialize)]
@@ -102,22 +108,27 @@ pub fn sign_download(
 }
 
 /// Makes a token that uploads one object, in the name of `signer`; with `upsert` also over one that is there.
+///
+/// # Errors
+/// [`StorageError::InvalidRequest`] where the signer's claims make the URL longer than every proxy takes.
 pub fn sign_upload(
     keys: &SigningKeys,
     bucket: &BucketName,
     path: &ObjectPath,
-    signer: Signer,
+    signer: &Signer,
     upsert: bool,
     expires_at: Timestamp,
     single_use: bool,
-) -> String {
+) -> Result<String, StorageError> {
+    let identity = signer.identity();
     let claims = UploadClaims {
-        owner: signer.user_id(),
-        role: match signer {
-            Signer::User(_) => None,
-            Signer::Anon => Some(SignerRole::Anon),
-            Signer::Service(_) => Some(SignerRole::ServiceRole),
+        owner: identity.user_id(),
+        role: match identity {
+            Identity::User(_) => None,
+            Identity::Anon => Some(SignerRole::Anon),
+            Identity::Service(_) => Some(SignerRole::ServiceRole),
         },
+        claims: Some(keys.current().sealing().seal(signer.claims())?),
         url: url_of(bucket, path),
         upsert,
         scope: UPLOAD.to_owned(),
@@ -125,7 +136,23 @@ pub fn sign_upload(
         exp: expires_at.timestamp(),
         jti: single_use.then(Uuid::new_v4),
     };
-    token::sign(keys, &claims)
+    let token = token::sign(keys, &claims);
+    let length = encoded_length(&claims.url).saturating_add(token.len());
+    if length > MAX_URL_BYTES {
+        return Err(StorageError::InvalidRequest {
+            message: format!(
+                "the URL would be {length} bytes long, of which at most {MAX_URL_BYTES} pass every proxy: it carries the \
+                 claims of the token that signs it, and they are too many"
+            ),
+        });
+    }
+    Ok(token)
+}
+
+/// How long a text is in a URL's path, in bytes.
+fn encoded_length(text: &str) -> usize {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { 1 } else { 3 }).sum()
 }
 
 /// Checks a download token against the object that is asked for, and the `expires` parameter if one was sent.
@@ -141,7 +168,7 @@ pub fn verify_download(
     expires: Option<i64>,
     now: Timestamp,
 ) -> Result<SignedDownload, StorageError> {
-    let claims: DownloadClaims = token::verify(keys, token)?;
+    let (claims, _): (DownloadClaims, _) = token::verify(keys, token)?;
     if claims.scope != DOWNLOAD {
         return Err(invalid("the token is not scoped for download"));
     }
@@ -163,18 +190,21 @@ pub fn verify_upload(
     path: &ObjectPath,
     now: Timestamp,
 ) -> Result<SignedUpload, StorageError> {
-    let claims: UploadClaims = token::verify(keys, token)?;
+    let (claims, key): (UploadClaims, _) = token::verify(keys, token)?;
     if claims.scope != UPLOAD {
         return Err(invalid("the token is not scoped for upload"));
     }
-    let signer = match (claims.role, claims.owner) {
-        (Some(SignerRole::ServiceRole), owner) => Signer::Service(owner),
-        (Some(SignerRole::Anon), None) => Signer::Anon,
-        (None, Some(owner)) => Signer::User(owner),
+    let identity = match (claims.role, claims.owner) {
+        (Some(SignerRole::ServiceRole), owner) => Identity::Service(owner),
+        (Some(SignerRole::Anon), None) => Identity::Anon,
+        (None, Some(owner)) => Identity::User(owner),
         (Some(SignerRole::Anon), Some(_)) | (None, None) => {
             return Err(invalid("the token does not say who signed it"));
         }
     };
+    // IMPORTANT: a token without them is never used as if there were none: a policy may deny by a claim.
+    let sealed = claims.claims.ok_or_else(|| invalid("the token was made by an earlier version"))?;
+    let signer = Signer::new(identity, key.sealing().open(&sealed)?);
     let object = SignedObject::check(&claims.url, bucket, path, claims.exp, claims.jti, now)?;
     Ok(SignedUpload { object, signer, upsert: claims.upsert })
 }
@@ -243,8 +273,8 @@ impl SignedUpload {
     }
 
     /// In whose name.
-    pub fn signer(&self) -> Signer {
-        self.signer
+    pub fn signer(&self) -> &Signer {
+        &self.signer
     }
 
     /// Whether an object that is there is replaced.

@@ -3,9 +3,10 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{TimeDelta, Utc};
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::permissions::RlsContext;
 
 const SECRET: &[u8] = b"a secret of thirty-two bytes, or more";
 const OLD: &[u8] = b"the secret that was current last year";
@@ -34,11 +35,28 @@ fn download(keys: &SigningKeys, bucket: &str, at: &str) -> String {
     sign_download(keys, &name(bucket), &path(at), expiry(), false)
 }
 
-fn upload(signer: Signer, upsert: bool, single_use: bool) -> String {
-    sign_upload(&keys(), &name("docs"), &path("a/b.txt"), signer, upsert, expiry(), single_use)
+fn upload(signer: Identity, upsert: bool, single_use: bool) -> String {
+    upload_by(&keys(), &Signer::new(signer, Map::new()), upsert, single_use).unwrap()
 }
 
-const SERVICE: Signer = Signer::Service(None);
+fn upload_by(
+    keys: &SigningKeys,
+    signer: &Signer,
+    upsert: bool,
+    single_use: bool,
+) -> Result<String, StorageError> {
+    sign_upload(keys, &name("docs"), &path("a/b.txt"), signer, upsert, expiry(), single_use)
+}
+
+const SERVICE: Identity = Identity::Service(None);
+
+fn team() -> Map<String, Value> {
+    Map::from_iter([
+        ("email".to_owned(), json!("anna@example.com")),
+        ("app_metadata".to_owned(), json!({"team": "red", "suspended": false})),
+        ("exp".to_owned(), json!(1_799_999_999)),
+    ])
+}
 
 fn verdict<T>(result: Result<T, StorageError>) -> &'static str {
     result.map_or_else(|error| error.code(), |_| "good")
@@ -93,6 +111,8 @@ fn a_token_says_what_supabase_tokens_say() {
         let mut claims = payload(token);
         let iat = claims.as_object_mut().unwrap().remove("iat").and_then(|iat| iat.as_i64()).unwrap();
         assert!((Utc::now().timestamp() - iat).abs() < 60);
+        // What Supabase's do not have.
+        claims.as_object_mut().unwrap().remove("claims");
         claims
     };
     assert_eq!(
@@ -101,7 +121,7 @@ fn a_token_says_what_supabase_tokens_say() {
     );
     let owner = Uuid::new_v4();
     assert_eq!(
-        said(&upload(Signer::User(owner), true, false)),
+        said(&upload(Identity::User(owner), true, false)),
         json!({"url": "docs/a/b.txt", "scope": "upload", "owner": owner, "upsert": true, "exp": exp})
     );
     assert_eq!(
@@ -115,9 +135,10 @@ fn a_token_says_what_supabase_tokens_say() {
 fn an_upload_token_carries_signer_mode_and_nonce() {
     let verify = |token: &str| verify_upload(&keys(), token, &name("docs"), &path("a/b.txt"), now()).unwrap();
     let user = Uuid::new_v4();
-    for signer in [Signer::Anon, Signer::User(user), Signer::Service(Some(user)), SERVICE] {
+    for signer in [Identity::Anon, Identity::User(user), Identity::Service(Some(user)), SERVICE] {
         let signed = verify(&upload(signer, false, false));
-        assert_eq!((signed.signer(), signed.upsert(), signed.object().nonce()), (signer, false, None));
+        let identity = signed.signer().identity();
+        assert_eq!((identity, signed.upsert(), signed.object().nonce()), (signer, false, None));
     }
     let signed = verify(&upload(SERVICE, true, true));
     let expires_at = Timestamp::from_timestamp(expiry().timestamp(), 0).unwrap();
@@ -128,10 +149,89 @@ fn an_upload_token_carries_signer_mode_and_nonce() {
 }
 
 #[test]
+fn an_upload_token_carries_its_signers_claims_and_shows_none() {
+    let user = Uuid::new_v4();
+    let context = RlsContext::user(user, team(), "signing");
+    let token = upload_by(&keys(), &Signer::of(&context).unwrap(), true, false).unwrap();
+    let open = |keys: &SigningKeys| {
+        verify_upload(keys, &token, &name("docs"), &path("a/b.txt"), now())
+            .map(|signed| signed.signer().clone())
+    };
+    let signer = open(&keys()).unwrap();
+    assert_eq!(signer.context("using").effective_claims(), context.effective_claims());
+    let shown = format!("{} {} {signer:?}", token, payload(&token));
+    for secret in ["anna", "example", "email", "metadata", "team", "red", "suspended", "1799999999"] {
+        assert!(!shown.contains(secret), "{secret} is shown: {shown}");
+    }
+    // Rotation: what the secret sealed opens while it verifies, and no longer.
+    let rotated = SigningKeys::new(OLD, [SECRET]);
+    assert_eq!(open(&rotated).unwrap(), signer);
+    assert_eq!(verdict(open(&SigningKeys::new(OLD, []))), "INVALID_SIGNATURE");
+}
+
+#[test]
+fn fs_s2_sealed_claims_are_used_as_they_are_or_not_at_all() {
+    let user = Uuid::new_v4();
+    let sealed = |claims: Map<String, Value>| {
+        let token = upload_by(&keys(), &Signer::new(Identity::User(user), claims), true, false).unwrap();
+        payload(&token)
+    };
+    let open = |claims: &Value| {
+        verdict(verify_upload(&keys(), &exactly(claims), &name("docs"), &path("a/b.txt"), now()))
+    };
+    let good = sealed(team());
+    assert_eq!(open(&good), "good");
+    // Our signature, over claims that we did not seal: an earlier version's token, and what nobody makes.
+    let with = |value: Option<Value>| {
+        let mut claims = good.clone();
+        match value {
+            Some(value) => claims["claims"] = value,
+            None => drop(claims.as_object_mut().unwrap().remove("claims")),
+        }
+        claims
+    };
+    let foreign = SigningKeys::new(OLD, []).current().sealing().seal(&team()).unwrap();
+    for bad in
+        [None, Some(Value::Null), Some(json!("")), Some(json!({})), Some(json!("AAAA")), Some(json!(foreign))]
+    {
+        assert_eq!(open(&with(bad.clone())), "INVALID_SIGNATURE", "{bad:?}");
+    }
+    // The claims of another token, without the signature over them.
+    let (one, other) = (sealed(team()), sealed(Map::new()));
+    let token = exactly(&one);
+    let mut swapped = one.clone();
+    swapped["claims"] = other["claims"].clone();
+    let parts: Vec<&str> = token.split('.').collect();
+    let swapped = format!("{}.{}.{}", parts[0], URL_SAFE_NO_PAD.encode(swapped.to_string()), parts[2]);
+    let verdict = verdict(verify_upload(&keys(), &swapped, &name("docs"), &path("a/b.txt"), now()));
+    assert_eq!(verdict, "INVALID_SIGNATURE");
+}
+
+#[test]
+fn an_upload_url_passes_every_proxy_or_is_not_made() {
+    let claims = |bytes: usize| Map::from_iter([("note".to_owned(), json!("x".repeat(bytes)))]);
+    let sign = |at: &str, bytes: usize| {
+        let signer = Signer::new(Identity::User(Uuid::new_v4()), claims(bytes));
+        sign_upload(&keys(), &name("docs"), &path(at), &signer, true, expiry(), true)
+    };
+    for (at, most) in [("a", 3500), ("ü".repeat(512).as_str(), 1000), ("\"".repeat(1024).as_str(), 0)] {
+        let token = sign(at, most).unwrap();
+        assert!(token.len() + encoded_length(at) < MAX_URL_BYTES);
+        assert_eq!(verdict(verify_upload(&keys(), &token, &name("docs"), &path(at), now())), "good");
+        let refused = sign(at, most + 1000);
+        assert!(
+            matches!(&refused, Err(StorageError::InvalidRequest { message }) if message.contains("claims")),
+            "{at} {refused:?}"
+        );
+    }
+}
+
+#[test]
 fn an_upload_token_that_names_nobody_writes_for_nobody() {
     let claims = |owner: Value, role: Option<&str>| {
+        let sealed = keys().current().sealing().seal(&Map::new()).unwrap();
         let mut claims = json!({"url": "docs/a/b.txt", "scope": "upload", "owner": owner, "upsert": true,
-                                "iat": 0, "exp": 1_900_000_000});
+                                "claims": sealed, "iat": 0, "exp": 1_900_000_000});
         if let Some(role) = role {
             claims["role"] = json!(role);
         }

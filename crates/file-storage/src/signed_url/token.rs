@@ -6,10 +6,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{SigningKeys, invalid};
+use super::{SigningKey, SigningKeys, invalid};
 use crate::errors::StorageError;
 
-/// Tokens longer than this are not looked at: ours hold at most a bucket name and a path.
+/// Tokens longer than this are not looked at: ours fit into a URL that passes every proxy.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
 /// Signs claims with the current key.
@@ -26,8 +26,11 @@ pub(super) fn sign(keys: &SigningKeys, claims: &impl Serialize) -> String {
     token
 }
 
-/// Verifies a token's signature and reads its claims.
-pub(super) fn verify<T: DeserializeOwned>(keys: &SigningKeys, token: &str) -> Result<T, StorageError> {
+/// Verifies a token's signature and reads its claims. Also gives the key that signed it.
+pub(super) fn verify<'k, T: DeserializeOwned>(
+    keys: &'k SigningKeys,
+    token: &str,
+) -> Result<(T, &'k SigningKey), StorageError> {
     let malformed = || invalid("the token is malformed");
     if token.len() > MAX_TOKEN_BYTES {
         return Err(malformed());
@@ -39,5 +42,6 @@ pub(super) fn verify<T: DeserializeOwned>(keys: &SigningKeys, token: &str) -> Re
     if !key.verifies(message.as_bytes(), &decode(signature)?) {
         return Err(invalid("the signature does not match"));
     }
-    serde_json::from_slice(&decode(claims)?).map_err(|_| invalid("the token is of another kind"))
+    let claims = serde_json::from_slice(&decode(claims)?);
+    Ok((claims.map_err(|_| invalid("the token is of another kind"))?, key))
 }

@@ -131,7 +131,7 @@ impl FileStorage {
     }
 
     /// Announces a point at which a test may make an operation fail.
-    async fn hit(&self, point: &'static str) -> Result<(), StorageError> {
+    pub(crate) async fn hit(&self, point: &'static str) -> Result<(), StorageError> {
         self.inner.options.failpoints.hit_async(point).await.map_err(|source| StorageError::Internal {
             context: format!("failpoint {point}"),
             source: Some(Arc::new(source)),

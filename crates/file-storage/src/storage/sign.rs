@@ -52,11 +52,12 @@ impl FileStorage {
     }
 
     /// Makes a token that uploads one object in the caller's name; with `upsert` also over one that is there. The
-    /// caller must be allowed to, as far as they can see what is there; the rest is decided when the token is used.
+    /// caller must be allowed to, as far as they can see what is there; the rest is decided when the token is used,
+    /// by the claims that the caller has now.
     ///
     /// # Errors
     /// As [`FileStorage::admit_upload`], of what the caller can see; [`StorageError::InvalidRequest`] for an expiry
-    /// outside the server's bounds.
+    /// outside the server's bounds, and for more claims than a URL can carry.
     pub async fn sign_upload(
         &self,
         context: &RlsContext,
@@ -73,7 +74,7 @@ impl FileStorage {
         self.executor().admit_signing(&access, bucket, path, &mode).await?;
         let keys = &self.inner.signing_keys;
         let token =
-            signed_url::sign_upload(keys, bucket, path, signer, upsert, expires_at, options.single_use);
+            signed_url::sign_upload(keys, bucket, path, &signer, upsert, expires_at, options.single_use)?;
         Ok(SignedToken { token, expires_at })
     }
 

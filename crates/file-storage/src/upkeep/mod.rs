@@ -18,6 +18,9 @@ use crate::storage::FileStorage;
 pub use orphans::CleanupReport;
 use orphans::Orphans;
 
+/// How often somebody who waits for another process's orphan job looks whether it is over.
+const TURN: Duration = Duration::from_millis(250);
+
 /// When upkeep runs, and how far it goes. The defaults are those of SPEC 5.
 #[derive(Debug, Clone)]
 pub struct UpkeepOptions {
@@ -66,13 +69,19 @@ impl Upkeep {
         Self { orphans, stop, tasks }
     }
 
-    /// Compares provider and metadata now; with `apply`, also deletes what is due. One run at a time: a second
-    /// caller waits.
+    /// Compares provider and metadata now; with `apply`, also deletes what is due. One run at a time, also among
+    /// processes over the same metadata: a second caller waits.
     ///
     /// # Errors
     /// Those of the database and the provider.
     pub async fn cleanup(&self, apply: bool) -> Result<CleanupReport, StorageError> {
-        self.orphans.lock().await.run(apply).await
+        let mut orphans = self.orphans.lock().await;
+        loop {
+            if let Some(_turn) = orphans.turn().await? {
+                return orphans.run(apply).await;
+            }
+            tokio::time::sleep(TURN).await;
+        }
     }
 
     /// Stops all upkeep, between two blobs, and waits for it.
@@ -88,13 +97,20 @@ async fn run_orphan_job(orphans: Arc<Mutex<Orphans>>, interval: Duration, stop: 
             () = stop.cancelled() => return,
             () = tokio::time::sleep(interval) => {}
         }
-        let run = async { orphans.lock().await.run(true).await };
+        let run = async {
+            let mut orphans = orphans.lock().await;
+            match orphans.turn().await? {
+                Some(_turn) => orphans.run(true).await.map(Some),
+                None => Ok(None),
+            }
+        };
         let outcome = tokio::select! {
             () = stop.cancelled() => return,
             outcome = run => outcome,
         };
         match outcome {
-            Ok(report) => tracing::info!(?report, "orphan job finished"),
+            Ok(Some(report)) => tracing::info!(?report, "orphan job finished"),
+            Ok(None) => tracing::info!("orphan job left to another server, which is at it"),
             Err(error) => tracing::error!(%error, "orphan job failed; it will run again"),
         }
     }

@@ -1,6 +1,6 @@
 //! The orphan job (SPEC 5): blobs without metadata go; metadata without a blob is looked at twice, and with care.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use chrono::Utc;
@@ -11,7 +11,7 @@ use super::UpkeepOptions;
 use crate::backend::BlobInfo;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::SegmentBlob;
+use crate::executor::{SegmentBlob, Turn};
 use crate::file::BlobKey;
 use crate::permissions::Access;
 use crate::storage::FileStorage;
@@ -64,7 +64,13 @@ impl Orphans {
         Self { storage, options, missing_since: HashMap::new() }
     }
 
-    /// One run. Idempotent: what it does not do, the next one does.
+    /// Leave to run while no other process over the same metadata does; `None` where one does.
+    pub(super) async fn turn(&self) -> Result<Option<Turn>, StorageError> {
+        let access = self.storage.maintain("turn at the orphan job")?;
+        self.storage.executor().orphan_job_turn(&access).await
+    }
+
+    /// One run, to be made in one's turn. Idempotent: what it does not do, the next one does.
     pub(super) async fn run(&mut self, apply: bool) -> Result<CleanupReport, StorageError> {
         let access = self.storage.maintain("orphan job")?;
         let mut report = CleanupReport::default();
@@ -117,9 +123,19 @@ impl Orphans {
         let free = |blob: &BlobInfo| !self.storage.leases().is_held(&blob.key);
         let candidates: Vec<BlobInfo> = blobs.into_iter().filter(is_old).filter(free).collect();
         let keys: Vec<BlobKey> = candidates.iter().map(|blob| blob.key.clone()).collect();
+        self.storage.hit("orphans.listed").await?;
         let known = self.storage.executor().known_blobs(access, &keys).await?;
-        let known: std::collections::HashSet<BlobKey> = known.into_iter().collect();
-        Ok(candidates.into_iter().filter(|blob| !known.contains(&blob.key)).collect())
+        let known: HashSet<BlobKey> = known.into_iter().collect();
+        let mut orphans = Vec::new();
+        for blob in candidates.into_iter().filter(|blob| !known.contains(&blob.key)) {
+            // IMPORTANT: asked last. A queued blob is forgotten once it is deleted, by whichever process: one that went
+            // that way after it was listed is not known any more, and is no orphan either.
+            let there = self.storage.backend().exists(&blob.key).await;
+            if there.map_err(|error| self.storage.backend_error(error))? {
+                orphans.push(blob);
+            }
+        }
+        Ok(orphans)
     }
 
     /// Finds rows whose blob is not there. They are deleted only while the provider is healthy, after a blob was
@@ -166,31 +182,48 @@ impl Orphans {
         let mut after: Option<BlobKey> = None;
         loop {
             let page = executor.segment_blobs(access, provider, after.as_ref(), BATCH as u32).await?;
-            let Some(last) = page.last() else { return Ok((missing, tallies)) };
-            after = Some(last.key.clone());
-            let backend = self.storage.backend();
-            let mut checks = stream::iter(page)
-                .map(|segment| async move { (backend.size(&segment.key).await, segment) })
-                .buffered(CONCURRENT_CHECKS);
-            while let Some((size, segment)) = checks.next().await {
-                let tally = tallies.entry(segment.bucket.clone()).or_default();
-                tally.seen += 1;
-                match size.map_err(|error| self.storage.backend_error(error))? {
-                    Some(size) if size == segment.size => {}
-                    Some(size) => {
-                        let (bucket, path) = (&segment.bucket, &segment.path);
-                        tracing::error!(%bucket, %path, expected = segment.size, size, "blob has a wrong length");
-                        report.damaged_blobs += 1;
-                    }
-                    None => {
-                        tally.missing += 1;
-                        if missing.len() < self.options.max_per_run as usize {
-                            missing.push(segment);
-                        }
+            let Some(last) = page.last().map(|last| last.key.clone()) else { return Ok((missing, tallies)) };
+            let gone = self.missing_among(page, &mut tallies, report).await?;
+            if !gone.is_empty() {
+                // IMPORTANT: only what a row still names is missing. The others were deleted since the page was read.
+                let named = executor.segment_blobs(access, provider, after.as_ref(), BATCH as u32).await?;
+                for segment in named.into_iter().filter(|segment| gone.contains(&segment.key)) {
+                    tallies.entry(segment.bucket.clone()).or_default().missing += 1;
+                    if missing.len() < self.options.max_per_run as usize {
+                        missing.push(segment);
                     }
                 }
             }
+            after = Some(last);
         }
+    }
+
+    /// Those of these blobs that are not there.
+    async fn missing_among(
+        &self,
+        page: Vec<SegmentBlob>,
+        tallies: &mut HashMap<BucketName, Tally>,
+        report: &mut CleanupReport,
+    ) -> Result<HashSet<BlobKey>, StorageError> {
+        self.storage.hit("orphans.rows_read").await?;
+        let backend = self.storage.backend();
+        let mut missing = HashSet::new();
+        let mut checks = stream::iter(page)
+            .map(|segment| async move { (backend.size(&segment.key).await, segment) })
+            .buffered(CONCURRENT_CHECKS);
+        while let Some((size, segment)) = checks.next().await {
+            tallies.entry(segment.bucket.clone()).or_default().seen += 1;
+            match size.map_err(|error| self.storage.backend_error(error))? {
+                Some(size) if size == segment.size => {}
+                Some(size) => {
+                    let (bucket, path) = (&segment.bucket, &segment.path);
+                    tracing::error!(%bucket, %path, expected = segment.size, size, "blob has a wrong length");
+                    report.damaged_blobs += 1;
+                }
+                None => drop(missing.insert(segment.key)),
+            }
+        }
+        Ok(missing)
     }
 
     /// Deletes the rows that were missing before already, and remembers the others.

@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tempfile::TempDir;
 
-use crate::support::{Fixture, TestDatabase, keys, options, path, user};
+use crate::support::{Fixture, TestDatabase, chunked, keys, maintain, options, path, user};
 
 /// More than an upload collects before its first write to the disk.
 const LARGE: usize = 8 << 20;
@@ -68,7 +68,6 @@ async fn fs_i1_a_start_leaves_the_uploads_of_others_alone() {
 #[cfg(feature = "failpoints")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fs_i1_a_start_leaves_alone_what_others_are_about_to_commit() {
-    use crate::support::chunked;
     use file_storage::failpoint::{self, Action};
     let (dir, database) = (TempDir::new().unwrap(), TestDatabase::new());
     let first = process(dir.path(), &database).await;
@@ -87,6 +86,55 @@ async fn fs_i1_a_start_leaves_alone_what_others_are_about_to_commit() {
     uploading.await.unwrap().unwrap();
     assert_eq!(second.get(&user(1), (&docs, &path("a"))).await.unwrap(), vec![7; 5000]);
     Fixture { dir, ..second }.audit().await;
+}
+
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_process_at_a_time_runs_the_orphan_job() {
+    use file_storage::failpoint::{self, Action};
+    let (dir, database) = (TempDir::new().unwrap(), TestDatabase::new());
+    let first = process(dir.path(), &database).await;
+    let docs = first.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    first.put(&user(1), (&docs, &path("a")), PutMode::Create, &[7; 1000]).await.unwrap();
+    let second = process(dir.path(), &database).await;
+    let paused = failpoint::arm(dir.path(), "orphans.listed", Action::Pause);
+    // One asks for it, the other one has its own schedule, and is asked as well.
+    let manual = UpkeepOptions { interval: None, ..UpkeepOptions::default() };
+    let manual = Upkeep::start(&first.storage, manual);
+    let at_it = async {
+        let report = manual.cleanup(true).await.unwrap();
+        assert_eq!(report.orphan_blobs, 0);
+    };
+    let others = async {
+        paused.reached(1).await;
+        let scheduled = upkeep(&second, Duration::ZERO);
+        let asked = tokio::time::timeout(Duration::from_secs(1), scheduled.cleanup(true)).await;
+        assert!(asked.is_err(), "it waits for its turn: {asked:?}");
+        assert!(second.executor.orphan_job_turn(&maintain()).await.unwrap().is_none());
+        assert_eq!(paused.hits(), 1, "nobody else has begun");
+        paused.release();
+        // And gets it.
+        scheduled.cleanup(true).await.unwrap();
+        paused.reached(2).await;
+        scheduled.stop().await;
+    };
+    tokio::join!(at_it, others);
+    manual.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_that_dies_gives_its_turn_at_the_orphan_job_away() {
+    let (dir, database) = (TempDir::new().unwrap(), TestDatabase::new());
+    let processes = [process(dir.path(), &database).await, process(dir.path(), &database).await];
+    let turn = processes[0].executor.orphan_job_turn(&maintain()).await.unwrap();
+    assert!(turn.is_some());
+    assert!(processes[1].executor.orphan_job_turn(&maintain()).await.unwrap().is_none());
+    assert!(processes[0].executor.orphan_job_turn(&maintain()).await.unwrap().is_none(), "nor twice in one");
+    drop(turn);
+    // The server notices by itself that the connection is gone.
+    while processes[1].executor.orphan_job_turn(&maintain()).await.unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

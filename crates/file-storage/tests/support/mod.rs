@@ -78,7 +78,11 @@ impl Fixture {
             None => Arc::new(SqliteExecutor::open(SqliteOptions::new(dir.join("metadata.db"))).unwrap()),
             Some(database) => {
                 let address = PostgresAddress::parse(&database.url()).unwrap();
-                Arc::new(PostgresExecutor::open(PostgresOptions::new(address)).await.unwrap())
+                let options = PostgresOptions {
+                    failpoints: failpoint::Scope::new(dir),
+                    ..PostgresOptions::new(address)
+                };
+                Arc::new(PostgresExecutor::open(options).await.unwrap())
             }
         }
     }

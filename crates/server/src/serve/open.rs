@@ -125,6 +125,7 @@ pub(super) fn postgres(config: &Config, address: &PostgresAddress) -> PostgresOp
         wait: postgres.connection_wait,
         statement_timeout: postgres.statement_timeout,
         root_certificates: postgres.root_certificates.clone(),
+        failpoints: failpoint::Scope::new(&config.data_dir),
         ..PostgresOptions::new(address.clone())
     }
 }

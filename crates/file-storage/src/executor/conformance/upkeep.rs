@@ -273,6 +273,7 @@ pub(crate) async fn upkeep_is_the_service_roles(subject: &Subject) {
     assert!(on.known_blobs(&access, &[]).await.is_err());
     assert!(on.segment_blobs(&access, "local", None, 1).await.is_err());
     assert!(on.delete_lost_object(&access, Uuid::new_v4()).await.is_err());
+    assert!(on.orphan_job_turn(&access).await.is_err());
     assert!(on.events(&access, 0, 1).await.is_err());
     assert!(on.backlog(&access).await.is_err());
     assert!(on.own_usage(&access).await.is_err());

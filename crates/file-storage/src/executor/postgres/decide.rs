@@ -10,6 +10,7 @@ use super::errors::Fault;
 use super::pool::Pool;
 use super::rls::{Caller, Subject, flag};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH};
+use super::schema::SchemaName;
 use super::session::read;
 use crate::bucket::BucketName;
 use crate::executor::Admission;
@@ -57,6 +58,11 @@ pub(super) fn place(bucket: &BucketName, path: &ObjectPath) -> i64 {
 /// answer before a COMMIT that is still under way.
 pub(super) fn blob_place(key: &BlobKey) -> i64 {
     number(&[b"blob", key.as_str().as_bytes()])
+}
+
+/// What stands for the orphan job, among locks.
+pub(super) fn orphan_job_place(schema: &SchemaName) -> i64 {
+    number(&[b"orphan job", schema.to_string().as_bytes()])
 }
 
 fn number(parts: &[&[u8]]) -> i64 {

@@ -16,7 +16,7 @@ use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::{
     Admission, Announced, Backlog, BucketListing, Event, Executor, Explanation, Listing, Page, Question,
-    QueuedBlob, SegmentBlob, UsageDifference, UserUsage, Written,
+    QueuedBlob, SegmentBlob, Turn, UsageDifference, UserUsage, Written,
 };
 use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
@@ -268,6 +268,10 @@ impl Executor for PostgresExecutor {
     async fn delete_lost_object(&self, access: &Access, version: Uuid) -> Result<bool, StorageError> {
         let delete = async { retried!(upkeep::delete_lost(&self.pool, access, version)) };
         self.run("delete_lost_object", delete).await
+    }
+
+    async fn orphan_job_turn(&self, access: &Access) -> Result<Option<Turn>, StorageError> {
+        self.run("orphan_job_turn", upkeep::orphan_job_turn(&self.pool, access)).await
     }
 
     async fn events(&self, access: &Access, after: u64, limit: u32) -> Result<Vec<Event>, StorageError> {

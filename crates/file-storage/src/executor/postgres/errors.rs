@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use tokio_postgres::error::SqlState;
 
-use crate::errors::StorageError;
+use crate::errors::{Cause, StorageError};
 
 /// What errors call the metadata database.
 const PROVIDER: &str = "database";
@@ -21,6 +21,8 @@ pub(super) enum Fault {
     Refused(StorageError),
     /// The database refused a statement, or could not be asked.
     Engine(tokio_postgres::Error),
+    /// The connection broke: as a test wanted it to.
+    Lost(Cause),
     /// What was decided no longer holds, as somebody else was faster: to be tried again from the start.
     Overtaken,
 }
@@ -46,7 +48,7 @@ impl Fault {
     fn state(&self) -> Option<&SqlState> {
         match self {
             Self::Engine(error) => error.code(),
-            Self::Refused(_) | Self::Overtaken => None,
+            Self::Refused(_) | Self::Lost(_) | Self::Overtaken => None,
         }
     }
 
@@ -86,6 +88,7 @@ impl Fault {
                 }
                 None => true,
             },
+            Self::Lost(_) => true,
             Self::Refused(_) | Self::Overtaken => false,
         }
     }
@@ -95,6 +98,11 @@ impl Fault {
         match self {
             Self::Refused(error) => error,
             Self::Engine(error) => fold(operation, error),
+            Self::Lost(cause) => StorageError::ProviderUnavailable {
+                provider: PROVIDER.into(),
+                operation,
+                source: Some(cause),
+            },
             Self::Overtaken => StorageError::Overloaded { retry_after: Duration::from_secs(1) },
         }
     }

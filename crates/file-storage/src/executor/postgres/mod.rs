@@ -35,7 +35,7 @@ mod usage;
 #[cfg(test)]
 pub(super) mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,6 +46,7 @@ use errors::Fault;
 use pool::Pool;
 
 use crate::errors::StorageError;
+use crate::failpoint::Scope;
 
 pub use address::{BadAddress, PostgresAddress};
 pub use schema::{BadSchema, SchemaName};
@@ -69,6 +70,8 @@ pub struct PostgresOptions {
     pub queries: usize,
     /// A file of certificates (PEM) of authorities to trust, instead of the system's.
     pub root_certificates: Option<PathBuf>,
+    /// Whose points tests make fail here.
+    pub failpoints: Scope,
 }
 
 impl PostgresOptions {
@@ -83,6 +86,7 @@ impl PostgresOptions {
             statement_timeout: Duration::from_secs(30),
             queries: 4,
             root_certificates: None,
+            failpoints: Scope::new(Path::new("")),
         }
     }
 }

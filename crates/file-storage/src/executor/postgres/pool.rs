@@ -13,6 +13,7 @@ use super::connection::Manager;
 use super::errors::{Fault, unavailable};
 use super::schema::SchemaName;
 use crate::errors::StorageError;
+use crate::failpoint::Scope;
 
 /// How much longer an operation may take than the statement that takes longest: for the way there and back.
 const WAY: Duration = Duration::from_secs(5);
@@ -24,6 +25,7 @@ pub(super) struct Pool {
     waiting: usize,
     wait: Duration,
     statement_timeout: Duration,
+    failpoints: Scope,
     /// Drivers of connections, and what goes on behind operations whose callers went away.
     tasks: TaskTracker,
 }
@@ -42,7 +44,8 @@ impl Pool {
                 source: Some(Arc::new(error)),
             })?;
         let PostgresOptions { waiting, wait, statement_timeout, .. } = *options;
-        Ok(Self { connections, waiting, wait, statement_timeout, tasks })
+        let failpoints = options.failpoints.clone();
+        Ok(Self { connections, waiting, wait, statement_timeout, failpoints, tasks })
     }
 
     /// A connection, when one is free.
@@ -72,6 +75,11 @@ impl Pool {
 
     pub(super) fn schema(&self) -> &SchemaName {
         self.connections.manager().schema()
+    }
+
+    /// Announces a point at which a test may have the connection break.
+    pub(super) async fn hit(&self, point: &'static str) -> Result<(), Fault> {
+        self.failpoints.hit_async(point).await.map_err(|error| Fault::Lost(Arc::new(error)))
     }
 
     /// How long one statement may take.

@@ -69,7 +69,16 @@ impl Session {
 
     /// Sends steps and waits for all their answers: one for each [`Step::Run`]. After a failure the transaction is lost.
     pub(super) async fn run(&mut self, steps: &[Step<'_>]) -> Result<Vec<Answer>, Fault> {
+        self.exchange(steps).await.inspect_err(|fault| {
+            if fault.breaks_connection() {
+                self.discard();
+            }
+        })
+    }
+
+    async fn exchange(&mut self, steps: &[Step<'_>]) -> Result<Vec<Answer>, Fault> {
         let Some(connection) = &self.connection else { return Ok(Vec::new()) };
+        self.pool.hit("postgres.before_statements").await?;
         let statements = prepare(connection, self.role, steps).await?;
         let timeout = self.pool.statement_timeout().as_millis().to_string();
         let entering: Vec<[&(dyn ToSql + Sync); 3]> = steps
@@ -89,6 +98,7 @@ impl Session {
             pipeline.send(false, simple(client, "BEGIN"));
         }
         let (mut statements, mut entering) = (statements.into_iter(), entering.iter());
+        let mut commits = false;
         for step in steps {
             match step {
                 Step::As(caller) => {
@@ -102,19 +112,21 @@ impl Session {
                         pipeline.send(true, query(client, statement, values));
                     }
                 }
-                Step::Commit => pipeline.send(false, simple(client, "COMMIT")),
+                Step::Commit => {
+                    self.pool.hit("postgres.before_commit").await?;
+                    pipeline.send(false, simple(client, "COMMIT"));
+                    commits = true;
+                }
             }
         }
         let answers = pipeline.finish().await;
-        // With a COMMIT at its end, a transaction is over, one way or the other, once all is answered.
-        if matches!(steps.last(), Some(Step::Commit)) {
+        if commits {
+            // One way or the other, the transaction is over.
             self.open = false;
+            // The worst that can be: it is done, and nobody is told.
+            self.pool.hit("postgres.before_answer").await?;
         }
-        answers.inspect_err(|fault| {
-            if fault.breaks_connection() {
-                self.discard();
-            }
-        })
+        answers
     }
 
     /// Begins a transaction that can only read, as somebody, and gives the connection for statements that are made for

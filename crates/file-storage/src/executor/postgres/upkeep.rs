@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::decide::{AWAIT, blob_place};
+use super::decide::{AWAIT, blob_place, orphan_job_place};
 use super::errors::Fault;
 use super::pool::Pool;
 use super::rls::Caller;
@@ -13,7 +13,7 @@ use super::rows::{blob_key, count, now};
 use super::session::{Answer, Session, Step, alone, read};
 use crate::Timestamp;
 use crate::bucket::BucketName;
-use crate::executor::{Backlog, QueuedBlob, SegmentBlob};
+use crate::executor::{Backlog, QueuedBlob, SegmentBlob, Turn};
 use crate::file::BlobKey;
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Permission};
@@ -59,6 +59,13 @@ const USE_NONCE: &str =
     "INSERT INTO {schema}.used_nonces (nonce, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 
 const NONCE_IS_USED: &str = "SELECT 1 FROM {schema}.used_nonces WHERE nonce = $1";
+
+/// A transaction that may last as long as a job does. It looks at nothing, and keeps no row from being vacuumed. The
+/// server notices within a minute where the network took away whose turn it is.
+const BEGIN_TURN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; \
+     SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3";
+
+const TAKE_TURN: &str = "SELECT pg_try_advisory_xact_lock($1)";
 
 const BACKLOG: &str = "SELECT (SELECT count(*) FROM {schema}.blob_deletions), \
      coalesce(sum(file_count), 0)::bigint, count(*) FROM {schema}.storage_buckets";
@@ -187,6 +194,16 @@ pub(super) async fn consume_nonce(
 pub(super) async fn is_nonce_used(pool: &Arc<Pool>, nonce: Uuid) -> Result<bool, Fault> {
     let found = read(pool, "is_nonce_used", &Caller::keeper(), NONCE_IS_USED, &[&nonce]).await?;
     Ok(!found.is_empty())
+}
+
+/// Leave to run the orphan job: a lock on a connection of its own, with which it goes. It is a transaction's and not the
+/// session's, as a pooler between us and the server hands sessions on.
+pub(super) async fn orphan_job_turn(pool: &Arc<Pool>, access: &Access) -> Result<Option<Turn>, Fault> {
+    access.on_rows(Permission::Maintain, None)?;
+    let client = pool.unpooled().await?;
+    client.batch_execute(BEGIN_TURN).await?;
+    let taken: bool = client.query_one(TAKE_TURN, &[&orphan_job_place(pool.schema())]).await?.try_get(0)?;
+    Ok(taken.then(|| Turn::holding(client)))
 }
 
 /// How much there is to do.
