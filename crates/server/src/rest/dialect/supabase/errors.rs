@@ -129,7 +129,7 @@ fn storage(error: &StorageError) -> Worded {
         E::NotSupported { .. } => {
             open(StatusCode::NOT_IMPLEMENTED, "NotSupported", "NotImplemented", message)
         }
-        E::Overloaded { .. } => {
+        E::RateLimited { .. } | E::Overloaded { .. } => {
             open(StatusCode::TOO_MANY_REQUESTS, "too_many_connections", "SlowDown", message)
         }
         E::OperationTimeout { .. } => open(status(544), "DatabaseTimeout", "DatabaseTimeout", message),
