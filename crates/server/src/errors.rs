@@ -67,7 +67,7 @@ pub enum ApiError {
         path: String,
     },
     /// The route is there, and not for this method.
-    #[error("Route {method}:{path} not found")]
+    #[error("Method {method} is not allowed for {path}")]
     MethodNotAllowed {
         /// The method asked for.
         method: Method,

@@ -132,7 +132,7 @@ mod tests {
         Party::User(Uuid::from_u128(number))
     }
 
-    fn is_refused(outcome: Result<Turn<'_>, StorageError>) -> bool {
+    fn is_refused(outcome: &Result<Turn<'_>, StorageError>) -> bool {
         matches!(outcome, Err(StorageError::RateLimited { .. }))
     }
 
@@ -141,7 +141,7 @@ mod tests {
         let turns = Turns::new(2);
         let first = turns.take(user(1), SOON).await.unwrap();
         let _second = turns.take(user(1), SOON).await.unwrap();
-        assert!(is_refused(turns.take(user(1), SOON).await));
+        assert!(is_refused(&turns.take(user(1), SOON).await));
         for other in [user(2), Party::Service, Party::Anon(None), Party::Anon("10.0.0.1".parse().ok())] {
             turns.take(other, SOON).await.unwrap();
         }
@@ -158,7 +158,7 @@ mod tests {
         while turns.lock()[&user(1)].present <= WAITING {
             tokio::task::yield_now().await;
         }
-        assert!(is_refused(turns.take(user(1), LATE).await));
+        assert!(is_refused(&turns.take(user(1), LATE).await));
         drop(running);
         for served in waiting {
             served.await.unwrap().unwrap();

@@ -79,8 +79,9 @@ fn worded(error: &ApiError) -> Worded {
         ApiError::JsonTooLarge { .. } => {
             open(StatusCode::PAYLOAD_TOO_LARGE, "FastifyError", "InvalidRequest", error.to_string())
         }
-        ApiError::UnknownRoute { .. } | ApiError::MethodNotAllowed { .. } => {
-            open(StatusCode::NOT_FOUND, "Not Found", "InvalidRequest", error.to_string())
+        ApiError::UnknownRoute { method, path } | ApiError::MethodNotAllowed { method, path } => {
+            let words = format!("Route {method}:{path} not found");
+            open(StatusCode::NOT_FOUND, "Not Found", "InvalidRequest", words)
         }
         ApiError::NotYet { .. } => {
             open(StatusCode::NOT_IMPLEMENTED, "NotSupported", "NotSupported", error.to_string())
