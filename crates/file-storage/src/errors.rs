@@ -179,6 +179,12 @@ pub enum StorageError {
         /// Where.
         engine: &'static str,
     },
+    /// The caller has more under way than one caller may have.
+    #[error("Too many queries of this caller run at once")]
+    RateLimited {
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// There is more work than the server takes at once.
     #[error("The server is overloaded")]
     Overloaded {
@@ -305,6 +311,7 @@ impl StorageError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::ProviderUnavailable { .. }
+            | Self::RateLimited { .. }
             | Self::Overloaded { .. }
             | Self::OperationTimeout { .. }
             | Self::BodyInterrupted { .. } => true,
@@ -363,6 +370,7 @@ impl StorageError {
             Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
             Self::ProviderUnavailable { .. } => "PROVIDER_UNAVAILABLE",
             Self::NotSupported { .. } => "INVALID_REQUEST",
+            Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Overloaded { .. } => "OVERLOADED",
             Self::OperationTimeout { .. } => "OPERATION_TIMEOUT",
             Self::Io { .. } => "IO_ERROR",

@@ -10,7 +10,7 @@
 //! Headers count only from configured proxies (field rule: forwarded headers are anybody's to write), and among
 //! the hops the right-most one that is no such proxy is the client: everything left of it, the client wrote.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName};
@@ -115,6 +115,14 @@ impl Proxies {
             }
         }
         client
+    }
+}
+
+/// What counts as one client: an IPv4 address, or the /64 network that an IPv6 client chooses its addresses from.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => IpAddr::V4(address),
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
     }
 }
 

@@ -67,7 +67,7 @@ pub enum ApiError {
         path: String,
     },
     /// The route is there, and not for this method.
-    #[error("Route {method}:{path} not found")]
+    #[error("Method {method} is not allowed for {path}")]
     MethodNotAllowed {
         /// The method asked for.
         method: Method,
@@ -176,7 +176,9 @@ impl ApiError {
     fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::RateLimited(limited) => Some(limited.retry_after_seconds()),
-            Self::Storage(StorageError::Overloaded { retry_after }) => Some(retry_after.as_secs().max(1)),
+            Self::Storage(
+                StorageError::RateLimited { retry_after } | StorageError::Overloaded { retry_after },
+            ) => Some(retry_after.as_secs().max(1)),
             Self::Storage(StorageError::ProviderUnavailable { .. }) => Some(1),
             _ => None,
         }
@@ -260,6 +262,7 @@ fn native_storage(error: &StorageError) -> Native {
         }
         E::ProviderUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
         E::NotSupported { .. } => (StatusCode::NOT_IMPLEMENTED, "NotSupported"),
+        E::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "SlowDown"),
         E::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
         E::OperationTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
     };
@@ -319,7 +322,9 @@ fn storage_context(error: &StorageError) -> Value {
         E::ProviderUnavailable { provider, operation, .. } | E::Io { provider, operation, .. } => {
             json!({ "provider": &**provider, "operation": operation })
         }
-        E::Overloaded { retry_after } => json!({ "retry_after": retry_after.as_secs().max(1) }),
+        E::RateLimited { retry_after } | E::Overloaded { retry_after } => {
+            json!({ "retry_after": retry_after.as_secs().max(1) })
+        }
         E::OperationTimeout { operation: "query" } => {
             json!({ "operation": "query", "hint": "narrow it by WHERE, above all on bucket_id and path, and join less" })
         }

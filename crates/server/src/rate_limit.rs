@@ -10,10 +10,11 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::client_address::network;
 use crate::config::RateLimitConfig;
 
 /// Parts of the table, each with a lock of its own.
@@ -133,14 +134,6 @@ impl Shard {
             self.swept_at = Some(now);
             self.full_at.retain(|_, full_at| *full_at > now);
         }
-    }
-}
-
-/// What counts as one client: an IPv4 address, or the /64 network that an IPv6 client chooses its addresses from.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::support::{OTHER, OWNER, Reply, Server, Who};
@@ -228,6 +229,47 @@ async fn a_heavy_query_is_ended_in_time_and_others_are_served_meanwhile() {
     assert!(ended.json()["hint"].is_string(), "{}", ended.text());
     assert!(meanwhile < heavy, "served after {meanwhile:?}, while the query took {heavy:?}");
     assert!(heavy < Duration::from_secs(30), "{heavy:?}");
+    server.expect_clean().await;
+}
+
+#[tokio::test]
+async fn one_callers_heavy_queries_leave_room_for_the_others() {
+    let settings = [
+        ("AEROSTORE_QUERY_TIMEOUT", "3s"),
+        ("AEROSTORE_QUERY_CONCURRENCY", "2"),
+        ("AEROSTORE_QUERY_PER_CALLER", "1"),
+    ];
+    let server = Server::start_with(&settings);
+    server.bucket(Who::User(OWNER), "box", "authenticated").await;
+    for number in 0..40 {
+        server.put(Who::User(OWNER), &format!("box/{number}"), "x").await;
+    }
+    let started = Instant::now();
+    // One runs, sixteen wait, and the others are too many.
+    let heavy = join_all((0..20).map(|_| async {
+        let reply = server.ask(Who::User(OWNER), json!({ "sql": ENDLESS })).await;
+        (reply, started.elapsed())
+    }));
+    let meanwhile = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        for who in [Who::User(OTHER), Who::Service, Who::Anon] {
+            server.query(who, "SELECT path FROM objects LIMIT 1").await;
+            server.put(Who::User(OTHER), "box/other", "y").await;
+            assert!(server.content("box/other").await.is_some());
+        }
+        started.elapsed()
+    };
+    let (heavy, meanwhile) = tokio::join!(heavy, meanwhile);
+    let (refused, ended): (Vec<_>, Vec<_>) = heavy.into_iter().partition(|(reply, _)| reply.status == 429);
+    assert!(refused.len() >= 3, "{} of 20", refused.len());
+    for (reply, _) in refused {
+        assert_eq!(reply.expect_error(429, "RATE_LIMITED").header("retry-after"), "1");
+    }
+    assert!(!ended.is_empty());
+    for (reply, after) in ended {
+        reply.expect_error(504, "OPERATION_TIMEOUT");
+        assert!(meanwhile < after, "others were served after {meanwhile:?}, a query ended after {after:?}");
+    }
     server.expect_clean().await;
 }
 

@@ -16,6 +16,7 @@ mod query;
 mod relocate;
 mod sign;
 mod telemetry;
+mod turns;
 mod upload;
 mod usage;
 
@@ -42,6 +43,7 @@ pub use upload::PendingUpload;
 
 pub(crate) use leases::Leases;
 use telemetry::BucketLabels;
+use turns::Turns;
 
 /// File storage for applications: buckets and objects under row-level security.
 ///
@@ -58,6 +60,8 @@ struct Inner {
     options: StorageOptions,
     leases: Leases,
     labels: BucketLabels,
+    /// Whose queries run.
+    query_turns: Turns,
     /// Commits that go on though their caller has gone; waited for when the storage closes.
     commits: TaskTracker,
     /// Rung when blobs were queued for deletion.
@@ -74,6 +78,7 @@ impl FileStorage {
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
+                query_turns: Turns::new(options.query.per_caller),
                 executor,
                 backend,
                 signing_keys,

@@ -57,12 +57,20 @@ pub struct QueryOptions {
     pub max_rows: u32,
     /// Most bytes of an answer's rows, as JSON.
     pub max_bytes: usize,
-    /// How long a query may run.
+    /// How long a query may run, and how long it waits for its turn.
     pub timeout: Duration,
+    /// Queries of one caller that run at once. How many of all callers do is the executor's.
+    pub per_caller: usize,
 }
 
 impl Default for QueryOptions {
     fn default() -> Self {
-        Self { default_rows: 1000, max_rows: 10_000, max_bytes: 8 << 20, timeout: Duration::from_secs(5) }
+        Self {
+            default_rows: 1000,
+            max_rows: 10_000,
+            max_bytes: 8 << 20,
+            timeout: Duration::from_secs(5),
+            per_caller: 2,
+        }
     }
 }

@@ -131,10 +131,12 @@ settings! {
         max_rows: u32 = "10000", at_least_one;
         /// Most bytes of an answer's rows.
         max_bytes: ByteSize = "8MiB";
-        /// How long a query may run.
+        /// How long a query may run, and how long it waits for its turn.
         timeout: Duration = "5s", positive;
-        /// Queries that run at once; more wait, at most for as long as one may run.
+        /// Queries that run at once; more wait for their turn.
         concurrency: u32 = "4", at_least_one;
+        /// Queries of one caller that run at once: a user, the service role, or an address without a token. 16 more wait for their turn.
+        per_caller: u32 = "2", at_least_one;
     }
 
     /// The job that removes bytes without metadata and reports metadata without bytes.

@@ -17,7 +17,7 @@ use http::{HeaderMap, Method, Uri, header};
 use super::dialect::Dialect;
 use super::path;
 use crate::app::AppState;
-use crate::client_address::ForwardedOrigin;
+use crate::client_address::{ForwardedOrigin, network};
 use crate::errors::ApiError;
 use crate::http::{OperationLog, Peer, RequestId, called_host};
 use crate::rate_limit::{RateLimited, RateLimiter};
@@ -195,6 +195,11 @@ impl<C: Caller> Call<C> {
         Ok((bucket, path))
     }
 
+    /// What counts as one client, where callers are told apart by where they are.
+    pub(crate) fn client(&self) -> IpAddr {
+        network(client(&self.app, &self.parts))
+    }
+
     /// Where the client sees the API, for absolute URLs: as configured, or as a trusted proxy or the client itself
     /// called the server.
     pub(crate) fn base_url(&self) -> Result<String, ApiError> {
@@ -228,9 +233,12 @@ fn peer(parts: &Parts) -> IpAddr {
     peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())
 }
 
+fn client(app: &AppState, parts: &Parts) -> IpAddr {
+    app.proxies.client(peer(parts), &parts.headers)
+}
+
 fn limit(limiter: &RateLimiter, app: &AppState, parts: &Parts) -> Result<(), ApiError> {
-    let client = app.proxies.client(peer(parts), &parts.headers);
-    limiter.check(client).map_err(|limited: RateLimited| ApiError::RateLimited(limited))
+    limiter.check(client(app, parts)).map_err(|limited: RateLimited| ApiError::RateLimited(limited))
 }
 
 /// Where a handler leaves what the log line shall say, so that a refusal on the way says it, too.

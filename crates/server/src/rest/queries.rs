@@ -63,8 +63,9 @@ pub(super) struct ColumnBody {
     request_body = Ask,
     responses(
         (status = 200, description = "The rows", body = Found),
-        (status = 400, description = "A query that is not taken, with line, column and hint", body = ErrorBody),
+        (status = 400, description = "A query that is not taken: `position` says where, `reason` why", body = ErrorBody),
         (status = 401, description = "A bad token", body = ErrorBody),
+        (status = 429, description = "Too many queries of this caller run at once", body = ErrorBody),
         (status = 503, description = "Too many queries run at once", body = ErrorBody),
         (status = 504, description = "The query took too long", body = ErrorBody),
     ),
@@ -76,6 +77,7 @@ pub(in crate::rest) async fn query(mut call: Call<Anyone>) -> Result<Response, A
         sql: &asked.sql,
         parameters: &asked.params,
         max_rows: asked.max_rows.map(|rows| rows.0),
+        client: Some(call.client()),
     };
     let answer = call.storage().query(call.context(), request).await?;
     Ok(found(answer))

@@ -153,6 +153,7 @@ fn storage_options(config: &Config) -> StorageOptions {
             max_rows: config.query.max_rows,
             max_bytes: usize::try_from(config.query.max_bytes.0).unwrap_or(usize::MAX),
             timeout: config.query.timeout,
+            per_caller: usize::try_from(config.query.per_caller).unwrap_or(usize::MAX),
         },
         access_rules: AccessRules {
             only_service_creates_buckets: config.buckets.creation == BucketCreation::Service,

@@ -32,6 +32,8 @@ async fn unknown_routes_are_404_and_wrong_methods_405() {
         assert!(right, "{method} {path}: {} {body}", reply.status);
         assert_eq!(body["code"], "INVALID_REQUEST", "{method} {path}: {body}");
         assert_eq!(body["statusCode"], reply.status.to_string(), "{method} {path}: {body}");
+        let words = if reply.status == 405 { "is not allowed for" } else { "not found" };
+        assert!(body["message"].as_str().unwrap().contains(words), "{method} {path}: {body}");
     }
 }
 

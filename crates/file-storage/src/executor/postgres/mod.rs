@@ -112,7 +112,9 @@ impl PostgresExecutor {
         let open = async {
             let pool = Pool::new(&options)?;
             migrations::prepare(&mut pool.unpooled().await?, pool.schema()).await?;
-            let queries = Semaphore::new(options.queries.max(1));
+            // Whatever queries take, a connection is left to the rest.
+            let queries = options.queries.min(options.connections.saturating_sub(1));
+            let queries = Semaphore::new(queries.max(1));
             Ok(Self { pool: Arc::new(pool), queries, instance: Uuid::new_v4() })
         };
         open.await.map_err(|fault: Fault| fault.into_storage("open"))

@@ -83,6 +83,8 @@ impl Room {
         }
         if !held {
             room.restore();
+            // Nothing was refused so far, so that there is nothing to take back.
+            room.refusing.store(!room.is_held(), Ordering::Release);
         }
         room
     }
@@ -241,5 +243,17 @@ fn allocate(path: &Path, size: u64) -> io::Result<()> {
             file.sync_data()
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_start_with_room_has_refused_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let room = Room::open(&folder.path().join("metadata.sqlite"));
+        assert!(room.is_held() && !room.is_refusing(), "or the log would say that there is room again");
     }
 }

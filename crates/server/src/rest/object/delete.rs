@@ -5,6 +5,7 @@ use file_storage::{ObjectPath, Operation, StorageError};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::described::ObjectInUrl;
 use crate::errors::ApiError;
 use crate::rest::call::{Call, Token};
 use crate::rest::dialect::{ErrorBody, ObjectBody};
@@ -16,7 +17,7 @@ const MAX_PATHS: usize = 1000;
 /// Deletes an object. One that is not there counts as deleted.
 #[utoipa::path(
     delete, path = "/object/{bucket}/{*path}", tag = "Objects", operation_id = "deleteObject",
-    params(("bucket" = String, Path, description = "The bucket"), ("path" = String, Path, description = "The path")),
+    params(ObjectInUrl),
     responses(
         (status = 204, description = "It is gone"),
         (status = 400, description = "A bad path", body = ErrorBody),

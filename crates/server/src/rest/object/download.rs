@@ -8,6 +8,7 @@ use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::closed_to_public;
+use super::described::{AsDownload, Bytes, ObjectInUrl, PublicReadRefused, ReadRefused};
 use crate::errors::{self, ApiError};
 use crate::rest::call::{Call, Caller, OptionalToken, Public, Signed, Token};
 use crate::rest::conditional::{self, Verdict};
@@ -23,19 +24,15 @@ const SANDBOX: HeaderValue =
 #[utoipa::path(
     method(get, head), path = "/object/{bucket}/{*path}", tag = "Objects", operation_id = "getObject",
     params(
-        ("bucket" = String, Path, description = "The bucket"),
-        ("path" = String, Path, description = "The path, percent-encoded; slashes stand as they are"),
-        ("download" = Option<String>, Query, description = "Save it as a file, perhaps under this name"),
+        ObjectInUrl,
+        AsDownload,
         ("Range" = Option<String>, Header, description = "One range of bytes; several are answered with the whole"),
         ("If-None-Match" = Option<String>, Header, description = "304 where the tag is one of these"),
     ),
     responses(
-        (status = 200, description = "The bytes", body = Vec<u8>, content_type = "*/*"),
-        (status = 206, description = "A range of them", body = Vec<u8>, content_type = "*/*"),
+        Bytes,
+        ReadRefused,
         (status = 304, description = "The client has them already"),
-        (status = 401, description = "Not public, and no token, or a bad one", body = ErrorBody),
-        (status = 403, description = "The bucket is closed to the caller", body = ErrorBody),
-        (status = 404, description = "Nothing there that the caller may see", body = ErrorBody),
         (status = 412, description = "A condition does not hold", body = ErrorBody),
         (status = 416, description = "The range lies outside", body = ErrorBody),
     ),
@@ -47,20 +44,12 @@ pub(in crate::rest) async fn optional(call: Call<OptionalToken>) -> Result<Respo
 
 /// Downloads an object that the caller may read.
 #[utoipa::path(
-    method(get, head), path = "/object/authenticated/{bucket}/{*path}", tag = "Objects",
+    method(get, head),
+    path = "/object/authenticated/{bucket}/{*path}",
+    tag = "Objects",
     operation_id = "getObjectAuthenticated",
-    params(
-        ("bucket" = String, Path, description = "The bucket"),
-        ("path" = String, Path, description = "The path"),
-        ("download" = Option<String>, Query, description = "Save it as a file, perhaps under this name"),
-    ),
-    responses(
-        (status = 200, description = "The bytes", body = Vec<u8>, content_type = "*/*"),
-        (status = 206, description = "A range of them", body = Vec<u8>, content_type = "*/*"),
-        (status = 401, description = "No token, or a bad one", body = ErrorBody),
-        (status = 403, description = "The bucket is closed to the caller", body = ErrorBody),
-        (status = 404, description = "Nothing there that the caller may see", body = ErrorBody),
-    ),
+    params(ObjectInUrl, AsDownload),
+    responses(Bytes, ReadRefused)
 )]
 pub(in crate::rest) async fn authenticated(call: Call<Token>) -> Result<Response, ApiError> {
     open(call, "/object/authenticated/", true).await
@@ -68,19 +57,12 @@ pub(in crate::rest) async fn authenticated(call: Call<Token>) -> Result<Response
 
 /// Downloads an object of a public bucket. Tokens do not count.
 #[utoipa::path(
-    method(get, head), path = "/object/public/{bucket}/{*path}", tag = "Objects", operation_id = "getPublicObject",
-    params(
-        ("bucket" = String, Path, description = "The bucket"),
-        ("path" = String, Path, description = "The path"),
-        ("download" = Option<String>, Query, description = "Save it as a file, perhaps under this name"),
-    ),
-    responses(
-        (status = 200, description = "The bytes", body = Vec<u8>, content_type = "*/*"),
-        (status = 206, description = "A range of them", body = Vec<u8>, content_type = "*/*"),
-        (status = 401, description = "Not public", body = ErrorBody),
-        (status = 404, description = "Nothing there", body = ErrorBody),
-        (status = 429, description = "Too many requests from one address", body = ErrorBody),
-    ),
+    method(get, head),
+    path = "/object/public/{bucket}/{*path}",
+    tag = "Objects",
+    operation_id = "getPublicObject",
+    params(ObjectInUrl, AsDownload),
+    responses(Bytes, PublicReadRefused)
 )]
 pub(in crate::rest) async fn public(call: Call<Public>) -> Result<Response, ApiError> {
     open(call, "/object/public/", false).await
@@ -91,15 +73,13 @@ pub(in crate::rest) async fn public(call: Call<Public>) -> Result<Response, ApiE
 #[utoipa::path(
     method(get, head), path = "/object/sign/{bucket}/{*path}", tag = "Signed URLs", operation_id = "getSignedObject",
     params(
-        ("bucket" = String, Path, description = "The bucket"),
-        ("path" = String, Path, description = "The path"),
+        ObjectInUrl,
         ("token" = String, Query, description = "The token of the signed URL"),
         ("expires" = Option<i64>, Query, description = "The expiry of the signed URL, which must be the token's"),
-        ("download" = Option<String>, Query, description = "Save it as a file, perhaps under this name"),
+        AsDownload,
     ),
     responses(
-        (status = 200, description = "The bytes", body = Vec<u8>, content_type = "*/*"),
-        (status = 206, description = "A range of them", body = Vec<u8>, content_type = "*/*"),
+        Bytes,
         (status = 403, description = "The token is not this object's", body = ErrorBody),
         (status = 404, description = "The object is gone", body = ErrorBody),
         (status = 410, description = "The URL has expired, or was used", body = ErrorBody),

@@ -5,19 +5,18 @@ use file_storage::{Operation, StorageError};
 use http::HeaderMap;
 
 use super::closed_to_public;
+use super::described::{ObjectInUrl, PublicReadRefused, ReadRefused};
 use crate::errors::ApiError;
 use crate::rest::call::{Call, Caller, OptionalToken, Public, Token};
-use crate::rest::dialect::{ErrorBody, ObjectBody};
+use crate::rest::dialect::ObjectBody;
 
 /// Says what is known about an object that the caller may read.
 #[utoipa::path(
     get, path = "/object/info/{bucket}/{*path}", tag = "Objects", operation_id = "getObjectInfo",
-    params(("bucket" = String, Path, description = "The bucket"), ("path" = String, Path, description = "The path")),
+    params(ObjectInUrl),
     responses(
         (status = 200, description = "The object", body = ObjectBody<'static>),
-        (status = 401, description = "Not public, and no token, or a bad one", body = ErrorBody),
-        (status = 403, description = "The bucket is closed to the caller", body = ErrorBody),
-        (status = 404, description = "Nothing there that the caller may see", body = ErrorBody),
+        ReadRefused,
     ),
 )]
 pub(in crate::rest) async fn optional(call: Call<OptionalToken>) -> Result<Response, ApiError> {
@@ -29,12 +28,10 @@ pub(in crate::rest) async fn optional(call: Call<OptionalToken>) -> Result<Respo
 #[utoipa::path(
     get, path = "/object/info/authenticated/{bucket}/{*path}", tag = "Objects",
     operation_id = "getObjectInfoAuthenticated",
-    params(("bucket" = String, Path, description = "The bucket"), ("path" = String, Path, description = "The path")),
+    params(ObjectInUrl),
     responses(
         (status = 200, description = "The object", body = ObjectBody<'static>),
-        (status = 401, description = "No token, or a bad one", body = ErrorBody),
-        (status = 403, description = "The bucket is closed to the caller", body = ErrorBody),
-        (status = 404, description = "Nothing there that the caller may see", body = ErrorBody),
+        ReadRefused,
     ),
 )]
 pub(in crate::rest) async fn authenticated(call: Call<Token>) -> Result<Response, ApiError> {
@@ -44,12 +41,10 @@ pub(in crate::rest) async fn authenticated(call: Call<Token>) -> Result<Response
 /// The same of a public bucket. Tokens do not count.
 #[utoipa::path(
     get, path = "/object/info/public/{bucket}/{*path}", tag = "Objects", operation_id = "getPublicObjectInfo",
-    params(("bucket" = String, Path, description = "The bucket"), ("path" = String, Path, description = "The path")),
+    params(ObjectInUrl),
     responses(
         (status = 200, description = "The object", body = ObjectBody<'static>),
-        (status = 401, description = "Not public", body = ErrorBody),
-        (status = 404, description = "Nothing there", body = ErrorBody),
-        (status = 429, description = "Too many requests from one address", body = ErrorBody),
+        PublicReadRefused,
     ),
 )]
 pub(in crate::rest) async fn public(call: Call<Public>) -> Result<Response, ApiError> {

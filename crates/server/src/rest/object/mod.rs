@@ -2,6 +2,7 @@
 
 pub(super) mod copy;
 pub(super) mod delete;
+mod described;
 pub(super) mod download;
 pub(super) mod info;
 pub(super) mod list;

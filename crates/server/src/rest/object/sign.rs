@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::described::ObjectInUrl;
 use crate::errors::ApiError;
 use crate::rest::call::{Call, Token};
 use crate::rest::dialect::{ErrorBody, Signed, SignedEntry, SignedOutcome, SignedUrl};
@@ -36,8 +37,7 @@ pub(in crate::rest) struct SignObject {
 #[utoipa::path(
     post, path = "/object/sign/{bucket}/{*path}", tag = "Signed URLs", operation_id = "signObject",
     params(
-        ("bucket" = String, Path, description = "The bucket"),
-        ("path" = String, Path, description = "The path"),
+        ObjectInUrl,
         ("expires_in" = Option<u64>, Query, description = "For how long, in seconds"),
         ("single_use" = Option<bool>, Query, description = "Whether it works only once"),
     ),

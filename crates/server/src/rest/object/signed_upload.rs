@@ -6,6 +6,7 @@ use file_storage::file::PutMode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::described::ObjectInUrl;
 use super::download::of_this_kind;
 use super::upload::take_in;
 use super::{sign, wants_upsert};
@@ -31,8 +32,7 @@ pub(in crate::rest) struct SignUpload {
 #[utoipa::path(
     post, path = "/object/upload/sign/{bucket}/{*path}", tag = "Signed URLs", operation_id = "signUpload",
     params(
-        ("bucket" = String, Path, description = "The bucket"),
-        ("path" = String, Path, description = "The path"),
+        ObjectInUrl,
         ("x-upsert" = Option<bool>, Header, description = "Whether the URL may replace an object"),
         ("expires_in" = Option<u64>, Query, description = "For how long, in seconds"),
         ("single_use" = Option<bool>, Query, description = "Whether it works only once"),
@@ -62,8 +62,7 @@ pub(in crate::rest) async fn make(mut call: Call<Token>) -> Result<Response, Api
 #[utoipa::path(
     put, path = "/object/upload/sign/{bucket}/{*path}", tag = "Signed URLs", operation_id = "putSignedUpload",
     params(
-        ("bucket" = String, Path, description = "The bucket"),
-        ("path" = String, Path, description = "The path"),
+        ObjectInUrl,
         ("token" = String, Query, description = "The token of the signed URL"),
     ),
     request_body(

@@ -7,6 +7,7 @@ use file_storage::storage::PendingUpload;
 use file_storage::{ObjectPath, Operation, StorageError};
 use http::StatusCode;
 
+use super::described::{ObjectInUrl, WriteConditions, WriteRefused};
 use super::put_mode;
 use crate::errors::ApiError;
 use crate::rest::call::{Call, Caller, Token};
@@ -17,13 +18,11 @@ use crate::rest::{body, conditional};
 #[utoipa::path(
     post, path = "/object/{bucket}/{*path}", tag = "Objects", operation_id = "createObject",
     params(
-        ("bucket" = String, Path, description = "The bucket"),
-        ("path" = String, Path, description = "The path, percent-encoded; slashes stand as they are"),
+        ObjectInUrl,
         ("x-upsert" = Option<bool>, Header, description = "Replace an object that is there"),
         ("x-metadata" = Option<String>, Header, description = "User metadata: base64 of a JSON object"),
         ("cache-control" = Option<String>, Header, description = "Kept for downloads"),
-        ("If-Match" = Option<String>, Header, description = "Only over an object with one of these tags"),
-        ("If-None-Match" = Option<String>, Header, description = "Only where none of these tags is; `*`: nothing"),
+        WriteConditions,
     ),
     request_body(
         description = "The bytes; or a form with one file and the fields `cacheControl`, `metadata`, `contentType` before it",
@@ -31,15 +30,8 @@ use crate::rest::{body, conditional};
     ),
     responses(
         (status = 201, description = "The object", body = Uploaded<'static>),
-        (status = 400, description = "A bad path or body", body = ErrorBody),
-        (status = 401, description = "No token, or a bad one", body = ErrorBody),
-        (status = 403, description = "The caller may not write here", body = ErrorBody),
-        (status = 404, description = "No such bucket", body = ErrorBody),
+        WriteRefused,
         (status = 409, description = "There is an object already", body = ErrorBody),
-        (status = 412, description = "A condition does not hold", body = ErrorBody),
-        (status = 413, description = "It is too large", body = ErrorBody),
-        (status = 415, description = "The bucket does not take its type", body = ErrorBody),
-        (status = 507, description = "A quota or the disk is full", body = ErrorBody),
     ),
 )]
 pub(in crate::rest) async fn create(call: Call<Token>) -> Result<Response, ApiError> {
@@ -51,11 +43,9 @@ pub(in crate::rest) async fn create(call: Call<Token>) -> Result<Response, ApiEr
 #[utoipa::path(
     put, path = "/object/{bucket}/{*path}", tag = "Objects", operation_id = "putObject",
     params(
-        ("bucket" = String, Path, description = "The bucket"),
-        ("path" = String, Path, description = "The path, percent-encoded; slashes stand as they are"),
+        ObjectInUrl,
         ("x-metadata" = Option<String>, Header, description = "User metadata: base64 of a JSON object"),
-        ("If-Match" = Option<String>, Header, description = "Only over an object with one of these tags"),
-        ("If-None-Match" = Option<String>, Header, description = "Only where none of these tags is; `*`: nothing"),
+        WriteConditions,
     ),
     request_body(
         description = "The bytes, or a form, as for POST",
@@ -63,14 +53,7 @@ pub(in crate::rest) async fn create(call: Call<Token>) -> Result<Response, ApiEr
     ),
     responses(
         (status = 200, description = "The object", body = Uploaded<'static>),
-        (status = 400, description = "A bad path or body", body = ErrorBody),
-        (status = 401, description = "No token, or a bad one", body = ErrorBody),
-        (status = 403, description = "The caller may not write here", body = ErrorBody),
-        (status = 404, description = "No such bucket", body = ErrorBody),
-        (status = 412, description = "A condition does not hold", body = ErrorBody),
-        (status = 413, description = "It is too large", body = ErrorBody),
-        (status = 415, description = "The bucket does not take its type", body = ErrorBody),
-        (status = 507, description = "A quota or the disk is full", body = ErrorBody),
+        WriteRefused,
     ),
 )]
 pub(in crate::rest) async fn overwrite(call: Call<Token>) -> Result<Response, ApiError> {

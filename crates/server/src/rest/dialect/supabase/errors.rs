@@ -79,8 +79,9 @@ fn worded(error: &ApiError) -> Worded {
         ApiError::JsonTooLarge { .. } => {
             open(StatusCode::PAYLOAD_TOO_LARGE, "FastifyError", "InvalidRequest", error.to_string())
         }
-        ApiError::UnknownRoute { .. } | ApiError::MethodNotAllowed { .. } => {
-            open(StatusCode::NOT_FOUND, "Not Found", "InvalidRequest", error.to_string())
+        ApiError::UnknownRoute { method, path } | ApiError::MethodNotAllowed { method, path } => {
+            let words = format!("Route {method}:{path} not found");
+            open(StatusCode::NOT_FOUND, "Not Found", "InvalidRequest", words)
         }
         ApiError::NotYet { .. } => {
             open(StatusCode::NOT_IMPLEMENTED, "NotSupported", "NotSupported", error.to_string())
@@ -129,7 +130,7 @@ fn storage(error: &StorageError) -> Worded {
         E::NotSupported { .. } => {
             open(StatusCode::NOT_IMPLEMENTED, "NotSupported", "NotImplemented", message)
         }
-        E::Overloaded { .. } => {
+        E::RateLimited { .. } | E::Overloaded { .. } => {
             open(StatusCode::TOO_MANY_REQUESTS, "too_many_connections", "SlowDown", message)
         }
         E::OperationTimeout { .. } => open(status(544), "DatabaseTimeout", "DatabaseTimeout", message),
