@@ -21,8 +21,8 @@ use futures_util::{StreamExt, future, stream};
 use reqwest::{Body, Client, Method, RequestBuilder};
 use server::config::{ByteSize, RawValue, Setting};
 
-/// What the server may take at most with 64 transfers at once, of which SPEC 12 says 256 MB; and with 16.
-const MOST_MEMORY: (u64, u64) = (200 << 20, 160 << 20);
+/// What the server may take at most.
+const MOST_MEMORY: u64 = 256 << 20;
 
 /// How much more than in the first half it may take in the second: what an allocator does, and no leak.
 const SLACK: u64 = 24 << 20;
@@ -131,8 +131,7 @@ impl Server {
     /// The most memory of each phase; the most of all, as the kernel has counted it, must be bounded.
     fn peaks(&self) -> Vec<u64> {
         let most = memory(self.child.id(), "VmHWM:");
-        let allowed = if concurrent() > 16 { MOST_MEMORY.0 } else { MOST_MEMORY.1 };
-        assert!(most < allowed, "{} MiB of memory at the peak, {} are allowed", most >> 20, allowed >> 20);
+        assert!(most < MOST_MEMORY, "{} MiB of memory at the peak", most >> 20);
         self.peaks.lock().unwrap().clone()
     }
 }
