@@ -44,13 +44,19 @@ impl Serve {
     }
 }
 
+/// How many threads may wait for disks at once: what the local disk takes turns for (40 writers, 16 readers, 8 flushes),
+/// and 16 more for the database. The allocator keeps memory for each, and under load the runtime starts as many as it may:
+/// 64 uploads of 1 MiB took 325 MiB with 192 threads and 175 MiB with 64, and were no faster.
+const BLOCKING_THREADS: usize = 80;
+
 /// Runs `aerostore serve`.
 pub(crate) fn run(serve: &Serve, global: &Global, out: &Output) -> Result<(), Failure> {
     let loaded = settings::load(global, serve.flags())?;
     if serve.check {
         return check(&loaded, out);
     }
-    let runtime = Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
+    let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build();
+    let runtime = runtime.context("cannot start the runtime")?;
     runtime.block_on(server::serve(loaded.config)).map_err(|error| Failure::Other(error.into()))
 }
 

@@ -18,6 +18,9 @@ use super::{Harness, HttpOptions};
 
 /// Requests of one HTTP/2 connection that run at once.
 const MAX_STREAMS: u32 = 128;
+/// The most that an HTTP/1 connection reads or writes in one call, and so how large the chunks of an upload's body are and
+/// how much of a download waits in it, in bytes. It is also the largest head of a request.
+const BUFFER: usize = 64 * 1024;
 /// How long an HTTP/2 client may leave a ping unanswered.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -34,7 +37,7 @@ impl Protocols {
         let mut http1 = http1::Builder::new();
         // IMPORTANT: never `pipeline_flush`: with it, hyper's write buffer has no bound, and a body that is faster
         // than its client is taken into memory as a whole.
-        http1.timer(TokioTimer::new()).header_read_timeout(options.header_timeout);
+        http1.timer(TokioTimer::new()).header_read_timeout(options.header_timeout).max_buf_size(BUFFER);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())

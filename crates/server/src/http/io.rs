@@ -1,12 +1,14 @@
-//! A socket that gives up on a client which does not take its bytes.
+//! A socket that gives up on a client which does not take its bytes, and that sends its answers together with those of
+//! other connections.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep};
 
 /// A socket on which a write that makes no progress for `limit` fails. The timer runs only while a write waits.
@@ -15,11 +17,22 @@ pub(super) struct WatchedStream {
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     waiting: bool,
+    /// Something came since the last write: the next one begins an answer.
+    answers: bool,
 }
 
 impl WatchedStream {
     pub(super) fn new(inner: TcpStream, limit: Duration) -> Self {
-        Self { inner, limit, timer: None, waiting: false }
+        Self { inner, limit, timer: None, waiting: false, answers: false }
+    }
+
+    /// Whether a write has to wait until this thread has nothing else to do: once per answer.
+    ///
+    /// Answers of one thread then go out one after the other, and not each after some 20 µs of work for the next: a client
+    /// that shares the machine would be woken for each, and stop the very thread that wakes it.
+    fn gives_way(&mut self, cx: &mut Context<'_>) -> bool {
+        let answers = std::mem::take(&mut self.answers);
+        answers && pin!(yield_now()).poll(cx).is_pending()
     }
 
     fn watch(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -43,12 +56,18 @@ impl AsyncRead for WatchedStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        self.answers |= buffer.filled().len() > before;
+        read
     }
 }
 
 impl AsyncWrite for WatchedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.gives_way(cx) {
+            return Poll::Pending;
+        }
         let written = Pin::new(&mut self.inner).poll_write(cx, bytes);
         self.watch(cx, written)
     }
@@ -58,6 +77,9 @@ impl AsyncWrite for WatchedStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.gives_way(cx) {
+            return Poll::Pending;
+        }
         let written = Pin::new(&mut self.inner).poll_write_vectored(cx, slices);
         self.watch(cx, written)
     }

@@ -44,10 +44,14 @@ use crate::file::BlobKey;
 
 /// How many steps of uploads touch the disk at once. More only wait for the same device, and would take every
 /// thread of the blocking pool from readers and from the database; fewer would share fewer journal commits.
-const DISK_WRITERS: usize = 64;
+const DISK_WRITERS: usize = 40;
 
 /// How many reads wait for the device at once.
-const DISK_READERS: usize = 64;
+const DISK_READERS: usize = 16;
+
+/// How many large files are sent to the device ahead of their end at once. One that finds no place does without:
+/// where many are written, the device is busy anyway.
+const FLUSHES_AHEAD: usize = 8;
 
 /// What a success promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,6 +99,7 @@ struct Inner {
     memory: Arc<Semaphore>,
     writers: Arc<Semaphore>,
     readers: Arc<Semaphore>,
+    flushes: Arc<Semaphore>,
     tasks: TaskTracker,
     settled: settle::Queue,
     /// Set once the file system has turned out to have no links: marks are files of their own from then on.
@@ -122,6 +127,7 @@ impl LocalBackend {
             memory: Arc::new(Semaphore::new(write::MEMORY_UNITS)),
             writers: Arc::new(Semaphore::new(DISK_WRITERS)),
             readers: Arc::new(Semaphore::new(DISK_READERS)),
+            flushes: Arc::new(Semaphore::new(FLUSHES_AHEAD)),
             tasks: TaskTracker::new(),
             settled: settle::Queue::default(),
             without_links: AtomicBool::new(false),

@@ -51,13 +51,18 @@ impl Staged {
         self.start_flush()
     }
 
-    /// Starts to send a large file to the device, unless that goes on already.
+    /// Starts to send a large file to the device, unless that goes on already or too many others do it.
     fn start_flush(&mut self) -> io::Result<()> {
         let inner = self.trace.inner().clone();
-        if inner.durability == Durability::Full && self.unflushed >= AHEAD_OF_DEVICE && self.flush.is_none() {
+        let due = inner.durability == Durability::Full && self.unflushed >= AHEAD_OF_DEVICE;
+        if due
+            && self.flush.is_none()
+            && let Ok(turn) = inner.flushes.clone().try_acquire_owned()
+        {
             let file = self.file.try_clone()?;
             self.unflushed = 0;
             self.flush = Some(inner.tasks.clone().spawn_blocking(move || {
+                let _turn = turn;
                 inner.failpoints.hit("local.stage.flush")?;
                 file.sync_data()
             }));

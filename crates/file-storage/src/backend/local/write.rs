@@ -22,7 +22,7 @@ use crate::file::BlobKey;
 pub(super) const UNIT: usize = 64 * 1024;
 
 /// How much all uploads together may hold beyond that, in units.
-pub(super) const MEMORY_UNITS: usize = 1024;
+pub(super) const MEMORY_UNITS: usize = 512;
 
 /// What is at most collected before anything is written: a blob of up to 1 MiB takes one step.
 const FIRST_UNITS: usize = 17;
@@ -48,9 +48,10 @@ impl Batch {
     fn new(inner: &Inner, expected: Option<u64>, most: usize) -> Self {
         let expected = expected.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         let units = expected.div_ceil(UNIT).clamp(1, most);
-        let wanted = u32::try_from(units.saturating_sub(1)).unwrap_or_default();
-        let memory = inner.memory.clone().try_acquire_many_owned(wanted).ok();
-        let limit = if memory.is_some() { units.saturating_mul(UNIT) } else { UNIT };
+        let more = units.saturating_sub(1).min(inner.memory.available_permits());
+        let memory = u32::try_from(more).ok();
+        let memory = memory.and_then(|more| inner.memory.clone().try_acquire_many_owned(more).ok());
+        let limit = if memory.is_some() { more.saturating_add(1).saturating_mul(UNIT) } else { UNIT };
         Self { chunks: Vec::new(), crumbs: BytesMut::new(), size: 0, limit, _memory: memory }
     }
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::SqliteOptions;
+use super::anchor::Anchor;
 use super::connection;
 use super::errors::Fault;
 use super::room::Room;
@@ -33,8 +34,9 @@ const PACE: Duration = Duration::from_millis(20);
 /// The writer's end of the checkpointing thread.
 #[derive(Debug)]
 pub(super) struct Checkpointer {
-    dirty: Option<SyncSender<()>>,
+    dirty: Option<Arc<SyncSender<()>>>,
     lend_a_hand: Arc<AtomicBool>,
+    anchor: Arc<Anchor>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -46,16 +48,28 @@ impl Checkpointer {
             u64::try_from(conn.query_row("PRAGMA page_size", [], |row| row.get::<_, i64>(0))?)
                 .unwrap_or(4096);
         let (dirty, commits) = sync_channel(1);
+        let dirty = Arc::new(dirty);
+        let anchor = Arc::new(Anchor::open(options, Arc::downgrade(&dirty))?);
         let lend_a_hand = Arc::new(AtomicBool::new(false));
-        let flag = Arc::clone(&lend_a_hand);
+        let (flag, held) = (Arc::clone(&lend_a_hand), Arc::clone(&anchor));
         let thread = std::thread::Builder::new()
             .name("sqlite-checkpoint".to_owned())
-            .spawn(move || run(&conn, page_size, &commits, &flag, &room))
+            .spawn(move || run(&conn, page_size, &commits, &flag, &room, &held))
             .map_err(|error| StorageError::Internal {
                 context: "the checkpointing thread could not be started".to_owned(),
                 source: Some(Arc::new(error)),
             })?;
-        Ok(Self { dirty: Some(dirty), lend_a_hand, thread: Some(thread) })
+        Ok(Self { dirty: Some(dirty), lend_a_hand, anchor, thread: Some(thread) })
+    }
+
+    /// What readers share.
+    pub(super) fn anchor(&self) -> Arc<Anchor> {
+        Arc::clone(&self.anchor)
+    }
+
+    /// Says that there will be a commit.
+    pub(super) fn commits(&self) {
+        report(self.anchor.release());
     }
 
     /// Says that there was a commit. Called by the writer between transactions.
@@ -77,27 +91,40 @@ impl Checkpointer {
     /// Ends the thread. What is left of the log is moved when the last connection closes.
     pub(super) fn close(&mut self) {
         self.dirty = None;
+        self.anchor.close();
         if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the checkpointing thread ended badly");
         }
     }
 }
 
-fn run(conn: &Connection, page_size: u64, commits: &Receiver<()>, lend_a_hand: &AtomicBool, room: &Room) {
+fn run(
+    conn: &Connection,
+    page_size: u64,
+    commits: &Receiver<()>,
+    lend_a_hand: &AtomicBool,
+    room: &Room,
+    anchor: &Anchor,
+) {
     let mut unmoved = false;
     loop {
-        let patience = if unmoved || room.is_refusing() { QUIET } else { Duration::MAX };
+        let waits = unmoved || room.is_refusing() || anchor.is_pending();
+        let patience = if waits { QUIET } else { Duration::MAX };
         let quiet = match commits.recv_timeout(patience) {
             Ok(()) => false,
             Err(RecvTimeoutError::Timeout) => true,
             Err(RecvTimeoutError::Disconnected) => return,
         };
+        report(anchor.release());
         let worth = if quiet { 1 } else { WORTH / page_size };
         match tick(conn, worth, room) {
             Ok(log) => {
                 unmoved = !quiet && log.unmoved() > 0;
                 if log.pages > LONG / page_size {
                     lend_a_hand.store(true, Ordering::Release);
+                }
+                if quiet && log.unmoved() == 0 {
+                    report(anchor.take());
                 }
             }
             Err(fault) => {

@@ -4,6 +4,7 @@
 //! another checkpoints. Point lookups run where their request runs, everything longer on the blocking pool.
 //! Each file here is one operation or one noun; SQL that decides about rows gets its predicate from `rls`.
 
+mod anchor;
 mod buckets;
 mod checkpoint;
 mod connection;
@@ -139,13 +140,14 @@ impl SqliteExecutor {
         // Only when another connection keeps the log open may this one close without a checkpoint.
         let options = Arc::new(options);
         let checkpointer = Checkpointer::start(&options, Arc::clone(&room))?;
+        let anchor = checkpointer.anchor();
         let writer = Writer::start(Arc::clone(&options), checkpointer, Arc::clone(&room))?;
         let rules = Arc::new(ArcSwap::new(policies::load(&conn)?));
         drop(conn);
         let long_readers = options.long_readers.max(1);
         Ok(Self {
-            readers: Arc::new(Readers::open(&options, options.readers)?),
-            long_readers: Arc::new(Readers::open(&options, long_readers)?),
+            readers: Arc::new(Readers::open(&options, options.readers, &anchor)?),
+            long_readers: Arc::new(Readers::open(&options, long_readers, &anchor)?),
             long_places: tokio::sync::Semaphore::new(long_readers),
             queries: Queries::open(&options)?,
             writer,

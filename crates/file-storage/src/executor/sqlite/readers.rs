@@ -5,11 +5,12 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::Connection;
 
 use super::SqliteOptions;
+use super::anchor::Anchor;
 use super::connection;
 use super::errors::{Fault, unavailable};
 
@@ -17,15 +18,16 @@ use super::errors::{Fault, unavailable};
 #[derive(Debug)]
 pub(super) struct Readers {
     slots: Vec<Mutex<Option<Connection>>>,
+    anchor: Arc<Anchor>,
 }
 
 impl Readers {
     /// Opens `number` connections, at least one.
-    pub(super) fn open(options: &SqliteOptions, number: usize) -> Result<Self, Fault> {
+    pub(super) fn open(options: &SqliteOptions, number: usize, anchor: &Arc<Anchor>) -> Result<Self, Fault> {
         let slots = (0..number.max(1))
             .map(|_| Ok(Mutex::new(Some(connection::reader(options)?))))
             .collect::<Result<_, Fault>>()?;
-        Ok(Self { slots })
+        Ok(Self { slots, anchor: Arc::clone(anchor) })
     }
 
     /// Runs a read on this thread's connection, or on another one that is free.
@@ -36,6 +38,7 @@ impl Readers {
     ) -> Result<T, Fault> {
         let slot = self.lock(operation)?;
         let conn = slot.as_ref().ok_or_else(|| unavailable(operation))?;
+        self.anchor.want();
         read(conn)
     }
 

@@ -178,6 +178,7 @@ impl Loop {
     /// transaction. Those are answered and gone.
     fn commit(&mut self, waiting: &mut Vec<Box<dyn Task>>) {
         waiting.retain(|task| !task.is_abandoned());
+        self.checkpointer.commits();
         self.refuse_without_room(waiting);
         if waiting.is_empty() {
             return;

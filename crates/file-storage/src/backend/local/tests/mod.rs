@@ -3,6 +3,7 @@
 mod bench;
 mod disk;
 mod failures;
+mod memory;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
 //! What is SQLite's own; the conformance suite says the rest.
 
+mod anchor;
 mod durability;
 mod groups;
 mod plans;
