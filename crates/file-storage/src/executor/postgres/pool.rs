@@ -1,4 +1,5 @@
-//! The connections of this process: so many at most, and a bounded queue of those who wait for one.
+//! The connections of this process: so many at most, and a bounded queue of those who wait for one. And what was last
+//! learnt over them of the policies in force.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::PostgresOptions;
 use super::connection::Manager;
 use super::errors::{Fault, unavailable};
+use super::rules::KnownRules;
 use super::schema::SchemaName;
 use crate::errors::StorageError;
 
@@ -26,6 +28,7 @@ pub(super) struct Pool {
     statement_timeout: Duration,
     /// Drivers of connections, and what goes on behind operations whose callers went away.
     tasks: TaskTracker,
+    rules: KnownRules,
 }
 
 impl Pool {
@@ -42,7 +45,8 @@ impl Pool {
                 source: Some(Arc::new(error)),
             })?;
         let PostgresOptions { waiting, wait, statement_timeout, .. } = *options;
-        Ok(Self { connections, waiting, wait, statement_timeout, tasks })
+        let rules = KnownRules::default();
+        Ok(Self { connections, waiting, wait, statement_timeout, tasks, rules })
     }
 
     /// A connection, when one is free.
@@ -72,6 +76,10 @@ impl Pool {
 
     pub(super) fn schema(&self) -> &SchemaName {
         self.connections.manager().schema()
+    }
+
+    pub(super) fn rules(&self) -> &KnownRules {
+        &self.rules
     }
 
     /// How long one statement may take.

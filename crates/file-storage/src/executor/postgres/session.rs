@@ -37,6 +37,8 @@ pub(super) enum Step<'a> {
     As(&'a Caller),
     /// Runs a statement of ours.
     Run(&'static str, Values<'a>),
+    /// Runs a text that is made for this once, and gives no answer.
+    Once(&'a str),
     /// Ends the transaction.
     Commit,
 }
@@ -78,7 +80,7 @@ impl Session {
                 Step::As(caller) => {
                     Some([&caller.role as &(dyn ToSql + Sync), &caller.claims as _, &timeout as _])
                 }
-                Step::Run(..) | Step::Commit => None,
+                Step::Run(..) | Step::Once(_) | Step::Commit => None,
             })
             .collect();
 
@@ -102,6 +104,7 @@ impl Session {
                         pipeline.send(true, query(client, statement, values));
                     }
                 }
+                Step::Once(sql) => pipeline.send(false, simple(client, sql)),
                 Step::Commit => pipeline.send(false, simple(client, "COMMIT")),
             }
         }
@@ -132,6 +135,14 @@ impl Session {
         pipeline.finish().await?;
         self.role = caller.role;
         Ok(client)
+    }
+
+    /// The connection, in the middle of a transaction, for statements that are made for this once.
+    pub(super) fn client(&self) -> Result<&Client, Fault> {
+        match &self.connection {
+            Some(connection) => Ok(connection.client()),
+            None => Err(unavailable("ask").into()),
+        }
     }
 
     /// Keeps the connection from being used again.
@@ -207,7 +218,7 @@ async fn prepare(
                 statements.push(connection.statement("", ENTER).await?);
             }
             Step::Run(sql, _) => statements.push(connection.statement(role, sql).await?),
-            Step::Commit => {}
+            Step::Once(_) | Step::Commit => {}
         }
     }
     Ok(statements)
@@ -215,7 +226,7 @@ async fn prepare(
 
 type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Answer, tokio_postgres::Error>> + Send + 'a>>;
 
-fn simple<'a>(client: &'a Client, sql: &'static str) -> Waiting<'a> {
+fn simple<'a>(client: &'a Client, sql: &'a str) -> Waiting<'a> {
     Box::pin(async move {
         client.batch_execute(sql).await?;
         Ok(Answer::default())
