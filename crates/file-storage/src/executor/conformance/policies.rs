@@ -8,6 +8,7 @@ use crate::bucket::BucketPolicy;
 use crate::errors::{DenialReason, StorageError};
 use crate::executor::{Announced, Effect, Question};
 use crate::file::{ObjectAttributes, PutMode};
+use crate::permissions::policy::tests::SUPABASE;
 use crate::permissions::{Access, AccessRules, Operation, Permission, Policy, RlsContext};
 
 /// Adds a policy; the rest of the statement follows its name and table.
@@ -271,4 +272,207 @@ pub(crate) async fn explanations_name_each_rule_and_what_it_said(subject: &Subje
     assert!(ask(&red, &red, Permission::ObjectRead).await.allowed);
     assert!(!ask(&red, &red, Permission::ObjectDelete).await.allowed);
     assert!(ask(&owner, &owner, Permission::ObjectCreate).await.allowed);
+}
+
+pub(crate) async fn names_are_unique_and_policies_are_listed(subject: &Subject) {
+    let sql = "CREATE POLICY \"it's \"\"mine\"\"\" ON storage_objects FOR SELECT USING (name = 'it''s')";
+    let made = Policy::parse(sql).unwrap();
+    subject.executor.create_policy(&maintain(), &made).await.unwrap();
+    let again = subject.executor.create_policy(&maintain(), &made).await;
+    assert!(matches!(again, Err(StorageError::PolicyExists { .. })), "{again:?}");
+    let kept = subject.executor.policies(&maintain()).await.unwrap();
+    assert_eq!(kept.all().iter().map(|policy| &**policy).collect::<Vec<_>>(), [&made]);
+    for none in ["mine", "", "it's", "a\0b"] {
+        assert!(!subject.executor.drop_policy(&maintain(), none).await.unwrap(), "{none}");
+    }
+    assert!(subject.executor.drop_policy(&maintain(), &made.name).await.unwrap());
+    assert!(subject.executor.policies(&maintain()).await.unwrap().all().is_empty());
+    // Nobody else's access does any of it.
+    let access = allow(&user(), Operation::Info);
+    assert!(subject.executor.create_policy(&access, &made).await.is_err());
+    assert!(subject.executor.drop_policy(&access, &made.name).await.is_err());
+    assert!(subject.executor.policies(&access).await.is_err());
+}
+
+pub(crate) async fn what_is_empty_has_no_folder_no_name_and_no_extension(subject: &Subject) {
+    let (owner, other) = (user(), user());
+    let made = subject.bucket(&owner, "docs", BucketPolicy::Private).await;
+    for at in ["", "a/b.c"] {
+        let mut object = new_object(&made, &format!("x{}", at.len()), b"1");
+        object.attributes.cache_control = Some(at.to_owned());
+        subject.put_object(&owner, object, &PutMode::Create).await.unwrap();
+    }
+    let none = |function: &str| format!("storage.{function}(cache_control) IS NULL");
+    let all = ["foldername", "filename", "extension"].map(none).join(" AND ");
+    policy(subject, "empty", &format!("FOR SELECT USING ({all})")).await;
+    assert_eq!(names(subject, &other, "docs").await, ["x0"]);
+}
+
+pub(crate) async fn a_bucket_is_emptied_of_what_policies_let_go(subject: &Subject) {
+    let owner = user();
+    let made = subject.bucket(&owner, "docs", BucketPolicy::Private).await;
+    for at in 0..12 {
+        subject.put(&owner, (&made, &format!("{at:02}")), b"1", PutMode::Create).await.unwrap();
+    }
+    policy(subject, "keep", "AS RESTRICTIVE FOR DELETE USING (name > '05' AND name <> '10')").await;
+    let access = allow(&owner, Operation::EmptyBucket);
+    let empty = async |limit| subject.executor.empty_bucket(&access, &bucket("docs"), limit).await.unwrap();
+    assert_eq!((empty(2).await, empty(3).await, empty(5).await), (2, 3, 0));
+    assert_eq!(names(subject, &owner, "docs").await, ["00", "01", "02", "03", "04", "05", "10"]);
+    subject.recount().await;
+}
+
+pub(crate) async fn moves_take_no_update(subject: &Subject) {
+    let (owner, mover) = (user(), user());
+    let made = subject.bucket(&owner, "docs", BucketPolicy::Private).await;
+    subject.bucket(&owner, "else", BucketPolicy::Private).await;
+    for (who, at) in [(&owner, "a"), (&owner, "b")] {
+        subject.put(who, (&made, at), b"1", PutMode::Create).await.unwrap();
+    }
+    let rename = async |to: (&str, &str), mode| subject.rename(&mover, ("docs", "a"), to, mode).await;
+    policy(subject, "s", "FOR SELECT TO authenticated USING (bucket_id = 'docs')").await;
+    refused(rename(("docs", "c"), PutMode::Create).await, &DenialReason::NotOwner);
+    policy(subject, "d", "FOR DELETE TO authenticated USING (bucket_id = 'docs')").await;
+    refused(rename(("docs", "c"), PutMode::Create).await, &DenialReason::BucketPolicy);
+    policy(subject, "i", "FOR INSERT TO authenticated WITH CHECK (name <> 'no')").await;
+    refused(rename(("docs", "no"), PutMode::Create).await, &DenialReason::BucketPolicy);
+    // What is somebody else's does not come into a bucket where one may only make one's own.
+    refused(rename(("else", "c"), PutMode::Create).await, &DenialReason::NotOwner);
+    let moved = rename(("docs", "c"), PutMode::Create).await.unwrap();
+    assert_eq!(moved.owner_id, owner.user_id());
+    let outcome = subject.rename(&mover, ("docs", "c"), ("docs", "b"), PutMode::Upsert).await;
+    refused(outcome, &DenialReason::BucketPolicy);
+    policy(subject, "u", "FOR UPDATE TO authenticated USING (name = 'b')").await;
+    subject.rename(&mover, ("docs", "c"), ("docs", "b"), PutMode::Upsert).await.unwrap();
+    // One's own goes into another bucket, if policies let it be made there.
+    subject.put(&mover, (&made, "mine"), b"12", PutMode::Create).await.unwrap();
+    subject.rename(&mover, ("docs", "mine"), ("else", "mine"), PutMode::Create).await.unwrap();
+    assert_eq!(names(subject, &service(), "else").await, ["mine"]);
+    assert_eq!(names(subject, &service(), "docs").await, ["b"]);
+    subject.recount().await;
+}
+
+pub(crate) async fn explanations_tell_of_what_fails(subject: &Subject) {
+    let owner = user();
+    let made = subject.bucket(&owner, "docs", BucketPolicy::Private).await;
+    subject.put(&owner, (&made, "a"), b"1", PutMode::Create).await.unwrap();
+    policy(subject, "broken", "AS RESTRICTIVE FOR ALL USING ((storage.filename(name))::bigint > 0)").await;
+    policy(subject, "sized", "AS RESTRICTIVE FOR INSERT WITH CHECK (size < 10)").await;
+    for (permission, at, allowed, expected) in [
+        (Permission::ObjectRead, "a", false, vec![json!(true), json!(true), json!("failed")]),
+        (Permission::ObjectRead, "b", false, vec![json!(false)]),
+        (Permission::ObjectCreate, "7", false, vec![json!(true), json!(true), json!(null)]),
+        (Permission::ObjectCreate, "x", false, vec![json!(true), json!("failed"), json!(null)]),
+    ] {
+        let access = allow(&service(), Operation::Explain);
+        let question = Question { permission, bucket: bucket("docs"), path: path(at), caller: owner.clone() };
+        let told = subject.executor.explain(&access, &question).await.unwrap();
+        let values = told.because.iter().map(|reason| match reason.value.get("error") {
+            Some(why) => {
+                assert_eq!(why, "invalid input syntax for type bigint");
+                json!("failed")
+            }
+            None => reason.value.clone(),
+        });
+        assert_eq!((told.allowed, values.collect::<Vec<_>>()), (allowed, expected), "{permission} {at}");
+    }
+    let nowhere = Question {
+        permission: Permission::ObjectRead,
+        bucket: bucket("none"),
+        path: path("a"),
+        caller: owner.clone(),
+    };
+    let outcome = subject.executor.explain(&allow(&owner, Operation::Explain), &nowhere).await;
+    assert!(matches!(outcome, Err(StorageError::BucketNotFound { .. })), "{outcome:?}");
+}
+
+/// For each policy of [`SUPABASE`]: who does what to which object, and whether it is let through. Dave is the user whom
+/// two of them name.
+const PASTED: [&[&str]; 12] = [
+    &["+anna create my_bucket_id/a", "-anna create avatars/a", "-anon create my_bucket_id/a"],
+    &["+anna read avatars/of-anna", "-anna read avatars/a", "-anon read avatars/of-anna"],
+    &["+anna delete avatars/of-anna", "-bert delete avatars/of-anna", "-anon delete avatars/of-anna"],
+    &["+anna read avatars/{anna}/a", "-bert read avatars/{anna}/a", "-anon read avatars/{anna}/a"],
+    &["+anna read avatars/private/a", "-anna read avatars/open/a", "-anon read avatars/private/a"],
+    &[
+        "+anon read avatars/Public/a.jpg",
+        "-anon read avatars/Public/a.png",
+        "-anna read avatars/public/a.jpg",
+    ],
+    &["+dave read avatars/admin/assets/a", "-dave read avatars/admin/a", "-anna read avatars/admin/assets/a"],
+    &[
+        "+dave read avatars/admin/assets/Costa Rican Frog.jpg",
+        "-anna read avatars/admin/assets/Costa Rican Frog.jpg",
+    ],
+    &["+anna create my_bucket_id/private/a", "-anna create my_bucket_id/a", "-anna create avatars/private/a"],
+    &[
+        "+anna create my_bucket_id/{anna}/a",
+        "-bert create my_bucket_id/{anna}/a",
+        "-anon create my_bucket_id/a",
+    ],
+    &[
+        "+red create avatars/red/a",
+        "+red delete avatars/red/a",
+        "-red read avatars/blue/a",
+        "-anna read avatars/red/a",
+    ],
+    &["+owner create avatars/image", "-owner create avatars/text", "-owner create avatars/large"],
+];
+
+pub(crate) async fn supabases_policies_are_pasted_unchanged(subject: &Subject) {
+    let [owner, anna, bert] = [user(), user(), user()];
+    let claims = Map::from_iter([("app_metadata".to_owned(), json!({ "team": "red" }))]);
+    let red = RlsContext::user(user().user_id().unwrap(), claims, "test");
+    let dave = "d7bed83c-44a0-4a4f-925f-efc384ea1e50".parse().unwrap();
+    let dave = RlsContext::user(dave, Map::new(), "test");
+    let mut buckets = Vec::new();
+    for name in ["my_bucket_id", "avatars"] {
+        buckets.push(subject.bucket(&owner, name, BucketPolicy::Private).await);
+    }
+    assert_eq!(SUPABASE.len(), PASTED.len());
+    for (sql, lines) in SUPABASE.iter().zip(PASTED) {
+        let made = Policy::parse(sql).unwrap();
+        subject.executor.create_policy(&maintain(), &made).await.unwrap();
+        for line in lines {
+            let anna_id = anna.user_id().unwrap().to_string();
+            let told = line.replace("{anna}", &anna_id);
+            let mut words = told[1..].splitn(3, ' ');
+            let (who, does, object) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
+            let caller = match who {
+                "anna" => anna.clone(),
+                "bert" => bert.clone(),
+                "red" => red.clone(),
+                "dave" => dave.clone(),
+                "owner" => owner.clone(),
+                _ => anon(),
+            };
+            let (name, at) = object.split_once('/').unwrap();
+            let made = buckets.iter().find(|made| made.name.as_str() == name).unwrap();
+            let size = if at == "large" { 2 << 20 } else { 1 };
+            let mut object = new_object(made, at, &vec![1; size]);
+            if at != "text" {
+                object.attributes.content_type = "image/png".to_owned();
+            }
+            let grants = subject.executor.anon_grants().await.unwrap();
+            let rules = AccessRules { anon_by_policy: grants, ..AccessRules::default() };
+            let keeper = RlsContext::service(anna.user_id().filter(|_| at == "of-anna"), Map::new(), "test");
+            subject.delete(&service(), name, at).await.unwrap();
+            if does != "create" {
+                subject.put_object(&keeper, object.clone(), &PutMode::Create).await.unwrap();
+            }
+            let done = match does {
+                "create" => match Access::check(&caller, Operation::Upload(&PutMode::Create), None, rules) {
+                    Ok(access) => {
+                        subject.executor.put_object(&access, object, &PutMode::Create).await.is_ok()
+                    }
+                    Err(_) => false,
+                },
+                "read" => subject.get(&caller, name, at).await.is_ok(),
+                _ => matches!(subject.delete(&caller, name, at).await, Ok(Some(_))),
+            };
+            assert_eq!(done, line.starts_with('+'), "{line}: {sql}");
+        }
+        assert!(subject.executor.drop_policy(&maintain(), &made.name).await.unwrap());
+    }
+    subject.recount().await;
 }

@@ -62,14 +62,14 @@ pub(super) async fn create(pool: &Arc<Pool>, access: &Access, policy: &Policy) -
 
 async fn try_to_create(pool: &Arc<Pool>, policy: &Policy) -> Result<(), Fault> {
     let native = policy.for_postgres(pool.schema().as_str());
-    let shown = |expr: &Expr| Postgres { names: Names::Public, column: None }.render(expr);
+    let (using, check) = shown(policy);
     let values = [
         &&*policy.name as _,
         &policy.command.as_str() as _,
         &policy.permissive as _,
         &policy.roles() as _,
-        &policy.using.as_ref().map(shown) as _,
-        &policy.check.as_ref().map(shown) as _,
+        &using as _,
+        &check as _,
         &&*policy.definition as _,
     ];
     let (place, keeper) = (place(pool), Caller::keeper());
@@ -126,6 +126,12 @@ pub(super) async fn all(pool: &Arc<Pool>, access: &Access) -> Result<PolicySet, 
 /// What they may let callers without a token do.
 pub(super) async fn anon_grants(pool: &Arc<Pool>) -> Result<AnonGrants, Fault> {
     Ok(AnonGrants::of(rules::in_force(pool).await?.policies()))
+}
+
+/// The conditions of a policy, as people see them: of rows that are there, and of rows that are written.
+pub(super) fn shown(policy: &Policy) -> (Option<String>, Option<String>) {
+    let show = |expr: &Expr| Postgres { names: Names::Public, column: None }.render(expr);
+    (policy.using.as_ref().map(show), policy.check.as_ref().map(show))
 }
 
 /// What stands for all policies of the schema, among locks.

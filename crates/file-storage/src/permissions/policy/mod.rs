@@ -8,7 +8,7 @@
 mod candidate;
 mod judge;
 #[cfg(test)]
-mod oracle;
+pub(crate) mod oracle;
 mod parse;
 mod set;
 #[cfg(test)]

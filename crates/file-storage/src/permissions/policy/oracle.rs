@@ -16,7 +16,7 @@ use crate::sql::tests::oracle::judge::{Judge, insert, plan, url};
 const COMMANDS: [&str; 5] = ["ALL", "SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// A random policy, in words that PostgreSQL takes as they are.
-fn policy(random: &mut Random, number: usize) -> String {
+pub(crate) fn policy(random: &mut Random, number: usize) -> String {
     if random.chance(5) {
         let pasted = random.one(SUPABASE);
         let name = pasted.split('"').nth(1).unwrap();

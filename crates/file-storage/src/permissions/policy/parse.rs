@@ -13,7 +13,7 @@ use crate::sql::{Expr, Lowering, OBJECTS, Scope, SqlFault, end, fault, parser};
 const MAX_NAME: usize = 63;
 
 /// How the policies of the table itself are named where it has native ones.
-const OWN: &str = "aerostore_";
+const OWN: &str = "~aerostore_";
 
 impl PolicyStatement {
     /// Reads a statement.

@@ -4,7 +4,7 @@ DECLARE
     one text;
 BEGIN
     FOR one IN SELECT polname FROM pg_policy WHERE polrelid = '{schema}.storage_objects'::regclass
-        AND NOT starts_with(polname, 'aerostore_')
+        AND NOT starts_with(polname, '~aerostore_')
     LOOP
         EXECUTE format('DROP POLICY %I ON {schema}.storage_objects', one);
     END LOOP;
@@ -34,12 +34,12 @@ DROP VIEW {inner}.read_widened;
 DROP TABLE {inner}.policies_in_force;
 RESET ROLE;
 
-DROP POLICY aerostore_object_to_somebody ON {schema}.storage_objects;
-ALTER POLICY aerostore_keeper ON {schema}.storage_objects RENAME TO keeper;
-ALTER POLICY aerostore_service ON {schema}.storage_objects RENAME TO service;
-ALTER POLICY aerostore_object_read_anon ON {schema}.storage_objects RENAME TO object_read_anon;
-ALTER POLICY aerostore_object_read ON {schema}.storage_objects RENAME TO object_read;
-ALTER POLICY aerostore_object_create ON {schema}.storage_objects RENAME TO object_create;
-ALTER POLICY aerostore_object_overwrite ON {schema}.storage_objects RENAME TO object_overwrite;
-ALTER POLICY aerostore_object_delete ON {schema}.storage_objects RENAME TO object_delete;
-ALTER POLICY aerostore_object_of_ones_own ON {schema}.storage_objects RENAME TO object_of_ones_own;
+DROP POLICY "~aerostore_object_to_somebody" ON {schema}.storage_objects;
+ALTER POLICY "~aerostore_keeper" ON {schema}.storage_objects RENAME TO keeper;
+ALTER POLICY "~aerostore_service" ON {schema}.storage_objects RENAME TO service;
+ALTER POLICY "~aerostore_object_read_anon" ON {schema}.storage_objects RENAME TO object_read_anon;
+ALTER POLICY "~aerostore_object_read" ON {schema}.storage_objects RENAME TO object_read;
+ALTER POLICY "~aerostore_object_create" ON {schema}.storage_objects RENAME TO object_create;
+ALTER POLICY "~aerostore_object_overwrite" ON {schema}.storage_objects RENAME TO object_overwrite;
+ALTER POLICY "~aerostore_object_delete" ON {schema}.storage_objects RENAME TO object_delete;
+ALTER POLICY "~aerostore_object_of_ones_own" ON {schema}.storage_objects RENAME TO object_of_ones_own;

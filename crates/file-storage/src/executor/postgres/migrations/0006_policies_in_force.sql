@@ -1,17 +1,18 @@
 -- SQL policies in force: native policies on storage_objects, beside the table's own.
 
--- The table's own have names that no policy of people's can have.
-ALTER POLICY keeper ON {schema}.storage_objects RENAME TO aerostore_keeper;
-ALTER POLICY service ON {schema}.storage_objects RENAME TO aerostore_service;
-ALTER POLICY object_read_anon ON {schema}.storage_objects RENAME TO aerostore_object_read_anon;
-ALTER POLICY object_read ON {schema}.storage_objects RENAME TO aerostore_object_read;
-ALTER POLICY object_create ON {schema}.storage_objects RENAME TO aerostore_object_create;
-ALTER POLICY object_overwrite ON {schema}.storage_objects RENAME TO aerostore_object_overwrite;
-ALTER POLICY object_delete ON {schema}.storage_objects RENAME TO aerostore_object_delete;
-ALTER POLICY object_of_ones_own ON {schema}.storage_objects RENAME TO aerostore_object_of_ones_own;
+-- The table's own have names that no policy of people's can have. Of what grants, PostgreSQL asks the last name first: the
+-- table comes before people's policies, which then can't fail where they are not needed.
+ALTER POLICY keeper ON {schema}.storage_objects RENAME TO "~aerostore_keeper";
+ALTER POLICY service ON {schema}.storage_objects RENAME TO "~aerostore_service";
+ALTER POLICY object_read_anon ON {schema}.storage_objects RENAME TO "~aerostore_object_read_anon";
+ALTER POLICY object_read ON {schema}.storage_objects RENAME TO "~aerostore_object_read";
+ALTER POLICY object_create ON {schema}.storage_objects RENAME TO "~aerostore_object_create";
+ALTER POLICY object_overwrite ON {schema}.storage_objects RENAME TO "~aerostore_object_overwrite";
+ALTER POLICY object_delete ON {schema}.storage_objects RENAME TO "~aerostore_object_delete";
+ALTER POLICY object_of_ones_own ON {schema}.storage_objects RENAME TO "~aerostore_object_of_ones_own";
 
 -- Whatever policies grant, they grant it to somebody: claims that do not fit the database's role are nobody's.
-CREATE POLICY aerostore_object_to_somebody ON {schema}.storage_objects AS RESTRICTIVE TO anon, authenticated
+CREATE POLICY "~aerostore_object_to_somebody" ON {schema}.storage_objects AS RESTRICTIVE TO anon, authenticated
     USING ((SELECT {schema}.role() = current_user));
 
 -- Changes with every change of policies, in its transaction: who knows the policies of this version, knows them all. Not
