@@ -14,7 +14,7 @@ use crate::executor::Executor;
 use crate::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use crate::executor::sqlite::{SqliteExecutor, SqliteOptions};
 use crate::failpoint::{Action, arm, arm_nth};
-use crate::permissions::{Access, AccessRules, Operation, RlsContext};
+use crate::permissions::{Access, AccessRules, Operation, Policy, RlsContext};
 
 use crate::executor::postgres::tests::database::TestDatabase;
 
@@ -178,6 +178,8 @@ async fn every_row_arrives_and_the_tables_are_guarded_as_before() {
     assert_eq!(executor.recount_usage(&access, false).await.unwrap(), []);
     assert_eq!(executor.policies(&access).await.unwrap().all().len(), 1);
     assert!(executor.drop_policy(&access, "Its readers").await.unwrap());
+    let another = Policy::parse("CREATE POLICY another ON storage.objects USING (name = 'x')").unwrap();
+    executor.create_policy(&access, &another).await.unwrap();
     assert!(!executor.consume_nonce(Uuid::from_u128(1), chrono::Utc::now()).await.unwrap());
     admin.execute("DELETE FROM aerostore.storage_objects WHERE path = 'x'", &[]).await.unwrap();
     let events: Vec<u64> =

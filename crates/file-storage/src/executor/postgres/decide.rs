@@ -21,7 +21,7 @@ use crate::executor::proposal::{self, Proposed, Purpose, Seen};
 use crate::executor::{Admission, Announced};
 use crate::file::{BlobKey, PutMode};
 use crate::path::ObjectPath;
-use crate::permissions::policy::{Candidate, holds};
+use crate::permissions::policy::{Candidate, asks_more, holds};
 use crate::permissions::{Access, Permission, RlsContext};
 
 fn target_statement(lock: &str) -> String {
@@ -223,6 +223,6 @@ pub(super) async fn admit(
         Some(row) => rows::opt_count(row, USED)?.zip(rows::opt_count(row, USED + 1)?),
         None => None,
     };
-    let asks_more = rules.speak_of(access.context());
+    let asks_more = asks_more(rules.policies(), access.context(), &candidate);
     Ok(Admission { asks_more, ..decide::admission(target, user) })
 }

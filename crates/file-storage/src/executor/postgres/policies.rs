@@ -125,7 +125,7 @@ pub(super) async fn all(pool: &Arc<Pool>, access: &Access) -> Result<PolicySet, 
 
 /// What they may let callers without a token do.
 pub(super) async fn anon_grants(pool: &Arc<Pool>) -> Result<AnonGrants, Fault> {
-    Ok(AnonGrants::of(rules::in_force(pool).await?.policies()))
+    Ok(AnonGrants::of(rules::current(pool).await?.policies()))
 }
 
 /// The conditions of a policy, as people see them: of rows that are there, and of rows that are written.

@@ -73,8 +73,11 @@ pub(super) async fn refused(
     permission: Permission,
     bucket: &BucketName,
 ) -> Fault {
-    let Some(why) = fault.of_policy().map(str::to_owned) else { return fault };
-    let rules = rules::in_force(pool).await.unwrap_or_default();
+    let why = match fault.of_policy() {
+        Some(why) if !context.is_service() => why.to_owned(),
+        _ => return fault,
+    };
+    let rules = rules::current(pool).await.unwrap_or_default();
     let policies = rules.suspects(context, permission);
     tracing::warn!(
         request_id = context.request_id(), %permission, %bucket, why, ?policies, "a policy failed, and so refuses"

@@ -105,7 +105,15 @@ pub(super) async fn at(pool: &Arc<Pool>, version: Uuid) -> Result<Arc<Rules>, Fa
     }
 }
 
-/// The rules in force now.
+/// The rules in force now, read only where they are others than the known ones.
+pub(super) async fn current(pool: &Arc<Pool>) -> Result<Arc<Rules>, Fault> {
+    const ASK: &str = "SELECT f.version FROM {inner}.policies_in_force f";
+    let rows = read(pool, "policies", &Caller::keeper(), ASK, &[]).await?;
+    let row = rows.first().ok_or_else(|| Fault::corrupt("version of policies"))?;
+    at(pool, row.try_get(0)?).await
+}
+
+/// The rules in force now, read anew.
 pub(super) async fn in_force(pool: &Arc<Pool>) -> Result<Arc<Rules>, Fault> {
     let rows = read(pool, "policies", &Caller::keeper(), READ, &[]).await?;
     pool.rules().keep(&rows)

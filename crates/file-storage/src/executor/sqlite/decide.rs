@@ -6,13 +6,14 @@ use super::errors::Fault;
 use super::rls::{Caller, builtin, is_true, refused, text};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, micros, now, opt_count};
 use super::rules::{RoleRules, Rules, Statement};
+use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::executor::decide::{self, PolicyView, Target};
 use crate::executor::proposal::{self, Proposed, Purpose, Seen};
 use crate::executor::{Admission, Announced};
 use crate::file::PutMode;
 use crate::path::ObjectPath;
-use crate::permissions::policy::Candidate;
+use crate::permissions::policy::{Candidate, asks_more};
 use crate::permissions::{Access, Permission, RlsContext};
 
 fn target_sql(rules: &RoleRules, purpose: Purpose) -> String {
@@ -72,7 +73,8 @@ pub(super) fn look(
     Ok(Some(Seen { target, reads: there && row.get(flags + 4)?, overwrites: there && row.get(flags + 5)? }))
 }
 
-/// Decides whether a write in this mode is let in, and gives what it would meet.
+/// Decides whether a write in this mode is let in, and gives what it would meet. `now` is the time of the write, also to
+/// policies.
 pub(super) fn write(
     conn: &Connection,
     rules: &Rules,
@@ -80,13 +82,14 @@ pub(super) fn write(
     (bucket, path): (&BucketName, &ObjectPath),
     mode: &PutMode,
     row: Proposed<'_>,
+    now: Timestamp,
 ) -> Result<Target, Fault> {
     let context = access.on_object(decide::first_permission(mode), bucket, path)?;
     let mut seen = look(conn, rules, context, Purpose::Write, (bucket, path))?;
     if let Some(seen) = &mut seen
         && rules.of(context).has_policies()
     {
-        seen.ask_policies(rules.policies(), context, micros(now()), row);
+        seen.ask_policies(rules.policies(), context, micros(now), row);
     }
     Ok(decide::write(access, (bucket, path), mode, seen.map(|seen| seen.target))?)
 }
@@ -124,7 +127,7 @@ pub(super) fn admit(
 ) -> Result<Admission, Fault> {
     let candidate = Candidate::announced(bucket, path, announced.attributes.as_ref(), announced.size);
     let candidate = if announced.is_final { candidate.whole() } else { candidate };
-    let target = write(conn, rules, access, (bucket, path), mode, Proposed::Own(&candidate))?;
+    let target = write(conn, rules, access, (bucket, path), mode, Proposed::Own(&candidate), now())?;
     let owner = match &target.existing {
         Some(object) => object.owner_id,
         None => access.context().user_id(),
@@ -133,7 +136,7 @@ pub(super) fn admit(
         Some(owner) => user_quota(conn, &text(owner))?,
         None => None,
     };
-    let asks_more = rules.of(access.context()).has_policies();
+    let asks_more = asks_more(rules.policies(), access.context(), &candidate);
     Ok(Admission { asks_more, ..decide::admission(target, user) })
 }
 

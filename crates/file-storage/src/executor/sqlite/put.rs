@@ -27,7 +27,7 @@ pub(super) fn put(
     let (id, now) = (Uuid::now_v7(), now());
     let candidate = Candidate::stored(&new, id, now);
     let target =
-        decide::write(conn, rules, access, (&new.bucket, &new.path), mode, Proposed::Own(&candidate))?;
+        decide::write(conn, rules, access, (&new.bucket, &new.path), mode, Proposed::Own(&candidate), now)?;
     if target.bucket.uuid != new.bucket_uuid {
         return Err(StorageError::BucketNotFound { bucket: new.bucket }.into());
     }

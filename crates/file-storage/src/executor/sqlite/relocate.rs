@@ -41,7 +41,7 @@ pub(super) fn relocate(
         updated_at: now,
         ..source.clone()
     };
-    let target = write(conn, rules, access, to, mode, Proposed::Moved(&Candidate::object(&moved)))?;
+    let target = write(conn, rules, access, to, mode, Proposed::Moved(&Candidate::object(&moved)), now)?;
     let across = from.0 != to.0;
     if across {
         decide::takes(access, &target.bucket, &source)?;

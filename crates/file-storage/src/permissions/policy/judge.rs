@@ -60,6 +60,17 @@ pub fn judge(
     (create, overwrite)
 }
 
+/// Whether it is worth asking again about the row once more of it is known, before its bytes.
+pub fn asks_more(policies: &PolicySet, context: &RlsContext, candidate: &Candidate) -> bool {
+    let written = [Permission::ObjectCreate, Permission::ObjectOverwrite, Permission::ObjectRead];
+    let said = |permission| {
+        let of = |permissive| policies.new_rows(context.role(), permission, permissive);
+        of(true).chain(of(false))
+    };
+    let mut columns = written.into_iter().flat_map(said).flat_map(|(_, condition)| condition.columns());
+    columns.any(|column| candidate.may_learn(column))
+}
+
 /// What policies and the table together say of a row that is there; `granted` is what the table alone says. What an
 /// engine's predicate says of the row, in the same order.
 ///

@@ -21,8 +21,6 @@ CREATE OR REPLACE FUNCTION {schema}.filename(name text) RETURNS text LANGUAGE sq
 CREATE OR REPLACE FUNCTION {schema}.extension(name text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
     RETURN split_part(split_part(name, '/', -1), '.', -1);
 
-ALTER FUNCTION {schema}.list_entries(text, text, text, text, integer, boolean, boolean, bigint, bigint)
-    RESET enable_seqscan;
 CREATE OR REPLACE FUNCTION {schema}.reads_all(bucket text) RETURNS boolean LANGUAGE sql STABLE
     RETURN coalesce({schema}.role() = 'service_role', false) OR EXISTS (
         SELECT 1 FROM {inner}.bucket_access b WHERE b.id = bucket AND (

@@ -40,10 +40,6 @@ CREATE OR REPLACE FUNCTION {schema}.reads_all(bucket text) RETURNS boolean LANGU
                 AND (b.policy = 'authenticated' OR b.owner_id = {schema}.current_user_id())))
     OR EXISTS (SELECT 1 FROM {inner}.read_widened w WHERE w.role = {schema}.role());
 
--- A list walks along the index, so that no policy is asked of rows that are not in it, however small the table is.
-ALTER FUNCTION {schema}.list_entries(text, text, text, text, integer, boolean, boolean, bigint, bigint)
-    SET enable_seqscan = off;
-
 -- The parts of an empty path are NULL, as Supabase's functions have it. Not STRICT: NULL leads to NULL by itself, and a
 -- strict function could not be inlined.
 CREATE OR REPLACE FUNCTION {schema}.foldername(name text) RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
