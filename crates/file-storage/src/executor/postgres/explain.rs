@@ -22,11 +22,12 @@ use crate::sql::{Expr, Names, Postgres};
 const ASK: &str = "SAVEPOINT asked";
 const GO_ON: &str = "ROLLBACK TO SAVEPOINT asked";
 
-/// A row of which only its place and its owner are known.
+/// A row of which only its place and its owner are known. OFFSET keeps the planner from computing ahead, where it may fail,
+/// what a condition need not ask.
 const NEW_ROW: &str = "(SELECT NULL::uuid AS id, $1::text COLLATE \"C\" AS bucket_id, $2::text COLLATE \"C\" AS path, \
      NULL::bigint AS size, NULL::text AS content_type, NULL::text AS cache_control, NULL::text AS checksum, \
      NULL::text AS etag, $3::uuid AS owner_id, NULL::jsonb AS metadata, NULL::uuid AS version, \
-     NULL::timestamptz AS created_at, NULL::timestamptz AS updated_at) o WHERE true";
+     NULL::timestamptz AS created_at, NULL::timestamptz AS updated_at OFFSET 0) o";
 
 /// The row that is there.
 const OLD_ROW: &str =

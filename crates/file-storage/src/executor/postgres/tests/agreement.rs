@@ -38,6 +38,12 @@ enum Deed {
     Explain(Permission),
 }
 
+impl Deed {
+    fn is_of_many(&self) -> bool {
+        matches!(self, Self::List(_) | Self::DeleteAll | Self::Empty)
+    }
+}
+
 /// One of the two engines, and the buckets in it.
 struct Side {
     subject: Subject,
@@ -210,7 +216,7 @@ async fn both_engines_let_the_same_through_and_refuse_in_the_same_words() {
     let opened = open_database().await;
     let sides = [Side::new(Subject::new(Arc::new(sqlite), dir)).await, Side::new(opened.subject).await];
     let mut random = Random(seed);
-    let (mut done, mut let_through, mut failed_in_itself) = (0, 0, 0);
+    let (mut done, mut let_through, mut failed_in_itself, mut not_asked) = (0, 0, 0, 0);
     for _ in 0..cases {
         let now = chrono::Utc::now().timestamp_micros();
         let rows: Vec<_> = (0..4).map(|_| row(&mut random, now)).collect();
@@ -246,6 +252,12 @@ async fn both_engines_let_the_same_through_and_refuse_in_the_same_words() {
                     failed_in_itself += 1;
                     break 'callers;
                 }
+                // Of many rows, PostgreSQL may ask first whether one may be deleted, and then need not ask whether it is seen:
+                // so a condition may fail in one engine that the other does not come to. What follows would differ.
+                if ours.contains("PolicyFailed") && theirs.starts_with("ok") && deed.is_of_many() {
+                    not_asked += 1;
+                    break 'callers;
+                }
                 done += 1;
                 let_through += usize::from(ours.starts_with("ok"));
                 assert_eq!(
@@ -263,8 +275,10 @@ async fn both_engines_let_the_same_through_and_refuse_in_the_same_words() {
             side.clear(&policies).await;
         }
     }
-    println!("agreement: {done} deeds, {let_through} let through, {failed_in_itself} given up");
-    assert!(let_through > 0 && let_through < done && failed_in_itself <= cases / 4);
+    println!(
+        "agreement: {done} deeds, {let_through} let through, {failed_in_itself} and {not_asked} cases given up"
+    );
+    assert!(let_through > 0 && let_through < done && failed_in_itself + not_asked <= cases / 4);
     for side in &sides {
         side.subject.recount().await;
     }
