@@ -252,9 +252,11 @@ async fn both_engines_let_the_same_through_and_refuse_in_the_same_words() {
                     failed_in_itself += 1;
                     break 'callers;
                 }
-                // Of many rows, PostgreSQL may ask first whether one may be deleted, and then need not ask whether it is seen:
-                // so a condition may fail in one engine that the other does not come to. What follows would differ.
-                if ours.contains("PolicyFailed") && theirs.starts_with("ok") && deed.is_of_many() {
+                // Of many rows, PostgreSQL may ask first whether one may be deleted, and then need not ask whether it is seen;
+                // and of a small table's it may ask more: so a condition may fail in one engine that the other does not
+                // come to. What follows would differ.
+                let fails_in_one = [&ours, &theirs].map(|said| said.contains("PolicyFailed"));
+                if deed.is_of_many() && fails_in_one[0] != fails_in_one[1] {
                     not_asked += 1;
                     break 'callers;
                 }
