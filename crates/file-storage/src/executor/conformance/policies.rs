@@ -1,18 +1,15 @@
 //! SQL policies in force: what each command asks, of which row, and what refusals tell.
 
-use serde_json::{Map, json};
-
 use super::Subject;
 use super::subject::{allow, anon, bucket, listing, maintain, new_object, path, service, user};
 use crate::bucket::BucketPolicy;
 use crate::errors::{DenialReason, StorageError};
-use crate::executor::{Announced, Effect, Question};
+use crate::executor::Announced;
 use crate::file::{ObjectAttributes, PutMode};
-use crate::permissions::policy::tests::SUPABASE;
-use crate::permissions::{Access, AccessRules, Operation, Permission, Policy, RlsContext};
+use crate::permissions::{Access, AccessRules, Operation, Policy, RlsContext};
 
 /// Adds a policy; the rest of the statement follows its name and table.
-async fn policy(subject: &Subject, name: &str, rest: &str) {
+pub(super) async fn policy(subject: &Subject, name: &str, rest: &str) {
     let sql = format!("CREATE POLICY {name} ON storage_objects {rest}");
     let policy = Policy::parse(&sql).unwrap_or_else(|fault| panic!("{sql}: {fault}"));
     subject.executor.create_policy(&maintain(), &policy).await.unwrap();
@@ -238,42 +235,6 @@ pub(crate) async fn a_policy_that_fails_refuses(subject: &Subject) {
     refused(listed, &DenialReason::PolicyFailed);
 }
 
-pub(crate) async fn explanations_name_each_rule_and_what_it_said(subject: &Subject) {
-    let (owner, other) = (user(), user());
-    let made = subject.bucket(&owner, "docs", BucketPolicy::Private).await;
-    subject.put(&owner, (&made, "a"), b"1", PutMode::Create).await.unwrap();
-    policy(subject, "small", "AS RESTRICTIVE FOR SELECT USING (size < 1)").await;
-    policy(subject, "team", "FOR SELECT USING (auth.jwt() ->> 'team' = 'red')").await;
-    let red = Map::from_iter([("team".to_owned(), json!("red"))]);
-    let red = RlsContext::user(other.user_id().unwrap(), red, "test");
-    let ask = async |asker: &RlsContext, caller: &RlsContext, permission| {
-        let access = allow(asker, Operation::Explain);
-        let question =
-            Question { permission, bucket: bucket("docs"), path: path("a"), caller: caller.clone() };
-        subject.executor.explain(&access, &question).await.unwrap()
-    };
-    let told = ask(&service(), &red, Permission::ObjectRead).await;
-    assert!(!told.allowed);
-    let said: Vec<_> =
-        told.because.iter().map(|reason| (&*reason.rule, reason.effect, reason.value.clone())).collect();
-    assert_eq!(
-        said,
-        [
-            ("object", Effect::Requires, json!(true)),
-            ("bucket policy private", Effect::Grants, json!(false)),
-            ("policy small", Effect::Restricts, json!(false)),
-            ("policy team", Effect::Grants, json!(true)),
-        ]
-    );
-    // Of what they can't see, people are told nothing.
-    let told = ask(&red, &red, Permission::ObjectRead).await;
-    assert_eq!(told.because.len(), 1);
-    subject.executor.drop_policy(&maintain(), "small").await.unwrap();
-    assert!(ask(&red, &red, Permission::ObjectRead).await.allowed);
-    assert!(!ask(&red, &red, Permission::ObjectDelete).await.allowed);
-    assert!(ask(&owner, &owner, Permission::ObjectCreate).await.allowed);
-}
-
 pub(crate) async fn names_are_unique_and_policies_are_listed(subject: &Subject) {
     let sql = "CREATE POLICY \"it's \"\"mine\"\"\" ON storage_objects FOR SELECT USING (name = 'it''s')";
     let made = Policy::parse(sql).unwrap();
@@ -349,130 +310,5 @@ pub(crate) async fn moves_take_no_update(subject: &Subject) {
     subject.rename(&mover, ("docs", "mine"), ("else", "mine"), PutMode::Create).await.unwrap();
     assert_eq!(names(subject, &service(), "else").await, ["mine"]);
     assert_eq!(names(subject, &service(), "docs").await, ["b"]);
-    subject.recount().await;
-}
-
-pub(crate) async fn explanations_tell_of_what_fails(subject: &Subject) {
-    let owner = user();
-    let made = subject.bucket(&owner, "docs", BucketPolicy::Private).await;
-    subject.put(&owner, (&made, "a"), b"1", PutMode::Create).await.unwrap();
-    policy(subject, "broken", "AS RESTRICTIVE FOR ALL USING ((storage.filename(name))::bigint > 0)").await;
-    policy(subject, "sized", "AS RESTRICTIVE FOR INSERT WITH CHECK (size < 10)").await;
-    for (permission, at, allowed, expected) in [
-        (Permission::ObjectRead, "a", false, vec![json!(true), json!(true), json!("failed")]),
-        (Permission::ObjectRead, "b", false, vec![json!(false)]),
-        (Permission::ObjectCreate, "7", false, vec![json!(true), json!(true), json!(null)]),
-        (Permission::ObjectCreate, "x", false, vec![json!(true), json!("failed"), json!(null)]),
-    ] {
-        let access = allow(&service(), Operation::Explain);
-        let question = Question { permission, bucket: bucket("docs"), path: path(at), caller: owner.clone() };
-        let told = subject.executor.explain(&access, &question).await.unwrap();
-        let values = told.because.iter().map(|reason| match reason.value.get("error") {
-            Some(why) => {
-                assert_eq!(why, "invalid input syntax for type bigint");
-                json!("failed")
-            }
-            None => reason.value.clone(),
-        });
-        assert_eq!((told.allowed, values.collect::<Vec<_>>()), (allowed, expected), "{permission} {at}");
-    }
-    let nowhere = Question {
-        permission: Permission::ObjectRead,
-        bucket: bucket("none"),
-        path: path("a"),
-        caller: owner.clone(),
-    };
-    let outcome = subject.executor.explain(&allow(&owner, Operation::Explain), &nowhere).await;
-    assert!(matches!(outcome, Err(StorageError::BucketNotFound { .. })), "{outcome:?}");
-}
-
-/// For each policy of [`SUPABASE`]: who does what to which object, and whether it is let through. Dave is the user whom
-/// two of them name.
-const PASTED: [&[&str]; 12] = [
-    &["+anna create my_bucket_id/a", "-anna create avatars/a", "-anon create my_bucket_id/a"],
-    &["+anna read avatars/of-anna", "-anna read avatars/a", "-anon read avatars/of-anna"],
-    &["+anna delete avatars/of-anna", "-bert delete avatars/of-anna", "-anon delete avatars/of-anna"],
-    &["+anna read avatars/{anna}/a", "-bert read avatars/{anna}/a", "-anon read avatars/{anna}/a"],
-    &["+anna read avatars/private/a", "-anna read avatars/open/a", "-anon read avatars/private/a"],
-    &[
-        "+anon read avatars/Public/a.jpg",
-        "-anon read avatars/Public/a.png",
-        "-anna read avatars/public/a.jpg",
-    ],
-    &["+dave read avatars/admin/assets/a", "-dave read avatars/admin/a", "-anna read avatars/admin/assets/a"],
-    &[
-        "+dave read avatars/admin/assets/Costa Rican Frog.jpg",
-        "-anna read avatars/admin/assets/Costa Rican Frog.jpg",
-    ],
-    &["+anna create my_bucket_id/private/a", "-anna create my_bucket_id/a", "-anna create avatars/private/a"],
-    &[
-        "+anna create my_bucket_id/{anna}/a",
-        "-bert create my_bucket_id/{anna}/a",
-        "-anon create my_bucket_id/a",
-    ],
-    &[
-        "+red create avatars/red/a",
-        "+red delete avatars/red/a",
-        "-red read avatars/blue/a",
-        "-anna read avatars/red/a",
-    ],
-    &["+owner create avatars/image", "-owner create avatars/text", "-owner create avatars/large"],
-];
-
-pub(crate) async fn supabases_policies_are_pasted_unchanged(subject: &Subject) {
-    let [owner, anna, bert] = [user(), user(), user()];
-    let claims = Map::from_iter([("app_metadata".to_owned(), json!({ "team": "red" }))]);
-    let red = RlsContext::user(user().user_id().unwrap(), claims, "test");
-    let dave = "d7bed83c-44a0-4a4f-925f-efc384ea1e50".parse().unwrap();
-    let dave = RlsContext::user(dave, Map::new(), "test");
-    let mut buckets = Vec::new();
-    for name in ["my_bucket_id", "avatars"] {
-        buckets.push(subject.bucket(&owner, name, BucketPolicy::Private).await);
-    }
-    assert_eq!(SUPABASE.len(), PASTED.len());
-    for (sql, lines) in SUPABASE.iter().zip(PASTED) {
-        let made = Policy::parse(sql).unwrap();
-        subject.executor.create_policy(&maintain(), &made).await.unwrap();
-        for line in lines {
-            let anna_id = anna.user_id().unwrap().to_string();
-            let told = line.replace("{anna}", &anna_id);
-            let mut words = told[1..].splitn(3, ' ');
-            let (who, does, object) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap());
-            let caller = match who {
-                "anna" => anna.clone(),
-                "bert" => bert.clone(),
-                "red" => red.clone(),
-                "dave" => dave.clone(),
-                "owner" => owner.clone(),
-                _ => anon(),
-            };
-            let (name, at) = object.split_once('/').unwrap();
-            let made = buckets.iter().find(|made| made.name.as_str() == name).unwrap();
-            let size = if at == "large" { 2 << 20 } else { 1 };
-            let mut object = new_object(made, at, &vec![1; size]);
-            if at != "text" {
-                object.attributes.content_type = "image/png".to_owned();
-            }
-            let grants = subject.executor.anon_grants().await.unwrap();
-            let rules = AccessRules { anon_by_policy: grants, ..AccessRules::default() };
-            let keeper = RlsContext::service(anna.user_id().filter(|_| at == "of-anna"), Map::new(), "test");
-            subject.delete(&service(), name, at).await.unwrap();
-            if does != "create" {
-                subject.put_object(&keeper, object.clone(), &PutMode::Create).await.unwrap();
-            }
-            let done = match does {
-                "create" => match Access::check(&caller, Operation::Upload(&PutMode::Create), None, rules) {
-                    Ok(access) => {
-                        subject.executor.put_object(&access, object, &PutMode::Create).await.is_ok()
-                    }
-                    Err(_) => false,
-                },
-                "read" => subject.get(&caller, name, at).await.is_ok(),
-                _ => matches!(subject.delete(&caller, name, at).await, Ok(Some(_))),
-            };
-            assert_eq!(done, line.starts_with('+'), "{line}: {sql}");
-        }
-        assert!(subject.executor.drop_policy(&maintain(), &made.name).await.unwrap());
-    }
     subject.recount().await;
 }

@@ -47,7 +47,7 @@ pub(super) async fn one(
     if let Some(row) = gone.rows.first() {
         return Ok(Some(rows::object_at(row, 0, bucket, path)?));
     }
-    let (row, rules) = look(pool, access, bucket, path).await?;
+    let (row, rules) = Box::pin(look(pool, access, bucket, path)).await?;
     let seen = seen(row.as_ref(), &rules, context, Purpose::Remove, (bucket, path))?;
     let seen = seen.map(|seen| seen.target);
     match decide::delete(access, (bucket, path), seen)? {

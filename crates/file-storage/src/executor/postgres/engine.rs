@@ -133,7 +133,8 @@ impl Executor for PostgresExecutor {
         object: NewObject,
         mode: &PutMode,
     ) -> Result<Written, StorageError> {
-        let put = async { retried!(put::put(&self.pool, access, &object, mode)) };
+        // Large, as it goes a long way: on the heap, and not in the futures of all who call it.
+        let put = async { retried!(Box::pin(put::put(&self.pool, access, &object, mode))) };
         self.run("put_object", put).await
     }
 

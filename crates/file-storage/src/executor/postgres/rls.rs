@@ -77,7 +77,8 @@ pub(super) async fn refused(
         Some(why) if !context.is_service() => why.to_owned(),
         _ => return fault,
     };
-    let rules = rules::current(pool).await.unwrap_or_default();
+    // What is rare is kept out of the futures of what is not.
+    let rules = Box::pin(rules::current(pool)).await.unwrap_or_default();
     let policies = rules.suspects(context, permission);
     tracing::warn!(
         request_id = context.request_id(), %permission, %bucket, why, ?policies, "a policy failed, and so refuses"

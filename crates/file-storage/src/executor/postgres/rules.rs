@@ -86,7 +86,8 @@ impl KnownRules {
             return Ok(rules);
         }
         let steps = [Step::As(&Caller::keeper()), Step::Run(READ, &[])];
-        let answers = session.run(&steps).await?;
+        // What is rare is kept out of the futures of what is not.
+        let answers = Box::pin(session.run(&steps)).await?;
         self.keep(answers.first().map_or(&[], |answer| &answer.rows))
     }
 
@@ -101,7 +102,7 @@ impl KnownRules {
 pub(super) async fn at(pool: &Arc<Pool>, version: Uuid) -> Result<Arc<Rules>, Fault> {
     match pool.rules().at(version) {
         Some(rules) => Ok(rules),
-        None => in_force(pool).await,
+        None => Box::pin(in_force(pool)).await,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::executor::{Announced, Question};
 use crate::file::{ETags, NewObject, PutMode};
 use crate::permissions::policy::oracle::policy;
 use crate::permissions::{Access, AccessRules, Operation, Permission, Policy, RlsContext};
+use crate::sql::Expr;
 use crate::sql::tests::oracle::generate::{Random, Row, USERS, row, someone};
 use crate::sql::tests::oracle::judge::plan;
 
@@ -180,7 +181,7 @@ fn shown(outcome: Result<String, StorageError>) -> String {
 /// Whether it asks for what differs from engine to engine: identities.
 fn asks_for_an_identity(policy: &Policy) -> bool {
     let conditions = policy.using.iter().chain(&policy.check);
-    conditions.flat_map(|condition| condition.columns()).any(|column| column.column.name == "id")
+    conditions.flat_map(Expr::columns).any(|column| column.column.name == "id")
 }
 
 fn deeds(random: &mut Random) -> Vec<Deed> {
