@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tempfile::TempDir;
 
-use crate::support::{Fixture, TestDatabase, anon, chunked, keys, options, path, service, user};
+use crate::support::{Fixture, TestDatabase, anon, keys, options, path, service, user};
 
 /// More than an upload collects before its first write to the disk.
 const LARGE: usize = 8 << 20;
@@ -78,7 +78,7 @@ async fn fs_i1_a_start_leaves_alone_what_others_are_about_to_commit() {
     let uploading = tokio::spawn(async move {
         let pending = storage.admit_upload(&user(1), &to, &path("a"), PutMode::Create).await.unwrap();
         let attributes = ObjectAttributes { content_type: "text/plain".into(), ..Default::default() };
-        pending.store(attributes, None, chunked(&[7; 5000])).await
+        pending.store(attributes, None, crate::support::chunked(&[7; 5000])).await
     });
     paused.reached(1).await;
     let second = process(dir.path(), &database).await;
