@@ -75,7 +75,7 @@ impl Server {
     async fn send(&self, token: &str, method: Method, path: &str, body: Vec<u8>) -> (StatusCode, Vec<u8>) {
         let metadata = base64::prelude::BASE64_STANDARD.encode(r#"{"ü":"😀 \" \\ \n","n":1.5e20}"#);
         let mut request = Client::new().request(method, format!("{}{path}", self.url)).bearer_auth(token);
-        request = if path.contains("/bucket") {
+        request = if path.contains("/bucket") || path.contains("/policies") {
             request.header("content-type", "application/json")
         } else {
             request.header("x-metadata", metadata)
@@ -97,6 +97,12 @@ impl Server {
     async fn bucket(&self, token: &str, body: Value) {
         let (status, said) =
             self.send(token, Method::POST, "/storage/v1/bucket", body.to_string().into_bytes()).await;
+        assert!(status.is_success(), "{status} {}", String::from_utf8_lossy(&said));
+    }
+
+    async fn policy(&self, sql: &str) {
+        let body = json!({ "sql": sql }).to_string().into_bytes();
+        let (status, said) = self.send(&self.service, Method::POST, "/api/v1/storage/policies", body).await;
         assert!(status.is_success(), "{status} {}", String::from_utf8_lossy(&said));
     }
 
@@ -122,6 +128,7 @@ impl Server {
         }
         told.push(self.get(&self.service, "/api/v1/storage/usage?recalculate=true").await);
         told.push(self.get(&self.users[0], "/api/v1/storage/usage").await);
+        told.push(self.get(&self.service, "/api/v1/storage/policies").await);
         told
     }
 }
@@ -153,6 +160,18 @@ async fn a_moved_server_answers_as_before() {
         server.put(token, &format!("{bucket}/%C3%BC%20%22%25"), b"odd".to_vec()).await;
         server.put(token, &format!("{bucket}/empty"), Vec::new()).await;
     }
+    // Policies come along: one that opens, one that closes.
+    server
+        .policy(
+            "CREATE POLICY \"Small ones\" ON storage.objects FOR SELECT TO authenticated USING (size < 50)",
+        )
+        .await;
+    server
+        .policy("CREATE POLICY nobody ON storage.objects AS RESTRICTIVE FOR SELECT USING (name <> 'empty')")
+        .await;
+    let small = server.get(&server.users[1], "/storage/v1/object/mine/small").await;
+    assert_eq!(small.1, b"small \0 bytes");
+    assert!(!server.get(&server.users[0], "/storage/v1/object/mine/empty").await.0.is_success());
     let before = server.told().await;
     assert!(before.iter().filter(|(status, _)| status.is_success()).count() > 40);
     assert!(before.iter().any(|(status, _)| !status.is_success()), "others are refused");

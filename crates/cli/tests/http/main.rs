@@ -20,6 +20,7 @@ mod errors;
 mod input;
 mod leaks;
 mod origin;
+mod policies;
 mod queries;
 mod refusals;
 mod signing;

@@ -18,6 +18,7 @@ mod explanation;
 mod listing;
 pub mod migrate;
 pub mod postgres;
+mod proposal;
 pub mod sqlite;
 mod upkeep;
 mod usage;
@@ -214,7 +215,10 @@ pub trait Executor: Send + Sync + 'static {
     ) -> Result<Page, StorageError>;
 
     /// What SQL policies may let callers without a token do, on some row: for the check before any statement.
-    fn anon_grants(&self) -> AnonGrants;
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn anon_grants(&self) -> Result<AnonGrants, StorageError>;
 
     /// Adds a SQL policy. It is in force when this answers.
     ///

@@ -27,17 +27,20 @@ pub struct AccessRules {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AnonGrants(u16);
 
+/// What policies speak about.
+const BY_POLICY: [Permission; 4] =
+    [Permission::ObjectRead, Permission::ObjectCreate, Permission::ObjectOverwrite, Permission::ObjectDelete];
+
 impl AnonGrants {
     /// What these policies may give.
     pub fn of(policies: &PolicySet) -> Self {
-        let all = [
-            Permission::ObjectRead,
-            Permission::ObjectCreate,
-            Permission::ObjectOverwrite,
-            Permission::ObjectDelete,
-        ];
-        let given = all.into_iter().filter(|permission| policies.grants(Role::Anon, *permission));
+        let given = BY_POLICY.into_iter().filter(|permission| policies.grants(Role::Anon, *permission));
         Self(given.fold(0, |bits, permission| bits | bit(permission)))
+    }
+
+    /// All that policies could ever give.
+    pub fn most() -> Self {
+        Self(bits(&BY_POLICY))
     }
 
     fn include(self, permission: Permission) -> bool {

@@ -23,7 +23,7 @@ impl FileStorage {
         name: &BucketName,
         config: &BucketConfig,
     ) -> Result<Bucket, StorageError> {
-        let access = self.access(context, Operation::CreateBucket, Some(name))?;
+        let access = self.access(context, Operation::CreateBucket, Some(name)).await?;
         if let limit @ 1.. = self.inner.options.max_file_size
             && config.max_file_size > limit
         {
@@ -37,7 +37,7 @@ impl FileStorage {
     /// # Errors
     /// [`StorageError::BucketNotFound`], or a denial.
     pub async fn bucket(&self, context: &RlsContext, name: &BucketName) -> Result<Bucket, StorageError> {
-        let access = self.access(context, Operation::ShowBucket, Some(name))?;
+        let access = self.access(context, Operation::ShowBucket, Some(name)).await?;
         self.executor().bucket(&access, name).await
     }
 
@@ -50,7 +50,7 @@ impl FileStorage {
         context: &RlsContext,
         listing: &BucketListing,
     ) -> Result<Vec<Bucket>, StorageError> {
-        let access = self.access(context, Operation::ListBuckets, None)?;
+        let access = self.access(context, Operation::ListBuckets, None).await?;
         self.executor().list_buckets(&access, listing).await
     }
 
@@ -64,7 +64,7 @@ impl FileStorage {
         name: &BucketName,
         update: &BucketUpdate,
     ) -> Result<Bucket, StorageError> {
-        let access = self.access(context, Operation::UpdateBucket, Some(name))?;
+        let access = self.access(context, Operation::UpdateBucket, Some(name)).await?;
         if let limit @ 1.. = self.inner.options.max_file_size
             && update.max_file_size.is_some_and(|size| size > limit)
         {
@@ -78,7 +78,7 @@ impl FileStorage {
     /// # Errors
     /// [`StorageError::BucketNotFound`], or a denial.
     pub async fn empty_bucket(&self, context: &RlsContext, name: &BucketName) -> Result<u64, StorageError> {
-        let access = self.access(context, Operation::EmptyBucket, Some(name))?;
+        let access = self.access(context, Operation::EmptyBucket, Some(name)).await?;
         let (mut deleted, mut limit) = (0, EMPTY_BATCH);
         loop {
             let batch = match self.executor().empty_bucket(&access, name, limit).await {
@@ -107,7 +107,7 @@ impl FileStorage {
         name: &BucketName,
         force: bool,
     ) -> Result<(), StorageError> {
-        let access = self.access(context, Operation::DeleteBucket, Some(name))?;
+        let access = self.access(context, Operation::DeleteBucket, Some(name)).await?;
         let mut attempts = if force { FORCE_ATTEMPTS } else { 0 };
         loop {
             match self.executor().delete_bucket(&access, name).await {

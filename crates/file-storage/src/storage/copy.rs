@@ -36,7 +36,7 @@ impl FileStorage {
         mode: PutMode,
         options: CopyOptions,
     ) -> Result<Written, StorageError> {
-        let access = self.access(context, Operation::Copy(&mode), Some(to.0))?;
+        let access = self.access(context, Operation::Copy(&mode), Some(to.0)).await?;
         let source = self.open(&access, from.0, from.1).await?;
         let attributes = options.over(&source);
         let announced = Announced::known(&attributes, source.object().size);

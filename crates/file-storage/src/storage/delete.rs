@@ -18,7 +18,7 @@ impl FileStorage {
         bucket: &BucketName,
         path: &ObjectPath,
     ) -> Result<Option<StorageObject>, StorageError> {
-        let access = self.access(context, Operation::Delete, Some(bucket))?;
+        let access = self.access(context, Operation::Delete, Some(bucket)).await?;
         let deleted = self.executor().delete_object(&access, bucket, path).await?;
         self.inner.deletions_queued.notify_one();
         Ok(deleted)
@@ -35,7 +35,7 @@ impl FileStorage {
         bucket: &BucketName,
         paths: &[ObjectPath],
     ) -> Result<Vec<StorageObject>, StorageError> {
-        let access = self.access(context, Operation::Delete, Some(bucket))?;
+        let access = self.access(context, Operation::Delete, Some(bucket)).await?;
         let deleted = self.executor().delete_objects(&access, bucket, paths).await?;
         self.inner.deletions_queued.notify_one();
         Ok(deleted)

@@ -47,7 +47,7 @@ impl FileStorage {
         bucket: &BucketName,
         path: &ObjectPath,
     ) -> Result<Download, StorageError> {
-        let access = self.access(context, Operation::Download, Some(bucket));
+        let access = self.access(context, Operation::Download, Some(bucket)).await;
         let access = access.inspect_err(|error| self.count_download(bucket, Err(error)))?;
         self.open(&access, bucket, path).await.inspect_err(|error| self.count_download(bucket, Err(error)))
     }
@@ -84,7 +84,7 @@ impl FileStorage {
         bucket: &BucketName,
         path: &ObjectPath,
     ) -> Result<StorageObject, StorageError> {
-        let access = self.access(context, Operation::Info, Some(bucket))?;
+        let access = self.access(context, Operation::Info, Some(bucket)).await?;
         self.executor().object(&access, bucket, path).await
     }
 

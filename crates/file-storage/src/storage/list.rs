@@ -20,7 +20,7 @@ impl FileStorage {
         if listing.limit == 0 {
             return Err(StorageError::InvalidRequest { message: "limit must be at least 1".to_owned() });
         }
-        let access = self.access(context, Operation::List, Some(bucket))?;
+        let access = self.access(context, Operation::List, Some(bucket)).await?;
         self.executor().list_objects(&access, bucket, listing).await
     }
 }

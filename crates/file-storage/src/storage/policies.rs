@@ -27,7 +27,7 @@ impl FileStorage {
         context: &RlsContext,
         sql: &str,
     ) -> Result<PolicyChange, StorageError> {
-        let access = self.access(context, Operation::ManagePolicies, None)?;
+        let access = self.access(context, Operation::ManagePolicies, None).await?;
         match PolicyStatement::parse(sql).map_err(StorageError::InvalidSql)? {
             PolicyStatement::Create(policy) => {
                 self.executor().create_policy(&access, &policy).await?;
@@ -49,7 +49,7 @@ impl FileStorage {
     /// # Errors
     /// A denial: policies are the service role's.
     pub async fn drop_policy(&self, context: &RlsContext, name: &str) -> Result<bool, StorageError> {
-        let access = self.access(context, Operation::ManagePolicies, None)?;
+        let access = self.access(context, Operation::ManagePolicies, None).await?;
         let gone = self.executor().drop_policy(&access, name).await?;
         tracing::info!(policy = name, gone, request_id = context.request_id(), "dropped a policy");
         Ok(gone)
@@ -60,7 +60,7 @@ impl FileStorage {
     /// # Errors
     /// A denial: policies are the service role's.
     pub async fn policies(&self, context: &RlsContext) -> Result<PolicySet, StorageError> {
-        let access = self.access(context, Operation::ManagePolicies, None)?;
+        let access = self.access(context, Operation::ManagePolicies, None).await?;
         self.executor().policies(&access).await
     }
 
@@ -79,9 +79,9 @@ impl FileStorage {
             && question.caller.claims() == context.claims();
         if !oneself {
             // Whoever may do everything may also ask as whom they like.
-            self.access(context, Operation::Maintain, Some(&question.bucket))?;
+            self.access(context, Operation::Maintain, Some(&question.bucket)).await?;
         }
-        let access = self.access(context, Operation::Explain, Some(&question.bucket))?;
+        let access = self.access(context, Operation::Explain, Some(&question.bucket)).await?;
         self.executor().explain(&access, &question).await
     }
 }

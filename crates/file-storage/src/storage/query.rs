@@ -35,7 +35,7 @@ impl FileStorage {
         context: &RlsContext,
         request: QueryRequest<'_>,
     ) -> Result<Answer, StorageError> {
-        let access = self.access(context, Operation::Query, None)?;
+        let access = self.access(context, Operation::Query, None).await?;
         let query = query::parse(request.sql, request.parameters).map_err(StorageError::InvalidSql)?;
         let options = &self.inner.options.query;
         // Who says how many rows are wanted gets as many, up to the server's limit.

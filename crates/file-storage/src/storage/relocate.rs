@@ -21,7 +21,7 @@ impl FileStorage {
         to: (&BucketName, &ObjectPath),
         mode: PutMode,
     ) -> Result<StorageObject, StorageError> {
-        let access = self.access(context, Operation::Move(&mode), Some(to.0))?;
+        let access = self.access(context, Operation::Move(&mode), Some(to.0)).await?;
         let source = self.executor().object(&access, from.0, from.1).await?;
         if from != to {
             // A moved row keeps its owner, which admission does not know: what policies say of it is said in the end.

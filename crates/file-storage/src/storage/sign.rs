@@ -44,7 +44,7 @@ impl FileStorage {
         options: SignOptions,
     ) -> Result<SignedToken, StorageError> {
         let expires_at = self.expiry(options.expires_in.unwrap_or(self.inner.options.default_url_expiry))?;
-        let access = self.access(context, Operation::SignDownload, Some(bucket))?;
+        let access = self.access(context, Operation::SignDownload, Some(bucket)).await?;
         self.executor().object(&access, bucket, path).await?;
         let keys = &self.inner.signing_keys;
         let token = signed_url::sign_download(keys, bucket, path, expires_at, options.single_use);
@@ -68,7 +68,7 @@ impl FileStorage {
     ) -> Result<SignedToken, StorageError> {
         let mode = if upsert { PutMode::Upsert } else { PutMode::Create };
         let expires_at = self.expiry(options.expires_in.unwrap_or(self.inner.options.upload_url_expiry))?;
-        let access = self.access(context, Operation::SignUpload(&mode), Some(bucket))?;
+        let access = self.access(context, Operation::SignUpload(&mode), Some(bucket)).await?;
         let signer = Signer::of(context)
             .ok_or_else(|| StorageError::internal("a user without an id was let in to sign"))?;
         self.executor().admit_signing(&access, bucket, path, &mode).await?;

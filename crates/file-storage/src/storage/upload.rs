@@ -60,7 +60,7 @@ impl FileStorage {
         mode: PutMode,
         announced: Announced,
     ) -> Result<PendingUpload, StorageError> {
-        let access = self.access(context, Operation::Upload(&mode), Some(bucket));
+        let access = self.access(context, Operation::Upload(&mode), Some(bucket)).await;
         let access = access.inspect_err(|error| self.count_upload(bucket, Err(error)))?;
         self.admit(access, bucket, path, mode, announced).await
     }
@@ -78,7 +78,7 @@ impl FileStorage {
         let mode = if signed.upsert() { PutMode::Upsert } else { PutMode::Create };
         let (bucket, path) = (signed.object().bucket(), signed.object().path());
         let context = signed.signer().context(request_id);
-        let access = self.access(&context, Operation::Upload(&mode), Some(bucket));
+        let access = self.access(&context, Operation::Upload(&mode), Some(bucket)).await;
         let access = access.inspect_err(|error| self.count_upload(bucket, Err(error)))?;
         let access = access.narrowed(bucket.clone(), path.clone());
         let pending = self.admit(access, bucket, path, mode.clone(), Announced::default()).await?;

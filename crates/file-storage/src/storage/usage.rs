@@ -11,7 +11,7 @@ impl FileStorage {
     /// # Errors
     /// A denial for anon.
     pub async fn own_usage(&self, context: &RlsContext) -> Result<UserUsage, StorageError> {
-        let access = self.access(context, Operation::ReadUsage, None)?;
+        let access = self.access(context, Operation::ReadUsage, None).await?;
         self.executor().own_usage(&access).await
     }
 
@@ -20,7 +20,7 @@ impl FileStorage {
     /// # Errors
     /// A denial.
     pub async fn all_usage(&self, context: &RlsContext, limit: u32) -> Result<Vec<UserUsage>, StorageError> {
-        let access = self.access(context, Operation::Maintain, None)?;
+        let access = self.access(context, Operation::Maintain, None).await?;
         self.executor().all_usage(&access, limit).await
     }
 
@@ -33,7 +33,7 @@ impl FileStorage {
         context: &RlsContext,
         repair: bool,
     ) -> Result<Vec<UsageDifference>, StorageError> {
-        let access = self.access(context, Operation::Maintain, None)?;
+        let access = self.access(context, Operation::Maintain, None).await?;
         self.executor().recount_usage(&access, repair).await
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use file_storage::backend::local::{LocalBackend, LocalOptions};
-use file_storage::errors::StorageError;
+use file_storage::errors::{DenialReason, StorageError};
 use file_storage::file::{ObjectAttributes, PutMode};
 use file_storage::upkeep::{Upkeep, UpkeepOptions};
 use file_storage::{BucketPolicy, FileStorage};
@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tempfile::TempDir;
 
-use crate::support::{Fixture, TestDatabase, chunked, keys, maintain, options, path, user};
+use crate::support::{Fixture, TestDatabase, anon, chunked, keys, maintain, options, path, service, user};
 
 /// More than an upload collects before its first write to the disk.
 const LARGE: usize = 8 << 20;
@@ -78,7 +78,7 @@ async fn fs_i1_a_start_leaves_alone_what_others_are_about_to_commit() {
     let uploading = tokio::spawn(async move {
         let pending = storage.admit_upload(&user(1), &to, &path("a"), PutMode::Create).await.unwrap();
         let attributes = ObjectAttributes { content_type: "text/plain".into(), ..Default::default() };
-        pending.store(attributes, None, chunked(&[7; 5000])).await
+        pending.store(attributes, None, crate::support::chunked(&[7; 5000])).await
     });
     paused.reached(1).await;
     let second = process(dir.path(), &database).await;
@@ -199,6 +199,98 @@ async fn two_processes_write_overwrite_read_and_delete_without_loss() {
         );
         upkeep.stop().await;
     }
+    let [first, second] = processes;
+    drop(second);
+    Fixture { dir, ..first }.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_policy_made_by_one_process_is_in_force_in_the_other() {
+    let (dir, database) = (TempDir::new().unwrap(), TestDatabase::new());
+    let processes = [process(dir.path(), &database).await, process(dir.path(), &database).await];
+    let docs = processes[0].bucket(&user(1), "docs", BucketPolicy::Private).await;
+    processes[0].put(&user(1), (&docs, &path("a")), PutMode::Create, b"1").await.unwrap();
+    let closed = |outcome: Result<_, StorageError>| match outcome {
+        Err(StorageError::Unauthorized(_) | StorageError::AuthRequired(_)) => {}
+        Err(error) => panic!("{error:?}"),
+        Ok(_) => panic!("it is not closed"),
+    };
+    for round in 0..10 {
+        // Each adds what the other one then feels, and takes it away again.
+        let (here, there) = (&processes[round % 2], &processes[(round + 1) % 2]);
+        let at = path(&format!("in/{round}"));
+        closed(there.get(&user(2), (&docs, &path("a"))).await);
+        closed(there.put(&anon(), (&docs, &at), PutMode::Create, b"1").await.map(|_| Vec::new()));
+        for sql in [
+            "CREATE POLICY read ON storage_objects FOR SELECT TO authenticated USING (name = 'a')",
+            "CREATE POLICY put ON storage_objects FOR INSERT TO anon WITH CHECK (starts_with(name, 'in/'))",
+        ] {
+            here.storage.change_policies(&service(), sql).await.unwrap();
+        }
+        assert_eq!(there.get(&user(2), (&docs, &path("a"))).await.unwrap(), b"1");
+        let missing = there.get(&user(2), (&docs, &path("none"))).await;
+        assert!(matches!(missing, Err(StorageError::ObjectNotFound { .. })), "{missing:?}");
+        there.put(&anon(), (&docs, &at), PutMode::Create, b"1").await.unwrap();
+        assert_eq!(there.storage.policies(&service()).await.unwrap().all().len(), 2);
+
+        let small = "CREATE POLICY small ON storage_objects AS RESTRICTIVE FOR INSERT WITH CHECK (size < 2)";
+        here.storage.change_policies(&service(), small).await.unwrap();
+        let refused = there.put(&user(1), (&docs, &path("b")), PutMode::Create, b"12").await.unwrap_err();
+        let StorageError::Unauthorized(denial) = refused else { panic!("{refused:?}") };
+        assert_eq!(denial.reason, DenialReason::RestrictivePolicy("small".into()));
+        for name in ["read", "put", "small"] {
+            assert!(there.storage.drop_policy(&service(), name).await.unwrap());
+        }
+        closed(here.get(&user(2), (&docs, &path("a"))).await);
+        closed(here.put(&anon(), (&docs, &path("in/x")), PutMode::Create, b"1").await.map(|_| Vec::new()));
+    }
+    let [first, second] = processes;
+    drop(second);
+    Fixture { dir, ..first }.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn policies_change_under_load_and_nothing_is_let_through_or_lost() {
+    let (dir, database) = (TempDir::new().unwrap(), TestDatabase::new());
+    let processes = [process(dir.path(), &database).await, process(dir.path(), &database).await];
+    let docs = processes[0].bucket(&user(1), "docs", BucketPolicy::Private).await;
+    let done = AtomicBool::new(false);
+    let writers = (0..6_u8).map(|writer| {
+        let (processes, docs, done) = (&processes, &docs, &done);
+        async move {
+            let mut round = 0_u8;
+            while !done.load(Ordering::Relaxed) {
+                round = round.wrapping_add(1);
+                let here = &processes[usize::from(writer + round) % 2];
+                let at = path(&format!("{writer}/{}", round % 4));
+                here.put(&user(1), (docs, &at), PutMode::Upsert, &[round; 100]).await.unwrap();
+                assert_eq!(here.get(&user(1), (docs, &at)).await.unwrap(), [round; 100]);
+                // Opened and closed all the time: either answer is right, and no other.
+                match here.get(&user(2), (docs, &at)).await {
+                    Ok(bytes) => assert_eq!(bytes, [round; 100]),
+                    Err(StorageError::Unauthorized(_) | StorageError::ObjectNotFound { .. }) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        }
+    });
+    let changes = async {
+        for round in 0..12 {
+            let (here, there) = (&processes[round % 2], &processes[(round + 1) % 2]);
+            let sql = "CREATE POLICY p ON storage_objects FOR SELECT USING (bucket_id = 'docs')";
+            let admin = service();
+            let (one, two) = tokio::join!(
+                here.storage.change_policies(&admin, sql),
+                there.storage.change_policies(&admin, sql)
+            );
+            assert_eq!(usize::from(one.is_ok()) + usize::from(two.is_ok()), 1, "{one:?} {two:?}");
+            let lost = one.and(two).unwrap_err();
+            assert!(matches!(lost, StorageError::PolicyExists { .. }), "{lost:?}");
+            assert!(there.storage.drop_policy(&service(), "p").await.unwrap());
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(join_all(writers), changes);
     let [first, second] = processes;
     drop(second);
     Fixture { dir, ..first }.audit().await;

@@ -6,8 +6,11 @@
 pub(crate) mod access;
 pub(crate) mod buckets;
 pub(crate) mod concurrency;
+pub(crate) mod explanations;
 pub(crate) mod listings;
 pub(crate) mod objects;
+pub(crate) mod pasted;
+pub(crate) mod policies;
 pub(crate) mod queries;
 pub(crate) mod subject;
 pub(crate) mod upkeep;
@@ -49,6 +52,19 @@ macro_rules! executor_conformance {
             queries: [
                 queries_see_what_lists_and_reads_show, queries_need_their_own_access, heavy_queries_are_ended
             ],
+            policies: [
+                permissive_policies_widen_reads_and_restrictive_ones_narrow_them,
+                a_policy_of_one_bucket_says_nothing_of_another, inserts_are_judged_by_the_new_row,
+                admission_decides_what_is_known_and_lets_the_rest_through,
+                policies_let_anon_in_and_refusals_still_ask_for_a_token,
+                an_upsert_takes_insert_select_and_update, deletes_take_delete_and_select,
+                moves_are_judged_at_both_ends, a_policy_that_fails_refuses,
+                names_are_unique_and_policies_are_listed,
+                what_is_empty_has_no_folder_no_name_and_no_extension,
+                a_bucket_is_emptied_of_what_policies_let_go, moves_take_no_update
+            ],
+            explanations: [explanations_name_each_rule_and_what_it_said, explanations_tell_of_what_fails],
+            pasted: [supabases_policies_are_pasted_unchanged],
             concurrency: [
                 fs_i4_forty_writers_have_one_winner, quotas_are_never_overshot, closed_executors_refuse
             ]

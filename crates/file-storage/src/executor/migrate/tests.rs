@@ -14,7 +14,7 @@ use crate::executor::Executor;
 use crate::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use crate::executor::sqlite::{SqliteExecutor, SqliteOptions};
 use crate::failpoint::{Action, arm, arm_nth};
-use crate::permissions::{Access, AccessRules, Operation, RlsContext};
+use crate::permissions::{Access, AccessRules, Operation, Policy, RlsContext};
 
 use crate::executor::postgres::tests::database::TestDatabase;
 
@@ -40,6 +40,8 @@ const ROWS: &str = r#"
     INSERT INTO upload_queue VALUES
         ('{1}', '{9}', 'ü.b', 'f', 1, 't', 'p', 'local', 'pending', 0, 5, NULL, 1, NULL, NULL, 1, NULL, NULL, 1, 1),
         ('{2}', NULL, 'ü.b', 'f', 1, 't', 'p', 'local', 'pending', 1, 5, 'no', 1, NULL, NULL, 1, NULL, NULL, 1, 1);
+    INSERT INTO storage_policies VALUES ('Its readers', 'SELECT', 1, '["authenticated"]', 'CREATE POLICY "Its readers" ON
+        storage.objects FOR SELECT TO authenticated USING (name = ''x'' AND auth.jwt() ->> ''team'' = ''red'')', 7);
     UPDATE upload_queue SET status = 'in_progress', started_at = 4, leased_by = '{3}', leased_until = 9 WHERE id = '{2}';
 "#;
 
@@ -131,8 +133,8 @@ async fn every_row_arrives_and_the_tables_are_guarded_as_before() {
     let moved = scene.migrate().await.unwrap();
     assert_eq!(moved, rehearsed);
     let rows: Vec<u64> = moved.tables.iter().map(|table| table.rows).collect();
-    assert_eq!(rows, [2, 3, 4, 1, 1, 2, 1, 2, 0]);
-    assert_eq!(scene.rows().await, 16, "no event was told, nothing was queued");
+    assert_eq!(rows, [2, 3, 4, 1, 1, 2, 1, 2, 1]);
+    assert_eq!(scene.rows().await, 17, "no event was told, nothing was queued");
     assert!(before == std::fs::read(scene.file()).unwrap(), "the source is as it was");
 
     let unguarded = "SELECT count(*) FROM pg_class c WHERE relnamespace = 'aerostore'::regnamespace AND relkind = 'r' \
@@ -152,12 +154,32 @@ async fn every_row_arrives_and_the_tables_are_guarded_as_before() {
     assert_eq!(object.get::<_, &str>(2), "12345678901234567890123");
     assert_eq!((object.get::<_, &str>(3), object.get::<_, &str>(4)), ("\\", "0.000002"));
 
+    // Policies are in force there, too.
+    let shown = "SELECT using_expression FROM aerostore.storage_policies";
+    let shown = admin.query_one(shown, &[]).await.unwrap();
+    assert_eq!(
+        shown.get::<_, &str>(0),
+        "((\"path\" = 'x'::text) AND ((auth.jwt() ->> 'team'::text) = 'red'::text))"
+    );
+    for (team, paths) in [("red", 2), ("blue", 1)] {
+        let claims = format!(r#"{{"role":"authenticated","sub":"{}","team":"{team}"}}"#, Uuid::from_u128(77));
+        let ask = format!("BEGIN; SET LOCAL ROLE authenticated; SET LOCAL request.jwt.claims = '{claims}'");
+        admin.batch_execute(&ask).await.unwrap();
+        let seen = admin.query("SELECT path FROM aerostore.storage_objects", &[]).await.unwrap();
+        assert_eq!(seen.len(), paths, "{team}");
+        admin.batch_execute("ROLLBACK").await.unwrap();
+    }
+
     // A server goes on from there: the number of an event that is gone is not given again.
     let executor = PostgresExecutor::open(scene.target()).await.unwrap();
     let access =
         Access::check(&RlsContext::system("test"), Operation::Maintain, None, AccessRules::default())
             .unwrap();
     assert_eq!(executor.recount_usage(&access, false).await.unwrap(), []);
+    assert_eq!(executor.policies(&access).await.unwrap().all().len(), 1);
+    assert!(executor.drop_policy(&access, "Its readers").await.unwrap());
+    let another = Policy::parse("CREATE POLICY another ON storage.objects USING (name = 'x')").unwrap();
+    executor.create_policy(&access, &another).await.unwrap();
     assert!(!executor.consume_nonce(Uuid::from_u128(1), chrono::Utc::now()).await.unwrap());
     admin.execute("DELETE FROM aerostore.storage_objects WHERE path = 'x'", &[]).await.unwrap();
     let events: Vec<u64> =
@@ -215,8 +237,10 @@ async fn what_cannot_be_moved_is_named() {
     Scene::refused(scene.migrate().await, "schema version 2");
     scene.sqlite("PRAGMA user_version = 4");
     scene.sqlite("INSERT INTO storage_policies VALUES ('p', 'ALL', 1, '[]', '', 0)");
-    Scene::refused(scene.migrate().await, "policies in SQL");
-    scene.sqlite("DELETE FROM storage_policies");
+    Scene::refused(scene.migrate().await, "the policy p in the database is not understood");
+    scene.sqlite("UPDATE storage_policies SET definition = (SELECT max(definition) FROM storage_policies) WHERE name = 'p'");
+    Scene::refused(scene.migrate().await, "the policy p can't be moved: its statement makes Its readers");
+    scene.sqlite("DELETE FROM storage_policies WHERE name = 'p'");
     assert_eq!(scene.rows().await, 0);
     scene.end().await;
 }

@@ -6,7 +6,7 @@ use tokio_postgres::Row;
 
 use super::errors::Fault;
 use super::pool::Pool;
-use super::rls::{Caller, Subject, flag};
+use super::rls::{Caller, Subject, flag, refused};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, int, now};
 use super::session::{Session, Step, alone, read};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
@@ -20,9 +20,13 @@ const CREATE: &str = "INSERT INTO {schema}.storage_buckets (id, uuid, owner_id, 
 const UPDATE: &str = "UPDATE {schema}.storage_buckets SET policy = $2, allowed_mime_types = $3, \
      max_file_size = $4, quota_bytes = $5, updated_at = $6 WHERE id = $1";
 
-/// The part of a bucket that is deleted at a time.
-const EMPTY: &str = "DELETE FROM {schema}.storage_objects WHERE bucket_id = $1 AND path IN \
-     (SELECT path FROM {schema}.storage_objects WHERE bucket_id = $1 ORDER BY path LIMIT $2)";
+/// The part of a bucket that is deleted at a time: how many rows were found after a path, up to which, and how many of
+/// them went.
+const EMPTY: &str = "WITH found AS (SELECT path FROM {schema}.storage_objects \
+         WHERE bucket_id = $1 AND path > $3 ORDER BY path LIMIT $2), \
+     gone AS (DELETE FROM {schema}.storage_objects \
+         WHERE bucket_id = $1 AND path IN (SELECT path FROM found) RETURNING path) \
+     SELECT (SELECT count(*) FROM found), (SELECT max(path) FROM found), (SELECT count(*) FROM gone)";
 
 const DELETE: &str = "DELETE FROM {schema}.storage_buckets WHERE id = $1";
 
@@ -192,9 +196,24 @@ pub(super) async fn empty(
     let context = access.on_rows(permission, Some(name))?;
     access.on_rows(Permission::ObjectDelete, Some(name))?;
     decide::reach(context, permission, name, look(pool, context, permission, name).await?)?;
-    let values = [&name.as_str() as _, &i64::from(limit) as _];
-    let emptied = alone(pool, "empty_bucket", &Caller::of(context), EMPTY, &values).await;
-    Ok(emptied.map_err(|fault| denial(fault, context, Permission::ObjectDelete, name))?.affected)
+    let (caller, limit) = (Caller::of(context), u64::from(limit));
+    let (mut deleted, mut after) = (0, String::new());
+    // Rows that policies keep from being deleted are passed over.
+    while deleted < limit {
+        let wanted = limit - deleted;
+        let values = [&name.as_str() as _, &int(wanted) as _, &after as _];
+        let emptied = match alone(pool, "empty_bucket", &caller, EMPTY, &values).await {
+            Ok(emptied) => emptied,
+            Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectDelete, name).await),
+        };
+        let Some(row) = emptied.rows.first() else { break };
+        deleted += rows::count(row, 2)?;
+        match row.try_get(1)? {
+            Some(last) if rows::count(row, 0)? == wanted => after = last,
+            _ => break,
+        }
+    }
+    Ok(deleted)
 }
 
 /// Deletes an empty bucket.

@@ -5,23 +5,29 @@ use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::digest;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::errors::Fault;
 use super::pool::Pool;
 use super::rls::{Caller, Subject, flag};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH};
+use super::rules::{self, Rules, VERSION};
 use super::schema::SchemaName;
 use super::session::read;
+use crate::Timestamp;
 use crate::bucket::BucketName;
-use crate::executor::Admission;
+use crate::errors::DenialReason;
 use crate::executor::decide::{self, PolicyView, Target};
+use crate::executor::proposal::{self, Proposed, Purpose, Seen};
+use crate::executor::{Admission, Announced};
 use crate::file::{BlobKey, PutMode};
 use crate::path::ObjectPath;
-use crate::permissions::{Access, Permission};
+use crate::permissions::policy::{Candidate, asks_more, holds};
+use crate::permissions::{Access, Permission, RlsContext};
 
 fn target_statement(lock: &str) -> String {
     format!(
-        "SELECT {BUCKET}, {OBJECT}, {}, {}, {}, {}, u.total_bytes, u.quota_bytes \
+        "SELECT {BUCKET}, {OBJECT}, {}, {}, {}, {}, {VERSION}, now(), u.total_bytes, u.quota_bytes \
          FROM {{schema}}.storage_buckets b \
          LEFT JOIN {{schema}}.storage_objects o ON o.bucket_id = b.id AND o.path = $4 \
          LEFT JOIN {{schema}}.storage_usage u \
@@ -34,7 +40,13 @@ fn target_statement(lock: &str) -> String {
     )
 }
 
-/// Looks at a path under the predicates of all permissions: role, user, bucket, path.
+/// Where in its rows flags begin, and what follows them.
+const FLAGS: usize = BUCKET_WIDTH + OBJECT_WIDTH;
+const IN_FORCE: usize = FLAGS + 4;
+const NOW: usize = FLAGS + 5;
+const USED: usize = FLAGS + 6;
+
+/// Looks at a path under the table's predicates of all permissions: role, user, bucket, path.
 pub(super) static TARGET: LazyLock<String> = LazyLock::new(|| target_statement(""));
 
 /// The same, and keeps the bucket from being deleted until the transaction ends.
@@ -78,39 +90,107 @@ fn number(parts: &[&[u8]]) -> i64 {
     i64::from_be_bytes(first)
 }
 
-/// What a row of the statements above says.
-pub(super) fn target(
-    row: Option<&Row>,
-    bucket: &BucketName,
-    path: &ObjectPath,
-) -> Result<Option<Target>, Fault> {
-    let Some(row) = row else { return Ok(None) };
-    let there = rows::is_there(row, BUCKET_WIDTH)?;
-    let flags = BUCKET_WIDTH + OBJECT_WIDTH;
-    Ok(Some(Target {
-        bucket: rows::bucket(row, 0)?,
-        existing: if there { Some(rows::object_at(row, BUCKET_WIDTH, bucket, path)?) } else { None },
-        visible: there && row.try_get(flags)?,
-        creatable: row.try_get(flags + 1)?,
-        overwritable: there && row.try_get(flags + 2)?,
-        deletable: there && row.try_get(flags + 3)?,
-        policy: PolicyView::default(),
-    }))
+/// Which version of policies was in force when a row of the statements above was read.
+pub(super) fn version(row: &Row) -> Result<Uuid, Fault> {
+    Ok(row.try_get(IN_FORCE)?)
 }
 
-/// Looks at a path, without any lock.
+/// When the transaction began that read a row of the statements above: `now()` for everything in it.
+pub(super) fn began(row: &Row) -> Result<Timestamp, Fault> {
+    Ok(row.try_get(NOW)?)
+}
+
+/// What a row of the statements above says; `None` where there is no bucket. Of the row that is there, policies are
+/// asked here: the keeper is not subject to them.
+pub(super) fn seen(
+    row: Option<&Row>,
+    rules: &Rules,
+    context: &RlsContext,
+    purpose: Purpose,
+    (bucket, path): (&BucketName, &ObjectPath),
+) -> Result<Option<Seen>, Fault> {
+    let Some(row) = row else { return Ok(None) };
+    let there = rows::is_there(row, BUCKET_WIDTH)?;
+    let [reads, creates, overwrites, deletes]: [bool; 4] =
+        [row.try_get(FLAGS)?, row.try_get(FLAGS + 1)?, row.try_get(FLAGS + 2)?, row.try_get(FLAGS + 3)?];
+    let mut target = Target {
+        bucket: rows::bucket(row, 0)?,
+        existing: if there { Some(rows::object_at(row, BUCKET_WIDTH, bucket, path)?) } else { None },
+        visible: there && reads,
+        creatable: creates,
+        overwritable: there && overwrites,
+        deletable: there && deletes,
+        policy: PolicyView::default(),
+    };
+    if rules.speak_of(context) {
+        target.policy = proposal::view(rules.policies(), context, bucket);
+        let now = began(row)?.timestamp_micros();
+        ask_of_old_row(&mut target, rules, context, now, purpose)
+            .map_err(|reason| decide::refusal(context, purpose.permission(), bucket, reason))?;
+    }
+    Ok(Some(Seen { target, reads: there && reads, overwrites: there && overwrites }))
+}
+
+fn ask_of_old_row(
+    target: &mut Target,
+    rules: &Rules,
+    context: &RlsContext,
+    now: i64,
+    purpose: Purpose,
+) -> Result<(), DenialReason> {
+    let Some(object) = &target.existing else { return Ok(()) };
+    let ask = |permission, table| holds(rules.policies(), context, now, permission, table, object);
+    target.visible = ask(Permission::ObjectRead, target.visible)?;
+    match purpose {
+        Purpose::Write => {
+            target.overwritable = ask(Permission::ObjectOverwrite, target.overwritable)?;
+            target.deletable = false;
+        }
+        Purpose::Remove => {
+            target.overwritable = false;
+            // What can't be seen can't be found to be deleted.
+            target.deletable = ask(Permission::ObjectDelete, target.deletable)? && target.visible;
+        }
+    }
+    Ok(())
+}
+
+/// Decides whether a write in this mode is let in, and gives what it would meet. `row` is what was seen at the path.
+pub(super) fn write(
+    row: Option<&Row>,
+    rules: &Rules,
+    access: &Access,
+    at: (&BucketName, &ObjectPath),
+    mode: &PutMode,
+    proposed: Proposed<'_>,
+) -> Result<Target, Fault> {
+    let context = access.on_object(decide::first_permission(mode), at.0, at.1)?;
+    let mut seen = seen(row, rules, context, Purpose::Write, at)?;
+    if let (Some(seen), Some(row), true) = (&mut seen, row, rules.speak_of(context)) {
+        seen.ask_policies(rules.policies(), context, began(row)?.timestamp_micros(), proposed);
+    }
+    Ok(decide::write(access, at, mode, seen.map(|seen| seen.target))?)
+}
+
+/// Looks at a path, without any lock; and the rules that were in force then.
 pub(super) async fn look(
     pool: &Arc<Pool>,
     access: &Access,
     bucket: &BucketName,
     path: &ObjectPath,
-) -> Result<Vec<Row>, Fault> {
+) -> Result<(Option<Row>, Arc<Rules>), Fault> {
     let Subject { role, user } = Subject::from(access.context());
     let values = [&role as _, &user as _, &bucket.as_str() as _, &path.as_str() as _];
-    read(pool, "look", &Caller::keeper(), &TARGET, &values).await
+    let row = read(pool, "look", &Caller::keeper(), &TARGET, &values).await?.into_iter().next();
+    let rules = match &row {
+        Some(row) => rules::at(pool, version(row)?).await?,
+        None => Arc::default(),
+    };
+    Ok((row, rules))
 }
 
-/// Decides whether a URL may be signed that writes in this mode.
+/// Decides whether a URL may be signed that writes in this mode. What the upload will be is not known now: policies
+/// that ask for it refuse.
 pub(super) async fn sign(
     pool: &Arc<Pool>,
     access: &Access,
@@ -118,10 +198,16 @@ pub(super) async fn sign(
     path: &ObjectPath,
     mode: &PutMode,
 ) -> Result<(), Fault> {
-    access.on_object(decide::first_permission(mode), bucket, path)?;
-    let found = look(pool, access, bucket, path).await?;
-    let seen = target(found.first(), bucket, path)?;
-    Ok(decide::sign(access, (bucket, path), mode, seen)?)
+    let context = access.on_object(decide::first_permission(mode), bucket, path)?;
+    let (row, rules) = look(pool, access, bucket, path).await?;
+    let seen = seen(row.as_ref(), &rules, context, Purpose::Write, (bucket, path))?;
+    let mut seen = seen.map(Seen::without_unseen);
+    if let (Some(seen), Some(row), true) = (&mut seen, &row, rules.speak_of(context)) {
+        let candidate = Candidate::announced(bucket, path, None, None).whole();
+        let now = began(row)?.timestamp_micros();
+        seen.ask_policies(rules.policies(), context, now, Proposed::Own(&candidate));
+    }
+    Ok(decide::sign(access, (bucket, path), mode, seen.map(|seen| seen.target))?)
 }
 
 /// Leave to write, before a byte was read.
@@ -131,17 +217,18 @@ pub(super) async fn admit(
     bucket: &BucketName,
     path: &ObjectPath,
     mode: &PutMode,
+    announced: &Announced,
 ) -> Result<Admission, Fault> {
     access.on_object(decide::first_permission(mode), bucket, path)?;
-    let found = look(pool, access, bucket, path).await?;
-    let seen = target(found.first(), bucket, path)?;
-    let target = decide::write(access, (bucket, path), mode, seen)?;
-    let user = match found.first() {
-        Some(row) => {
-            let at = BUCKET_WIDTH + OBJECT_WIDTH + 4;
-            rows::opt_count(row, at)?.zip(rows::opt_count(row, at + 1)?)
-        }
+    let (row, rules) = look(pool, access, bucket, path).await?;
+    let candidate = Candidate::announced(bucket, path, announced.attributes.as_ref(), announced.size);
+    let candidate = if announced.is_final { candidate.whole() } else { candidate };
+    let proposed = Proposed::Own(&candidate);
+    let target = write(row.as_ref(), &rules, access, (bucket, path), mode, proposed)?;
+    let user = match &row {
+        Some(row) => rows::opt_count(row, USED)?.zip(rows::opt_count(row, USED + 1)?),
         None => None,
     };
-    Ok(decide::admission(target, user))
+    let asks_more = asks_more(rules.policies(), access.context(), &candidate);
+    Ok(Admission { asks_more, ..decide::admission(target, user) })
 }

@@ -3,19 +3,28 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use super::decide::{look, target};
+use super::decide::{look, seen};
 use super::errors::Fault;
 use super::pool::Pool;
-use super::rls::Caller;
+use super::rls::{Caller, refused};
 use super::rows::{self, OBJECT};
 use super::session::alone;
 use crate::bucket::BucketName;
 use crate::executor::decide;
+use crate::executor::proposal::Purpose;
 use crate::file::StorageObject;
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Permission};
 
+/// By the whole key: of other rows, policies are not asked.
 static DELETE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "DELETE FROM {{schema}}.storage_objects o WHERE o.bucket_id = $1 AND o.path = $2 RETURNING {OBJECT}"
+    )
+});
+
+/// In a small table, the planner may look at the other rows of the bucket, too.
+static DELETE_MANY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "DELETE FROM {{schema}}.storage_objects o WHERE o.bucket_id = $1 AND o.path = ANY ($2::text[]) \
          RETURNING {OBJECT}"
@@ -30,13 +39,17 @@ pub(super) async fn one(
     path: &ObjectPath,
 ) -> Result<Option<StorageObject>, Fault> {
     let context = access.on_object(Permission::ObjectDelete, bucket, path)?;
-    let values = [&bucket.as_str() as _, &vec![path.as_str()] as _];
-    let gone = alone(pool, "delete_object", &Caller::of(context), &DELETE, &values).await?;
+    let values = [&bucket.as_str() as _, &path.as_str() as _];
+    let gone = match alone(pool, "delete_object", &Caller::of(context), &DELETE, &values).await {
+        Ok(gone) => gone,
+        Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectDelete, bucket).await),
+    };
     if let Some(row) = gone.rows.first() {
         return Ok(Some(rows::object_at(row, 0, bucket, path)?));
     }
-    let found = look(pool, access, bucket, path).await?;
-    let seen = target(found.first(), bucket, path)?;
+    let (row, rules) = Box::pin(look(pool, access, bucket, path)).await?;
+    let seen = seen(row.as_ref(), &rules, context, Purpose::Remove, (bucket, path))?;
+    let seen = seen.map(|seen| seen.target);
     match decide::delete(access, (bucket, path), seen)? {
         // It came between the two.
         Some(_) => Err(Fault::Overtaken),
@@ -54,7 +67,10 @@ pub(super) async fn many(
     let context = access.on_rows(Permission::ObjectDelete, Some(bucket))?;
     let names: Vec<&str> = paths.iter().map(ObjectPath::as_str).collect();
     let values = [&bucket.as_str() as _, &names as _];
-    let gone = alone(pool, "delete_objects", &Caller::of(context), &DELETE, &values).await?;
+    let gone = match alone(pool, "delete_objects", &Caller::of(context), &DELETE_MANY, &values).await {
+        Ok(gone) => gone,
+        Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectDelete, bucket).await),
+    };
     let mut deleted = HashMap::with_capacity(gone.rows.len());
     for row in &gone.rows {
         let object = rows::object(row, 0)?;

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::errors::Fault;
 use super::session::retried;
 use super::{
-    PostgresExecutor, buckets, decide, delete, events, listing, put, query, read, relocate, upkeep, usage,
+    PostgresExecutor, buckets, decide, delete, events, explain, listing, policies, put, query, read,
+    relocate, upkeep, usage,
 };
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
@@ -22,9 +23,6 @@ use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, AnonGrants, Policy, PolicySet};
 use crate::sql::query::{Answer, Query, QueryLimits};
-
-const NO_POLICIES: StorageError =
-    StorageError::NotSupported { feature: "Row-level security by SQL policies", engine: "PostgreSQL" };
 
 impl PostgresExecutor {
     async fn run<T>(
@@ -94,10 +92,9 @@ impl Executor for PostgresExecutor {
         bucket: &BucketName,
         path: &ObjectPath,
         mode: &PutMode,
-        // Only policies ask about it, and there are none.
-        _announced: &Announced,
+        announced: &Announced,
     ) -> Result<Admission, StorageError> {
-        self.run("admit_put", decide::admit(&self.pool, access, bucket, path, mode)).await
+        self.run("admit_put", decide::admit(&self.pool, access, bucket, path, mode, announced)).await
     }
 
     async fn admit_signing(
@@ -110,24 +107,24 @@ impl Executor for PostgresExecutor {
         self.run("admit_signing", decide::sign(&self.pool, access, bucket, path, mode)).await
     }
 
-    fn anon_grants(&self) -> AnonGrants {
-        AnonGrants::default()
+    async fn anon_grants(&self) -> Result<AnonGrants, StorageError> {
+        self.run("anon_grants", policies::anon_grants(&self.pool)).await
     }
 
-    async fn create_policy(&self, _access: &Access, _policy: &Policy) -> Result<(), StorageError> {
-        Err(NO_POLICIES)
+    async fn create_policy(&self, access: &Access, policy: &Policy) -> Result<(), StorageError> {
+        self.run("create_policy", policies::create(&self.pool, access, policy)).await
     }
 
-    async fn drop_policy(&self, _access: &Access, _name: &str) -> Result<bool, StorageError> {
-        Err(NO_POLICIES)
+    async fn drop_policy(&self, access: &Access, name: &str) -> Result<bool, StorageError> {
+        self.run("drop_policy", policies::drop_one(&self.pool, access, name)).await
     }
 
-    async fn policies(&self, _access: &Access) -> Result<PolicySet, StorageError> {
-        Err(NO_POLICIES)
+    async fn policies(&self, access: &Access) -> Result<PolicySet, StorageError> {
+        self.run("policies", policies::all(&self.pool, access)).await
     }
 
-    async fn explain(&self, _access: &Access, _question: &Question) -> Result<Explanation, StorageError> {
-        Err(StorageError::NotSupported { feature: "Explaining", engine: "PostgreSQL" })
+    async fn explain(&self, access: &Access, question: &Question) -> Result<Explanation, StorageError> {
+        self.run("explain", explain::explain(&self.pool, access, question)).await
     }
 
     async fn put_object(
@@ -136,7 +133,8 @@ impl Executor for PostgresExecutor {
         object: NewObject,
         mode: &PutMode,
     ) -> Result<Written, StorageError> {
-        let put = async { retried!(put::put(&self.pool, access, &object, mode)) };
+        // Large, as it goes a long way: on the heap, and not in the futures of all who call it.
+        let put = async { retried!(Box::pin(put::put(&self.pool, access, &object, mode))) };
         self.run("put_object", put).await
     }
 

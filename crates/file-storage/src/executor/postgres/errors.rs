@@ -7,6 +7,7 @@ use serde::Deserialize;
 use tokio_postgres::error::SqlState;
 
 use crate::errors::{Cause, StorageError};
+use crate::sql::SqlFault;
 
 /// What errors call the metadata database.
 const PROVIDER: &str = "database";
@@ -74,6 +75,54 @@ impl Fault {
     /// Whether row-level security, or a missing grant, refused the statement.
     pub(super) fn is_denial(&self) -> bool {
         self.state() == Some(&SqlState::INSUFFICIENT_PRIVILEGE)
+    }
+
+    /// Whether there is something of this name already, or a row with it.
+    pub(super) fn is_duplicate(&self) -> bool {
+        self.is_taken() || self.state() == Some(&SqlState::DUPLICATE_OBJECT)
+    }
+
+    /// Whether our triggers refused for a quota.
+    pub(super) fn is_over_quota(&self) -> bool {
+        self.state().is_some_and(|state| state.code() == QUOTA)
+    }
+
+    /// Whether somebody else held a lock for longer than was waited.
+    pub(super) fn is_kept_waiting(&self) -> bool {
+        self.state() == Some(&SqlState::LOCK_NOT_AVAILABLE)
+    }
+
+    /// Why a condition could not be computed, if that is what failed: in a statement of ours as a caller, only what
+    /// policies ask can. Without the values, which PostgreSQL quotes at the end.
+    pub(super) fn of_policy(&self) -> Option<&str> {
+        let Self::Engine(error) = self else { return None };
+        let error = error.as_db_error()?;
+        let of_text = [SqlState::UNTRANSLATABLE_CHARACTER, SqlState::CHARACTER_NOT_IN_REPERTOIRE];
+        (error.code().code().starts_with("22") && !of_text.contains(error.code()))
+            .then(|| error.message().split(": \"").next().unwrap_or_default())
+    }
+
+    /// As the fault of a policy that PostgreSQL does not take, or of a login that may not make any.
+    pub(super) fn of_definition(self) -> Self {
+        let Some(error) = (match &self {
+            Self::Engine(error) => error.as_db_error(),
+            Self::Refused(_) | Self::Lost(_) | Self::Overtaken => None,
+        }) else {
+            return self;
+        };
+        let class = error.code().code().get(..2).unwrap_or_default();
+        match class {
+            _ if self.is_denial() => StorageError::internal(format!(
+                "policies are made by the owner of the tables: connect as the role that made them ({})",
+                error.message()
+            ))
+            .into(),
+            "22" | "42" | "54" => {
+                let reason = format!("PostgreSQL does not take it: {}", error.message());
+                StorageError::InvalidSql(SqlFault::of_text(reason)).into()
+            }
+            _ => self,
+        }
     }
 
     /// Whether the connection is of no use any more, so that another one may do better.

@@ -14,10 +14,11 @@ use super::errors::Fault;
 use super::pool::Pool;
 use super::rls::KEEPER;
 use super::schema::SchemaName;
-use super::{PostgresOptions, migrations, usage};
+use super::{PostgresOptions, migrations, policies, usage};
 use crate::errors::StorageError;
 use crate::executor::migrate::cell::{Cell, Row, Tally};
 use crate::executor::migrate::tables::{TABLES, Table};
+use crate::permissions::Policy;
 
 /// Rows after which progress is told while they are read back.
 const ROWS: usize = 512;
@@ -160,7 +161,8 @@ impl Import<'_> {
         restarted.map_err(|error| named(error.into(), table))
     }
 
-    /// Counts anew, and where the counters are right puts everything back on the tables, and commits.
+    /// Counts anew, and where the counters are right puts policies into force and everything back on the tables, and
+    /// commits.
     pub(in crate::executor) async fn finish(self) -> Result<(), StorageError> {
         let finish = async {
             let differences = usage::counted_otherwise(&self.transaction, &self.schema).await?;
@@ -174,12 +176,44 @@ impl Import<'_> {
                 );
                 return Err(StorageError::internal(context).into());
             }
+            self.enforce_policies().await?;
             for table in TABLES {
                 self.transaction.batch_execute(&fill(&self.schema, table, CLOSE)).await?;
             }
+            let changed =
+                format!("SET LOCAL ROLE {KEEPER}; {}; RESET ROLE", self.schema.fill(policies::CHANGED));
+            self.transaction.batch_execute(&changed).await?;
             Ok(self.transaction.commit().await?)
         };
         finish.await.map_err(|fault: Fault| fault.into_storage("finish"))
+    }
+}
+
+impl Import<'_> {
+    /// Makes native policies of the SQL policies that came along.
+    async fn enforce_policies(&self) -> Result<(), Fault> {
+        let kept = self.schema.fill("SELECT name, definition FROM {schema}.storage_policies ORDER BY name");
+        let shown = self.schema.fill(
+            "UPDATE {schema}.storage_policies SET using_expression = $2, check_expression = $3 WHERE name = $1",
+        );
+        for row in self.transaction.query(&kept, &[]).await? {
+            let (name, definition): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+            let refuse = |why: String| {
+                StorageError::internal(format!("the policy {name} can't be moved: {why}; nothing was moved"))
+            };
+            let policy = Policy::parse(definition).map_err(|fault| refuse(fault.to_string()))?;
+            if &*policy.name != name {
+                return Err(refuse(format!("its statement makes {}", policy.name)).into());
+            }
+            let made = self.transaction.batch_execute(&policy.for_postgres(self.schema.as_str())).await;
+            made.map_err(|error| match error.as_db_error() {
+                Some(said) => refuse(said.message().to_owned()).into(),
+                None => Fault::from(error),
+            })?;
+            let (using, check) = policies::shown(&policy);
+            self.transaction.execute(&shown, &[&name, &using, &check]).await?;
+        }
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 
 use super::errors::Fault;
 use super::pool::Pool;
-use super::rls::Caller;
+use super::rls::{Caller, refused};
 use super::rows::{self, OBJECT, OBJECT_WIDTH, int};
 use super::session::read;
 use crate::Timestamp;
@@ -66,18 +66,23 @@ pub(super) async fn list(
     bucket: &BucketName,
     listing: &Listing,
 ) -> Result<Page, Fault> {
-    let caller = Caller::of(access.on_rows(Permission::ObjectRead, Some(bucket))?);
+    let context = access.on_rows(Permission::ObjectRead, Some(bucket))?;
+    let caller = Caller::of(context);
     listing.check_cursor()?;
     let folder = Folder { bucket, listing, start: format!("{}{}", listing.prefix, listing.search) };
     // No path has that character, and PostgreSQL's text can't.
     if folder.start.contains('\0') {
         return Ok(Page::default());
     }
-    let mut found = match (listing.sort.0, listing.collation) {
-        (ObjectSort::Name, Collation::Bytes) => in_index_order(pool, &caller, &folder).await?,
+    let found = match (listing.sort.0, listing.collation) {
+        (ObjectSort::Name, Collation::Bytes) => in_index_order(pool, &caller, &folder).await,
         (ObjectSort::Name, Collation::IgnoreCase) | (ObjectSort::CreatedAt | ObjectSort::UpdatedAt, _) => {
-            in_other_order(pool, &caller, &folder).await?
+            in_other_order(pool, &caller, &folder).await
         }
+    };
+    let mut found = match found {
+        Ok(found) => found,
+        Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectRead, bucket).await),
     };
     let more = found.len() > listing.page_length();
     found.truncate(listing.page_length());

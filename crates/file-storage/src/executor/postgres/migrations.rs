@@ -37,6 +37,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(3, "bookkeeping"),
     migration!(4, "lists"),
     migration!(5, "queue_and_policies"),
+    migration!(6, "policies_in_force"),
 ];
 
 /// The oldest server that has all that the scripts use.

@@ -1,4 +1,5 @@
-//! The connections of this process: so many at most, and a bounded queue of those who wait for one.
+//! The connections of this process: so many at most, and a bounded queue of those who wait for one. And what was last
+//! learnt over them of the policies in force.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::PostgresOptions;
 use super::connection::Manager;
 use super::errors::{Fault, unavailable};
+use super::rules::KnownRules;
 use super::schema::SchemaName;
 use crate::errors::StorageError;
 use crate::failpoint::Scope;
@@ -28,6 +30,7 @@ pub(super) struct Pool {
     failpoints: Scope,
     /// Drivers of connections, and what goes on behind operations whose callers went away.
     tasks: TaskTracker,
+    rules: KnownRules,
 }
 
 impl Pool {
@@ -45,7 +48,8 @@ impl Pool {
             })?;
         let PostgresOptions { waiting, wait, statement_timeout, .. } = *options;
         let failpoints = options.failpoints.clone();
-        Ok(Self { connections, waiting, wait, statement_timeout, failpoints, tasks })
+        let rules = KnownRules::default();
+        Ok(Self { connections, waiting, wait, statement_timeout, failpoints, tasks, rules })
     }
 
     /// A connection, when one is free.
@@ -80,6 +84,10 @@ impl Pool {
     /// Announces a point at which a test may have the connection break.
     pub(super) async fn hit(&self, point: &'static str) -> Result<(), Fault> {
         self.failpoints.hit_async(point).await.map_err(|error| Fault::Lost(Arc::new(error)))
+    }
+
+    pub(super) fn rules(&self) -> &KnownRules {
+        &self.rules
     }
 
     /// How long one statement may take.

@@ -6,18 +6,22 @@ use std::sync::Arc;
 use tokio_postgres::types::{Json, ToSql};
 use uuid::Uuid;
 
-use super::decide::{LOCK, TARGET_TO_WRITE, blob_place, place, target};
+use super::decide::{LOCK, TARGET_TO_WRITE, began, blob_place, place, version, write};
 use super::errors::Fault;
 use super::pool::Pool;
-use super::rls::{Caller, Subject};
+use super::rls::{Caller, Subject, refused};
 use super::rows::{int, now};
 use super::session::{Session, Step};
+use crate::Timestamp;
 use crate::errors::{DenialReason, StorageError};
+use crate::executor::proposal::Proposed;
 use crate::executor::{Written, decide};
 use crate::file::{NewObject, Place, PutMode, Segment, StorageObject};
+use crate::permissions::policy::Candidate;
 use crate::permissions::{Access, Permission};
 
-const CREATE: &str = "INSERT INTO {schema}.storage_objects (bucket_id, path, size, content_type, cache_control, \
+/// Makes a row.
+pub(super) const CREATE: &str = "INSERT INTO {schema}.storage_objects (bucket_id, path, size, content_type, cache_control, \
      checksum, etag, metadata, version, updated_at, id, owner_id, created_at) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 
@@ -47,36 +51,52 @@ pub(super) async fn put(
     let Subject { role, user } = Subject::from(context);
     let at = [&role as _, &user as _, &bucket.as_str() as _, &path.as_str() as _];
     let look = [Step::As(&Caller::keeper()), Step::Run(LOCK, &[&places]), Step::Run(&TARGET_TO_WRITE, &at)];
-    let seen = session.run(&look).await?;
-    let seen = target(seen.last().and_then(|answer| answer.rows.first()), bucket, path)?;
-    let target = decide::write(access, (bucket, path), mode, seen)?;
+    let found = session.run(&look).await?;
+    let row = found.last().and_then(|answer| answer.rows.first());
+    // One time for the whole transaction, also for what policies ask of the row.
+    let (rules, now) = match row {
+        Some(row) => (pool.rules().within(&mut session, version(row)?).await?, began(row)?),
+        None => (Arc::default(), now()),
+    };
+    let id = Uuid::now_v7();
+    let candidate = Candidate::stored(new, id, now);
+    let target = write(row, &rules, access, (bucket, path), mode, Proposed::Own(&candidate))?;
     if target.bucket.uuid != new.bucket_uuid {
         return Err(StorageError::BucketNotFound { bucket: bucket.clone() }.into());
     }
 
     let existing = target.existing.as_ref();
-    let object = written(access, new, existing);
+    let object = written(access, new, existing, (id, now));
     let stored =
         store(&mut session, &Caller::of(context), &object, existing.map(|old| old.version), new).await;
     let created = existing.is_none();
+    let permission = if created { Permission::ObjectCreate } else { Permission::ObjectOverwrite };
     match stored {
         Ok(()) => Ok(Written { object, created }),
         Err(fault) if fault.is_denial() => {
-            let permission = if created { Permission::ObjectCreate } else { Permission::ObjectOverwrite };
             let reason = if created { DenialReason::BucketPolicy } else { DenialReason::NotOwner };
             Err(decide::refusal(context, permission, bucket, reason).into())
         }
         // Somebody made the row, or took it away, who does not take turns with writers.
         Err(fault) if fault.is_taken() => Err(Fault::Overtaken),
+        Err(fault) if rules.speak_of(context) => {
+            // The connection is needed for the log.
+            drop(session);
+            Err(refused(fault, pool, context, permission, bucket).await)
+        }
         Err(fault) => Err(fault),
     }
 }
 
 /// The object as it is once it is written.
-fn written(access: &Access, new: &NewObject, existing: Option<&StorageObject>) -> StorageObject {
-    let now = now();
+fn written(
+    access: &Access,
+    new: &NewObject,
+    existing: Option<&StorageObject>,
+    (id, now): (Uuid, Timestamp),
+) -> StorageObject {
     StorageObject {
-        id: existing.map_or_else(Uuid::now_v7, |old| old.id),
+        id: existing.map_or(id, |old| old.id),
         bucket: new.bucket.clone(),
         path: new.path.clone(),
         size: new.size,

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::buckets;
 use super::errors::Fault;
 use super::pool::Pool;
-use super::rls::Caller;
-use super::rows::{self, OBJECT, OBJECT_WIDTH, SEGMENT};
+use super::rls::{Caller, refused};
+use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, SEGMENT};
+use super::rules::{self, VERSION};
 use super::session::read;
 use crate::bucket::BucketName;
 use crate::file::{StorageObject, StoredObject};
@@ -25,6 +25,9 @@ static SHOW: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT {OBJECT} FROM {{schema}}.storage_objects o WHERE o.bucket_id = $1 AND o.path = $2")
 });
 
+static BUCKET_OF_MISS: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {BUCKET}, {VERSION} FROM {{schema}}.storage_buckets b WHERE b.id = $1"));
+
 /// An object and its segments.
 pub(super) async fn open(
     pool: &Arc<Pool>,
@@ -34,7 +37,10 @@ pub(super) async fn open(
 ) -> Result<StoredObject, Fault> {
     let context = access.on_object(Permission::ObjectRead, bucket, path)?;
     let values = [&bucket.as_str() as _, &path.as_str() as _];
-    let found = read(pool, "open_object", &Caller::of(context), &OPEN, &values).await?;
+    let found = match read(pool, "open_object", &Caller::of(context), &OPEN, &values).await {
+        Ok(found) => found,
+        Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectRead, bucket).await),
+    };
     let Some(first) = found.first() else {
         return Err(missing(pool, context, bucket, path).await);
     };
@@ -55,20 +61,28 @@ pub(super) async fn show(
 ) -> Result<StorageObject, Fault> {
     let context = access.on_object(Permission::ObjectRead, bucket, path)?;
     let values = [&bucket.as_str() as _, &path.as_str() as _];
-    let found = read(pool, "object", &Caller::of(context), &SHOW, &values).await?;
+    let found = match read(pool, "object", &Caller::of(context), &SHOW, &values).await {
+        Ok(found) => found,
+        Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectRead, bucket).await),
+    };
     match found.first() {
         Some(row) => rows::object_at(row, 0, bucket, path),
         None => Err(missing(pool, context, bucket, path).await),
     }
 }
 
-/// The answer that a miss gets. It depends on the bucket alone, and not on what is in it.
+/// The answer that a miss gets. It depends on the bucket and on policies alone, and not on what is in it.
 async fn missing(pool: &Arc<Pool>, context: &RlsContext, bucket: &BucketName, path: &ObjectPath) -> Fault {
     let permission = Permission::ObjectRead;
-    match buckets::look(pool, context, permission, bucket).await {
-        Ok(Some((found, _))) => {
-            BucketGrant::of(&found, context).missing(context, permission, bucket, path).into()
-        }
+    let grant = async || {
+        let found = read(pool, "look", &Caller::keeper(), &BUCKET_OF_MISS, &[&bucket.as_str()]).await?;
+        let Some(row) = found.first() else { return Ok(None) };
+        let rules = rules::at(pool, row.try_get(BUCKET_WIDTH)?).await?;
+        let opened = rules.policies().opens(context.role(), permission, bucket);
+        Ok(Some(BucketGrant::of(&rows::bucket(row, 0)?, context).or_rows(opened)))
+    };
+    match grant().await {
+        Ok(Some(grant)) => grant.missing(context, permission, bucket, path).into(),
         Ok(None) => bucket_missing(context, permission, bucket).into(),
         Err(fault) => fault,
     }

@@ -1,13 +1,22 @@
 //! Row-level security: who a statement runs as, and what each permission takes where the keeper has to say it.
 //!
-//! What users are shown and what they change is decided by the native policies (`migrations/0002`). The predicates
+//! What users are shown and what they change is decided by the native policies: the table's (`migrations/0002`), and
+//! those that people add (`policies`). The predicates
 //! here say the same of SPEC 3.2's table, for the decision about a write before it is tried: the answer to a refusal
 //! depends on rows that the caller can't see. They speak of the bucket's row as `b`, of the object's as `o`, and of
 //! the caller by the first two parameters, role and user. `owner_id = $2` is never true for a caller without a user.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::errors::Fault;
+use super::pool::Pool;
+use super::rules;
+use crate::bucket::BucketName;
+use crate::errors::DenialReason;
+use crate::executor::decide;
 use crate::permissions::{Permission, RlsContext};
 
 /// The role that changes rows in nobody's name, and that no user can become.
@@ -24,19 +33,22 @@ pub(super) struct Caller {
 impl Caller {
     /// The caller as such, under row-level security.
     pub(super) fn of(context: &RlsContext) -> Self {
-        let mut claims = context.claims().clone();
-        claims.insert("role".to_owned(), Value::from(context.role().as_str()));
-        match context.user_id() {
-            Some(user) => claims.insert("sub".to_owned(), Value::from(user.hyphenated().to_string())),
-            None => claims.remove("sub"),
-        };
-        Self { role: context.role().as_str(), claims: Value::Object(claims).to_string() }
+        Self { role: context.role().as_str(), claims: claims(context) }
+    }
+
+    /// The keeper, asking conditions as if the caller did.
+    pub(super) fn keeper_for(context: &RlsContext) -> Self {
+        Self { role: KEEPER, claims: claims(context) }
     }
 
     /// The keeper, who sees all rows.
     pub(super) fn keeper() -> Self {
         Self { role: KEEPER, claims: String::new() }
     }
+}
+
+fn claims(context: &RlsContext) -> String {
+    Value::Object(context.effective_claims()).to_string()
 }
 
 /// The caller as predicates see it.
@@ -51,6 +63,27 @@ impl From<&RlsContext> for Subject {
     fn from(context: &RlsContext) -> Self {
         Self { role: context.role().as_str(), user: context.user_id() }
     }
+}
+
+/// A policy that failed refuses; the log says why, and which ones it may have been: PostgreSQL does not tell.
+pub(super) async fn refused(
+    fault: Fault,
+    pool: &Arc<Pool>,
+    context: &RlsContext,
+    permission: Permission,
+    bucket: &BucketName,
+) -> Fault {
+    let why = match fault.of_policy() {
+        Some(why) if !context.is_service() => why.to_owned(),
+        _ => return fault,
+    };
+    // What is rare is kept out of the futures of what is not.
+    let rules = Box::pin(rules::current(pool)).await.unwrap_or_default();
+    let policies = rules.suspects(context, permission);
+    tracing::warn!(
+        request_id = context.request_id(), %permission, %bucket, why, ?policies, "a policy failed, and so refuses"
+    );
+    decide::refusal(context, permission, bucket, DenialReason::PolicyFailed).into()
 }
 
 /// The predicate under which a permission on a bucket or an object holds, as a column that is never NULL.

@@ -18,7 +18,7 @@ use tokio_postgres::{Client, Row, Statement};
 use super::connection::Manager;
 use super::errors::{Fault, unavailable};
 use super::pool::Pool;
-use super::rls::Caller;
+use super::rls::{Caller, KEEPER};
 
 /// Values for a statement.
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -27,9 +27,15 @@ pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
 const ROLLBACK: Duration = Duration::from_secs(5);
 
 /// Becomes somebody, until the end of the transaction. Policies make statements look costly to the planner, and compiling
-/// them takes a thousand times as long as running them: no JIT.
+/// them takes a thousand times as long as running them: no JIT. A caller's statements go by keys: scanned, a small table
+/// would have policies asked of rows that nobody asked for, and one that fails there would refuse all others.
 const ENTER: &str = "SELECT set_config('role', $1, true), set_config('request.jwt.claims', $2, true), \
-     set_config('statement_timeout', $3, true), set_config('jit', 'off', true)";
+     set_config('statement_timeout', $3, true), set_config('jit', 'off', true), \
+     set_config('enable_seqscan', $4, true)";
+
+/// Whether the planner may scan whole tables.
+const SCANS: &str = "on";
+const NO_SCANS: &str = "off";
 
 /// One step of a transaction.
 pub(super) enum Step<'a> {
@@ -37,6 +43,8 @@ pub(super) enum Step<'a> {
     As(&'a Caller),
     /// Runs a statement of ours.
     Run(&'static str, Values<'a>),
+    /// Runs a text that is made for this once, and gives no answer.
+    Once(&'a str),
     /// Ends the transaction.
     Commit,
 }
@@ -81,13 +89,16 @@ impl Session {
         self.pool.hit("postgres.before_statements").await?;
         let statements = prepare(connection, self.role, steps).await?;
         let timeout = self.pool.statement_timeout().as_millis().to_string();
-        let entering: Vec<[&(dyn ToSql + Sync); 3]> = steps
+        let entering: Vec<[&(dyn ToSql + Sync); 4]> = steps
             .iter()
             .filter_map(|step| match step {
-                Step::As(caller) => {
-                    Some([&caller.role as &(dyn ToSql + Sync), &caller.claims as _, &timeout as _])
-                }
-                Step::Run(..) | Step::Commit => None,
+                Step::As(caller) => Some([
+                    &caller.role as &(dyn ToSql + Sync),
+                    &caller.claims as _,
+                    &timeout as _,
+                    if caller.role == KEEPER { &SCANS } else { &NO_SCANS },
+                ]),
+                Step::Run(..) | Step::Once(_) | Step::Commit => None,
             })
             .collect();
 
@@ -112,6 +123,7 @@ impl Session {
                         pipeline.send(true, query(client, statement, values));
                     }
                 }
+                Step::Once(sql) => pipeline.send(false, simple(client, sql)),
                 Step::Commit => {
                     self.pool.hit("postgres.before_commit").await?;
                     pipeline.send(false, simple(client, "COMMIT"));
@@ -136,7 +148,7 @@ impl Session {
         let enter = connection.statement("", ENTER).await?;
         let time = time.as_millis().max(1).to_string();
         let client = connection.client();
-        let values: [&(dyn ToSql + Sync); 3] = [&caller.role, &caller.claims, &time];
+        let values: [&(dyn ToSql + Sync); 4] = [&caller.role, &caller.claims, &time, &SCANS];
         let mut pipeline = Pipeline::default();
         self.open = true;
         pipeline.send(false, simple(client, "BEGIN READ ONLY"));
@@ -144,6 +156,14 @@ impl Session {
         pipeline.finish().await?;
         self.role = caller.role;
         Ok(client)
+    }
+
+    /// The connection, in the middle of a transaction, for statements that are made for this once.
+    pub(super) fn client(&self) -> Result<&Client, Fault> {
+        match &self.connection {
+            Some(connection) => Ok(connection.client()),
+            None => Err(unavailable("ask").into()),
+        }
     }
 
     /// Keeps the connection from being used again.
@@ -219,7 +239,7 @@ async fn prepare(
                 statements.push(connection.statement("", ENTER).await?);
             }
             Step::Run(sql, _) => statements.push(connection.statement(role, sql).await?),
-            Step::Commit => {}
+            Step::Once(_) | Step::Commit => {}
         }
     }
     Ok(statements)
@@ -227,7 +247,7 @@ async fn prepare(
 
 type Waiting<'a> = Pin<Box<dyn Future<Output = Result<Answer, tokio_postgres::Error>> + Send + 'a>>;
 
-fn simple<'a>(client: &'a Client, sql: &'static str) -> Waiting<'a> {
+fn simple<'a>(client: &'a Client, sql: &'a str) -> Waiting<'a> {
     Box::pin(async move {
         client.batch_execute(sql).await?;
         Ok(Answer::default())

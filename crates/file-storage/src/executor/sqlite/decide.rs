@@ -6,23 +6,15 @@ use super::errors::Fault;
 use super::rls::{Caller, builtin, is_true, refused, text};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, micros, now, opt_count};
 use super::rules::{RoleRules, Rules, Statement};
+use crate::Timestamp;
 use crate::bucket::BucketName;
-use crate::errors::DenialReason;
 use crate::executor::decide::{self, PolicyView, Target};
+use crate::executor::proposal::{self, Proposed, Purpose, Seen};
 use crate::executor::{Admission, Announced};
 use crate::file::PutMode;
 use crate::path::ObjectPath;
-use crate::permissions::policy::{Candidate, Writing, judge};
+use crate::permissions::policy::{Candidate, asks_more};
 use crate::permissions::{Access, Permission, RlsContext};
-
-/// What is to happen at a path: only what that takes is asked, as a policy that is not asked can't fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// Make or replace an object.
-    Write,
-    /// Delete it, or move it away.
-    Remove,
-}
 
 fn target_sql(rules: &RoleRules, purpose: Purpose) -> String {
     let asked = |of: Purpose, permission| {
@@ -40,13 +32,6 @@ fn target_sql(rules: &RoleRules, purpose: Purpose) -> String {
     )
 }
 
-/// What was seen at a path, and what the table alone would say of it.
-pub(super) struct Seen {
-    pub(super) target: Target,
-    reads: bool,
-    overwrites: bool,
-}
-
 /// Looks at a path under the predicates of the permissions; `None` where there is no such bucket.
 pub(super) fn look(
     conn: &Connection,
@@ -55,9 +40,10 @@ pub(super) fn look(
     purpose: Purpose,
     (bucket, path): (&BucketName, &ObjectPath),
 ) -> Result<Option<Seen>, Fault> {
-    let (statement, permission) = match purpose {
-        Purpose::Write => (Statement::ToWrite, Permission::ObjectCreate),
-        Purpose::Remove => (Statement::ToRemove, Permission::ObjectDelete),
+    let permission = purpose.permission();
+    let statement = match purpose {
+        Purpose::Write => Statement::ToWrite,
+        Purpose::Remove => Statement::ToRemove,
     };
     let caller = Caller::under(rules, context);
     let sql = rules.of(context).sql(statement, |rules| target_sql(rules, purpose));
@@ -70,12 +56,9 @@ pub(super) fn look(
     let there = row.get_ref(BUCKET_WIDTH)? != rusqlite::types::ValueRef::Null;
     let flags = BUCKET_WIDTH + OBJECT_WIDTH;
     let visible = there && row.get(flags)?;
-    let opens = |permission| rules.policies().opens(context.role(), permission, bucket);
-    let has_policies = rules.of(context).has_policies();
-    let policy = PolicyView {
-        opens_reads: has_policies && opens(Permission::ObjectRead),
-        opens_writes: has_policies && (opens(Permission::ObjectCreate) || opens(Permission::ObjectOverwrite)),
-        ..PolicyView::default()
+    let policy = match rules.of(context).has_policies() {
+        true => proposal::view(rules.policies(), context, bucket),
+        false => PolicyView::default(),
     };
     let target = Target {
         bucket: rows::bucket(row, 0)?,
@@ -90,30 +73,23 @@ pub(super) fn look(
     Ok(Some(Seen { target, reads: there && row.get(flags + 4)?, overwrites: there && row.get(flags + 5)? }))
 }
 
-/// A row that is about to be written: a new one, or one that comes from elsewhere and keeps its owner.
-#[derive(Clone, Copy)]
-pub(super) enum Row<'a> {
-    /// Of the caller's, as far as it is known.
-    Own(&'a Candidate),
-    /// As it will be.
-    Moved(&'a Candidate),
-}
-
-/// Decides whether a write in this mode is let in, and gives what it would meet.
+/// Decides whether a write in this mode is let in, and gives what it would meet. `now` is the time of the write, also to
+/// policies.
 pub(super) fn write(
     conn: &Connection,
     rules: &Rules,
     access: &Access,
     (bucket, path): (&BucketName, &ObjectPath),
     mode: &PutMode,
-    row: Row<'_>,
+    row: Proposed<'_>,
+    now: Timestamp,
 ) -> Result<Target, Fault> {
     let context = access.on_object(decide::first_permission(mode), bucket, path)?;
     let mut seen = look(conn, rules, context, Purpose::Write, (bucket, path))?;
     if let Some(seen) = &mut seen
         && rules.of(context).has_policies()
     {
-        ask_policies(rules, context, seen, row);
+        seen.ask_policies(rules.policies(), context, micros(now), row);
     }
     Ok(decide::write(access, (bucket, path), mode, seen.map(|seen| seen.target))?)
 }
@@ -129,39 +105,15 @@ pub(super) fn sign(
 ) -> Result<(), Fault> {
     let context = access.on_object(decide::first_permission(mode), bucket, path)?;
     let seen = look(conn, rules, context, Purpose::Write, (bucket, path))?;
-    let seen = seen.map(|seen| Seen { target: seen.target.without_unseen(), ..seen });
-    let seen = seen.map(|mut seen| {
+    let seen = seen.map(|seen| {
+        let mut seen = seen.without_unseen();
         if rules.of(context).has_policies() {
             let candidate = Candidate::announced(bucket, path, None, None).whole();
-            ask_policies(rules, context, &mut seen, Row::Own(&candidate));
+            seen.ask_policies(rules.policies(), context, micros(now()), Proposed::Own(&candidate));
         }
         seen
     });
     Ok(decide::sign(access, (bucket, path), mode, seen.map(|seen| seen.target))?)
-}
-
-/// Asks policies about the row as it would be.
-fn ask_policies(rules: &Rules, context: &RlsContext, seen: &mut Seen, row: Row<'_>) {
-    let (candidate, moved) = match row {
-        Row::Own(candidate) => (candidate, false),
-        Row::Moved(candidate) => (candidate, true),
-    };
-    let target = &mut seen.target;
-    let writing = Writing {
-        existing: target.existing.as_ref(),
-        creates: target.creatable,
-        overwrites: seen.overwrites,
-        reads: seen.reads,
-    };
-    let (create, overwrite) = judge(rules.policies(), context, micros(now()), writing, candidate, moved);
-    target.creatable = create.is_ok();
-    target.policy.refuses_create = create.err();
-    let overwrite = match overwrite {
-        _ if target.overwritable && !target.visible => Err(DenialReason::MissingSelect),
-        overwrite => overwrite,
-    };
-    target.overwritable &= overwrite.is_ok();
-    target.policy.refuses_overwrite = overwrite.err();
 }
 
 /// Leave to write, before a byte was read.
@@ -175,7 +127,7 @@ pub(super) fn admit(
 ) -> Result<Admission, Fault> {
     let candidate = Candidate::announced(bucket, path, announced.attributes.as_ref(), announced.size);
     let candidate = if announced.is_final { candidate.whole() } else { candidate };
-    let target = write(conn, rules, access, (bucket, path), mode, Row::Own(&candidate))?;
+    let target = write(conn, rules, access, (bucket, path), mode, Proposed::Own(&candidate), now())?;
     let owner = match &target.existing {
         Some(object) => object.owner_id,
         None => access.context().user_id(),
@@ -184,7 +136,7 @@ pub(super) fn admit(
         Some(owner) => user_quota(conn, &text(owner))?,
         None => None,
     };
-    let asks_more = rules.of(access.context()).has_policies();
+    let asks_more = asks_more(rules.policies(), access.context(), &candidate);
     Ok(Admission { asks_more, ..decide::admission(target, user) })
 }
 

@@ -2,13 +2,14 @@
 
 use rusqlite::Connection;
 
-use super::decide::{Purpose, look};
+use super::decide::look;
 use super::errors::Fault;
 use super::rows::now;
 use super::rules::Rules;
 use super::{events, removal};
 use crate::bucket::BucketName;
 use crate::executor::decide;
+use crate::executor::proposal::Purpose;
 use crate::file::StorageObject;
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Permission};

@@ -194,8 +194,8 @@ impl Executor for SqliteExecutor {
         self.scan("list_objects", move |conn| listing::list(conn, &rules, &access, &bucket, &listing)).await
     }
 
-    fn anon_grants(&self) -> AnonGrants {
-        AnonGrants::of(self.rules.load().policies())
+    async fn anon_grants(&self) -> Result<AnonGrants, StorageError> {
+        Ok(AnonGrants::of(self.rules.load().policies()))
     }
 
     async fn create_policy(&self, access: &Access, policy: &Policy) -> Result<(), StorageError> {

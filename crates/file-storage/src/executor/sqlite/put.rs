@@ -3,7 +3,6 @@
 use rusqlite::{Connection, named_params};
 use uuid::Uuid;
 
-use super::decide::Row;
 use super::errors::Fault;
 use super::ledger::{Change, count_for_owner, count_in_bucket, fits_in_bucket};
 use super::rls::text;
@@ -12,6 +11,7 @@ use super::rules::Rules;
 use super::{decide, events, removal};
 use crate::errors::StorageError;
 use crate::executor::Written;
+use crate::executor::proposal::Proposed;
 use crate::file::{NewObject, Place, PutMode, Segment, StorageObject};
 use crate::permissions::Access;
 use crate::permissions::policy::Candidate;
@@ -26,7 +26,8 @@ pub(super) fn put(
 ) -> Result<Written, Fault> {
     let (id, now) = (Uuid::now_v7(), now());
     let candidate = Candidate::stored(&new, id, now);
-    let target = decide::write(conn, rules, access, (&new.bucket, &new.path), mode, Row::Own(&candidate))?;
+    let target =
+        decide::write(conn, rules, access, (&new.bucket, &new.path), mode, Proposed::Own(&candidate), now)?;
     if target.bucket.uuid != new.bucket_uuid {
         return Err(StorageError::BucketNotFound { bucket: new.bucket }.into());
     }

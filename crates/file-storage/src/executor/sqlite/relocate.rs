@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, named_params};
 
-use super::decide::{Purpose, Row, look, write};
+use super::decide::{look, write};
 use super::errors::Fault;
 use super::ledger::{Change, count_in_bucket, fits_in_bucket};
 use super::rls::text;
@@ -11,6 +11,7 @@ use super::rules::Rules;
 use super::{events, removal};
 use crate::bucket::BucketName;
 use crate::executor::decide;
+use crate::executor::proposal::{Proposed, Purpose};
 use crate::file::{PutMode, StorageObject};
 use crate::path::ObjectPath;
 use crate::permissions::policy::Candidate;
@@ -33,7 +34,7 @@ pub(super) fn relocate(
     }
     let now = now();
     let moved = source.moved(to, now);
-    let target = write(conn, rules, access, to, mode, Row::Moved(&Candidate::object(&moved)))?;
+    let target = write(conn, rules, access, to, mode, Proposed::Moved(&Candidate::object(&moved)), now)?;
     let across = from.0 != to.0;
     if across {
         decide::takes(access, &target.bucket, &source)?;

@@ -135,6 +135,14 @@ impl Candidate {
     }
 }
 
+impl Candidate {
+    /// Whether a column's value is not known yet, and may be before the bytes are there.
+    pub(super) fn may_learn(&self, column: ColumnRef) -> bool {
+        matches!(column.column.name, "size" | "content_type" | "cache_control" | "metadata")
+            && !self.knows(column)
+    }
+}
+
 impl Cells for Candidate {
     fn cell(&self, column: ColumnRef) -> Result<Value<'_>, EvalError> {
         fn text(text: Option<&String>) -> Value<'_> {

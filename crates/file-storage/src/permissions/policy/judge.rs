@@ -60,6 +60,47 @@ pub fn judge(
     (create, overwrite)
 }
 
+/// Whether it is worth asking again about the row once more of it is known, before its bytes.
+pub fn asks_more(policies: &PolicySet, context: &RlsContext, candidate: &Candidate) -> bool {
+    let written = [Permission::ObjectCreate, Permission::ObjectOverwrite, Permission::ObjectRead];
+    let said = |permission| {
+        let of = |permissive| policies.new_rows(context.role(), permission, permissive);
+        of(true).chain(of(false))
+    };
+    let mut columns = written.into_iter().flat_map(said).flat_map(|(_, condition)| condition.columns());
+    columns.any(|column| candidate.may_learn(column))
+}
+
+/// What policies and the table together say of a row that is there; `granted` is what the table alone says. What an
+/// engine's predicate says of the row, in the same order.
+///
+/// # Errors
+/// [`DenialReason::PolicyFailed`] where a condition that is asked can't be computed.
+pub fn holds(
+    policies: &PolicySet,
+    context: &RlsContext,
+    now: i64,
+    permission: Permission,
+    granted: bool,
+    row: &StorageObject,
+) -> Result<bool, DenialReason> {
+    let (asker, row, role) = (context.asker(now), Candidate::object(row), context.role());
+    for (policy, condition) in policies.old_rows(role, permission, false) {
+        if answer(policy, condition, &asker, &row)? != Answer::Holds {
+            return Ok(false);
+        }
+    }
+    if granted {
+        return Ok(true);
+    }
+    for (policy, condition) in policies.old_rows(role, permission, true) {
+        if answer(policy, condition, &asker, &row)? == Answer::Holds {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Whether all policies that restrict hold, and the table or a policy grants.
 fn combined(
     policies: &PolicySet,

@@ -8,7 +8,7 @@
 mod candidate;
 mod judge;
 #[cfg(test)]
-mod oracle;
+pub(crate) mod oracle;
 mod parse;
 mod set;
 #[cfg(test)]
@@ -21,7 +21,7 @@ use crate::permissions::{Permission, Role};
 use crate::sql::{Expr, Names, Postgres};
 
 pub use candidate::Candidate;
-pub use judge::{Finding, Writing, judge};
+pub use judge::{Finding, Writing, asks_more, holds, judge};
 pub use set::PolicySet;
 
 /// A policy on `storage_objects`.

@@ -17,7 +17,7 @@ use crate::sql::tests::random::Random;
 const COMMANDS: [&str; 5] = ["ALL", "SELECT", "INSERT", "UPDATE", "DELETE"];
 
 /// A random policy, in words that PostgreSQL takes as they are.
-fn policy(random: &mut Random, number: usize) -> String {
+pub(crate) fn policy(random: &mut Random, number: usize) -> String {
     if random.chance(5) {
         let pasted = random.one(SUPABASE);
         let name = pasted.split('"').nth(1).unwrap();

@@ -12,6 +12,9 @@ use crate::sql::{Expr, Lowering, OBJECTS, Scope, SqlFault, end, fault, parser};
 /// Longest name, in bytes, as PostgreSQL has it.
 const MAX_NAME: usize = 63;
 
+/// How the policies of the table itself are named where it has native ones.
+const OWN: &str = "~aerostore_";
+
 impl PolicyStatement {
     /// Reads a statement.
     ///
@@ -103,6 +106,10 @@ fn name(ident: &Ident) -> Result<Arc<str>, SqlFault> {
     let name = if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_lowercase() };
     if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
         let reason = format!("a policy's name has 1 to {MAX_NAME} bytes and no control characters");
+        return Err(SqlFault::at(ident.span.start, reason));
+    }
+    if name.starts_with(OWN) {
+        let reason = format!("names that begin with {OWN} are the server's own");
         return Err(SqlFault::at(ident.span.start, reason));
     }
     Ok(name.into())

@@ -50,6 +50,7 @@ fn other_statements_are_refused_with_their_place() {
     check(&format!("{create} USING (size)"), Some((1, 43)), "boolean");
     check(&format!("{create} USING (EXISTS (SELECT 1 FROM storage_objects))"), Some((1, 51)), "subquery");
     check("CREATE POLICY \"\" ON objects USING (true)", Some((1, 15)), "name");
+    check("CREATE POLICY \"~aerostore_keeper\" ON objects USING (true)", Some((1, 15)), "server's own");
     check(&format!("CREATE POLICY {} ON objects USING (true)", "x".repeat(64)), Some((1, 15)), "name");
 }
 

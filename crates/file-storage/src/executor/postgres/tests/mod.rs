@@ -6,6 +6,7 @@
 #[path = "../../../../tests/support/database.rs"]
 pub(in crate::executor) mod database;
 
+mod agreement;
 mod concurrency;
 mod schema;
 mod walls;

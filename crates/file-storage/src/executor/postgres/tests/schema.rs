@@ -9,9 +9,10 @@ use super::{TestDatabase, open_as, options};
 use crate::bucket::BucketPolicy;
 use crate::errors::StorageError;
 use crate::executor::Executor;
-use crate::executor::conformance::subject::{listing, paths, service, user};
+use crate::executor::conformance::subject::{listing, maintain, paths, service, user};
 use crate::executor::postgres::{PostgresExecutor, PostgresOptions, SchemaName, migrations, roles};
 use crate::file::PutMode;
+use crate::permissions::Policy;
 
 /// What there is in our schemas, as PostgreSQL's catalogs tell it.
 async fn schema(client: &Client) -> Vec<String> {
@@ -144,8 +145,21 @@ async fn an_ordinary_login_role_is_enough() {
     let (owner, other) = (user(), user());
     let subject = open_as(&database, login.options()).await;
     let made = subject.bucket(&owner, "photos", BucketPolicy::Authenticated).await;
+    let policy = Policy::parse("CREATE POLICY mine ON storage.objects USING (owner = auth.uid())").unwrap();
+    subject.executor.create_policy(&maintain(), &policy).await.unwrap();
+    assert!(subject.executor.drop_policy(&maintain(), "mine").await.unwrap());
+    subject.executor.create_policy(&maintain(), &policy).await.unwrap();
     // Another login role than the one that made the tables.
     let subject = open_as(&database, second.options()).await;
+    let another = Policy::parse("CREATE POLICY another ON storage.objects USING (true)").unwrap();
+    for refused in [
+        subject.executor.create_policy(&maintain(), &another).await,
+        subject.executor.drop_policy(&maintain(), "mine").await.map(drop),
+    ] {
+        let Err(StorageError::Internal { context, .. }) = refused else { panic!("{refused:?}") };
+        assert!(context.contains("owner of the tables"), "{context}");
+    }
+    assert_eq!(subject.executor.policies(&maintain()).await.unwrap().all().len(), 1);
     subject.put(&other, (&made, "a/b"), b"1", PutMode::Create).await.unwrap();
     subject.put(&owner, (&made, "a/b"), b"22", PutMode::Upsert).await.unwrap();
     subject.rename(&other, ("photos", "a/b"), ("photos", "c"), PutMode::Create).await.unwrap();

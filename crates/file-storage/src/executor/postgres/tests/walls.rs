@@ -7,22 +7,24 @@ use uuid::Uuid;
 
 use super::{Opened, open_database};
 use crate::bucket::BucketPolicy;
-use crate::executor::conformance::subject::{service, user};
+use crate::executor::conformance::subject::{maintain, service, user};
 use crate::file::PutMode;
-use crate::permissions::RlsContext;
+use crate::permissions::policy::tests::SUPABASE;
+use crate::permissions::{Policy, RlsContext};
 
 /// Every table that users may ask.
 const TABLES: [&str; 5] =
     ["storage_buckets", "storage_objects", "storage_segments", "storage_usage", "upload_queue"];
 
 /// What is the server's alone.
-const CLOSED: [&str; 6] = [
+const CLOSED: [&str; 7] = [
     "aerostore.storage_events",
     "aerostore.blob_deletions",
     "aerostore.used_nonces",
     "aerostore.storage_policies",
     "aerostore.schema_migrations",
     "aerostore_inner.bucket_access",
+    "aerostore_inner.policies_in_force",
 ];
 
 /// Runs a statement as a role with claims, or without any, and takes it back.
@@ -158,6 +160,95 @@ async fn fs_i3_nobody_writes_in_somebody_elses_name_or_place() {
 }
 
 #[tokio::test]
+async fn fs_i3_raw_sql_sees_what_policies_grant_and_no_more() {
+    let (opened, mut admin, alice, bob) = alices().await;
+    let made = opened.subject.shown("alices").await;
+    for at in ["shared/a", "shared/b.secret"] {
+        opened.subject.put(&alice, (&made, at), b"1", PutMode::Create).await.unwrap();
+    }
+    for sql in [
+        "CREATE POLICY shared ON storage_objects FOR SELECT TO authenticated USING (bucket_id = 'alices' \
+         AND (storage.foldername(name))[1] = 'shared' AND auth.jwt() ->> 'team' = 'red')",
+        "CREATE POLICY inbox ON storage_objects FOR INSERT TO anon WITH CHECK (starts_with(name, 'in/'))",
+        "CREATE POLICY secrets ON storage_objects AS RESTRICTIVE FOR SELECT USING (storage.extension(name) <> 'secret')",
+    ] {
+        opened.subject.executor.create_policy(&maintain(), &Policy::parse(sql).unwrap()).await.unwrap();
+    }
+    let red = |of: &RlsContext, role: &str| Some(json!({ "role": role, "sub": of.user_id(), "team": "red" }));
+    let paths = "SELECT path FROM aerostore.storage_objects ORDER BY path";
+    let seen = async |admin: &mut Client, role: &str, claims| {
+        let rows = ask(admin, role, claims, paths).await.unwrap();
+        rows.iter().map(|row| row.get(0)).collect::<Vec<String>>()
+    };
+    assert_eq!(seen(&mut admin, "authenticated", red(&bob, "authenticated")).await, ["shared/a"]);
+    assert_eq!(seen(&mut admin, "authenticated", red(&alice, "authenticated")).await.len(), 3);
+    // Neither the role alone, nor claims of another role, nor none at all are somebody.
+    for (role, claims) in [
+        ("authenticated", claims(&bob)),
+        ("authenticated", None),
+        ("authenticated", Some(json!({ "team": "red" }))),
+        ("authenticated", red(&bob, "anon")),
+        ("authenticated", red(&bob, "service_role")),
+        ("anon", red(&bob, "authenticated")),
+    ] {
+        assert!(seen(&mut admin, role, claims.clone()).await.is_empty(), "{role} {claims:?}");
+    }
+    let bytes = "SELECT bytes FROM aerostore.storage_segments";
+    let told = ask(&mut admin, "authenticated", red(&bob, "authenticated"), bytes).await.unwrap();
+    assert_eq!(told.len(), 1, "the way to the bytes is open as far as the rows are");
+    for write in ["UPDATE aerostore.storage_objects SET size = 2", "DELETE FROM aerostore.storage_objects"] {
+        let write = format!("WITH done AS ({write} RETURNING 1) SELECT * FROM done");
+        let done = ask(&mut admin, "authenticated", red(&bob, "authenticated"), &write).await.unwrap();
+        assert!(done.is_empty(), "{write}");
+    }
+    let insert = |path: &str| {
+        format!(
+            "INSERT INTO aerostore.storage_objects (id, bucket_id, path, size, content_type, checksum, etag, version) \
+             VALUES (gen_random_uuid(), 'alices', '{path}', 0, 'text/plain', repeat('0', 64), 'x', gen_random_uuid())"
+        )
+    };
+    let nobody = Some(json!({ "role": "anon" }));
+    ask(&mut admin, "anon", nobody.clone(), &insert("in/a")).await.unwrap();
+    is_refused(&ask(&mut admin, "anon", nobody, &insert("out")).await, "an object elsewhere");
+    is_refused(&ask(&mut admin, "anon", None, &insert("in/a")).await, "an object of nobody's");
+    // Nobody but the owner of the table changes policies.
+    for sql in
+        ["DROP POLICY shared ON aerostore.storage_objects", "SELECT * FROM aerostore_inner.read_widened"]
+    {
+        for role in ["anon", "authenticated", "service_role"] {
+            is_refused(&ask(&mut admin, role, claims(&bob), sql).await, sql);
+        }
+    }
+}
+
+#[tokio::test]
+async fn policies_leave_lookups_and_lists_on_their_indexes() {
+    let (opened, mut admin, _, bob) = alices().await;
+    let fill = "INSERT INTO aerostore.storage_objects (id, bucket_id, path, size, content_type, checksum, etag, version) \
+         SELECT gen_random_uuid(), 'alices', 'f' || lpad(n::text, 6, '0'), 0, 'text/plain', repeat('0', 64), 'x', \
+         gen_random_uuid() FROM generate_series(1, 20000) n";
+    admin.batch_execute(fill).await.unwrap();
+    admin.batch_execute("ANALYZE aerostore.storage_objects").await.unwrap();
+    for sql in SUPABASE {
+        opened.subject.executor.create_policy(&maintain(), &Policy::parse(sql).unwrap()).await.unwrap();
+    }
+    for asked in [
+        "SELECT size FROM aerostore.storage_objects WHERE bucket_id = 'alices' AND path = 'f000700'",
+        "SELECT path FROM aerostore.storage_objects WHERE bucket_id = 'alices' AND path >= 'f' AND path < 'g' \
+         ORDER BY path LIMIT 100",
+        "SELECT path FROM aerostore.storage_objects WHERE bucket_id = 'alices' AND path >= 'f' AND path < 'g' \
+         ORDER BY path DESC LIMIT 100",
+    ] {
+        let plan = ask(&mut admin, "authenticated", claims(&bob), &format!("EXPLAIN {asked}")).await.unwrap();
+        let plan = plan.iter().map(|row| row.get::<_, String>(0)).collect::<Vec<_>>().join("\n");
+        assert!(plan.contains("storage_objects_pkey on storage_objects"), "{plan}");
+        let conditions = plan.lines().find(|line| line.contains("Index Cond")).unwrap_or_default();
+        assert!(conditions.contains("bucket_id =") && conditions.contains("path"), "{plan}");
+        assert!(!plan.contains("Sort") && !plan.contains("hashed"), "{plan}");
+    }
+}
+
+#[tokio::test]
 async fn fs_i3_bookkeeping_is_out_of_reach() {
     let (_opened, mut admin, alice, _) = alices().await;
     for role in ["anon", "authenticated"] {
@@ -207,6 +298,10 @@ async fn functions_for_policies_are_supabases() {
     let mut admin = opened.database.admin().await;
     let sql = "SELECT aerostore.foldername(n), aerostore.filename(n), aerostore.extension(n) \
          FROM unnest(ARRAY['a/b/c.tar.gz', 'x', 'u/']) n";
+    let empty = "SELECT num_nulls(aerostore.foldername(n), aerostore.filename(n), aerostore.extension(n)) \
+         FROM unnest(ARRAY['', NULL]) n";
+    let nulls = ask(&mut admin, "anon", None, empty).await.unwrap();
+    assert!(nulls.iter().all(|row| row.get::<_, i32>(0) == 3));
     let rows = ask(&mut admin, "anon", None, sql).await.unwrap();
     let told: Vec<(Vec<String>, String, String)> =
         rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();

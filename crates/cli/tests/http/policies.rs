@@ -1,0 +1,142 @@
+//! Policies in SQL over HTTP, on either engine: who may add them, what they let through and refuse, in which words, and
+//! what `explain` says of it.
+
+use serde_json::{Value, json};
+
+use crate::support::{OTHER, OWNER, Reply, Server, Who};
+
+const PATH: &str = "/api/v1/storage/policies";
+
+async fn change(server: &Server, who: Who, sql: &str) -> Reply {
+    server.request(who, "POST", PATH).json(&json!({ "sql": sql })).send().await
+}
+
+async fn add(server: &Server, name: &str, rest: &str) {
+    let sql = format!("CREATE POLICY {name} ON storage.objects {rest}");
+    change(server, Who::Service, &sql).await.expect_status(200);
+}
+
+async fn read(server: &Server, who: Who, place: &str) -> Reply {
+    server.call(who, "GET", &format!("/object/{place}")).send().await
+}
+
+async fn upload(server: &Server, who: Who, method: &str, place: &str, body: &str) -> Reply {
+    server.call(who, method, &format!("/object/{place}")).body(body).send().await
+}
+
+#[tokio::test]
+async fn policies_are_the_service_roles_and_in_force_when_added() {
+    let server = Server::start();
+    server.bucket(Who::User(OWNER), "docs", "private").await;
+    server.put(Who::User(OWNER), "docs/pub/a.txt", "open").await;
+    server.put(Who::User(OWNER), "docs/a.txt", "closed").await;
+    let sql =
+        "CREATE POLICY \"The public ones\" ON storage.objects FOR SELECT TO anon USING (name LIKE 'pub/%')";
+    for (who, status) in [(Who::Anon, 401), (Who::User(OWNER), 403)] {
+        change(&server, who, sql).await.expect_status(status);
+        server.request(who, "GET", PATH).send().await.expect_status(status);
+        let drop = server.request(who, "DELETE", &format!("{PATH}/The%20public%20ones"));
+        drop.send().await.expect_status(status);
+    }
+    read(&server, Who::Anon, "docs/pub/a.txt").await.expect_error(401, "AUTH_REQUIRED");
+
+    let made = change(&server, Who::Service, sql).await.expect_status(200).json();
+    assert_eq!(made["created"]["name"], "The public ones");
+    change(&server, Who::Service, sql).await.expect_error(409, "POLICY_EXISTS");
+    let listed = server.request(Who::Service, "GET", PATH).send().await.expect_status(200).json();
+    assert_eq!(
+        listed,
+        json!([{
+            "name": "The public ones", "command": "SELECT", "permissive": true, "roles": ["anon"],
+            "definition": sql
+        }])
+    );
+    assert_eq!(read(&server, Who::Anon, "docs/pub/a.txt").await.expect_status(200).body, b"open");
+    for place in ["docs/a.txt", "docs/none"] {
+        read(&server, Who::Anon, place).await.expect_error(404, "OBJECT_NOT_FOUND");
+    }
+    let list =
+        server.call(Who::Anon, "POST", "/object/list/docs").json(&json!({ "prefix": "", "limit": 10 }));
+    let list = list.send().await.expect_status(200).text();
+    assert!(list.contains("pub") && !list.contains("a.txt"), "{list}");
+
+    let wrong =
+        change(&server, Who::Service, "CREATE POLICY p ON objects\n USING (pg_sleep(9) IS NULL)").await;
+    let wrong = wrong.expect_error(400, "INVALID_SQL").json();
+    assert_eq!(wrong["position"], json!({ "line": 2, "column": 9 }));
+
+    let drop = server.request(Who::Service, "DELETE", &format!("{PATH}/The%20public%20ones"));
+    assert_eq!(drop.send().await.expect_status(200).json(), json!({ "dropped": "The public ones" }));
+    read(&server, Who::Anon, "docs/pub/a.txt").await.expect_error(401, "AUTH_REQUIRED");
+    change(&server, Who::Service, "DROP POLICY p ON objects").await.expect_error(404, "POLICY_NOT_FOUND");
+    let gone = change(&server, Who::Service, "DROP POLICY IF EXISTS p ON objects").await.expect_status(200);
+    assert_eq!(gone.json(), json!({ "dropped": null }));
+    server.expect_clean().await;
+}
+
+#[tokio::test]
+async fn refusals_name_the_policy_or_the_permission_that_was_missing() {
+    let server = Server::start();
+    server.bucket(Who::User(OWNER), "docs", "private").await;
+    server.put(Who::User(OWNER), "docs/a.txt", "1").await;
+    let told = |reply: Reply| {
+        let told = reply.expect_error(403, "STORAGE_UNAUTHORIZED").json();
+        format!("{} {}", told["permission"].as_str().unwrap(), told["reason"])
+    };
+    add(&server, "u", "FOR UPDATE TO authenticated USING (name = 'a.txt')").await;
+    let over = upload(&server, Who::User(OTHER), "PUT", "docs/a.txt", "2").await;
+    assert!(told(over.clone()).starts_with("object:overwrite"), "{}", over.text());
+    assert!(over.text().contains("SELECT"), "{}", over.text());
+    add(&server, "s", "FOR SELECT TO authenticated USING (name = 'a.txt')").await;
+    let over = upload(&server, Who::User(OTHER), "PUT", "docs/a.txt", "2").await;
+    assert!(told(over.clone()).starts_with("object:create"), "{}", over.text());
+    add(&server, "i", "FOR INSERT TO authenticated WITH CHECK (name = 'a.txt')").await;
+    upload(&server, Who::User(OTHER), "PUT", "docs/a.txt", "2").await.expect_status(200);
+
+    add(&server, "\"not large\"", "AS RESTRICTIVE FOR ALL USING (true) WITH CHECK (size < 4)").await;
+    for who in [Who::User(OWNER), Who::User(OTHER)] {
+        let large = upload(&server, who, "PUT", "docs/a.txt", "large").await;
+        assert!(large.text().contains("not large"), "{}", large.text());
+        told(large);
+    }
+    upload(&server, Who::Service, "PUT", "docs/a.txt", "as large as it likes").await.expect_status(200);
+    add(&server, "broken", "AS RESTRICTIVE FOR SELECT USING (name::bigint > 0)").await;
+    told(read(&server, Who::User(OWNER), "docs/a.txt").await);
+    server.log_until("a policy failed, and so refuses").await;
+    assert!(server.log().contains("broken"), "the log says which one");
+    read(&server, Who::Service, "docs/a.txt").await.expect_status(200);
+    server.expect_clean().await;
+}
+
+#[tokio::test]
+async fn explanations_are_for_oneself_or_by_the_service_role() {
+    let server = Server::start();
+    server.bucket(Who::User(OWNER), "docs", "private").await;
+    server.put(Who::User(OWNER), "docs/a.txt", "1").await;
+    add(&server, "team", "FOR SELECT TO authenticated USING (auth.jwt() ->> 'team' = 'red')").await;
+    let ask = async |who, operation: &str, of: Value| {
+        let question = json!({ "operation": operation, "bucket": "docs", "path": "a.txt", "as": of });
+        server.call(who, "POST", "/explain").json(&question).send().await
+    };
+    let red = json!({ "user_id": OTHER, "claims": { "team": "red" } });
+    ask(Who::User(OTHER), "read", red.clone()).await.expect_error(403, "STORAGE_UNAUTHORIZED");
+    let told = ask(Who::Service, "read", red.clone()).await.expect_status(200).json();
+    assert_eq!(told["allowed"], json!(true), "{told}");
+    let rules: Vec<_> = told["because"].as_array().unwrap().iter().map(|because| &because["rule"]).collect();
+    assert_eq!(rules, ["object", "bucket policy private", "policy team"]);
+    let expression = "((auth.jwt() ->> 'team'::text) = 'red'::text)";
+    assert_eq!(
+        told["because"][2],
+        json!({
+            "rule": "policy team", "effect": "grants", "expression": expression, "value": true
+        })
+    );
+    for operation in ["create", "overwrite", "delete"] {
+        let told = ask(Who::Service, operation, red.clone()).await.expect_status(200).json();
+        assert_eq!(told["allowed"], json!(false), "{operation}: {told}");
+    }
+    let told = ask(Who::User(OTHER), "read", Value::Null).await.expect_status(200).json();
+    assert_eq!((&told["allowed"], told["because"].as_array().unwrap().len()), (&json!(false), 1), "{told}");
+    let told = ask(Who::User(OWNER), "delete", Value::Null).await.expect_status(200).json();
+    assert_eq!(told["allowed"], json!(true), "{told}");
+}
