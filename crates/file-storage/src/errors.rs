@@ -171,14 +171,6 @@ pub enum StorageError {
         /// For the log.
         source: Option<Cause>,
     },
-    /// What was asked for is not there on this engine.
-    #[error("{feature} is not supported yet where metadata is kept in {engine}")]
-    NotSupported {
-        /// What is missing, as the subject of a sentence.
-        feature: &'static str,
-        /// Where.
-        engine: &'static str,
-    },
     /// The caller has more under way than one caller may have.
     #[error("Too many queries of this caller run at once")]
     RateLimited {
@@ -338,7 +330,6 @@ impl StorageError {
             | Self::DiskFull { .. }
             | Self::ChecksumMismatch { .. }
             | Self::Io { .. }
-            | Self::NotSupported { .. }
             | Self::Internal { .. } => false,
         }
     }
@@ -369,7 +360,6 @@ impl StorageError {
             Self::DiskFull { .. } => "DISK_FULL",
             Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
             Self::ProviderUnavailable { .. } => "PROVIDER_UNAVAILABLE",
-            Self::NotSupported { .. } => "INVALID_REQUEST",
             Self::RateLimited { .. } => "RATE_LIMITED",
             Self::Overloaded { .. } => "OVERLOADED",
             Self::OperationTimeout { .. } => "OPERATION_TIMEOUT",

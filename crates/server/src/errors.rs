@@ -261,7 +261,6 @@ fn native_storage(error: &StorageError) -> Native {
             (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
         }
         E::ProviderUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
-        E::NotSupported { .. } => (StatusCode::NOT_IMPLEMENTED, "NotSupported"),
         E::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "SlowDown"),
         E::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
         E::OperationTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
@@ -330,7 +329,7 @@ fn storage_context(error: &StorageError) -> Value {
         }
         E::OperationTimeout { operation } => json!({ "operation": operation }),
         E::UrlExpired(end) => json!({ "reason": end.as_str() }),
-        E::InvalidRequest { .. } | E::NotSupported { .. } | E::Internal { .. } => Value::Null,
+        E::InvalidRequest { .. } | E::Internal { .. } => Value::Null,
     }
 }
 

@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tempfile::TempDir;
 
-use crate::support::{Fixture, TestDatabase, anon, chunked, keys, maintain, options, path, service, user};
+use crate::support::{Fixture, TestDatabase, anon, keys, maintain, options, path, service, user};
 
 /// More than an upload collects before its first write to the disk.
 const LARGE: usize = 8 << 20;

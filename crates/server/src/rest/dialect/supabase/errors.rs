@@ -127,9 +127,6 @@ fn storage(error: &StorageError) -> Worded {
         E::ProviderUnavailable { .. } => {
             open(StatusCode::SERVICE_UNAVAILABLE, "InternalError", "InternalError", message)
         }
-        E::NotSupported { .. } => {
-            open(StatusCode::NOT_IMPLEMENTED, "NotSupported", "NotImplemented", message)
-        }
         E::RateLimited { .. } | E::Overloaded { .. } => {
             open(StatusCode::TOO_MANY_REQUESTS, "too_many_connections", "SlowDown", message)
         }
