@@ -42,6 +42,6 @@ async fn wrong_method(
     axum::Extension(request_id): axum::Extension<RequestId>,
     State(_): State<AppState>,
 ) -> Response {
-    let message = format!("Route {method}:{} not found", uri.path());
+    let message = format!("Method {method} is not allowed for {}", uri.path());
     problem(StatusCode::METHOD_NOT_ALLOWED, "INVALID_REQUEST", &message, &request_id.0)
 }

@@ -133,8 +133,9 @@ impl SqliteExecutor {
     }
 
     fn start(options: SqliteOptions) -> Result<Self, Fault> {
-        let room = Arc::new(Room::open(&options.path));
         let lock = Lock::serve(&options.path)?;
+        // A database that is not to be served says nothing of its disk.
+        let room = Arc::new(Room::open(&options.path));
         let conn = connection::migrator(&options.path, options.page_size)?;
         migrations::migrate(&conn, migrations::newest())?;
         // Only when another connection keeps the log open may this one close without a checkpoint.

@@ -73,12 +73,12 @@ impl Lowering<'_> {
             self.is_exact(&all.iter().collect::<Vec<_>>())?;
         }
         let value = all.remove(0);
-        self.is_one_of(value, all, negated)
+        self.is_one_of(&value, all, negated)
     }
 
     /// As PostgreSQL does it: several items that depend on no row are one array, computed as a whole, and each other item is
     /// a comparison of its own. It shows where an item fails, and where one is enough to decide.
-    fn is_one_of(&mut self, value: Expr, list: Vec<Expr>, negated: bool) -> Result<Expr, SqlFault> {
+    fn is_one_of(&mut self, value: &Expr, list: Vec<Expr>, negated: bool) -> Result<Expr, SqlFault> {
         let is_fixed = |item: &Expr| item.columns().is_empty();
         let fixed = list.iter().filter(|item| is_fixed(item)).count();
         let (array, single) =
