@@ -56,9 +56,8 @@ pub(crate) async fn run(policy: Policy, context: &Context<'_>) -> Result<(), Fai
             if context.out.is_json() {
                 return context.out.json(&policies);
             }
-            let all: String =
-                policies.iter().map(|policy| format!("{};\n", field(policy, "definition"))).collect();
-            context.out.text(&all.replace(";;\n", ";\n"))
+            let all: String = policies.iter().map(|policy| ended(field(policy, "definition"))).collect();
+            context.out.text(&all)
         }
         Policy::Remove(Remove { name }) => {
             let changed = context.client.drop_policy(&name).await?;
@@ -82,6 +81,13 @@ fn statement(add: Add) -> Result<String, Failure> {
         }
         (None, None) => Err(Failure::Usage("say a statement, or --file".to_owned())),
     }
+}
+
+/// A statement with its end, which must not be part of a comment.
+fn ended(statement: &str) -> String {
+    let statement = statement.trim_end_matches(';');
+    let last = statement.lines().last().unwrap_or_default();
+    format!("{statement}{};\n", if last.contains("--") { "\n" } else { "" })
 }
 
 fn field<'v>(value: &'v Value, name: &str) -> &'v str {

@@ -137,6 +137,42 @@ async fn explanations_are_for_oneself_or_by_the_service_role() {
     }
     let told = ask(Who::User(OTHER), "read", Value::Null).await.expect_status(200).json();
     assert_eq!((&told["allowed"], told["because"].as_array().unwrap().len()), (&json!(false), 1), "{told}");
+    let by_name = ask(Who::User(OTHER), "read", json!({ "user_id": OTHER })).await.expect_status(200).json();
+    assert_eq!(by_name, told, "by name, one asks about oneself, too");
+    ask(Who::User(OTHER), "read", json!({ "user_id": OWNER }))
+        .await
+        .expect_error(403, "STORAGE_UNAUTHORIZED");
     let told = ask(Who::User(OWNER), "delete", Value::Null).await.expect_status(200).json();
     assert_eq!(told["allowed"], json!(true), "{told}");
+}
+
+#[tokio::test]
+async fn fs_i3_what_users_say_in_metadata_is_not_what_the_server_knows() {
+    let server = Server::start();
+    server.bucket(Who::User(OWNER), "docs", "private").await;
+    add(
+        &server,
+        "\"Small images\"",
+        "FOR INSERT TO authenticated WITH CHECK (bucket_id = 'docs' \
+         AND (metadata->>'mimetype') = 'image/png' AND (metadata->>'size')::int < 100)",
+    )
+    .await;
+    let put = async |path: &str, kind: &str, size: usize| {
+        // {"mimetype":"image/png","size":"1"}
+        let said = "eyJtaW1ldHlwZSI6ImltYWdlL3BuZyIsInNpemUiOiIxIn0=";
+        let call = server.call(Who::User(OTHER), "POST", &format!("/object/docs/{path}"));
+        let call = call.header("x-metadata", said).header("content-type", kind);
+        call.body("x".repeat(size)).send().await
+    };
+    put("small.png", "image/png", 10).await.expect_status(200);
+    put("page.html", "text/html", 10).await.expect_error(403, "STORAGE_UNAUTHORIZED");
+    put("large.png", "image/png", 500).await.expect_error(403, "STORAGE_UNAUTHORIZED");
+    for (condition, hint) in [
+        ("metadata -> 'size' IS NOT NULL", "write size"),
+        ("(metadata ->> 'lastModified') IS NULL", "updated_at"),
+    ] {
+        let sql = format!("CREATE POLICY other ON storage.objects FOR SELECT USING ({condition})");
+        let refused = change(&server, Who::Service, &sql).await.expect_error(400, "INVALID_SQL");
+        assert!(refused.text().contains(hint), "{}", refused.text());
+    }
 }

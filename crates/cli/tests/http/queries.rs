@@ -287,3 +287,43 @@ async fn a_query_whose_caller_has_gone_makes_room_for_the_next_one() {
     let next = tokio::time::timeout(Duration::from_secs(60), next).await.expect("a place is free");
     assert_eq!(next["rows"], json!([{ "n": 40 }]));
 }
+
+#[tokio::test]
+async fn fs_i3_a_condition_never_meets_a_row_that_its_author_may_not_see() {
+    let server = Server::start();
+    server.bucket(Who::User(OWNER), "inbox", "private").await;
+    server.bucket(Who::User(OWNER), "open", "public").await;
+    server.put(Who::User(OWNER), "inbox/secret", "123456789").await;
+    server.put(Who::User(OWNER), "open/shown", "1234").await;
+    for condition in [
+        "CASE WHEN path = 'secret' THEN 1 / (size - size) ELSE 0 END = 0",
+        "1 / (size - 9) = 0",
+        "owner_id = '{owner}' AND 1 / (size - 9) = 0",
+        "path LIKE '%secr%' AND 1 / (size - 9) = 0",
+        "size = 9 AND coalesce(path || '', path)::int = 1",
+        "bucket_id = 'inbox' AND path::int = 1",
+        "length(path) = 6 AND (path || 'x')::boolean",
+    ] {
+        let condition = condition.replace("{owner}", &OWNER.to_string());
+        for sql in [
+            format!("SELECT path FROM storage_objects WHERE {condition}"),
+            format!("SELECT count(*) AS n FROM storage_objects WHERE {condition}"),
+            format!("SELECT o.path FROM storage_buckets b JOIN storage_objects o ON {condition}")
+                .replace("owner_id", "o.owner_id")
+                .replace("path =", "o.path ="),
+            format!("SELECT b.id FROM storage_buckets b LEFT JOIN storage_objects o ON {condition}")
+                .replace("owner_id", "o.owner_id"),
+        ] {
+            for who in [Who::Anon, Who::User(OTHER)] {
+                let there = server.ask(who, json!({ "sql": sql })).await;
+                let missing =
+                    sql.replace("secret", "nobody").replace("- 9", "- 77").replace("size = 9", "size = 77");
+                let missing = server.ask(who, json!({ "sql": missing })).await;
+                assert_eq!(there.status, missing.status, "{sql}: {} {}", there.text(), missing.text());
+            }
+        }
+    }
+    let own = "SELECT path FROM storage_objects WHERE 1 / (size - 4) = 0";
+    let failed = server.ask(Who::User(OTHER), json!({ "sql": own })).await.expect_error(400, "INVALID_SQL");
+    assert_eq!(failed.json()["message"], "division by zero", "of rows that are shown, and no more is said");
+}

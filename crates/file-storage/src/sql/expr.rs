@@ -292,6 +292,33 @@ impl Expr {
         }
     }
 
+    /// The expressions that this one is made of, to be changed.
+    pub(crate) fn children_mut(&mut self) -> Vec<&mut Self> {
+        match self {
+            Self::Literal(..) | Self::Column(_) | Self::Caller(_) | Self::Now => Vec::new(),
+            Self::Not(a) | Self::Is(_, a) | Self::Negate(a) | Self::Cast(a, _) => vec![a],
+            Self::Compare(_, a, b)
+            | Self::Arithmetic(_, a, b, _)
+            | Self::Concat(a, b)
+            | Self::Like { text: a, pattern: b, .. }
+            | Self::AnyOf(a, b)
+            | Self::NullIf(a, b, _)
+            | Self::Json(_, a, b)
+            | Self::Element(a, b) => vec![a, b],
+            Self::And(all)
+            | Self::Or(all)
+            | Self::Coalesce(all, _)
+            | Self::Array(all)
+            | Self::Call(_, all) => all.iter_mut().collect(),
+            Self::In { value, list, .. } => std::iter::once(&mut **value).chain(list).collect(),
+            Self::Case(branches, otherwise, _) => branches
+                .iter_mut()
+                .flat_map(|(condition, result)| [condition, result])
+                .chain(otherwise.as_deref_mut())
+                .collect(),
+        }
+    }
+
     /// The columns that it reads, each once, in the order of the scope.
     pub fn columns(&self) -> Vec<ColumnRef> {
         let mut found: Vec<ColumnRef> = Vec::new();

@@ -1,5 +1,6 @@
 //! JSON of which every object names a member once. Of a member that is repeated, one reader takes the first value
-//! and another one the last: a token that says two things to two readers is a way past one of them.
+//! and another one the last: a token that says two things to two readers is a way past one of them. Nor does any text have
+//! U+0000, which not all that read it can have.
 
 use std::fmt;
 
@@ -59,10 +60,11 @@ impl<'de> Visitor<'de> for DistinctVisitor {
     }
 
     fn visit_str<E: Error>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
+        self.visit_string(value.to_owned())
     }
 
     fn visit_string<E: Error>(self, value: String) -> Result<Value, E> {
+        kept(&value)?;
         Ok(Value::String(value))
     }
 
@@ -77,10 +79,20 @@ impl<'de> Visitor<'de> for DistinctVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some((name, Distinct(value))) = members.next_entry::<String, Distinct>()? {
+            kept(&name)?;
             if object.insert(name, value).is_some() {
                 return Err(A::Error::custom("a member is repeated"));
             }
         }
         Ok(Value::Object(object))
+    }
+}
+
+/// Refuses the character that PostgreSQL's texts can't have: whoever has it in a claim would be somebody on one engine and
+/// nobody on the other.
+fn kept<E: Error>(text: &str) -> Result<(), E> {
+    match text.contains('\0') {
+        true => Err(E::custom("a text has the character U+0000")),
+        false => Ok(()),
     }
 }

@@ -100,6 +100,7 @@ pub(super) async fn explain(mut call: Call<Token>) -> Result<Response, ApiError>
     call.log_target(&bucket, Some(&path));
     let caller = match asked.caller {
         None => call.context().clone(),
+        Some(somebody) if somebody.is(call.context()) => call.context().clone(),
         Some(somebody) => somebody.context(call.context().request_id())?,
     };
     let question = Question { permission, bucket, path, caller };
@@ -108,6 +109,12 @@ pub(super) async fn explain(mut call: Call<Token>) -> Result<Response, ApiError>
 }
 
 impl Somebody {
+    /// Whether it is whoever asks, by their id: then their own claims are meant.
+    fn is(&self, asking: &RlsContext) -> bool {
+        let is_role = self.role.as_deref().is_none_or(|role| Role::from_claim(role) == Some(asking.role()));
+        self.user_id.is_some() && self.user_id == asking.user_id() && is_role && self.claims.is_empty()
+    }
+
     fn context(self, request_id: &str) -> Result<RlsContext, ApiError> {
         let role = match (&self.role, self.user_id) {
             (Some(role), _) => Role::from_claim(role).ok_or_else(|| {

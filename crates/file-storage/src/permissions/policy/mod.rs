@@ -13,6 +13,7 @@ mod parse;
 mod set;
 #[cfg(test)]
 pub(crate) mod tests;
+mod told;
 
 use std::fmt;
 use std::sync::Arc;

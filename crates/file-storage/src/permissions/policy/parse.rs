@@ -6,7 +6,7 @@ use sqlparser::ast::{self, Ident, ObjectName, ObjectNamePart, Owner, Spanned, St
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::Token;
 
-use super::{Command, Policy, PolicyStatement};
+use super::{Command, Policy, PolicyStatement, told};
 use crate::sql::{Expr, Lowering, OBJECTS, Scope, SqlFault, end, fault, parser};
 
 /// Longest name, in bytes, as PostgreSQL has it.
@@ -87,7 +87,13 @@ impl Policy {
         let scope = Scope::of(&OBJECTS);
         let mut lowering = Lowering::new(&scope);
         let mut condition = |expr: &Option<ast::Expr>| -> Result<Option<Expr>, SqlFault> {
-            expr.as_ref().map(|expr| lowering.filter(expr)).transpose()
+            let Some(expr) = expr else { return Ok(None) };
+            let mut condition = lowering.filter(expr)?;
+            told::by_the_server(&mut condition).map_err(|fault| {
+                let at = SqlFault::at(expr.span().start, fault.reason);
+                SqlFault { hint: fault.hint, ..at }
+            })?;
+            Ok(Some(condition))
         };
         Ok(Self {
             name: name(&create.name)?,

@@ -78,33 +78,8 @@ pub(super) fn gathered(expr: &mut Expr, keys: &[Expr], at: Option<Position>) -> 
         );
         return Err(SqlFault { position: at, reason, hint: None });
     }
-    for child in children(expr) {
+    for child in expr.children_mut() {
         gathered(child, keys, at)?;
     }
     Ok(())
-}
-
-/// The expressions that one is made of, to be changed.
-fn children(expr: &mut Expr) -> Vec<&mut Expr> {
-    match expr {
-        Expr::Literal(..) | Expr::Column(_) | Expr::Caller(_) | Expr::Now => Vec::new(),
-        Expr::Not(a) | Expr::Is(_, a) | Expr::Negate(a) | Expr::Cast(a, _) => vec![a],
-        Expr::Compare(_, a, b)
-        | Expr::Arithmetic(_, a, b, _)
-        | Expr::Concat(a, b)
-        | Expr::Like { text: a, pattern: b, .. }
-        | Expr::AnyOf(a, b)
-        | Expr::NullIf(a, b, _)
-        | Expr::Json(_, a, b)
-        | Expr::Element(a, b) => vec![a, b],
-        Expr::And(all) | Expr::Or(all) | Expr::Coalesce(all, _) | Expr::Array(all) | Expr::Call(_, all) => {
-            all.iter_mut().collect()
-        }
-        Expr::In { value, list, .. } => std::iter::once(&mut **value).chain(list).collect(),
-        Expr::Case(branches, otherwise, _) => branches
-            .iter_mut()
-            .flat_map(|(condition, result)| [condition, result])
-            .chain(otherwise.as_deref_mut())
-            .collect(),
-    }
 }

@@ -24,14 +24,19 @@ impl Sqlite<'_> {
     }
 
     /// As [`Sqlite::render`], but each condition of a conjunction on its own, so that an index serves one while the
-    /// function decides another. For filters whose order is free, as it is in a WHERE of PostgreSQL.
-    pub fn render_filter(&self, expr: &Expr) -> String {
+    /// function decides another. For filters whose order is free, as it is in a WHERE of PostgreSQL. What the function
+    /// decides, which can fail and takes its time, is put behind a `guard`: in SQLite's own order it could be asked of
+    /// rows that the caller may not see, and tell of them by failing.
+    pub fn render_filter(&self, expr: &Expr, guard: &dyn Fn(&Expr) -> Option<String>) -> String {
         match expr {
             Expr::And(all) => {
-                let all = all.iter().map(|expr| self.render_filter(expr)).collect::<Vec<_>>();
+                let all = all.iter().map(|expr| self.render_filter(expr, guard)).collect::<Vec<_>>();
                 format!("({})", all.join(" AND "))
             }
-            expr => self.render(expr),
+            expr => self.native(expr).unwrap_or_else(|| match guard(expr) {
+                Some(guard) => format!("(CASE WHEN {guard} THEN {} END)", self.called(expr)),
+                None => self.called(expr),
+            }),
         }
     }
 

@@ -238,7 +238,7 @@ fn verbatim(header: &str, claims: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_token_that_says_something_twice_is_refused() {
+async fn a_token_that_readers_may_take_differently_is_refused() {
     let auth = authenticator(&[]).await;
     let header = r#"{"alg":"HS256","typ":"JWT"}"#;
     let claims =
@@ -255,6 +255,9 @@ async fn a_token_that_says_something_twice_is_refused() {
         r#","custom":1,"custom":1"#.to_owned(),
         r#","app_metadata":{"tenant":"a","tenant":"b"}"#.to_owned(),
         r#","list":[{"a":1,"a":2}]"#.to_owned(),
+        // What PostgreSQL can't keep is no claim on any engine.
+        r#","team":"a\u0000b""#.to_owned(),
+        r#","app_metadata":{"a\u0000":["b"]}"#.to_owned(),
     ] {
         let token = verbatim(header, &claims(&repeated));
         assert_eq!(bearer(&auth, &token).await, "INVALID_TOKEN", "{repeated}");

@@ -19,7 +19,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::Semaphore;
 
 use super::errors::{Fault, unavailable};
-use super::functions::{caller, value};
+use super::functions::{FAILED, caller, value};
 use super::rls::Caller;
 use super::rows::{micros, now};
 use super::rules::Rules;
@@ -218,10 +218,24 @@ fn failed(error: rusqlite::Error) -> Fault {
         (Some(ErrorCode::TooBig), _) => {
             StorageError::InvalidSql(SqlFault::of_text("a value is too long")).into()
         }
-        // What a function of ours says of a value: it knows nothing but the query and its rows.
+        // What a function of ours says, of a condition of the query or of a policy.
         (Some(ErrorCode::Unknown), rusqlite::Error::SqliteFailure(_, Some(reason))) => {
-            StorageError::InvalidSql(SqlFault::of_text(reason.clone())).into()
+            StorageError::InvalidSql(SqlFault::of_text(without_condition(reason).to_owned())).into()
         }
         _ => error.into(),
+    }
+}
+
+/// Why a condition could not be computed, in the words that there are on every engine: which condition it was is not said,
+/// as it may be a policy's.
+fn without_condition(said: &str) -> &'static str {
+    let reason = said.strip_prefix(FAILED).unwrap_or(said);
+    let reason = reason.split_once(", in ").map_or(reason, |(reason, _)| reason);
+    match reason {
+        "division by zero" => "division by zero",
+        _ if reason.ends_with("out of range") && !reason.starts_with("timestamp") => {
+            "a number is out of range"
+        }
+        _ => "a value can't be computed",
     }
 }

@@ -2,10 +2,11 @@
 
 use rusqlite::Connection;
 
+use super::tables::SEEN;
 use super::{aggregates, tables};
 use crate::executor::sqlite::errors::Fault;
 use crate::executor::sqlite::rules::RoleRules;
-use crate::sql::query::{Aggregate, AggregateFunction, Engine, Query, column_name, render};
+use crate::sql::query::{Aggregate, AggregateFunction, COMPUTED, Engine, Query, column_name, render};
 use crate::sql::{Expr, Sqlite, Table, Type};
 
 /// The wording for one database.
@@ -30,6 +31,17 @@ impl<'r> Rendering<'r> {
     }
 }
 
+/// That the caller may see the rows whose columns an expression reads. A row that an outer join made up hides nothing.
+fn seen(expr: &Expr) -> Option<String> {
+    let columns = expr.columns();
+    let read = columns.iter().filter(|column| column.table.name != COMPUTED.name);
+    let mut sources: Vec<_> = read.map(|column| column.source).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    let seen = sources.iter().map(|source| format!("t{source}.\"{SEEN}\" IS NOT 0"));
+    (!sources.is_empty()).then(|| seen.collect::<Vec<_>>().join(" AND "))
+}
+
 impl Engine for Rendering<'_> {
     fn value(&self, expr: &Expr) -> String {
         match expr {
@@ -40,7 +52,7 @@ impl Engine for Rendering<'_> {
     }
 
     fn filter(&self, expr: &Expr) -> String {
-        Sqlite { column: &column_name }.render_filter(expr)
+        Sqlite { column: &column_name }.render_filter(expr, &seen)
     }
 
     fn table(&self, table: &'static Table) -> String {

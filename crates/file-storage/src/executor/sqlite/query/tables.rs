@@ -6,6 +6,9 @@ use crate::permissions::Permission;
 use crate::sql::query::{BUCKETS, QUEUE, USAGE};
 use crate::sql::{OBJECTS, Table};
 
+/// The column that says whether the caller may see the row: what must not be asked of others looks at it first.
+pub(super) const SEEN: &str = "~seen";
+
 /// A table's rows that the caller may see, as they stand in FROM.
 pub(super) fn rows(table: &'static Table, rules: &RoleRules, has_queue: bool) -> String {
     if *table == OBJECTS {
@@ -19,7 +22,7 @@ pub(super) fn rows(table: &'static Table, rules: &RoleRules, has_queue: bool) ->
         seen("u", table, "upload_queue u", &own_or_all())
     } else {
         let columns = table.columns.iter().map(|column| format!("NULL AS \"{}\"", column.name));
-        format!("(SELECT {} WHERE false)", columns.collect::<Vec<_>>().join(", "))
+        format!("(SELECT {}, 0 AS \"{SEEN}\" WHERE false)", columns.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -30,5 +33,6 @@ fn own_or_all() -> String {
 
 fn seen(alias: &str, table: &Table, from: &str, predicate: &str) -> String {
     let columns = table.columns.iter().map(|column| format!("{alias}.\"{}\"", column.name));
-    format!("(SELECT {} FROM {from} WHERE {predicate})", columns.collect::<Vec<_>>().join(", "))
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    format!("(SELECT {columns}, coalesce({predicate}, 0) AS \"{SEEN}\" FROM {from} WHERE {predicate})")
 }
