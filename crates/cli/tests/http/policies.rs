@@ -164,7 +164,7 @@ async fn fs_i3_what_users_say_in_metadata_is_not_what_the_server_knows() {
         let call = call.header("x-metadata", said).header("content-type", kind);
         call.body("x".repeat(size)).send().await
     };
-    put("small.png", "image/png", 10).await.expect_status(200);
+    put("small.png", "image/png", 10).await.expect_status(201);
     put("page.html", "text/html", 10).await.expect_error(403, "STORAGE_UNAUTHORIZED");
     put("large.png", "image/png", 500).await.expect_error(403, "STORAGE_UNAUTHORIZED");
     for (condition, hint) in [

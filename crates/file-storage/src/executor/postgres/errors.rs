@@ -60,6 +60,17 @@ impl Fault {
                 self.state(),
                 Some(&SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED)
             )
+            || self.met_two_writers()
+    }
+
+    /// Whether PostgreSQL gave up on a row that many lock and change at once, as it took two of them for its last writer: it
+    /// calls that an internal error (seen in 15.18), and has undone the transaction.
+    fn met_two_writers(&self) -> bool {
+        let Self::Engine(error) = self else { return false };
+        error.as_db_error().is_some_and(|error| {
+            *error.code() == SqlState::INTERNAL_ERROR
+                && error.routine() == Some("MultiXactIdCreateFromMembers")
+        })
     }
 
     /// Whether a row was there already.

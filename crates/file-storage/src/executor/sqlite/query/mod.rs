@@ -226,16 +226,8 @@ fn failed(error: rusqlite::Error) -> Fault {
     }
 }
 
-/// Why a condition could not be computed, in the words that there are on every engine: which condition it was is not said,
-/// as it may be a policy's.
-fn without_condition(said: &str) -> &'static str {
+/// Why a condition could not be computed. Which one it was is not said, as it may be a policy's.
+fn without_condition(said: &str) -> &str {
     let reason = said.strip_prefix(FAILED).unwrap_or(said);
-    let reason = reason.split_once(", in ").map_or(reason, |(reason, _)| reason);
-    match reason {
-        "division by zero" => "division by zero",
-        _ if reason.ends_with("out of range") && !reason.starts_with("timestamp") => {
-            "a number is out of range"
-        }
-        _ => "a value can't be computed",
-    }
+    reason.split_once(", in ").map_or(reason, |(reason, _)| reason)
 }
