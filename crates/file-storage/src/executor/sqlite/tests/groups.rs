@@ -29,17 +29,21 @@ pub(super) fn marks(executor: &SqliteExecutor) -> Vec<String> {
 
 /// Keeps the writer busy until it is told to go on, so that what is sent meanwhile makes one group.
 async fn hold<T>(executor: &SqliteExecutor, meanwhile: impl Future<Output = T>) -> T {
+    let (begun, running) = tokio::sync::oneshot::channel();
     let (go, wait) = mpsc::channel::<()>();
     let held = executor.writer.run("hold", move |_| {
+        begun.send(()).unwrap();
         wait.recv().unwrap();
         Ok(())
     });
-    // The first poll of each puts it in the queue, in order; the last one lets the writer go.
-    let (_, outcome, ()) = futures_util::future::join3(held, meanwhile, async move {
-        go.send(()).unwrap();
-    })
-    .await;
-    outcome
+    let group = async {
+        // Before, the writer could take some of the group along with this.
+        running.await.unwrap();
+        // The first poll puts everything in the queue, in order; then the writer may go on.
+        let (outcome, ()) = futures_util::future::join(meanwhile, async move { go.send(()).unwrap() }).await;
+        outcome
+    };
+    futures_util::future::join(held, group).await.1
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
