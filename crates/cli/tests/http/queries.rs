@@ -294,7 +294,8 @@ async fn fs_i3_a_condition_never_meets_a_row_that_its_author_may_not_see() {
     server.bucket(Who::User(OWNER), "inbox", "private").await;
     server.bucket(Who::User(OWNER), "open", "public").await;
     server.put(Who::User(OWNER), "inbox/secret", "123456789").await;
-    server.put(Who::User(OWNER), "open/shown", "1234").await;
+    // None of the conditions fails on this one.
+    server.put(Who::User(OWNER), "open/17", "1234").await;
     for condition in [
         "CASE WHEN path = 'secret' THEN 1 / (size - size) ELSE 0 END = 0",
         "1 / (size - 9) = 0",
@@ -302,7 +303,7 @@ async fn fs_i3_a_condition_never_meets_a_row_that_its_author_may_not_see() {
         "path LIKE '%secr%' AND 1 / (size - 9) = 0",
         "size = 9 AND coalesce(path || '', path)::int = 1",
         "bucket_id = 'inbox' AND path::int = 1",
-        "length(path) = 6 AND (path || 'x')::boolean",
+        "length(path) = 6 AND path::int = 1",
     ] {
         let condition = condition.replace("{owner}", &OWNER.to_string());
         for sql in [
@@ -315,11 +316,8 @@ async fn fs_i3_a_condition_never_meets_a_row_that_its_author_may_not_see() {
                 .replace("owner_id", "o.owner_id"),
         ] {
             for who in [Who::Anon, Who::User(OTHER)] {
-                let there = server.ask(who, json!({ "sql": sql })).await;
-                let missing =
-                    sql.replace("secret", "nobody").replace("- 9", "- 77").replace("size = 9", "size = 77");
-                let missing = server.ask(who, json!({ "sql": missing })).await;
-                assert_eq!(there.status, missing.status, "{sql}: {} {}", there.text(), missing.text());
+                let reply = server.ask(who, json!({ "sql": sql })).await;
+                assert_eq!(reply.status, 200, "{sql}: {}", reply.text());
             }
         }
     }
