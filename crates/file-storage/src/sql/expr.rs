@@ -233,6 +233,33 @@ impl Function {
     }
 }
 
+/// What an expression is made of, by the kind of reference that it is given by.
+macro_rules! children {
+    ($expr:expr, $iter:ident $(, $mutable:tt)?) => {
+        match $expr {
+            Self::Literal(..) | Self::Column(_) | Self::Caller(_) | Self::Now => Vec::new(),
+            Self::Not(a) | Self::Is(_, a) | Self::Negate(a) | Self::Cast(a, _) => vec![a],
+            Self::Compare(_, a, b)
+            | Self::Arithmetic(_, a, b, _)
+            | Self::Concat(a, b)
+            | Self::Like { text: a, pattern: b, .. }
+            | Self::AnyOf(a, b)
+            | Self::NullIf(a, b, _)
+            | Self::Json(_, a, b)
+            | Self::Element(a, b) => vec![a, b],
+            Self::And(all) | Self::Or(all) | Self::Coalesce(all, _) | Self::Array(all) | Self::Call(_, all) => {
+                all.$iter().collect()
+            }
+            Self::In { value, list, .. } => std::iter::once(&$($mutable)? **value).chain(list).collect(),
+            Self::Case(branches, otherwise, _) => branches
+                .$iter()
+                .flat_map(|(condition, result)| [condition, result])
+                .chain(otherwise.$iter().map(|otherwise| &$($mutable)? **otherwise))
+                .collect(),
+        }
+    };
+}
+
 impl Expr {
     /// Its type.
     pub fn ty(&self) -> Type {
@@ -267,56 +294,12 @@ impl Expr {
 
     /// The expressions that it is made of.
     pub fn children(&self) -> Vec<&Self> {
-        match self {
-            Self::Literal(..) | Self::Column(_) | Self::Caller(_) | Self::Now => Vec::new(),
-            Self::Not(a) | Self::Is(_, a) | Self::Negate(a) | Self::Cast(a, _) => vec![a],
-            Self::Compare(_, a, b)
-            | Self::Arithmetic(_, a, b, _)
-            | Self::Concat(a, b)
-            | Self::Like { text: a, pattern: b, .. }
-            | Self::AnyOf(a, b)
-            | Self::NullIf(a, b, _)
-            | Self::Json(_, a, b)
-            | Self::Element(a, b) => vec![a, b],
-            Self::And(all)
-            | Self::Or(all)
-            | Self::Coalesce(all, _)
-            | Self::Array(all)
-            | Self::Call(_, all) => all.iter().collect(),
-            Self::In { value, list, .. } => std::iter::once(&**value).chain(list).collect(),
-            Self::Case(branches, otherwise, _) => branches
-                .iter()
-                .flat_map(|(condition, result)| [condition, result])
-                .chain(otherwise.as_deref())
-                .collect(),
-        }
+        children!(self, iter)
     }
 
     /// The expressions that this one is made of, to be changed.
     pub(crate) fn children_mut(&mut self) -> Vec<&mut Self> {
-        match self {
-            Self::Literal(..) | Self::Column(_) | Self::Caller(_) | Self::Now => Vec::new(),
-            Self::Not(a) | Self::Is(_, a) | Self::Negate(a) | Self::Cast(a, _) => vec![a],
-            Self::Compare(_, a, b)
-            | Self::Arithmetic(_, a, b, _)
-            | Self::Concat(a, b)
-            | Self::Like { text: a, pattern: b, .. }
-            | Self::AnyOf(a, b)
-            | Self::NullIf(a, b, _)
-            | Self::Json(_, a, b)
-            | Self::Element(a, b) => vec![a, b],
-            Self::And(all)
-            | Self::Or(all)
-            | Self::Coalesce(all, _)
-            | Self::Array(all)
-            | Self::Call(_, all) => all.iter_mut().collect(),
-            Self::In { value, list, .. } => std::iter::once(&mut **value).chain(list).collect(),
-            Self::Case(branches, otherwise, _) => branches
-                .iter_mut()
-                .flat_map(|(condition, result)| [condition, result])
-                .chain(otherwise.as_deref_mut())
-                .collect(),
-        }
+        children!(self, iter_mut, mut)
     }
 
     /// The columns that it reads, each once, in the order of the scope.
