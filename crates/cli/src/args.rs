@@ -14,7 +14,7 @@ Addresses:
 
 Exit codes:
   0 ok   1 failed   2 wrong usage or configuration   3 not found   4 denied (401, 403)
-  5 server unreachable   130 interrupted";
+  5 server unreachable   6 explain, policy test: refused   130 interrupted";
 
 /// File storage for applications: the server, and the commands that use it.
 #[derive(Debug, Parser)]

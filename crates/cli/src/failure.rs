@@ -17,6 +17,8 @@ pub(crate) const NOT_FOUND: u8 = 3;
 pub(crate) const DENIED: u8 = 4;
 /// No server answered.
 pub(crate) const UNREACHABLE: u8 = 5;
+/// `explain` and `policy test`: what was asked about would be refused.
+pub(crate) const REFUSED: u8 = 6;
 /// The user pressed Ctrl-C (128 + SIGINT, as shells count it).
 pub(crate) const INTERRUPTED: u8 = 130;
 
@@ -33,6 +35,8 @@ pub(crate) enum Failure {
     NotFound(String),
     /// Some of many items failed; each was reported when it did.
     Several { failed: u64, total: u64, exit_code: u8 },
+    /// What was asked about would be refused. The answer was given, and is no error.
+    Refused,
     /// Ctrl-C.
     Interrupted,
     /// The reader of our output went away (`| head`). Not an error.
@@ -69,6 +73,7 @@ impl Failure {
             Self::Unreachable { .. } => UNREACHABLE,
             Self::NotFound(_) => NOT_FOUND,
             Self::Several { exit_code, .. } => *exit_code,
+            Self::Refused => REFUSED,
             Self::Interrupted => INTERRUPTED,
             Self::PipeClosed => 0,
             Self::Other(_) => FAILED,
@@ -83,6 +88,7 @@ impl Failure {
             | Self::Unreachable { .. }
             | Self::NotFound(_)
             | Self::Several { .. }
+            | Self::Refused
             | Self::Interrupted
             | Self::PipeClosed
             | Self::Other(_) => None,
@@ -97,6 +103,7 @@ impl Failure {
             Self::Usage(_)
             | Self::NotFound(_)
             | Self::Several { .. }
+            | Self::Refused
             | Self::Interrupted
             | Self::PipeClosed
             | Self::Other(_) => false,
@@ -133,6 +140,7 @@ impl fmt::Display for Failure {
             }
             Self::Unreachable { url, reason } => write!(f, "no answer from {url}: {reason}"),
             Self::Several { failed, total, .. } => write!(f, "{failed} of {total} failed"),
+            Self::Refused => f.write_str("refused"),
             Self::Interrupted => f.write_str("interrupted"),
             Self::PipeClosed => f.write_str("output closed"),
             Self::Other(error) => write!(f, "{error:#}"),
@@ -210,6 +218,7 @@ mod tests {
         check(Failure::Usage(String::new()), 2);
         check(Failure::NotFound(String::new()), 3);
         check(Failure::Unreachable { url: String::new(), reason: String::new() }, 5);
+        check(Failure::Refused, 6);
         check(Failure::Interrupted, 130);
         check(Failure::PipeClosed, 0);
     }

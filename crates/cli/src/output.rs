@@ -64,7 +64,7 @@ impl Output {
     /// A failure of the whole command, or of one of its items.
     pub(crate) fn failure(&self, failure: &Failure) {
         match failure {
-            Failure::PipeClosed => {}
+            Failure::PipeClosed | Failure::Refused => {}
             // The one item has told its failure.
             Failure::Several { total: 1, .. } => {}
             // NOTE: JSON mode promises one object per failed item on stderr, and nothing else there.

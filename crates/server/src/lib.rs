@@ -17,4 +17,6 @@ pub mod serve;
 pub mod telemetry;
 mod watch;
 
+/// What the command line reads before it sends it.
+pub use file_storage::permissions::PolicyStatement;
 pub use serve::{Migration, Moved, MovedTable, Progress, Server, ServerError, check, migration, serve};

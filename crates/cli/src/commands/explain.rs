@@ -63,7 +63,12 @@ pub(crate) async fn run(explain: &Explain, context: &Context<'_>) -> Result<(), 
         question.insert("as".to_owned(), caller);
     }
     let answer = context.client.explain(&question).await?;
-    context.out.result(&answer, describe)
+    context.out.result(&answer, describe)?;
+    if is_allowed(&answer) { Ok(()) } else { Err(Failure::Refused) }
+}
+
+fn is_allowed(answer: &Value) -> bool {
+    answer.get("allowed").and_then(Value::as_bool) == Some(true)
 }
 
 fn describe(answer: &Value) -> String {
@@ -74,7 +79,6 @@ fn describe(answer: &Value) -> String {
         .iter()
         .map(|reason| ["value", "effect", "rule", "expression"].map(|name| field(reason, name)).to_vec())
         .collect();
-    let allowed = answer.get("allowed").and_then(Value::as_bool) == Some(true);
-    let verdict = if allowed { "allowed" } else { "refused" };
+    let verdict = if is_allowed(answer) { "allowed" } else { "refused" };
     format!("{verdict}\n{}", table(&rows, &[]))
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde_json::Value;
+use server::PolicyStatement;
 
 use super::Context;
 use super::explain::{self, Explain};
@@ -14,7 +15,7 @@ use crate::failure::Failure;
 /// What to do with policies.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
-    /// Add a policy: CREATE POLICY …
+    /// Add policies: CREATE POLICY …, also several of them and DROP POLICY, each ended by a semicolon
     Add(Add),
     /// List the policies in force
     #[command(alias = "ls")]
@@ -30,9 +31,9 @@ pub(crate) enum Policy {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Add {
-    /// The statement; `-` reads it from stdin
+    /// The statements; `-` reads them from stdin
     sql: Option<String>,
-    /// A file with the statement
+    /// A file with the statements
     #[arg(long, short, value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -48,8 +49,16 @@ pub(crate) struct Remove {
 pub(crate) async fn run(policy: Policy, context: &Context<'_>) -> Result<(), Failure> {
     match policy {
         Policy::Add(add) => {
-            let changed = context.client.change_policies(&statement(add)?).await?;
-            context.out.result(&changed, describe_change)
+            let text = text(add)?;
+            match PolicyStatement::script(&text) {
+                Ok(statements) if statements.len() > 1 => change_all(&statements, context).await,
+                // Of several, none is sent before all are known to be statements; of one, the server says what is wrong.
+                Err(fault) if has_several(&text) => Err(Failure::Usage(format!("nothing was sent: {fault}"))),
+                Ok(_) | Err(_) => {
+                    let changed = context.client.change_policies(&text).await?;
+                    context.out.result(&changed, describe_change)
+                }
+            }
         }
         Policy::List => {
             let policies = context.client.policies().await?;
@@ -67,7 +76,46 @@ pub(crate) async fn run(policy: Policy, context: &Context<'_>) -> Result<(), Fai
     }
 }
 
-fn statement(add: Add) -> Result<String, Failure> {
+/// Runs statements in their order, up to the first that fails: those before it stay in force.
+async fn change_all(statements: &[(PolicyStatement, String)], context: &Context<'_>) -> Result<(), Failure> {
+    let (total, mut done) = (statements.len(), Vec::with_capacity(statements.len()));
+    let mut outcome = Ok(());
+    for (statement, text) in statements {
+        match context.client.change_policies(text).await {
+            Ok(changed) if context.out.is_json() => done.push(changed),
+            Ok(changed) => {
+                context.out.line(&describe_change(&changed))?;
+                done.push(changed);
+            }
+            Err(failure) => {
+                let name = match statement {
+                    PolicyStatement::Create(policy) => &policy.name,
+                    PolicyStatement::Drop { name, .. } => name,
+                };
+                let (before, after) = (done.len(), total - done.len() - 1);
+                let item = format!(
+                    "statement {} of {total}, policy {name} ({before} before it done, {after} after it not tried)",
+                    before + 1
+                );
+                context.out.item_failure(&item, &failure);
+                let exit_code = failure.exit_code();
+                outcome = Err(Failure::Several { failed: 1, total: total as u64, exit_code });
+                break;
+            }
+        }
+    }
+    if context.out.is_json() {
+        context.out.json(&done)?;
+    }
+    outcome
+}
+
+/// Whether a text seems to have more than one statement.
+fn has_several(text: &str) -> bool {
+    text.trim_end().trim_end_matches(';').contains(';')
+}
+
+fn text(add: Add) -> Result<String, Failure> {
     match (add.sql, add.file) {
         (Some(sql), _) if sql == "-" => {
             let mut text = String::new();

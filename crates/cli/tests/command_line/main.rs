@@ -313,8 +313,16 @@ fn policies_are_added_tried_out_and_removed() {
     server.run(&["bucket", "create", "docs"]).ok();
     server.pipe(b"x", &["cp", "-", "aero://docs/pub/a.txt"]).ok();
     let sql = "CREATE POLICY pub ON storage.objects FOR SELECT TO anon USING (starts_with(name, 'pub/'))";
-    let refused = server.run(&["policy", "test", "read", "docs/pub/a.txt", "--role", "anon"]).ok();
-    assert!(refused.starts_with("refused\n"), "{refused}");
+    let refused = server.run(&["policy", "test", "read", "docs/pub/a.txt", "--role", "anon"]);
+    assert!(
+        refused.code == 6 && refused.out.starts_with("refused\n") && refused.err.is_empty(),
+        "{refused:?}"
+    );
+    let refused = server.run(&["--json", "explain", "read", "docs/pub/a.txt", "--role", "anon"]);
+    assert!(
+        refused.code == 6 && json(&refused.out)["allowed"] == false && refused.err.is_empty(),
+        "{refused:?}"
+    );
     server.pipe(sql.as_bytes(), &["policy", "add", "-"]).ok();
     assert_eq!(server.run(&["policy", "list"]).ok(), format!("{sql};\n"));
     let allowed = server.run(&["explain", "read", "docs/pub/a.txt", "--role", "anon"]).ok();
@@ -323,4 +331,18 @@ fn policies_are_added_tried_out_and_removed() {
     server.run(&["policy", "add", sql]).fails(1, "already exists");
     server.run(&["policy", "remove", "pub"]).ok();
     server.run(&["policy", "remove", "pub"]).fails(3, "does not exist");
+
+    // Several at once: none, where one is none; and up to the one that fails.
+    let [one, two] = ["one", "two"].map(|name| sql.replace("pub ON", &format!("{name} ON")));
+    let wrong = format!("{one};\n{}", two.replace("starts_with", "pg_sleep"));
+    server.pipe(wrong.as_bytes(), &["policy", "add", "-"]).fails(2, "line 2, column");
+    assert_eq!(server.run(&["policy", "list"]).ok(), "");
+    let said =
+        server.pipe(format!("-- all of them;\n{one};\n{two};").as_bytes(), &["policy", "add", "-"]).ok();
+    assert_eq!(said, "policy one is in force\npolicy two is in force\n");
+    let again = format!("DROP POLICY one ON storage.objects; {two}; {one}");
+    server
+        .pipe(again.as_bytes(), &["policy", "add", "-"])
+        .fails(1, "statement 2 of 3, policy two (1 before it");
+    assert_eq!(server.run(&["policy", "list"]).ok(), format!("{two};\n"));
 }

@@ -49,6 +49,8 @@ pub(super) struct PolicyView {
     pub(super) refuses_create: Option<DenialReason>,
     /// Why the row may not be replaced, where a policy has a say in it.
     pub(super) refuses_overwrite: Option<DenialReason>,
+    /// Why the row, which is seen, may not be deleted, where a policy has a say in it.
+    pub(super) refuses_delete: Option<DenialReason>,
 }
 
 /// The permission that a write in this mode asks for first, and that a refusal names.
@@ -85,6 +87,15 @@ pub(super) fn write(
     match (verdict(&target, mode), mode) {
         (Verdict::Create, _) if !target.creatable => Err(refuse(Permission::ObjectCreate, no_create())),
         (Verdict::Create, _) => Ok(target),
+        // Who sees nothing there and may make nothing there is answered as if there were nothing; but who may replace it is
+        // told what that takes.
+        (Verdict::Overwrite, _)
+            if !target.visible
+                && !target.creatable
+                && policy.refuses_overwrite != Some(DenialReason::MissingSelect) =>
+        {
+            Err(refuse(Permission::ObjectCreate, no_create()))
+        }
         (Verdict::Overwrite, _) => {
             access.on_object(Permission::ObjectOverwrite, bucket, path)?;
             if !target.overwritable {
@@ -176,7 +187,10 @@ pub(super) fn delete(
     };
     match target.existing {
         Some(object) if target.deletable => Ok(Some(object)),
-        Some(_) if target.visible => Err(refusal(context, permission, bucket, DenialReason::NotOwner)),
+        Some(_) if target.visible => {
+            let reason = target.policy.refuses_delete.unwrap_or(DenialReason::NotOwner);
+            Err(refusal(context, permission, bucket, reason))
+        }
         _ => match BucketGrant::of(&target.bucket, context).or_rows(target.policy.opens_reads) {
             BucketGrant::Nothing => Err(refusal(context, permission, bucket, DenialReason::BucketPolicy)),
             BucketGrant::OwnRows | BucketGrant::Read | BucketGrant::ReadWrite | BucketGrant::All => Ok(None),
@@ -198,7 +212,8 @@ pub(super) fn source(
     match target.existing {
         Some(object) if target.visible && target.deletable => Ok(object),
         Some(_) if target.visible => {
-            Err(refusal(context, Permission::ObjectDelete, bucket, DenialReason::NotOwner))
+            let reason = target.policy.refuses_delete.unwrap_or(DenialReason::NotOwner);
+            Err(refusal(context, Permission::ObjectDelete, bucket, reason))
         }
         _ => {
             let grant = BucketGrant::of(&target.bucket, context).or_rows(target.policy.opens_reads);

@@ -1,10 +1,10 @@
-//! What SQL policies say of a row that is about to be written at a path, on every engine: asked of what the engine saw
-//! there, before it decides ([`super::decide`]). Knows no SQL.
+//! What SQL policies say of a path: of the row that is about to be written there, and of the one that is there, where the
+//! engine's own statement does not say. Asked of what the engine saw, before it decides ([`super::decide`]). Knows no SQL.
 
 use crate::bucket::BucketName;
 use crate::errors::DenialReason;
 use crate::executor::decide::{PolicyView, Target};
-use crate::permissions::policy::{Candidate, Writing, judge};
+use crate::permissions::policy::{Candidate, Writing, holds, judge};
 use crate::permissions::{Permission, PolicySet, RlsContext};
 
 /// What is to happen at a path: only what that takes is asked, as a policy that is not asked can't fail.
@@ -14,16 +14,6 @@ pub(super) enum Purpose {
     Write,
     /// Delete it, or move it away.
     Remove,
-}
-
-impl Purpose {
-    /// The permission that a refusal names where a policy fails.
-    pub(super) fn permission(self) -> Permission {
-        match self {
-            Self::Write => Permission::ObjectCreate,
-            Self::Remove => Permission::ObjectDelete,
-        }
-    }
 }
 
 /// What was seen at a path, and what the table alone would say of it.
@@ -60,6 +50,37 @@ impl Seen {
         Self { target: self.target.without_unseen(), ..self }
     }
 
+    /// Asks policies about the row that is there, of which only the table was asked so far. One that fails does not hold: what
+    /// it hides is as good as missing, and only who sees the row is told that a policy failed.
+    pub(super) fn ask_of_old_row(
+        &mut self,
+        policies: &PolicySet,
+        context: &RlsContext,
+        now: i64,
+        purpose: Purpose,
+    ) {
+        let target = &mut self.target;
+        let Some(object) = &target.existing else { return };
+        let ask = |permission, table| holds(policies, context, now, permission, table, object);
+        target.visible = ask(Permission::ObjectRead, target.visible).unwrap_or(false);
+        let told = |reason| Some(reason).filter(|_| target.visible);
+        match purpose {
+            Purpose::Write => {
+                let overwrite = ask(Permission::ObjectOverwrite, target.overwritable);
+                target.policy.refuses_overwrite = overwrite.as_ref().err().cloned().and_then(told);
+                target.overwritable = overwrite.unwrap_or(false);
+                target.deletable = false;
+            }
+            Purpose::Remove => {
+                let delete = ask(Permission::ObjectDelete, target.deletable);
+                target.policy.refuses_delete = delete.as_ref().err().cloned().and_then(told);
+                target.overwritable = false;
+                // What can't be seen can't be found to be deleted.
+                target.deletable = delete.unwrap_or(false) && target.visible;
+            }
+        }
+    }
+
     /// Asks policies about the row as it would be, at a time in microseconds since 1970.
     pub(super) fn ask_policies(
         &mut self,
@@ -87,6 +108,6 @@ impl Seen {
             overwrite => overwrite,
         };
         target.overwritable &= overwrite.is_ok();
-        target.policy.refuses_overwrite = overwrite.err();
+        target.policy.refuses_overwrite = overwrite.err().or(target.policy.refuses_overwrite.take());
     }
 }

@@ -59,8 +59,9 @@ impl Access {
         bucket: Option<&BucketName>,
         rules: AccessRules,
     ) -> Result<Self, StorageError> {
+        let may = |permission: &Permission| role_may(context.role(), *permission, rules);
         for permission in operation.permissions() {
-            if !role_may(context.role(), *permission, rules) {
+            if !may(permission) {
                 let reason = DenialReason::Role;
                 return Err(denied(
                     context,
@@ -68,7 +69,9 @@ impl Access {
                 ));
             }
         }
-        Ok(Self { context: context.clone(), granted: bits(operation.permissions()), only: None })
+        // What may be needed is refused when it turns out to be.
+        let perhaps = operation.where_taken().filter(may).map_or(0, bit);
+        Ok(Self { context: context.clone(), granted: bits(operation.permissions()) | perhaps, only: None })
     }
 
     /// Access by a signed download URL to the one object it was made for: exempt from row-level security by design
@@ -92,8 +95,9 @@ impl Access {
     /// The caller, for a statement that uses this permission's predicate on this object.
     ///
     /// # Errors
-    /// [`StorageError::Unauthorized`] where the operation did not ask for the permission, or the access is
-    /// to another object: a fault in our code that must not open a row.
+    /// [`StorageError::Unauthorized`], or [`StorageError::AuthRequired`] for anon: the caller's role lacks what the
+    /// operation turned out to need. Also where it did not ask for the permission, or the access is to another object: a
+    /// fault in our code that must not open a row.
     pub fn on_object(
         &self,
         permission: Permission,
@@ -134,7 +138,7 @@ impl Access {
     ) -> Result<&RlsContext, StorageError> {
         if self.granted & bit(permission) == 0 {
             let reason = DenialReason::Role;
-            return Err(StorageError::Unauthorized(Denial { permission, bucket: bucket.cloned(), reason }));
+            return Err(denied(&self.context, Denial { permission, bucket: bucket.cloned(), reason }));
         }
         Ok(&self.context)
     }

@@ -115,7 +115,7 @@ impl fmt::Display for Permission {
 }
 
 impl Operation<'_> {
-    /// The permissions that the operation needs, the first being the one that a refusal names.
+    /// The permissions that the operation needs in any case, the first being the one that a refusal names.
     /// No `_` arm: a permission by leftover is how holes appear.
     pub fn permissions(&self) -> &'static [Permission] {
         use Permission as P;
@@ -126,29 +126,55 @@ impl Operation<'_> {
             Self::EmptyBucket => &[P::BucketUpdate, P::ObjectDelete],
             Self::DeleteBucket => &[P::BucketDelete, P::ObjectDelete],
             Self::Upload(mode) | Self::SignUpload(mode) => match mode {
-                PutMode::Create => &[P::ObjectCreate],
-                PutMode::Upsert | PutMode::IfNoneMatch(_) => &[P::ObjectCreate, P::ObjectOverwrite],
+                PutMode::Create | PutMode::Upsert | PutMode::IfNoneMatch(_) => &[P::ObjectCreate],
                 PutMode::IfMatch(_) => &[P::ObjectOverwrite],
             },
             Self::Download | Self::Info | Self::List | Self::SignDownload => &[P::ObjectRead],
             Self::Delete => &[P::ObjectDelete],
             Self::Copy(mode) => match mode {
-                PutMode::Create => &[P::ObjectCreate, P::ObjectRead],
-                PutMode::Upsert | PutMode::IfMatch(_) | PutMode::IfNoneMatch(_) => {
-                    &[P::ObjectCreate, P::ObjectRead, P::ObjectOverwrite]
+                PutMode::Create | PutMode::Upsert | PutMode::IfNoneMatch(_) => {
+                    &[P::ObjectCreate, P::ObjectRead]
                 }
+                PutMode::IfMatch(_) => &[P::ObjectCreate, P::ObjectRead, P::ObjectOverwrite],
             },
             Self::Move(mode) => match mode {
-                PutMode::Create => &[P::ObjectCreate, P::ObjectRead, P::ObjectDelete],
-                PutMode::Upsert | PutMode::IfMatch(_) | PutMode::IfNoneMatch(_) => {
-                    &[P::ObjectCreate, P::ObjectRead, P::ObjectDelete, P::ObjectOverwrite]
+                PutMode::Create | PutMode::Upsert | PutMode::IfNoneMatch(_) => {
+                    &[P::ObjectCreate, P::ObjectRead, P::ObjectDelete]
                 }
+                PutMode::IfMatch(_) => &[P::ObjectCreate, P::ObjectRead, P::ObjectDelete, P::ObjectOverwrite],
             },
             // Rows of one's own usage and queue are asked for by their tables' predicates: anon has none, and may ask.
             Self::Query => &[P::ObjectRead, P::BucketRead],
             Self::ReadUsage => &[P::UsageRead],
             Self::Explain => &[P::Explain],
             Self::Maintain | Self::ManagePolicies => &[P::Maintain],
+        }
+    }
+
+    /// The permission that the operation needs beyond [`Operation::permissions`] where its path is taken. At a free one,
+    /// an upsert is an INSERT.
+    pub fn where_taken(&self) -> Option<Permission> {
+        match self {
+            Self::Upload(mode) | Self::SignUpload(mode) | Self::Copy(mode) | Self::Move(mode) => match mode {
+                PutMode::Upsert | PutMode::IfNoneMatch(_) => Some(Permission::ObjectOverwrite),
+                PutMode::Create | PutMode::IfMatch(_) => None,
+            },
+            Self::CreateBucket
+            | Self::ListBuckets
+            | Self::ShowBucket
+            | Self::UpdateBucket
+            | Self::EmptyBucket
+            | Self::DeleteBucket
+            | Self::Download
+            | Self::Info
+            | Self::Delete
+            | Self::List
+            | Self::SignDownload
+            | Self::Query
+            | Self::ReadUsage
+            | Self::Explain
+            | Self::ManagePolicies
+            | Self::Maintain => None,
         }
     }
 

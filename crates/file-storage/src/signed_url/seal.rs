@@ -38,13 +38,13 @@ impl SealingKey {
     /// Encrypts claims: base64url of nonce, ciphertext and tag.
     ///
     /// # Errors
-    /// [`StorageError::Internal`] where the system gives no random numbers.
+    /// [`StorageError::Internal`] where the system gives no random numbers, or the claims can't be written down.
     pub(super) fn seal(&self, claims: &Map<String, Value>) -> Result<String, StorageError> {
-        let failed = |_| StorageError::internal("the claims of a signed URL could not be sealed");
+        let unsealed = || StorageError::internal("the claims of a signed URL could not be sealed");
+        let failed = |_| unsealed();
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut nonce).map_err(failed)?;
-        // A map of JSON always serializes.
-        let mut sealed = serde_json::to_vec(claims).unwrap_or_default();
+        let mut sealed = serde_json::to_vec(claims).map_err(|_| unsealed())?;
         let cipher = self.cipher().map_err(failed)?;
         let unique = Nonce::assume_unique_for_key(nonce);
         cipher.seal_in_place_append_tag(unique, Aad::empty(), &mut sealed).map_err(failed)?;

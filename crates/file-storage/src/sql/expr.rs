@@ -207,6 +207,10 @@ pub enum Function {
     ArrayLength,
     /// `cardinality`.
     Cardinality,
+    /// `jsonb ? text`: whether it is a key or an element.
+    JsonHas,
+    /// `jsonb @> jsonb`.
+    JsonContains,
 }
 
 impl Function {
@@ -219,6 +223,8 @@ impl Function {
             Self::StartsWith => &[Type::Text, Type::Text],
             Self::ArrayLength => &[Type::TextArray, Type::Int4],
             Self::Cardinality => &[Type::TextArray],
+            Self::JsonHas => &[Type::Jsonb, Type::Text],
+            Self::JsonContains => &[Type::Jsonb, Type::Jsonb],
         }
     }
 
@@ -228,7 +234,7 @@ impl Function {
             Self::Foldername => Type::TextArray,
             Self::Filename | Self::Extension | Self::Lower | Self::Upper | Self::SplitPart => Type::Text,
             Self::Length | Self::ArrayLength | Self::Cardinality => Type::Int4,
-            Self::StartsWith => Type::Bool,
+            Self::StartsWith | Self::JsonHas | Self::JsonContains => Type::Bool,
         }
     }
 }

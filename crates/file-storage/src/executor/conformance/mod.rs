@@ -58,7 +58,8 @@ macro_rules! executor_conformance {
                 admission_decides_what_is_known_and_lets_the_rest_through,
                 policies_let_anon_in_and_refusals_still_ask_for_a_token,
                 an_upsert_takes_insert_select_and_update, deletes_take_delete_and_select,
-                moves_are_judged_at_both_ends, a_policy_that_fails_refuses,
+                an_upsert_at_a_free_path_takes_insert_alone, moves_are_judged_at_both_ends,
+                a_policy_that_fails_refuses_and_tells_of_no_row, who_sees_a_row_is_told_that_a_policy_failed,
                 names_are_unique_and_policies_are_listed,
                 what_is_empty_has_no_folder_no_name_and_no_extension,
                 a_bucket_is_emptied_of_what_policies_let_go, moves_take_no_update

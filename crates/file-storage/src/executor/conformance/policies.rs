@@ -6,7 +6,7 @@ use crate::bucket::BucketPolicy;
 use crate::errors::{DenialReason, StorageError};
 use crate::executor::Announced;
 use crate::file::{ObjectAttributes, PutMode};
-use crate::permissions::{Access, AccessRules, Operation, Policy, RlsContext};
+use crate::permissions::{Access, AccessRules, Operation, Permission, Policy, RlsContext};
 
 /// Adds a policy; the rest of the statement follows its name and table.
 pub(super) async fn policy(subject: &Subject, name: &str, rest: &str) {
@@ -219,20 +219,86 @@ pub(crate) async fn moves_are_judged_at_both_ends(subject: &Subject) {
     subject.rename(&owner, ("docs", "in/b"), ("docs", "in/c"), PutMode::Create).await.unwrap_err();
 }
 
-pub(crate) async fn a_policy_that_fails_refuses(subject: &Subject) {
+pub(crate) async fn a_policy_that_fails_refuses_and_tells_of_no_row(subject: &Subject) {
     let owner = user();
     let made = subject.bucket(&owner, "docs", BucketPolicy::Private).await;
-    subject.put(&owner, (&made, "a"), b"1", PutMode::Create).await.unwrap();
+    for at in ["a", "b", "12"] {
+        subject.put(&owner, (&made, at), b"1", PutMode::Create).await.unwrap();
+    }
     policy(subject, "broken", "AS RESTRICTIVE FOR ALL USING ((storage.filename(name))::bigint > 0)").await;
-    refused(subject.get(&owner, "docs", "a").await, &DenialReason::PolicyFailed);
-    refused(subject.delete(&owner, "docs", "a").await, &DenialReason::PolicyFailed);
-    refused(subject.put(&owner, (&made, "b"), b"1", PutMode::Create).await, &DenialReason::PolicyFailed);
-    subject.put(&owner, (&made, "12"), b"1", PutMode::Create).await.unwrap();
+    // Where it fails, a row is as missing as one that is not there.
+    for at in ["a", "none"] {
+        let read = subject.get(&owner, "docs", at).await;
+        assert!(matches!(read, Err(StorageError::ObjectNotFound { .. })), "{at}: {read:?}");
+        assert!(subject.delete(&owner, "docs", at).await.unwrap().is_none(), "{at}");
+        let moved = subject.rename(&owner, ("docs", at), ("docs", "13"), PutMode::Create).await;
+        assert!(matches!(moved, Err(StorageError::ObjectNotFound { .. })), "{at}: {moved:?}");
+        for mode in [PutMode::Create, PutMode::Upsert] {
+            let written = subject.put(&owner, (&made, at), b"1", mode).await;
+            refused(written, &DenialReason::PolicyFailed);
+        }
+    }
+    subject.put(&owner, (&made, "14"), b"1", PutMode::Create).await.unwrap();
     subject.get(&owner, "docs", "12").await.unwrap();
     subject.get(&service(), "docs", "a").await.unwrap();
     let access = allow(&owner, Operation::List);
     let listed = subject.executor.list_objects(&access, &bucket("docs"), &listing("", false)).await;
     refused(listed, &DenialReason::PolicyFailed);
+    // Of many, those go for which policies hold.
+    let access = allow(&owner, Operation::Delete);
+    let paths = ["a", "12", "none", "b", "14"].map(path);
+    let gone = subject.executor.delete_objects(&access, &bucket("docs"), &paths).await.unwrap();
+    assert_eq!(gone.iter().map(|object| object.path.as_str()).collect::<Vec<_>>(), ["12", "14"]);
+    assert_eq!(names(subject, &service(), "docs").await, ["a", "b"]);
+    subject.recount().await;
+}
+
+pub(crate) async fn who_sees_a_row_is_told_that_a_policy_failed(subject: &Subject) {
+    let owner = user();
+    let made = subject.bucket(&owner, "docs", BucketPolicy::Private).await;
+    for at in ["a", "12"] {
+        subject.put(&owner, (&made, at), b"1", PutMode::Create).await.unwrap();
+    }
+    policy(subject, "d", "AS RESTRICTIVE FOR DELETE USING (name::bigint > 0)").await;
+    policy(subject, "u", "AS RESTRICTIVE FOR UPDATE USING (name::bigint > 0)").await;
+    refused(subject.delete(&owner, "docs", "a").await, &DenialReason::PolicyFailed);
+    refused(subject.put(&owner, (&made, "a"), b"2", PutMode::Upsert).await, &DenialReason::PolicyFailed);
+    let moved = subject.rename(&owner, ("docs", "a"), ("docs", "b"), PutMode::Create).await;
+    refused(moved, &DenialReason::PolicyFailed);
+    subject.put(&owner, (&made, "12"), b"2", PutMode::Upsert).await.unwrap();
+    assert!(subject.delete(&owner, "docs", "12").await.unwrap().is_some());
+    assert_eq!(names(subject, &owner, "docs").await, ["a"]);
+    subject.recount().await;
+}
+
+pub(crate) async fn an_upsert_at_a_free_path_takes_insert_alone(subject: &Subject) {
+    let owner = user();
+    let made = subject.bucket(&owner, "drop", BucketPolicy::Private).await;
+    policy(subject, "i", "FOR INSERT TO anon WITH CHECK (bucket_id = 'drop' AND name LIKE 'in/%')").await;
+    let put = async |at: &str, bytes: &[u8]| {
+        let anon_by_policy = subject.executor.anon_grants().await.unwrap();
+        let rules = AccessRules { anon_by_policy, ..AccessRules::default() };
+        let access = Access::check(&anon(), Operation::Upload(&PutMode::Upsert), None, rules).unwrap();
+        subject.executor.put_object(&access, new_object(&made, at, bytes), &PutMode::Upsert).await
+    };
+    assert!(put("in/a", b"1").await.unwrap().created);
+    refused(put("in/a", b"2").await, &DenialReason::Role);
+    // Where nothing may be made, nothing is told of what is there.
+    subject.put(&owner, (&made, "out/a"), b"1", PutMode::Create).await.unwrap();
+    for at in ["out/a", "out/none"] {
+        match put(at, b"2").await.unwrap_err() {
+            StorageError::AuthRequired(denial) => {
+                let told = (denial.permission, denial.reason);
+                assert_eq!(told, (Permission::ObjectCreate, DenialReason::BucketPolicy), "{at}");
+            }
+            other => panic!("{at}: {other:?}"),
+        }
+    }
+    policy(subject, "u", "FOR UPDATE TO anon USING (name LIKE 'in/%')").await;
+    refused(put("in/a", b"2").await, &DenialReason::MissingSelect);
+    policy(subject, "s", "FOR SELECT TO anon USING (name LIKE 'in/%')").await;
+    assert!(!put("in/a", b"2").await.unwrap().created);
+    subject.recount().await;
 }
 
 pub(crate) async fn names_are_unique_and_policies_are_listed(subject: &Subject) {

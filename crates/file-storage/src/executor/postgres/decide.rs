@@ -16,13 +16,12 @@ use super::schema::SchemaName;
 use super::session::read;
 use crate::Timestamp;
 use crate::bucket::BucketName;
-use crate::errors::DenialReason;
 use crate::executor::decide::{self, PolicyView, Target};
 use crate::executor::proposal::{self, Proposed, Purpose, Seen};
 use crate::executor::{Admission, Announced};
 use crate::file::{BlobKey, PutMode};
 use crate::path::ObjectPath;
-use crate::permissions::policy::{Candidate, asks_more, holds};
+use crate::permissions::policy::{Candidate, asks_more};
 use crate::permissions::{Access, Permission, RlsContext};
 
 fn target_statement(lock: &str) -> String {
@@ -113,7 +112,7 @@ pub(super) fn seen(
     let there = rows::is_there(row, BUCKET_WIDTH)?;
     let [reads, creates, overwrites, deletes]: [bool; 4] =
         [row.try_get(FLAGS)?, row.try_get(FLAGS + 1)?, row.try_get(FLAGS + 2)?, row.try_get(FLAGS + 3)?];
-    let mut target = Target {
+    let target = Target {
         bucket: rows::bucket(row, 0)?,
         existing: if there { Some(rows::object_at(row, BUCKET_WIDTH, bucket, path)?) } else { None },
         visible: there && reads,
@@ -122,37 +121,12 @@ pub(super) fn seen(
         deletable: there && deletes,
         policy: PolicyView::default(),
     };
+    let mut seen = Seen { target, reads: there && reads, overwrites: there && overwrites };
     if rules.speak_of(context) {
-        target.policy = proposal::view(rules.policies(), context, bucket);
-        let now = began(row)?.timestamp_micros();
-        ask_of_old_row(&mut target, rules, context, now, purpose)
-            .map_err(|reason| decide::refusal(context, purpose.permission(), bucket, reason))?;
+        seen.target.policy = proposal::view(rules.policies(), context, bucket);
+        seen.ask_of_old_row(rules.policies(), context, began(row)?.timestamp_micros(), purpose);
     }
-    Ok(Some(Seen { target, reads: there && reads, overwrites: there && overwrites }))
-}
-
-fn ask_of_old_row(
-    target: &mut Target,
-    rules: &Rules,
-    context: &RlsContext,
-    now: i64,
-    purpose: Purpose,
-) -> Result<(), DenialReason> {
-    let Some(object) = &target.existing else { return Ok(()) };
-    let ask = |permission, table| holds(rules.policies(), context, now, permission, table, object);
-    target.visible = ask(Permission::ObjectRead, target.visible)?;
-    match purpose {
-        Purpose::Write => {
-            target.overwritable = ask(Permission::ObjectOverwrite, target.overwritable)?;
-            target.deletable = false;
-        }
-        Purpose::Remove => {
-            target.overwritable = false;
-            // What can't be seen can't be found to be deleted.
-            target.deletable = ask(Permission::ObjectDelete, target.deletable)? && target.visible;
-        }
-    }
-    Ok(())
+    Ok(Some(seen))
 }
 
 /// Decides whether a write in this mode is let in, and gives what it would meet. `row` is what was seen at the path.

@@ -1,5 +1,6 @@
 //! Lists of objects, as the caller. A function in the database walks over a folder (`migrations/0004_lists.sql`), from
-//! folder to folder below it; here is said where it starts and ends, and what of it is on a page.
+//! folder to folder below it, or takes all that is in it (`migrations/0007_cheaper_reads.sql`); here is said where it starts
+//! and ends, and what of it is on a page.
 
 use std::sync::{Arc, LazyLock};
 
@@ -30,6 +31,12 @@ static ENTRY: LazyLock<String> =
 /// By path: the function's own order.
 static BY_PATH: LazyLock<String> = LazyLock::new(|| {
     format!("SELECT {} FROM {{schema}}.list_entries($1, $2, $3, $4, $5, false, $6, $7, $8) l", *ENTRY)
+});
+
+/// The same without folders, all at once.
+static ROWS_BY_PATH: LazyLock<String> = LazyLock::new(|| {
+    let columns = OBJECT.replace("o.", "l.");
+    format!("SELECT {columns}, NULL::text AS folder FROM {{schema}}.list_rows($1, $2, $3, $4, $5, $6) l")
 });
 
 static ASCENDING: LazyLock<String> =
@@ -139,15 +146,21 @@ async fn in_index_order(pool: &Arc<Pool>, caller: &Caller, folder: &Folder<'_>) 
         PageStart::After(cursor) => low = low.max(format!("{}{JUST_AFTER}", cursor.path)),
         PageStart::First | PageStart::Offset(_) => {}
     }
+    let (bucket, skipped, wanted) = (folder.bucket.as_str(), folder.skipped(), folder.wanted());
+    let Some(level) = folder.level() else {
+        let values = [&bucket as _, &low as _, &high as _, &down as _, &skipped as _, &wanted as _];
+        return read(pool, "list_objects", caller, &ROWS_BY_PATH, &values).await;
+    };
+    let level = Some(level);
     let values = [
-        &folder.bucket.as_str() as _,
+        &bucket as _,
         &folder.start as _,
         &low as _,
         &high as _,
-        &folder.level() as _,
+        &level as _,
         &down as _,
-        &folder.skipped() as _,
-        &folder.wanted() as _,
+        &skipped as _,
+        &wanted as _,
     ];
     read(pool, "list_objects", caller, &BY_PATH, &values).await
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::errors::Fault;
 use super::pool::Pool;
-use super::rls::{Caller, refused};
+use super::rls::{Caller, policy_failed};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, SEGMENT};
 use super::rules::{self, VERSION};
 use super::session::read;
@@ -39,7 +39,7 @@ pub(super) async fn open(
     let values = [&bucket.as_str() as _, &path.as_str() as _];
     let found = match read(pool, "open_object", &Caller::of(context), &OPEN, &values).await {
         Ok(found) => found,
-        Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectRead, bucket).await),
+        Err(fault) => return Err(failed(fault, pool, context, bucket, path).await),
     };
     let Some(first) = found.first() else {
         return Err(missing(pool, context, bucket, path).await);
@@ -63,12 +63,26 @@ pub(super) async fn show(
     let values = [&bucket.as_str() as _, &path.as_str() as _];
     let found = match read(pool, "object", &Caller::of(context), &SHOW, &values).await {
         Ok(found) => found,
-        Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectRead, bucket).await),
+        Err(fault) => return Err(failed(fault, pool, context, bucket, path).await),
     };
     match found.first() {
         Some(row) => rows::object_at(row, 0, bucket, path),
         None => Err(missing(pool, context, bucket, path).await),
     }
+}
+
+/// A row of which a policy could not be computed is as good as invisible: another answer would tell that it is there.
+async fn failed(
+    fault: Fault,
+    pool: &Arc<Pool>,
+    context: &RlsContext,
+    bucket: &BucketName,
+    path: &ObjectPath,
+) -> Fault {
+    if policy_failed(&fault, pool, context, Permission::ObjectRead, bucket).await {
+        return missing(pool, context, bucket, path).await;
+    }
+    fault
 }
 
 /// The answer that a miss gets. It depends on the bucket and on policies alone, and not on what is in it.

@@ -65,17 +65,17 @@ impl From<&RlsContext> for Subject {
     }
 }
 
-/// A policy that failed refuses; the log says why, and which ones it may have been: PostgreSQL does not tell.
-pub(super) async fn refused(
-    fault: Fault,
+/// Whether it was a policy that failed; then the log says why, and which ones it may have been: PostgreSQL does not tell.
+pub(super) async fn policy_failed(
+    fault: &Fault,
     pool: &Arc<Pool>,
     context: &RlsContext,
     permission: Permission,
     bucket: &BucketName,
-) -> Fault {
+) -> bool {
     let why = match fault.of_policy() {
-        Some(why) if !context.is_service() => why.to_owned(),
-        _ => return fault,
+        Some(why) if !context.is_service() => why,
+        _ => return false,
     };
     // What is rare is kept out of the futures of what is not.
     let rules = Box::pin(rules::current(pool)).await.unwrap_or_default();
@@ -83,7 +83,21 @@ pub(super) async fn refused(
     tracing::warn!(
         request_id = context.request_id(), %permission, %bucket, why, ?policies, "a policy failed, and so refuses"
     );
-    decide::refusal(context, permission, bucket, DenialReason::PolicyFailed).into()
+    true
+}
+
+/// A policy that failed refuses, where the answer tells of no row that the caller does not know of.
+pub(super) async fn refused(
+    fault: Fault,
+    pool: &Arc<Pool>,
+    context: &RlsContext,
+    permission: Permission,
+    bucket: &BucketName,
+) -> Fault {
+    if policy_failed(&fault, pool, context, permission, bucket).await {
+        return decide::refusal(context, permission, bucket, DenialReason::PolicyFailed).into();
+    }
+    fault
 }
 
 /// The predicate under which a permission on a bucket or an object holds, as a column that is never NULL.

@@ -160,7 +160,8 @@ pub(super) fn empty(
     let mut rows = statement.query(&*caller.with(named_params! {
         ":bucket": name.as_str(), ":role": caller.role, ":uid": caller.uid, ":limit": limit,
     }))?;
-    let failed = |error: rusqlite::Error| refused(error.into(), context, Permission::ObjectDelete, name);
+    let failed =
+        |error: rusqlite::Error| refused(error.into(), rules, context, Permission::ObjectDelete, name);
     while let Some(row) = rows.next().map_err(failed)? {
         doomed.push(rows::object(row, 0)?);
     }

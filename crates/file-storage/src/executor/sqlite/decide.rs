@@ -3,7 +3,7 @@
 use rusqlite::{Connection, named_params};
 
 use super::errors::Fault;
-use super::rls::{Caller, builtin, is_true, refused, text};
+use super::rls::{Caller, builtin, is_true, text};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, micros, now, opt_count};
 use super::rules::{RoleRules, Rules, Statement};
 use crate::Timestamp;
@@ -40,7 +40,6 @@ pub(super) fn look(
     purpose: Purpose,
     (bucket, path): (&BucketName, &ObjectPath),
 ) -> Result<Option<Seen>, Fault> {
-    let permission = purpose.permission();
     let statement = match purpose {
         Purpose::Write => Statement::ToWrite,
         Purpose::Remove => Statement::ToRemove,
@@ -51,7 +50,19 @@ pub(super) fn look(
     let mut rows = statement.query(&*caller.with(named_params! {
         ":bucket": bucket.as_str(), ":path": path.as_str(), ":role": caller.role, ":uid": caller.uid,
     }))?;
-    let row = rows.next().map_err(|error| refused(error.into(), context, permission, bucket))?;
+    let row = match rows.next().map_err(Fault::from) {
+        // Which condition failed, and what it was asked for, is found out one by one.
+        Err(fault) if fault.of_policy().is_some() => {
+            let now = micros(now());
+            let seen = look(conn, &Rules::of_table(), context, purpose, (bucket, path))?;
+            return Ok(seen.map(|mut seen| {
+                seen.target.policy = proposal::view(rules.policies(), context, bucket);
+                seen.ask_of_old_row(rules.policies(), context, now, purpose);
+                seen
+            }));
+        }
+        row => row?,
+    };
     let Some(row) = row else { return Ok(None) };
     let there = row.get_ref(BUCKET_WIDTH)? != rusqlite::types::ValueRef::Null;
     let flags = BUCKET_WIDTH + OBJECT_WIDTH;

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::decide::look;
 use super::errors::Fault;
-use super::functions;
+use super::functions::{self, IN_EXPRESSION};
 use super::rls::{Caller, builtin};
 use super::rows::{micros, now};
 use super::rules::Rules;
@@ -27,7 +27,7 @@ pub(super) fn explain(
     let context = &question.caller;
     let at = (&question.bucket, &question.path);
     // Only for what is there: what policies say is asked one by one.
-    let nothing = Rules::new(crate::permissions::PolicySet::default());
+    let nothing = Rules::of_table();
     let Some(seen) = look(conn, &nothing, context, Purpose::Write, at)? else {
         return Err(bucket_missing(context, question.permission, &question.bucket).into());
     };
@@ -95,7 +95,7 @@ fn of_old_row(conn: &Connection, question: &Question, condition: &Expr) -> Resul
         Ok(value) => Ok(value.map_or(Json::Null, Json::Bool)),
         Err(fault) => match fault.of_policy() {
             // The condition itself is told beside it.
-            Some(why) => Ok(json!({ "error": why.split_once(", in ").map_or(why, |(why, _)| why) })),
+            Some(why) => Ok(json!({ "error": why.split_once(IN_EXPRESSION).map_or(why, |(why, _)| why) })),
             None => Err(fault),
         },
     }

@@ -28,6 +28,9 @@ const KEPT: usize = 1024;
 /// How the message of a statement begins that failed in the function.
 pub(super) const FAILED: &str = "a condition failed: ";
 
+/// What stands in it between the reason and the expression.
+pub(super) const IN_EXPRESSION: &str = ", in ";
+
 /// The caller and the time, for the parameter `:caller`.
 pub(super) fn caller(context: &RlsContext, now: i64) -> String {
     json!({
@@ -66,7 +69,7 @@ struct Program {
 impl Program {
     fn failed(&self, error: &EvalError) -> Error {
         let shown = Postgres { names: Names::Public, column: None }.render(&self.expr);
-        Error::UserFunctionError(Box::new(Failure(format!("{FAILED}{error}, in {shown}"))))
+        Error::UserFunctionError(Box::new(Failure(format!("{FAILED}{error}{IN_EXPRESSION}{shown}"))))
     }
 }
 

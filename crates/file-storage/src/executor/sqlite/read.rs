@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use rusqlite::{Connection, Row, named_params};
 
 use super::errors::Fault;
-use super::rls::{Caller, refused};
+use super::rls::{Caller, policy_failed};
 use super::rows::{self, BUCKET, OBJECT, OBJECT_WIDTH, SEGMENT};
 use super::rules::{RoleRules, Rules, Statement};
 use crate::bucket::BucketName;
@@ -49,7 +49,7 @@ pub(super) fn open(
     let mut rows = statement.query(&*caller.with(named_params! {
         ":bucket": bucket.as_str(), ":path": path.as_str(), ":role": caller.role, ":uid": caller.uid,
     }))?;
-    let Some(first) = first(rows.next(), context, bucket)? else {
+    let Some(first) = seen(rows.next(), rules, context, bucket)? else {
         return Err(missing(conn, rules, context, bucket, path)?);
     };
     let object = rows::object_at(first, 0, bucket, path)?;
@@ -76,19 +76,24 @@ pub(super) fn show(
     let mut rows = statement.query(&*caller.with(named_params! {
         ":bucket": bucket.as_str(), ":path": path.as_str(), ":role": caller.role, ":uid": caller.uid,
     }))?;
-    match first(rows.next(), context, bucket)? {
+    match seen(rows.next(), rules, context, bucket)? {
         Some(row) => rows::object_at(row, 0, bucket, path),
         None => Err(missing(conn, rules, context, bucket, path)?),
     }
 }
 
-/// The first row, unless a policy failed on the way to it.
-fn first<'r>(
+/// The row, where the caller sees it. One of which a policy could not be computed is as good as invisible: another answer
+/// would tell that it is there.
+fn seen<'r>(
     row: rusqlite::Result<Option<&'r Row<'r>>>,
+    rules: &Rules,
     context: &RlsContext,
     bucket: &BucketName,
 ) -> Result<Option<&'r Row<'r>>, Fault> {
-    row.map_err(|error| refused(error.into(), context, Permission::ObjectRead, bucket))
+    match row.map_err(Fault::from) {
+        Err(fault) if policy_failed(&fault, rules, context, Permission::ObjectRead, bucket) => Ok(None),
+        row => row,
+    }
 }
 
 /// The answer where a row is missing or invisible: it depends on the bucket and on policies alone, and not on rows.

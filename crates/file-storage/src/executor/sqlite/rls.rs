@@ -15,8 +15,9 @@ use super::functions;
 use super::rows::{micros, now};
 use super::rules::Rules;
 use crate::bucket::BucketName;
-use crate::errors::{Denial, DenialReason};
-use crate::permissions::{Permission, RlsContext, denied};
+use crate::errors::DenialReason;
+use crate::executor::decide;
+use crate::permissions::{Permission, RlsContext};
 
 /// The predicate under which the table alone gives a permission for a row. SQL policies are added in `rules`.
 pub(super) fn builtin(permission: Permission) -> &'static str {
@@ -90,21 +91,34 @@ impl Caller {
     }
 }
 
-/// A policy that failed refuses; the log says which one, and why.
+/// Whether it was a policy that failed; then the log says which ones it may have been, and why.
+pub(super) fn policy_failed(
+    fault: &Fault,
+    rules: &Rules,
+    context: &RlsContext,
+    permission: Permission,
+    bucket: &BucketName,
+) -> bool {
+    let Some(why) = fault.of_policy() else { return false };
+    let policies = rules.suspects(context, why);
+    tracing::warn!(
+        request_id = context.request_id(), %permission, %bucket, why, ?policies, "a policy failed, and so refuses"
+    );
+    true
+}
+
+/// A policy that failed refuses, where the answer tells of no row that the caller does not know of.
 pub(super) fn refused(
     fault: Fault,
+    rules: &Rules,
     context: &RlsContext,
     permission: Permission,
     bucket: &BucketName,
 ) -> Fault {
-    match fault.of_policy() {
-        None => fault,
-        Some(why) => {
-            tracing::warn!(request_id = context.request_id(), %permission, %bucket, why, "a policy failed, and so refuses");
-            let reason = DenialReason::PolicyFailed;
-            denied(context, Denial { permission, bucket: Some(bucket.clone()), reason }).into()
-        }
+    if policy_failed(&fault, rules, context, permission, bucket) {
+        return decide::refusal(context, permission, bucket, DenialReason::PolicyFailed).into();
     }
+    fault
 }
 
 impl From<&RlsContext> for Caller {

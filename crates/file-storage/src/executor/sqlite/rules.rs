@@ -5,9 +5,10 @@
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
+use super::functions::IN_EXPRESSION;
 use super::rls::{builtin, is_true};
-use crate::permissions::{Permission, PolicySet, RlsContext, Role};
-use crate::sql::{ColumnRef, Expr, Sqlite};
+use crate::permissions::{Permission, Policy, PolicySet, RlsContext, Role};
+use crate::sql::{ColumnRef, Expr, Names, Postgres, Sqlite};
 
 /// The statements that depend on rules about objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +42,25 @@ impl Rules {
         Arc::new(Self { anon: of(Role::Anon), authenticated: of(Role::Authenticated), policies })
     }
 
+    /// The table alone.
+    pub(super) fn of_table() -> Arc<Self> {
+        Self::new(PolicySet::default())
+    }
+
     /// The policies.
     pub(super) fn policies(&self) -> &PolicySet {
         &self.policies
+    }
+
+    /// The names of those policies that may be the one which failed, by what the function says that computes conditions:
+    /// those that speak about the caller and have the expression in them.
+    pub(super) fn suspects(&self, context: &RlsContext, why: &str) -> Vec<&str> {
+        let expression = why.split_once(IN_EXPRESSION).map_or(why, |(_, expression)| expression);
+        let shown = |expr: &Expr| Postgres { names: Names::Public, column: None }.render(expr);
+        let has_it = |policy: &&Policy| {
+            policy.using.iter().chain(&policy.check).any(|condition| shown(condition).contains(expression))
+        };
+        self.policies.of(context.role()).filter(has_it).map(|policy| &*policy.name).collect()
     }
 
     /// The rules for callers of a role.

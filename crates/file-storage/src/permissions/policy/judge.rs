@@ -85,8 +85,9 @@ pub fn holds(
     row: &StorageObject,
 ) -> Result<bool, DenialReason> {
     let (asker, row, role) = (context.asker(now), Candidate::object(row), context.role());
+    let ask = |policy: &Policy, condition: &Expr| answer(context, policy, condition, &asker, &row);
     for (policy, condition) in policies.old_rows(role, permission, false) {
-        if answer(policy, condition, &asker, &row)? != Answer::Holds {
+        if ask(policy, condition)? != Answer::Holds {
             return Ok(false);
         }
     }
@@ -94,7 +95,7 @@ pub fn holds(
         return Ok(true);
     }
     for (policy, condition) in policies.old_rows(role, permission, true) {
-        if answer(policy, condition, &asker, &row)? == Answer::Holds {
+        if ask(policy, condition)? == Answer::Holds {
             return Ok(true);
         }
     }
@@ -111,7 +112,7 @@ fn combined(
     row: &Candidate,
 ) -> Finding {
     let role = context.role();
-    let ask = |policy: &Policy, condition: &Expr| answer(policy, condition, asker, row);
+    let ask = |policy: &Policy, condition: &Expr| answer(context, policy, condition, asker, row);
     for (policy, condition) in policies.new_rows(role, permission, false) {
         if ask(policy, condition)? == Answer::Fails {
             return Err(DenialReason::RestrictivePolicy(Arc::clone(&policy.name)));
@@ -129,6 +130,7 @@ fn combined(
 }
 
 fn answer(
+    context: &RlsContext,
     policy: &Policy,
     condition: &Expr,
     asker: &Asker<'_>,
@@ -142,7 +144,9 @@ fn answer(
         _ if open => Ok(Answer::Open),
         Ok(_) => Ok(Answer::Fails),
         Err(error) => {
-            tracing::warn!(policy = %policy.name, %error, "a policy failed, and so refuses");
+            tracing::warn!(
+                request_id = context.request_id(), policy = %policy.name, %error, "a policy failed, and so refuses"
+            );
             Err(DenialReason::PolicyFailed)
         }
     }

@@ -10,6 +10,7 @@ mod judge;
 #[cfg(test)]
 pub(crate) mod oracle;
 mod parse;
+mod script;
 mod set;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{EvalError, Outcome, mistyped};
+use super::{EvalError, Outcome, json, mistyped};
 use crate::sql::{Function, Value};
 
 pub(super) fn call<'a>(function: Function, arguments: &[Value<'a>]) -> Outcome<'a> {
@@ -33,6 +33,10 @@ pub(super) fn call<'a>(function: Function, arguments: &[Value<'a>]) -> Outcome<'
             Ok(if there { Value::Int(count(array.len())) } else { Value::Null })
         }
         (Function::Cardinality, [Value::Array(array)]) => Ok(Value::Int(count(array.len()))),
+        (Function::JsonHas, [Value::Json(json), Value::Text(key)]) => Ok(Value::Bool(json::has(json, key))),
+        (Function::JsonContains, [Value::Json(json), Value::Json(part)]) => {
+            Ok(Value::Bool(json::contains(json, part)))
+        }
         _ => Err(mistyped()),
     }
 }

@@ -119,6 +119,40 @@ pub(super) fn equal(left: &Json, right: &Json) -> bool {
     }
 }
 
+/// `?`: whether a text is a key of an object, an element of an array, or all there is.
+pub(super) fn has(json: &Json, key: &str) -> bool {
+    match json {
+        Json::Object(members) => members.contains_key(key),
+        Json::Array(elements) => elements.iter().any(|element| element.as_str() == Some(key)),
+        Json::String(text) => text == key,
+        Json::Null | Json::Bool(_) | Json::Number(_) => false,
+    }
+}
+
+/// `@>`: whether all of `part` is in a value, neither order nor number counting in arrays. An array has a scalar that is one
+/// of its elements.
+pub(super) fn contains(json: &Json, part: &Json) -> bool {
+    match (json, part) {
+        (Json::Array(elements), Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_)) => {
+            elements.iter().any(|element| equal(element, part))
+        }
+        (json, part) => is_within(part, json),
+    }
+}
+
+/// The same, of what is inside: there, an array and a scalar are two things.
+fn is_within(part: &Json, json: &Json) -> bool {
+    match (json, part) {
+        (Json::Object(members), Json::Object(part)) => {
+            part.iter().all(|(key, value)| members.get(key).is_some_and(|member| is_within(value, member)))
+        }
+        (Json::Array(elements), Json::Array(part)) => {
+            part.iter().all(|value| elements.iter().any(|element| is_within(value, element)))
+        }
+        (json, part) => equal(json, part),
+    }
+}
+
 /// A JSON number as PostgreSQL's `numeric` reads it: exactly as it is written.
 struct Digits {
     negative: bool,

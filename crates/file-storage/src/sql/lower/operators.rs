@@ -3,7 +3,7 @@
 use sqlparser::ast::{self, BinaryOperator as B, UnaryOperator};
 
 use super::Lowering;
-use crate::sql::{Arithmetic, Comparison, Expr, SqlFault, Type};
+use crate::sql::{Arithmetic, Comparison, Expr, Function, SqlFault, Type};
 
 impl Lowering<'_> {
     /// A chain of operators, which the parser builds as a tree as deep as the chain is long: its left edge is walked,
@@ -68,6 +68,8 @@ impl Lowering<'_> {
             B::StringConcat => self.concat(left, right),
             B::Arrow => self.json(false, left, right),
             B::LongArrow => self.json(true, left, right),
+            B::Question => self.of_json(Function::JsonHas, "?", left, right),
+            B::AtArrow => self.of_json(Function::JsonContains, "@>", left, right),
             B::PGRegexMatch | B::PGRegexIMatch | B::PGRegexNotMatch | B::PGRegexNotIMatch => {
                 Err(self.fault("regular expressions are not known").hint("use LIKE or ILIKE"))
             }
@@ -185,5 +187,21 @@ impl Lowering<'_> {
             key => return Err(self.fault(format!("operator does not exist: jsonb {sign} {key}"))),
         };
         self.made(Expr::Json(as_text, left.into(), right.into()))
+    }
+
+    /// What asks whether something is in a `jsonb`.
+    fn of_json(&mut self, asked: Function, sign: &str, left: Expr, right: Expr) -> Result<Expr, SqlFault> {
+        let (from, what) = (left.ty(), right.ty());
+        let takes = asked.takes().get(1).copied().unwrap_or(Type::Text);
+        if from != Type::Jsonb || (what != takes && what != Type::Unknown) {
+            let fault = self.fault(format!("operator does not exist: {from} {sign} {what}"));
+            return Err(if from == Type::Text {
+                fault.hint("->> gives a text: go there by ->")
+            } else {
+                fault
+            });
+        }
+        let right = self.coerce(right, takes)?;
+        self.made(Expr::Call(asked, vec![left, right]))
     }
 }

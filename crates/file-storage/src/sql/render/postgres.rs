@@ -111,6 +111,7 @@ impl Postgres<'_> {
     }
 
     fn call(&self, function: Function, arguments: &[Expr]) -> String {
+        let between = |sign: &str| format!("({})", self.list(arguments, &format!(" {sign} ")));
         let (name, ours, folds) = match function {
             Function::Foldername => ("foldername", true, false),
             Function::Filename => ("filename", true, false),
@@ -122,6 +123,8 @@ impl Postgres<'_> {
             Function::StartsWith => ("starts_with", false, false),
             Function::ArrayLength => ("array_length", false, false),
             Function::Cardinality => ("cardinality", false, false),
+            Function::JsonHas => return between("?"),
+            Function::JsonContains => return between("@>"),
         };
         let schema = match &self.names {
             _ if !ours => String::new(),

@@ -76,6 +76,9 @@ fn what_is_not_known_is_refused_with_its_place() {
     check("2147483647 + 1 = size", (1, 1), "integer out of range");
     check("size / 0 = 1 OR 1 / 0 = 1", (1, 17), "division by zero");
     check("(auth.jwt() ->> 'a') ->> 'b' = 'c'", (1, 1), "->>");
+    check("(auth.jwt() ->> 'a') ? 'b'", (1, 1), "go there by ->");
+    check("auth.jwt() @> 1", (1, 1), "operator does not exist: jsonb @> integer");
+    check("auth.jwt() @> '{'", (1, 1), "json");
     check("name COLLATE \"C\" = 'a'", (1, 1), "COLLATE");
     check("created_at > now() - interval '1 month'", (1, 14), "months");
     check("other.name = 'a'", (1, 7), "does not exist");
@@ -110,6 +113,8 @@ fn types_are_postgresqls() {
     check("'a'", Type::Text);
     check("metadata -> 'a'", Type::Jsonb);
     check("metadata ->> 'a'", Type::Text);
+    check("auth.jwt() -> 'teams' ? 'red'", Type::Bool);
+    check("auth.jwt() -> 'teams' @> '[\"red\"]'", Type::Bool);
     check("storage.foldername(name)", Type::TextArray);
     check("created_at - updated_at", Type::Interval);
     check("coalesce(null, 1, size)", Type::Int8);

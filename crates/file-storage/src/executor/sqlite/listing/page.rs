@@ -51,7 +51,7 @@ pub(in super::super) fn list(
             in_other_order(&folder, rules, access)
         }
     };
-    page.map_err(|fault| refused(fault, context, Permission::ObjectRead, bucket))
+    page.map_err(|fault| refused(fault, rules, context, Permission::ObjectRead, bucket))
 }
 
 fn in_index_order(folder: &Folder<'_>) -> Result<Page, Fault> {

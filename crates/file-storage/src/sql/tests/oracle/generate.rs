@@ -80,7 +80,7 @@ impl Generator<'_> {
             };
         }
         let d = depth - 1;
-        let text = match self.random.below(24) {
+        let text = match self.random.below(26) {
             0..=3 => {
                 let op = self.random.one(&["AND", "OR"]);
                 format!("{} {op} {}", self.boolean(d), self.boolean(d))
@@ -155,6 +155,14 @@ impl Generator<'_> {
             }
             22 => {
                 format!("CASE WHEN {} THEN {} ELSE {} END", self.boolean(d), self.boolean(d), self.boolean(d))
+            }
+            23 => {
+                let sought = if self.random.chance(3) { self.text(d) } else { self.key_text() };
+                format!("({}) ? ({sought})", self.json(d))
+            }
+            24 => {
+                let part = if self.random.chance(2) { self.json(d) } else { self.part() };
+                format!("({}) @> ({part})", self.json(d))
             }
             _ => {
                 let op = self.random.one(&["<", ">=", "=", "<>"]);
@@ -304,6 +312,35 @@ impl Generator<'_> {
                 "'team'", "'app'", "'a'", "'list'", "'n'", "0", "1", "-1", "5", "'flag'", "'deep'", "'none'",
             ])
             .to_owned()
+    }
+
+    fn key_text(&mut self) -> String {
+        self.random.one(&["'team'", "'a'", "'b'", "'team-1'", "'list'", "'deep'", "'x'", "'none'"]).to_owned()
+    }
+
+    /// What may be in a value.
+    fn part(&mut self) -> String {
+        let part = self.random.one(&[
+            "1",
+            "1.0",
+            "\"a\"",
+            "null",
+            "[]",
+            "{}",
+            "[1]",
+            "[[1]]",
+            "[\"b\", \"b\"]",
+            "{\"a\": 1.0}",
+            "{\"team\": \"team-1\"}",
+            "{\"deep\": {}}",
+            "{\"list\": []}",
+            "{\"list\": [1]}",
+            "[{}]",
+            "true",
+            "{\"list\": [[]]}",
+            "{\"a\": [1]}",
+        ]);
+        format!("'{part}'::jsonb")
     }
 
     fn array(&mut self) -> String {
