@@ -251,6 +251,14 @@ fn native_storage(error: &StorageError) -> Native {
             (StatusCode::CONFLICT, "Duplicate")
         }
         E::BucketNotEmpty { .. } => (StatusCode::CONFLICT, "ResourceNotEmpty"),
+        E::UploadNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchUpload"),
+        E::UploadExpired { .. } => (StatusCode::GONE, "ExpiredUpload"),
+        E::UploadTakenOver { .. } => (StatusCode::LOCKED, "ResourceLocked"),
+        E::OffsetMismatch { .. } => (StatusCode::CONFLICT, "InvalidUploadOffset"),
+        E::InvalidPart { .. } => (StatusCode::BAD_REQUEST, "InvalidPart"),
+        E::InvalidPartOrder => (StatusCode::BAD_REQUEST, "InvalidPartOrder"),
+        E::PartTooSmall { .. } => (StatusCode::BAD_REQUEST, "EntityTooSmall"),
+        E::WrongChecksum { .. } => (StatusCode::BAD_REQUEST, "BadDigest"),
         E::PreconditionFailed { .. } => (StatusCode::PRECONDITION_FAILED, "PreconditionFailed"),
         E::PayloadTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "Payload too large"),
         E::UnsupportedMediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_mime_type"),
@@ -283,6 +291,7 @@ pub(crate) fn is_row_write(permission: Permission) -> bool {
         | Permission::BucketDelete
         | Permission::ObjectRead
         | Permission::ObjectDelete
+        | Permission::UploadContinue
         | Permission::UsageRead
         | Permission::Explain
         | Permission::Maintain => false,
@@ -328,8 +337,17 @@ fn storage_context(error: &StorageError) -> Value {
             json!({ "operation": "query", "hint": "narrow it by WHERE, above all on bucket_id and path, and join less" })
         }
         E::OperationTimeout { operation } => json!({ "operation": operation }),
+        E::UploadNotFound { upload } | E::UploadExpired { upload } | E::UploadTakenOver { upload } => {
+            json!({ "upload": upload })
+        }
+        E::OffsetMismatch { offset } => json!({ "offset": offset }),
+        E::InvalidPart { number } => json!({ "part": number }),
+        E::PartTooSmall { number, size, minimum } => {
+            json!({ "part": number, "size": size, "minimum": minimum })
+        }
+        E::WrongChecksum { algorithm } => json!({ "algorithm": algorithm }),
         E::UrlExpired(end) => json!({ "reason": end.as_str() }),
-        E::InvalidRequest { .. } | E::Internal { .. } => Value::Null,
+        E::InvalidRequest { .. } | E::InvalidPartOrder | E::Internal { .. } => Value::Null,
     }
 }
 

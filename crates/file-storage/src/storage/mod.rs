@@ -10,6 +10,7 @@ mod delete;
 mod download;
 mod leases;
 mod list;
+mod multipart;
 mod options;
 mod policies;
 mod query;
@@ -34,6 +35,7 @@ use crate::signed_url::SigningKeys;
 
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
+pub use multipart::{CompleteOptions, MultipartOptions, PartBody, Seal, Sealed};
 pub use options::{QueryOptions, StorageOptions};
 pub use query::QueryRequest;
 

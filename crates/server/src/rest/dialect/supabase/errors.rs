@@ -112,6 +112,13 @@ fn storage(error: &StorageError) -> Worded {
         E::BucketExists { .. } => wrapped(409, "Duplicate", "BucketAlreadyExists", message),
         E::ObjectExists { .. } => wrapped(409, "Duplicate", "KeyAlreadyExists", message),
         E::BucketNotEmpty { .. } => wrapped(409, "ResourceNotEmpty", "ResourceNotEmpty", message),
+        E::UploadNotFound { .. } => wrapped(404, "NoSuchUpload", "NoSuchUpload", message),
+        E::UploadExpired { .. } => wrapped(410, "NoSuchUpload", "NoSuchUpload", message),
+        E::UploadTakenOver { .. } => wrapped(423, "ResourceLocked", "ResourceLocked", message),
+        E::OffsetMismatch { .. } => wrapped(409, "InvalidRequest", "InvalidRequest", message),
+        E::InvalidPart { .. } | E::InvalidPartOrder => wrapped(400, "MissingPart", "MissingPart", message),
+        E::PartTooSmall { .. } => wrapped(400, "InvalidRequest", "InvalidRequest", message),
+        E::WrongChecksum { .. } => wrapped(400, "InvalidChecksum", "InvalidChecksum", message),
         E::PreconditionFailed { .. } => {
             open(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", "PreconditionFailed", message)
         }
@@ -150,7 +157,10 @@ fn denial_worded(denial: &Denial) -> Worded {
             | Permission::ObjectDelete,
             _,
         ) => denied(RLS_WORDS),
-        (Permission::UsageRead | Permission::Explain | Permission::Maintain, _) => denied(denial.to_string()),
+        (
+            Permission::UploadContinue | Permission::UsageRead | Permission::Explain | Permission::Maintain,
+            _,
+        ) => denied(denial.to_string()),
     }
 }
 
