@@ -24,6 +24,7 @@ use crate::permissions::{Operation, RlsContext};
 
 pub use complete::CompleteOptions;
 pub use part::PartBody;
+pub(super) use part::Run;
 pub(super) use seal::Tap;
 pub use seal::{Seal, Sealed};
 
