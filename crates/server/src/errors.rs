@@ -74,6 +74,14 @@ pub enum ApiError {
         /// The path asked for, below the base.
         path: String,
     },
+    /// A request that is not as TUS has it.
+    #[error("{message}")]
+    Tus {
+        /// The status that the protocol has for that.
+        status: StatusCode,
+        /// What is wrong.
+        message: &'static str,
+    },
     /// A protocol or route that this server is to have and has not.
     #[error("{what} is not supported yet")]
     NotYet {
@@ -111,6 +119,11 @@ impl ApiError {
     /// The stable code, which applications compare.
     pub fn code(&self) -> &'static str {
         self.native().code
+    }
+
+    /// The true status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.native().status
     }
 
     /// The answer in native form.
@@ -168,6 +181,7 @@ impl ApiError {
             | Self::JsonTooLarge { .. }
             | Self::UnknownRoute { .. }
             | Self::MethodNotAllowed { .. }
+            | Self::Tus { .. }
             | Self::NotYet { .. }
             | Self::Unsupported { .. } => false,
         }
@@ -200,6 +214,7 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => {
                 (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", "INVALID_REQUEST")
             }
+            Self::Tus { status, .. } => (*status, "Error", "INVALID_REQUEST"),
             Self::NotYet { .. } | Self::Unsupported { .. } => {
                 (StatusCode::NOT_IMPLEMENTED, "NotSupported", "INVALID_REQUEST")
             }
@@ -222,6 +237,7 @@ impl ApiError {
             | Self::Json(_)
             | Self::UnknownRoute { .. }
             | Self::MethodNotAllowed { .. }
+            | Self::Tus { .. }
             | Self::NotYet { .. }
             | Self::Unsupported { .. } => Value::Null,
         };

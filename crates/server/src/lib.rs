@@ -15,6 +15,7 @@ mod routes;
 pub mod secrets;
 pub mod serve;
 pub mod telemetry;
+mod tus;
 mod watch;
 
 pub use serve::{Migration, Moved, MovedTable, Progress, Server, ServerError, check, migration, serve};

@@ -106,7 +106,11 @@ impl FileStorage {
     /// [`StorageError::UploadNotFound`].
     pub async fn abort_resumable(&self, caller: &Uploader<'_>, at: &UploadAt) -> Result<(), StorageError> {
         let access = self.uploader(caller, Operation::AbortMultipart, &at.bucket).await?;
-        self.executor().multipart(&access, at).await?.resumable()?;
+        let found = self.executor().multipart(&access, at).await?;
+        if found.resumable()?.completed_at.is_some() {
+            let message = "Cannot terminate an already completed upload".to_owned();
+            return Err(StorageError::InvalidRequest { message });
+        }
         let _turn = self.inner.writers.take_over(at.id).await?;
         self.hit("abort.before").await?;
         self.executor().abort_multipart(&access, at).await?;

@@ -30,6 +30,12 @@ pub(in crate::rest::dialect) fn render(error: &ApiError) -> Response {
     error.response(wire, &body)
 }
 
+/// The true status of an error, and its words alone: for what is not answered in JSON.
+pub(in crate::rest::dialect) fn true_words(error: &ApiError) -> (StatusCode, String) {
+    let worded = worded(error);
+    (status(worded.status), worded.message.into_owned())
+}
+
 /// An error whose true status stands in the body alone.
 fn wrapped(
     status: u16,
@@ -83,6 +89,7 @@ fn worded(error: &ApiError) -> Worded {
             let words = format!("Route {method}:{path} not found");
             open(StatusCode::NOT_FOUND, "Not Found", "InvalidRequest", words)
         }
+        ApiError::Tus { status, message } => open(*status, "Error", "InvalidRequest", *message),
         ApiError::NotYet { .. } => {
             open(StatusCode::NOT_IMPLEMENTED, "NotSupported", "NotSupported", error.to_string())
         }
