@@ -13,6 +13,7 @@ pub(crate) mod objects;
 pub(crate) mod pasted;
 pub(crate) mod policies;
 pub(crate) mod queries;
+pub(crate) mod resumable;
 pub(crate) mod subject;
 pub(crate) mod upkeep;
 
@@ -38,6 +39,10 @@ macro_rules! executor_conformance {
                 writing_is_decided_again_at_the_end, quotas_count_what_unfinished_uploads_hold,
                 uploads_end_by_themselves_and_with_their_bucket, uploads_are_listed_by_path_and_age,
                 ten_thousand_parts_are_linked_at_once
+            ],
+            resumable: [
+                runs_are_appended_at_the_end_and_nowhere_else, who_took_an_upload_over_last_appends,
+                partial_uploads_become_one_object
             ],
             access: [
                 fs_i3_the_access_table_holds, rows_decide_in_a_system_bucket, misses_tell_nothing,

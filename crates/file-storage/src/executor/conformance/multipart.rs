@@ -174,7 +174,7 @@ pub(crate) async fn replaced_and_given_up_parts_are_queued(subject: &Subject) {
     let (second, kept) = blob(&made, b"123");
     put(subject, &owner, &upload.at, 1, first).await.unwrap();
     put(subject, &owner, &upload.at, 1, second).await.unwrap();
-    assert_eq!(due(subject).await, [replaced.clone()]);
+    assert_eq!(due(subject).await, std::slice::from_ref(&replaced));
     assert_eq!(subject.shown("photos").await.unfinished_bytes, 3);
     let page = subject.executor.segment_blobs(&maintain(), "local", None, 10).await.unwrap();
     assert_eq!(page.iter().map(|one| (&one.key, one.version)).collect::<Vec<_>>(), [(&kept, upload.at.id)]);

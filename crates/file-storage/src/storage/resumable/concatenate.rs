@@ -33,6 +33,11 @@ impl FileStorage {
         if ids.is_empty() {
             return Err(refuse("there is no partial upload to concatenate"));
         }
+        // Only whose they are stops who appends to them.
+        let access = self.uploader(caller, Operation::FindUpload, bucket).await?;
+        for part in &parts {
+            self.executor().multipart(&access, part).await?.resumable()?;
+        }
         // Nobody appends to them from here on.
         let mut turns = Vec::with_capacity(ids.len());
         for id in ids {

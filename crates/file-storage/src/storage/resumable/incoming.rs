@@ -67,6 +67,8 @@ impl Incoming {
             *incoming.end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
             None
         })
+        // Who has read the end of it may ask again.
+        .fuse()
         .boxed()
     }
 }

@@ -85,7 +85,8 @@ impl FileStorage {
     /// How far an upload is. A request that appends to it is stopped first, and what it brought is counted.
     ///
     /// # Errors
-    /// [`StorageError::UploadNotFound`], also for somebody else's; [`StorageError::UploadExpired`].
+    /// [`StorageError::UploadNotFound`], also for somebody else's; [`StorageError::UploadExpired`]. Where all is there that
+    /// was to come, and it could not become an object, why.
     pub async fn resumable(
         &self,
         caller: &Uploader<'_>,
@@ -97,7 +98,14 @@ impl FileStorage {
             return Ok(found);
         }
         let _turn = self.inner.writers.take_over(at.id).await?;
-        Ok(self.executor().claim_resumable(&access, at).await?.upload)
+        let upload = self.executor().claim_resumable(&access, at).await?.upload;
+        let resumable = upload.resumable()?;
+        // A crash came between the last byte and the object: who is told that all is there must find it there.
+        if resumable.length == Some(resumable.offset) && !resumable.is_partial {
+            let epoch = resumable.epoch;
+            return Ok(self.finish_resumable(caller, upload, epoch).await?.upload);
+        }
+        Ok(upload)
     }
 
     /// Gives an upload up; a request that appends to it is stopped. One that became an object is none any more.
