@@ -239,6 +239,8 @@ pub struct Bucket {
     pub file_count: u64,
     /// Bytes of all its objects, likewise.
     pub total_bytes: u64,
+    /// Bytes that unfinished uploads hold in it, likewise.
+    pub unfinished_bytes: u64,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its configuration last changed.
@@ -260,9 +262,15 @@ impl Bucket {
             config: config.clone(),
             file_count: 0,
             total_bytes: 0,
+            unfinished_bytes: 0,
             created_at: now,
             updated_at: now,
         }
+    }
+
+    /// Bytes that count against its quota.
+    pub fn used_bytes(&self) -> u64 {
+        self.total_bytes.saturating_add(self.unfinished_bytes)
     }
 
     /// Takes on a change of its configuration.

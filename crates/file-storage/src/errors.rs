@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use crate::bucket::BucketName;
 use crate::path::ObjectPath;
 use crate::permissions::Permission;
@@ -108,6 +110,55 @@ pub enum StorageError {
     BucketNotEmpty {
         /// The bucket.
         bucket: BucketName,
+    },
+    /// There is no such unfinished upload, or none that the caller may know of.
+    #[error("Upload not found")]
+    UploadNotFound {
+        /// The upload asked for.
+        upload: Uuid,
+    },
+    /// The time of an unfinished upload is over.
+    #[error("The upload has expired")]
+    UploadExpired {
+        /// The upload asked for.
+        upload: Uuid,
+    },
+    /// Somebody else goes on with the upload meanwhile: the same client, mostly, by a new connection.
+    #[error("The upload was taken over by another request")]
+    UploadTakenOver {
+        /// The upload asked for.
+        upload: Uuid,
+    },
+    /// What is to be appended does not begin where the upload ends.
+    #[error("The upload is at another offset")]
+    OffsetMismatch {
+        /// Where it ends, in bytes.
+        offset: u64,
+    },
+    /// A part that a completion names is not there, or is not the one that is meant.
+    #[error("Part {number} is not there, or has another entity tag")]
+    InvalidPart {
+        /// Its number.
+        number: u32,
+    },
+    /// A completion names its parts in another order than theirs.
+    #[error("The parts are not in ascending order")]
+    InvalidPartOrder,
+    /// A part other than the last is smaller than its protocol lets it be.
+    #[error("Part {number} has {size} bytes; each but the last has at least {minimum}")]
+    PartTooSmall {
+        /// Its number.
+        number: u32,
+        /// Its length, in bytes.
+        size: u64,
+        /// The least length, in bytes.
+        minimum: u64,
+    },
+    /// The bytes that came are not those that the client's checksum says. Nothing of them was kept.
+    #[error("The bytes do not match the checksum that was sent with them")]
+    WrongChecksum {
+        /// By which algorithm.
+        algorithm: &'static str,
     },
     /// `If-Match` or `If-None-Match` did not hold (RFC 9110, section 13).
     #[error("At least one of the preconditions did not hold")]
@@ -306,6 +357,7 @@ impl StorageError {
             | Self::RateLimited { .. }
             | Self::Overloaded { .. }
             | Self::OperationTimeout { .. }
+            | Self::UploadTakenOver { .. }
             | Self::BodyInterrupted { .. } => true,
             Self::InvalidRequest { .. }
             | Self::InvalidSql(_)
@@ -323,6 +375,13 @@ impl StorageError {
             | Self::PolicyExists { .. }
             | Self::PolicyNotFound { .. }
             | Self::BucketNotEmpty { .. }
+            | Self::UploadNotFound { .. }
+            | Self::UploadExpired { .. }
+            | Self::OffsetMismatch { .. }
+            | Self::InvalidPart { .. }
+            | Self::InvalidPartOrder
+            | Self::PartTooSmall { .. }
+            | Self::WrongChecksum { .. }
             | Self::PreconditionFailed { .. }
             | Self::PayloadTooLarge { .. }
             | Self::UnsupportedMediaType { .. }
@@ -353,6 +412,14 @@ impl StorageError {
             Self::ObjectExists { .. } => "OBJECT_EXISTS",
             Self::PolicyExists { .. } => "POLICY_EXISTS",
             Self::BucketNotEmpty { .. } => "BUCKET_NOT_EMPTY",
+            Self::UploadNotFound { .. } => "UPLOAD_NOT_FOUND",
+            Self::UploadExpired { .. } => "UPLOAD_EXPIRED",
+            Self::UploadTakenOver { .. } => "UPLOAD_TAKEN_OVER",
+            Self::OffsetMismatch { .. } => "OFFSET_MISMATCH",
+            Self::InvalidPart { .. } => "INVALID_PART",
+            Self::InvalidPartOrder => "INVALID_PART_ORDER",
+            Self::PartTooSmall { .. } => "PART_TOO_SMALL",
+            Self::WrongChecksum { .. } => "WRONG_CHECKSUM",
             Self::PreconditionFailed { .. } => "PRECONDITION_FAILED",
             Self::PayloadTooLarge { .. } => "PAYLOAD_TOO_LARGE",
             Self::UnsupportedMediaType { .. } => "UNSUPPORTED_MEDIA_TYPE",

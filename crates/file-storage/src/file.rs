@@ -26,8 +26,8 @@ pub struct StorageObject {
     pub content_type: String,
     /// The `Cache-Control` that downloads carry, where one was given.
     pub cache_control: Option<String>,
-    /// SHA-256 of all its bytes.
-    pub checksum: Sha256,
+    /// SHA-256 of all its bytes; `None` where it was written in pieces, each of which has its own.
+    pub checksum: Option<Sha256>,
     /// Strong entity tag, without quotes: equal for equal bytes.
     pub etag: String,
     /// Whose it is; `None` for the service's own.
@@ -220,8 +220,8 @@ pub struct NewObject {
     pub attributes: ObjectAttributes,
     /// Its size, in bytes.
     pub size: u64,
-    /// SHA-256 of all its bytes.
-    pub checksum: Sha256,
+    /// SHA-256 of all its bytes, where that is known.
+    pub checksum: Option<Sha256>,
     /// Its entity tag, without quotes.
     pub etag: String,
     /// Identity of these bytes.

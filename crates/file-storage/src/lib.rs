@@ -10,6 +10,7 @@ pub mod errors;
 pub mod executor;
 pub mod failpoint;
 pub mod file;
+pub mod multipart;
 pub mod path;
 pub mod permissions;
 pub mod signed_url;

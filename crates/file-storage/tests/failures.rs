@@ -19,10 +19,11 @@ use std::path::Path;
 use file_storage::errors::StorageError;
 use file_storage::executor::{Entry, Listing, ObjectSort, PageStart, SortOrder};
 use file_storage::failpoint::{self, Action, Armed};
-use file_storage::file::PutMode;
-use file_storage::storage::CopyOptions;
+use file_storage::file::{ObjectAttributes, PutMode};
+use file_storage::multipart::{ListedPart, MultipartUpload, NewResumable, Part, UploadAt};
+use file_storage::storage::{CompleteOptions, CopyOptions, MultipartOptions, PartBody, Uploader};
 use file_storage::{BucketName, BucketPolicy};
-use support::{Fixture, path, user};
+use support::{Fixture, chunked, path, user};
 
 /// Bytes that go to the disk, and bytes that go into the database.
 const SIZES: [usize; 2] = [3000, 10];
@@ -35,6 +36,9 @@ enum Write {
     Copy,
     Move,
     MoveToOtherBucket,
+    Multipart,
+    Abort,
+    Append,
 }
 
 /// Where what was done stays so, though nobody is told.
@@ -72,6 +76,9 @@ impl Scene {
         match write {
             Write::Upload => self.put("new", PutMode::Create, 2).await,
             Write::Overwrite => self.put("old", PutMode::Upsert, 2).await,
+            Write::Multipart => self.multipart().await,
+            Write::Abort => self.abort().await,
+            Write::Append => self.append().await,
             Write::Delete => storage.delete(&user(1), from.0, from.1).await.map(|_| ()),
             Write::Copy => {
                 let to = (&self.docs, &new);
@@ -87,6 +94,58 @@ impl Scene {
                 moved.map(|_| ())
             }
         }
+    }
+
+    /// An upload in parts, one of which is sent twice.
+    async fn multipart(&self) -> Result<(), StorageError> {
+        let storage = &self.fixture.storage;
+        let upload = self.begin().await?;
+        self.part(&upload.at, 1, 7).await?;
+        let parts = [self.part(&upload.at, 1, 2).await?, self.part(&upload.at, 2, 3).await?];
+        let listed = parts.map(|part| ListedPart { number: part.number, etag: Some(part.etag) });
+        let options = CompleteOptions::default();
+        storage.complete_multipart(&user(1), &upload.at, listed.to_vec(), options).await.map(drop)
+    }
+
+    /// An upload in parts that is given up.
+    async fn abort(&self) -> Result<(), StorageError> {
+        let upload = self.begin().await?;
+        self.part(&upload.at, 1, 2).await?;
+        self.fixture.storage.abort_multipart(&user(1), &upload.at).await
+    }
+
+    async fn begin(&self) -> Result<MultipartUpload, StorageError> {
+        let (at, new) = (&self.docs, path("new"));
+        let attributes = ObjectAttributes { content_type: "text/plain".into(), ..Default::default() };
+        let options = MultipartOptions::default();
+        let storage = &self.fixture.storage;
+        storage.create_multipart(&user(1), (at, &new), PutMode::Create, attributes, options).await
+    }
+
+    async fn part(&self, at: &UploadAt, number: u32, byte: u8) -> Result<Part, StorageError> {
+        self.fixture.storage.upload_part(&user(1), at, number, self.body(byte)).await
+    }
+
+    fn body(&self, byte: u8) -> PartBody {
+        let bytes = vec![byte; self.size];
+        PartBody { bytes: chunked(&bytes), length: Some(self.size as u64), seal: None }
+    }
+
+    /// An upload that is appended to, by three requests.
+    async fn append(&self) -> Result<(), StorageError> {
+        let storage = &self.fixture.storage;
+        let me = user(1);
+        let caller = Uploader::Caller(&me);
+        let attributes = ObjectAttributes { content_type: "text/plain".into(), ..Default::default() };
+        let size = self.size as u64;
+        let new = NewResumable { length: Some(3 * size), ..NewResumable::default() };
+        let place = (&self.docs, &path("new"));
+        let begun = storage.create_resumable(&caller, place, PutMode::Create, attributes, new).await?;
+        for number in 0..3 {
+            let at = &begun.upload.at;
+            storage.append_resumable(&caller, at, number * size, None, self.body(number as u8)).await?;
+        }
+        Ok(())
     }
 
     async fn files(&self) -> Files {
@@ -223,4 +282,19 @@ async fn fs_i2_a_move_that_fails_anywhere_happens_wholly_or_not_at_all() {
 #[tokio::test]
 async fn fs_i2_a_move_to_another_bucket_that_fails_anywhere_happens_wholly_or_not_at_all() {
     fails_anywhere(Write::MoveToOtherBucket).await;
+}
+
+#[tokio::test]
+async fn fs_i2_an_upload_in_parts_that_fails_anywhere_happens_wholly_or_not_at_all() {
+    fails_anywhere(Write::Multipart).await;
+}
+
+#[tokio::test]
+async fn fs_i2_giving_an_upload_up_leaves_nothing_wherever_it_fails() {
+    fails_anywhere(Write::Abort).await;
+}
+
+#[tokio::test]
+async fn fs_i2_appends_that_fail_anywhere_happen_wholly_or_not_at_all() {
+    fails_anywhere(Write::Append).await;
 }

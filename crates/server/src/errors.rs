@@ -74,6 +74,14 @@ pub enum ApiError {
         /// The path asked for, below the base.
         path: String,
     },
+    /// A request that is not as TUS has it.
+    #[error("{message}")]
+    Tus {
+        /// The status that the protocol has for that.
+        status: StatusCode,
+        /// What is wrong.
+        message: &'static str,
+    },
     /// A protocol or route that this server is to have and has not.
     #[error("{what} is not supported yet")]
     NotYet {
@@ -111,6 +119,11 @@ impl ApiError {
     /// The stable code, which applications compare.
     pub fn code(&self) -> &'static str {
         self.native().code
+    }
+
+    /// The true status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.native().status
     }
 
     /// The answer in native form.
@@ -168,6 +181,7 @@ impl ApiError {
             | Self::JsonTooLarge { .. }
             | Self::UnknownRoute { .. }
             | Self::MethodNotAllowed { .. }
+            | Self::Tus { .. }
             | Self::NotYet { .. }
             | Self::Unsupported { .. } => false,
         }
@@ -200,6 +214,7 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => {
                 (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", "INVALID_REQUEST")
             }
+            Self::Tus { status, .. } => (*status, "Error", "INVALID_REQUEST"),
             Self::NotYet { .. } | Self::Unsupported { .. } => {
                 (StatusCode::NOT_IMPLEMENTED, "NotSupported", "INVALID_REQUEST")
             }
@@ -222,6 +237,7 @@ impl ApiError {
             | Self::Json(_)
             | Self::UnknownRoute { .. }
             | Self::MethodNotAllowed { .. }
+            | Self::Tus { .. }
             | Self::NotYet { .. }
             | Self::Unsupported { .. } => Value::Null,
         };
@@ -251,6 +267,14 @@ fn native_storage(error: &StorageError) -> Native {
             (StatusCode::CONFLICT, "Duplicate")
         }
         E::BucketNotEmpty { .. } => (StatusCode::CONFLICT, "ResourceNotEmpty"),
+        E::UploadNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchUpload"),
+        E::UploadExpired { .. } => (StatusCode::GONE, "ExpiredUpload"),
+        E::UploadTakenOver { .. } => (StatusCode::LOCKED, "ResourceLocked"),
+        E::OffsetMismatch { .. } => (StatusCode::CONFLICT, "InvalidUploadOffset"),
+        E::InvalidPart { .. } => (StatusCode::BAD_REQUEST, "InvalidPart"),
+        E::InvalidPartOrder => (StatusCode::BAD_REQUEST, "InvalidPartOrder"),
+        E::PartTooSmall { .. } => (StatusCode::BAD_REQUEST, "EntityTooSmall"),
+        E::WrongChecksum { .. } => (StatusCode::BAD_REQUEST, "BadDigest"),
         E::PreconditionFailed { .. } => (StatusCode::PRECONDITION_FAILED, "PreconditionFailed"),
         E::PayloadTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "Payload too large"),
         E::UnsupportedMediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_mime_type"),
@@ -283,6 +307,7 @@ pub(crate) fn is_row_write(permission: Permission) -> bool {
         | Permission::BucketDelete
         | Permission::ObjectRead
         | Permission::ObjectDelete
+        | Permission::UploadContinue
         | Permission::UsageRead
         | Permission::Explain
         | Permission::Maintain => false,
@@ -328,8 +353,17 @@ fn storage_context(error: &StorageError) -> Value {
             json!({ "operation": "query", "hint": "narrow it by WHERE, above all on bucket_id and path, and join less" })
         }
         E::OperationTimeout { operation } => json!({ "operation": operation }),
+        E::UploadNotFound { upload } | E::UploadExpired { upload } | E::UploadTakenOver { upload } => {
+            json!({ "upload": upload })
+        }
+        E::OffsetMismatch { offset } => json!({ "offset": offset }),
+        E::InvalidPart { number } => json!({ "part": number }),
+        E::PartTooSmall { number, size, minimum } => {
+            json!({ "part": number, "size": size, "minimum": minimum })
+        }
+        E::WrongChecksum { algorithm } => json!({ "algorithm": algorithm }),
         E::UrlExpired(end) => json!({ "reason": end.as_str() }),
-        E::InvalidRequest { .. } | E::Internal { .. } => Value::Null,
+        E::InvalidRequest { .. } | E::InvalidPartOrder | E::Internal { .. } => Value::Null,
     }
 }
 

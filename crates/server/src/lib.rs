@@ -15,6 +15,7 @@ mod routes;
 pub mod secrets;
 pub mod serve;
 pub mod telemetry;
+mod tus;
 mod watch;
 
 /// What the command line reads before it sends it.

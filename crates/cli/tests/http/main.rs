@@ -25,3 +25,4 @@ mod queries;
 mod refusals;
 mod signing;
 mod tokens;
+mod tus;

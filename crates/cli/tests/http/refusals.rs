@@ -75,9 +75,6 @@ async fn what_is_not_built_yet_says_so() {
     for dialect in ["native", "supabase"] {
         let server = Server::start_with(&[("AEROSTORE_REST_DIALECT", dialect)]);
         for (method, path, what) in [
-            ("POST", "/upload/resumable", "Resumable upload (TUS)"),
-            ("PATCH", "/upload/resumable/some-id", "Resumable upload (TUS)"),
-            ("POST", "/upload/resumable/sign", "Resumable upload (TUS)"),
             ("GET", "/upload-queue", "The upload queue"),
             ("GET", "/upload-queue/some-id", "The upload queue"),
             ("GET", "/events", "The stream of events"),

@@ -6,10 +6,10 @@ use crate::Timestamp;
 
 /// The columns of a bucket `b`.
 pub(super) const BUCKET: &str = "b.id, b.uuid, b.owner_id, b.policy, b.allowed_mime_types, b.max_file_size, \
-     b.quota_bytes, b.file_count, b.total_bytes, b.created_at, b.updated_at";
+     b.quota_bytes, b.file_count, b.total_bytes, b.created_at, b.updated_at, b.unfinished_bytes";
 
 /// How many they are.
-pub(super) const BUCKET_WIDTH: usize = 11;
+pub(super) const BUCKET_WIDTH: usize = 12;
 
 /// The columns of an object `o`.
 pub(super) const OBJECT: &str = "o.id, o.bucket_id, o.path, o.size, o.content_type, o.cache_control, \
@@ -31,3 +31,11 @@ pub(super) fn now() -> Timestamp {
     let now = Utc::now();
     DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
 }
+
+/// The columns of an unfinished upload `m`, and of `r`, what it has as one that is appended to.
+pub(super) const UPLOAD: &str = "m.id, m.bucket_id, m.path, m.role, m.owner_id, m.replaces, m.content_type, \
+     m.cache_control, m.metadata, m.checksums, m.held_bytes, m.created_at, m.expires_at, r.length, r.epoch, \
+     r.is_partial, r.told, r.completed_at";
+
+/// The columns of a part `p`.
+pub(super) const PART: &str = "p.number, p.size, p.sha256, p.etag, p.checksums, p.created_at";

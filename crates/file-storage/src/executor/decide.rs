@@ -167,7 +167,7 @@ pub(super) fn admission(target: Target, user: Option<(u64, u64)>) -> Admission {
     let returned = target.existing.as_ref().map_or(0, |object| object.size);
     let left = |scope, used, limit| QuotaLeft { scope, used, limit, returned };
     let of_bucket = target.bucket.config.quota_bytes;
-    let of_bucket = of_bucket.map(|limit| left("bucket", target.bucket.total_bytes, limit));
+    let of_bucket = of_bucket.map(|limit| left("bucket", target.bucket.used_bytes(), limit));
     let of_user = user.map(|(used, limit)| left("user", used, limit));
     let room = |quota: &QuotaLeft| i128::from(quota.limit) - i128::from(quota.used);
     let quota_left = of_bucket.into_iter().chain(of_user).min_by_key(room);

@@ -9,6 +9,8 @@ pub struct UserUsage {
     pub user_id: Option<Uuid>,
     /// Bytes of all objects that the user owns.
     pub total_bytes: u64,
+    /// Bytes that the user's unfinished uploads hold.
+    pub unfinished_bytes: u64,
     /// Number of those objects.
     pub file_count: u64,
     /// The user's quota, in bytes; `None` means unlimited.
@@ -26,4 +28,6 @@ pub struct UsageDifference {
     pub bytes: (u64, u64),
     /// Objects by the counter, and by the recount.
     pub files: (u64, u64),
+    /// Bytes of unfinished uploads by the counter, and by the recount.
+    pub unfinished: (u64, u64),
 }

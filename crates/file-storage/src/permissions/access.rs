@@ -166,6 +166,11 @@ fn role_may(role: Role, permission: Permission, rules: AccessRules) -> bool {
         (Role::Authenticated, _) => true,
         (Role::Anon, Permission::ObjectRead | Permission::BucketRead | Permission::Explain) => true,
         (Role::Anon, permission) if rules.anon_by_policy.include(permission) => true,
+        // Who may begin one may go on with it.
+        (Role::Anon, Permission::UploadContinue) => {
+            rules.anon_by_policy.include(Permission::ObjectCreate)
+                || rules.anon_by_policy.include(Permission::ObjectOverwrite)
+        }
         (
             Role::Anon,
             Permission::BucketCreate

@@ -21,6 +21,22 @@ pub enum Operation<'a> {
     DeleteBucket,
     /// Write an object's bytes.
     Upload(&'a PutMode),
+    /// Begin an upload in several pieces.
+    CreateMultipart(&'a PutMode),
+    /// Find an unfinished upload of one's own.
+    FindUpload,
+    /// Add a piece to an unfinished upload.
+    UploadPart(&'a PutMode),
+    /// Add a piece of another object to an unfinished upload.
+    CopyPart(&'a PutMode),
+    /// List the pieces of an unfinished upload.
+    ListParts,
+    /// List one's own unfinished uploads.
+    ListMultipartUploads,
+    /// Make an object of an unfinished upload.
+    CompleteMultipart(&'a PutMode),
+    /// Give an unfinished upload up.
+    AbortMultipart,
     /// Read an object's bytes.
     Download,
     /// Read what is known about an object.
@@ -69,6 +85,8 @@ pub enum Permission {
     ObjectOverwrite,
     /// Delete an object (SQL: DELETE).
     ObjectDelete,
+    /// See and go on with an unfinished upload that one has begun.
+    UploadContinue,
     /// See one's own usage.
     UsageRead,
     /// Be told which rules decide.
@@ -89,6 +107,7 @@ impl Permission {
             Self::ObjectCreate => "object:create",
             Self::ObjectOverwrite => "object:overwrite",
             Self::ObjectDelete => "object:delete",
+            Self::UploadContinue => "upload:continue",
             Self::UsageRead => "usage:read",
             Self::Maintain => "server:maintain",
             Self::Explain => "access:explain",
@@ -107,6 +126,7 @@ impl fmt::Display for Permission {
             Self::ObjectCreate => "permission to create (INSERT)",
             Self::ObjectOverwrite => "permission to overwrite (UPDATE)",
             Self::ObjectDelete => "permission to delete (DELETE)",
+            Self::UploadContinue => "permission to go on with an upload",
             Self::UsageRead => "permission to read usage",
             Self::Explain => "permission to be told which rules decide",
             Self::Maintain => "permission to maintain the server",
@@ -125,6 +145,25 @@ impl Operation<'_> {
             Self::UpdateBucket => &[P::BucketUpdate],
             Self::EmptyBucket => &[P::BucketUpdate, P::ObjectDelete],
             Self::DeleteBucket => &[P::BucketDelete, P::ObjectDelete],
+            Self::FindUpload | Self::ListParts | Self::ListMultipartUploads | Self::AbortMultipart => {
+                &[P::UploadContinue]
+            }
+            Self::CreateMultipart(mode) | Self::UploadPart(mode) | Self::CompleteMultipart(mode) => {
+                match mode {
+                    PutMode::Create => &[P::ObjectCreate, P::UploadContinue],
+                    PutMode::Upsert | PutMode::IfNoneMatch(_) => {
+                        &[P::ObjectCreate, P::ObjectOverwrite, P::UploadContinue]
+                    }
+                    PutMode::IfMatch(_) => &[P::ObjectOverwrite, P::UploadContinue],
+                }
+            }
+            Self::CopyPart(mode) => match mode {
+                PutMode::Create => &[P::ObjectCreate, P::ObjectRead, P::UploadContinue],
+                PutMode::Upsert | PutMode::IfNoneMatch(_) => {
+                    &[P::ObjectCreate, P::ObjectRead, P::ObjectOverwrite, P::UploadContinue]
+                }
+                PutMode::IfMatch(_) => &[P::ObjectOverwrite, P::ObjectRead, P::UploadContinue],
+            },
             Self::Upload(mode) | Self::SignUpload(mode) => match mode {
                 PutMode::Create | PutMode::Upsert | PutMode::IfNoneMatch(_) => &[P::ObjectCreate],
                 PutMode::IfMatch(_) => &[P::ObjectOverwrite],
@@ -188,6 +227,14 @@ impl Operation<'_> {
             Self::EmptyBucket => "empty_bucket",
             Self::DeleteBucket => "delete_bucket",
             Self::Upload(_) => "upload",
+            Self::CreateMultipart(_) => "create_multipart",
+            Self::FindUpload => "find_upload",
+            Self::UploadPart(_) => "upload_part",
+            Self::CopyPart(_) => "copy_part",
+            Self::ListParts => "list_parts",
+            Self::ListMultipartUploads => "list_multipart_uploads",
+            Self::CompleteMultipart(_) => "complete_multipart",
+            Self::AbortMultipart => "abort_multipart",
             Self::Download => "download",
             Self::Info => "info",
             Self::Delete => "delete",

@@ -134,7 +134,7 @@ impl Download {
         outcome
     }
 
-    async fn open_body(self, range: Option<Range<u64>>) -> Result<DownloadBody, StorageError> {
+    pub(super) async fn open_body(self, range: Option<Range<u64>>) -> Result<DownloadBody, StorageError> {
         let size = self.object.size;
         let range = range.unwrap_or(0..size);
         if range.start > range.end || range.end > size {

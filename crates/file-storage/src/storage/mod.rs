@@ -10,10 +10,12 @@ mod delete;
 mod download;
 mod leases;
 mod list;
+mod multipart;
 mod options;
 mod policies;
 mod query;
 mod relocate;
+mod resumable;
 mod sign;
 mod telemetry;
 mod turns;
@@ -34,14 +36,17 @@ use crate::signed_url::SigningKeys;
 
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
+pub use multipart::{CompleteOptions, MultipartOptions, PartBody, Seal, Sealed};
 pub use options::{QueryOptions, StorageOptions};
 pub use query::QueryRequest;
 
 pub use policies::PolicyChange;
+pub use resumable::{Progress, Uploader};
 pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;
 
 pub(crate) use leases::Leases;
+use resumable::Writers;
 use telemetry::BucketLabels;
 use turns::Turns;
 
@@ -60,6 +65,8 @@ struct Inner {
     options: StorageOptions,
     leases: Leases,
     labels: BucketLabels,
+    /// Requests that append to uploads.
+    writers: Writers,
     /// Whose queries run.
     query_turns: Turns,
     /// Commits that go on though their caller has gone; waited for when the storage closes.
@@ -85,6 +92,7 @@ impl FileStorage {
                 options,
                 leases: Leases::default(),
                 labels: BucketLabels::default(),
+                writers: Writers::default(),
                 commits: TaskTracker::new(),
                 deletions_queued: Notify::new(),
             }),
@@ -177,6 +185,11 @@ impl FileStorage {
 
     pub(crate) fn leases(&self) -> &Leases {
         &self.inner.leases
+    }
+
+    /// Says that blobs were queued for deletion.
+    pub(crate) fn ring_deletions(&self) {
+        self.inner.deletions_queued.notify_one();
     }
 
     /// Waits until blobs are queued for deletion.

@@ -23,6 +23,10 @@ pub struct StorageOptions {
     pub max_url_expiry: Duration,
     /// How long a signed upload URL is valid.
     pub upload_url_expiry: Duration,
+    /// How long an upload in numbered parts may stand without a new one before it is given up.
+    pub multipart_expiry: Duration,
+    /// The same of one that is appended to.
+    pub resumable_expiry: Duration,
     /// How much queries may take and give.
     pub query: QueryOptions,
     /// What roles may do, beyond rows.
@@ -41,6 +45,8 @@ impl Default for StorageOptions {
             default_url_expiry: Duration::from_secs(3600),
             max_url_expiry: Duration::from_secs(365 * 24 * 3600),
             upload_url_expiry: Duration::from_secs(2 * 3600),
+            multipart_expiry: Duration::from_secs(7 * 24 * 3600),
+            resumable_expiry: Duration::from_secs(24 * 3600),
             query: QueryOptions::default(),
             access_rules: AccessRules::default(),
             failpoints: failpoint::Scope::new(Path::new("")),

@@ -13,7 +13,7 @@ use super::leases::Lease;
 use crate::body::{ByteStream, limited};
 use crate::bucket::{Bucket, BucketName};
 use crate::errors::StorageError;
-use crate::executor::{Admission, Announced, Written};
+use crate::executor::{Admission, Announced, QuotaLeft, Written};
 use crate::file::{BlobKey, NewObject, ObjectAttributes, Place, PutMode, Segment, Sha256};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Operation, RlsContext};
@@ -160,13 +160,11 @@ impl PendingUpload {
             limited(body, 0)
         } else {
             storage.check_limits(&self.admission, &attributes.content_type, announced)?;
-            self.bounded(body)
+            storage.bounded(body, storage.size_limit(&self.admission.bucket), self.admission.quota_left)
         };
         let threshold = storage.inner.options.inline_threshold;
         let head = Head::read(&mut body, threshold, content_length).await?;
-        if storage.inner.options.verify_content {
-            self.check_content(&head.bytes)?;
-        }
+        storage.check_content(&self.admission.bucket, &head.bytes)?;
         if head.is_whole {
             let object = self.new_object(attributes, Stored::inline(head.bytes));
             storage.hit("upload.before_commit").await?;
@@ -174,37 +172,6 @@ impl PendingUpload {
         }
         let body = stream::iter([Ok(head.bytes)]).chain(body).boxed();
         self.store_blob(attributes, content_length, body).await
-    }
-
-    /// Fails the body once it exceeds the size limit or the room that a quota leaves, and where the disk gets so full
-    /// that what is free is for deletions.
-    fn bounded(&self, body: ByteStream) -> ByteStream {
-        let body = match self.storage.size_limit(&self.admission.bucket) {
-            Some(limit) => limited(body, limit),
-            None => body,
-        };
-        let (quota, executor) = (self.admission.quota_left, self.storage.executor().clone());
-        let mut seen: u64 = 0;
-        body.map(move |chunk| {
-            let chunk = chunk?;
-            seen = seen.saturating_add(chunk.len() as u64);
-            if let Some(quota) = &quota {
-                quota.check(seen)?;
-            }
-            executor.check_room()?;
-            Ok(chunk)
-        })
-        .boxed()
-    }
-
-    /// What the bytes themselves look like must be allowed in the bucket, too.
-    fn check_content(&self, head: &[u8]) -> Result<(), StorageError> {
-        match infer::get(head) {
-            Some(kind) if !self.admission.bucket.config.is_mime_allowed(kind.mime_type()) => {
-                Err(StorageError::UnsupportedMediaType { content_type: kind.mime_type().to_owned() })
-            }
-            _ => Ok(()),
-        }
     }
 
     async fn store_blob(
@@ -232,7 +199,7 @@ impl PendingUpload {
             path: self.path.clone(),
             attributes,
             size: stored.size,
-            checksum: stored.checksum,
+            checksum: Some(stored.checksum),
             etag: stored.checksum.to_hex(),
             version: Uuid::now_v7(),
             segments: stored.segments,
@@ -241,8 +208,45 @@ impl PendingUpload {
 }
 
 impl FileStorage {
-    /// Commits an object whose blobs are written, and settles them. Goes on though the caller goes away: a
-    /// transaction that has begun can't be called back, and its blobs must not be taken for abandoned.
+    /// Fails a body once it exceeds a limit or the room that a quota leaves, and where the disk gets so full that what is
+    /// free is for deletions.
+    pub(super) fn bounded(
+        &self,
+        body: ByteStream,
+        limit: Option<u64>,
+        quota: Option<QuotaLeft>,
+    ) -> ByteStream {
+        let body = match limit {
+            Some(limit) => limited(body, limit),
+            None => body,
+        };
+        let executor = self.executor().clone();
+        let mut seen: u64 = 0;
+        body.map(move |chunk| {
+            let chunk = chunk?;
+            seen = seen.saturating_add(chunk.len() as u64);
+            if let Some(quota) = &quota {
+                quota.check(seen)?;
+            }
+            executor.check_room()?;
+            Ok(chunk)
+        })
+        .boxed()
+    }
+
+    /// What the first bytes themselves look like must be allowed in the bucket, too, where that is asked for.
+    pub(super) fn check_content(&self, bucket: &Bucket, head: &[u8]) -> Result<(), StorageError> {
+        match infer::get(head) {
+            Some(kind)
+                if self.inner.options.verify_content && !bucket.config.is_mime_allowed(kind.mime_type()) =>
+            {
+                Err(StorageError::UnsupportedMediaType { content_type: kind.mime_type().to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Commits an object whose blobs are written, and settles them.
     pub(super) async fn commit(
         &self,
         access: Access,
@@ -253,15 +257,29 @@ impl FileStorage {
         let storage = self.clone();
         let keys: Vec<BlobKey> =
             object.segments.iter().filter_map(|segment| segment.blob_key().cloned()).collect();
-        let task = self.inner.commits.spawn(async move {
-            let outcome = match storage.hit("upload.before_commit").await {
-                Ok(()) => storage.executor().put_object(&access, object, &mode).await,
-                Err(error) => Err(error),
-            };
-            storage.settle(&keys, outcome.as_ref().map(|_| ())).await;
-            if outcome.as_ref().is_ok_and(|written| !written.created) {
+        self.settled(keys, lease, async move {
+            storage.hit("upload.before_commit").await?;
+            let written = storage.executor().put_object(&access, object, &mode).await?;
+            if !written.created {
                 storage.inner.deletions_queued.notify_one();
             }
+            Ok(written)
+        })
+        .await
+    }
+
+    /// Runs the commit of blobs that are written, and settles them. Goes on though the caller goes away: a transaction that
+    /// has begun can't be called back, and its blobs must not be taken for abandoned.
+    pub(super) async fn settled<T: Send + 'static>(
+        &self,
+        keys: Vec<BlobKey>,
+        lease: Lease,
+        commit: impl Future<Output = Result<T, StorageError>> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let storage = self.clone();
+        let task = self.inner.commits.spawn(async move {
+            let outcome = commit.await;
+            storage.settle(&keys, outcome.as_ref().map(|_| ())).await;
             drop(lease);
             outcome
         });
@@ -315,14 +333,14 @@ impl Stored {
 }
 
 /// The first bytes of a body: all of a small one.
-struct Head {
-    bytes: Bytes,
-    is_whole: bool,
+pub(super) struct Head {
+    pub(super) bytes: Bytes,
+    pub(super) is_whole: bool,
 }
 
 impl Head {
     /// Reads until the body ends or is larger than `threshold` bytes.
-    async fn read(
+    pub(super) async fn read(
         body: &mut ByteStream,
         threshold: usize,
         content_length: Option<u64>,

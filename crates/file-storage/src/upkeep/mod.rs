@@ -1,9 +1,11 @@
-//! What a storage does for itself: deleting blobs that nothing uses any more, and comparing provider and metadata.
+//! What a storage does for itself: deleting blobs that nothing uses any more, giving up uploads whose time is over, and
+//! comparing provider and metadata.
 //!
 //! Everything here runs under the service role, explicitly, and through [`FileStorage`]'s executor and backend.
 
 mod deletions;
 mod orphans;
+mod uploads;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +63,7 @@ impl Upkeep {
         let tasks = TaskTracker::new();
         let interval = options.interval;
         tasks.spawn(deletions::run(storage.clone(), options.deletion_grace, stop.clone()));
+        tasks.spawn(uploads::run(storage.clone(), stop.clone()));
         let orphans = Arc::new(Mutex::new(Orphans::new(storage.clone(), options)));
         if let Some(interval) = interval {
             tasks.spawn(run_orphan_job(orphans.clone(), interval, stop.clone()));
@@ -78,6 +81,9 @@ impl Upkeep {
         let mut orphans = self.orphans.lock().await;
         loop {
             if let Some(_turn) = orphans.turn().await? {
+                if apply {
+                    orphans.expire_uploads().await?;
+                }
                 return orphans.run(apply).await;
             }
             tokio::time::sleep(TURN).await;

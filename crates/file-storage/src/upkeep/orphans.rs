@@ -70,6 +70,12 @@ impl Orphans {
         self.storage.executor().orphan_job_turn(&access).await
     }
 
+    /// Gives up all uploads whose time is over.
+    pub(super) async fn expire_uploads(&self) -> Result<(), StorageError> {
+        while super::uploads::run_round(&self.storage).await? {}
+        Ok(())
+    }
+
     /// One run, to be made in one's turn. Idempotent: what it does not do, the next one does.
     pub(super) async fn run(&mut self, apply: bool) -> Result<CleanupReport, StorageError> {
         let access = self.storage.maintain("orphan job")?;

@@ -117,6 +117,14 @@ settings! {
         verify_content: bool = "false";
     }
 
+    /// Uploads in several pieces, before they are objects.
+    uploads: UploadsConfig {
+        /// How long an upload in numbered parts (S3) may stand without a new part before it is given up.
+        multipart_expiry: Duration = "7d", positive;
+        /// The same of a resumable upload (TUS), and how long it is known that one came.
+        resumable_expiry: Duration = "24h", positive;
+    }
+
     /// Buckets.
     buckets: BucketsConfig {
         /// Who creates buckets: any authenticated user, or the service role alone.

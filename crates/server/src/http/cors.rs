@@ -11,7 +11,7 @@ const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
 /// What a page may read of an answer, beyond the few headers that it always may.
-const EXPOSED: [HeaderName; 22] = [
+const EXPOSED: [HeaderName; 26] = [
     header::ACCEPT_RANGES,
     header::CACHE_CONTROL,
     header::CONTENT_DISPOSITION,
@@ -24,10 +24,14 @@ const EXPOSED: [HeaderName; 22] = [
     header::LAST_MODIFIED,
     header::LOCATION,
     header::RETRY_AFTER,
+    HeaderName::from_static("tus-checksum-algorithm"),
+    HeaderName::from_static("tus-complete"),
     HeaderName::from_static("tus-extension"),
     HeaderName::from_static("tus-max-size"),
     HeaderName::from_static("tus-resumable"),
     HeaderName::from_static("tus-version"),
+    HeaderName::from_static("upload-concat"),
+    HeaderName::from_static("upload-defer-length"),
     HeaderName::from_static("upload-expires"),
     HeaderName::from_static("upload-length"),
     HeaderName::from_static("upload-metadata"),

@@ -50,6 +50,8 @@ pub(super) struct User {
     user_id: Option<Uuid>,
     /// Bytes of all objects that the user owns.
     total_bytes: u64,
+    /// Bytes that unfinished uploads hold; they count against the quota.
+    unfinished_bytes: u64,
     /// Number of those objects.
     file_count: u64,
     /// The user's quota, in bytes; null for none.
@@ -65,6 +67,8 @@ pub(super) struct BucketUsage {
     owner_id: Option<Uuid>,
     /// Bytes of all its objects.
     total_bytes: u64,
+    /// Bytes that unfinished uploads hold; they count against the quota.
+    unfinished_bytes: u64,
     /// Number of those objects.
     file_count: u64,
     /// The bucket's quota, in bytes; null for none.
@@ -86,6 +90,10 @@ pub(super) struct Difference {
     counted_files: u64,
     /// Objects by the recount.
     actual_files: u64,
+    /// Bytes of unfinished uploads by the counter.
+    counted_unfinished: u64,
+    /// Bytes of unfinished uploads by the recount.
+    actual_unfinished: u64,
 }
 
 /// Shows the caller's own usage; to the service role that of all users and buckets.
@@ -162,8 +170,8 @@ async fn usage(app: &AppState, context: &RlsContext, recount: Recount) -> Result
 
 impl From<UserUsage> for User {
     fn from(usage: UserUsage) -> Self {
-        let UserUsage { user_id, total_bytes, file_count, quota_bytes } = usage;
-        Self { user_id, total_bytes, file_count, quota_bytes }
+        let UserUsage { user_id, total_bytes, unfinished_bytes, file_count, quota_bytes } = usage;
+        Self { user_id, total_bytes, unfinished_bytes, file_count, quota_bytes }
     }
 }
 
@@ -173,6 +181,7 @@ impl From<Bucket> for BucketUsage {
             bucket_id: bucket.name.as_str().to_owned(),
             owner_id: bucket.owner_id,
             total_bytes: bucket.total_bytes,
+            unfinished_bytes: bucket.unfinished_bytes,
             file_count: bucket.file_count,
             quota_bytes: bucket.config.quota_bytes,
         }
@@ -183,7 +192,17 @@ impl From<UsageDifference> for Difference {
     fn from(difference: UsageDifference) -> Self {
         let (counted_bytes, actual_bytes) = difference.bytes;
         let (counted_files, actual_files) = difference.files;
+        let (counted_unfinished, actual_unfinished) = difference.unfinished;
         let (scope, name) = (difference.scope, difference.name);
-        Self { scope, name, counted_bytes, actual_bytes, counted_files, actual_files }
+        Self {
+            scope,
+            name,
+            counted_bytes,
+            actual_bytes,
+            counted_files,
+            actual_files,
+            counted_unfinished,
+            actual_unfinished,
+        }
     }
 }

@@ -129,7 +129,7 @@ mod tests {
             size: 5,
             content_type: "text/plain".to_owned(),
             cache_control: None,
-            checksum: file_storage::file::Sha256::of(b"hello"),
+            checksum: Some(file_storage::file::Sha256::of(b"hello")),
             etag: "tag".to_owned(),
             owner_id: None,
             metadata: serde_json::Map::new(),

@@ -6,7 +6,7 @@
 
 mod body;
 mod bucket;
-mod call;
+pub(crate) mod call;
 mod conditional;
 mod dialect;
 mod disposition;
@@ -21,7 +21,9 @@ mod render;
 mod routes;
 mod unsupported;
 
+pub(crate) use body::{body_stream, metadata_of_user};
 pub use dialect::Dialect;
+pub(crate) use object::wants_upsert;
 pub use routes::{openapi, router};
 
 /// Where the API is, as clients know it.

@@ -14,6 +14,7 @@ use super::dialect::Dialect;
 use crate::app::AppState;
 use crate::errors::ApiError;
 use crate::http::RequestId;
+use crate::tus::{self, Spoken};
 
 /// Renders what a handler, or the lack of one, answered. A layer of its own rather than a function as a middleware,
 /// which would copy and box the service below for each request.
@@ -73,7 +74,11 @@ fn rendered(
     if let Some(error) = ApiError::of(&mut response) {
         (code, cause) = (Some(error.code()), error.cause());
         let allow = response.headers_mut().remove(header::ALLOW);
-        response = Dialect::of(app).error(&error, request_id.map_or("", |id| &id.0));
+        let request_id = request_id.map_or("", |id| &id.0);
+        response = match response.extensions().get::<Spoken>() {
+            Some(Spoken) => tus::render(&error, Dialect::of(app), request_id),
+            None => Dialect::of(app).error(&error, request_id),
+        };
         if let Some(allow) = allow {
             response.headers_mut().insert(header::ALLOW, allow);
         }

@@ -9,11 +9,13 @@ use utoipa_axum::routes;
 
 use super::{bucket, explain, object, queries, render, unsupported};
 use crate::app::AppState;
+use crate::tus;
 
 /// The routes, below the base that they are mounted at.
 pub fn router(state: AppState) -> Router {
     let (routes, _) = all().split_for_parts();
     routes
+        .merge(tus::routes())
         .fallback(render::unknown_route)
         .method_not_allowed_fallback(render::method_not_allowed)
         .layer(render::Render::new(state.clone()))
@@ -120,8 +122,6 @@ fn unsupported_routes() -> OpenApiRouter<AppState> {
         .route("/render/{*rest}", any(unsupported::render))
         .route("/cdn", any(unsupported::cdn))
         .route("/cdn/{*rest}", any(unsupported::cdn))
-        .route("/upload/resumable", any(unsupported::resumable))
-        .route("/upload/resumable/{*rest}", any(unsupported::resumable))
         .route("/upload-queue", any(unsupported::upload_queue))
         .route("/upload-queue/{*rest}", any(unsupported::upload_queue))
         .route("/events", any(unsupported::events))

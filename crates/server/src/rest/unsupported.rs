@@ -17,11 +17,6 @@ pub(super) async fn cdn() -> ApiError {
     ApiError::Unsupported { what: "purging a CDN" }
 }
 
-/// `/upload/resumable`: uploads by TUS.
-pub(super) async fn resumable() -> ApiError {
-    ApiError::NotYet { what: "Resumable upload (TUS)" }
-}
-
 /// `/upload-queue`: uploads on their way to where they belong.
 pub(super) async fn upload_queue() -> ApiError {
     ApiError::NotYet { what: "The upload queue" }

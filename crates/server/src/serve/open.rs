@@ -141,6 +141,8 @@ fn blobs(config: &Config) -> LocalOptions {
 fn storage_options(config: &Config) -> StorageOptions {
     let (storage, signing) = (&config.storage, &config.signing);
     StorageOptions {
+        multipart_expiry: config.uploads.multipart_expiry,
+        resumable_expiry: config.uploads.resumable_expiry,
         max_file_size: storage.max_file_size.0,
         inline_threshold: usize::try_from(storage.inline_threshold.0).unwrap_or(usize::MAX),
         verify_on_read: storage.verify_on_read,

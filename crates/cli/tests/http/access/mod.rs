@@ -5,6 +5,7 @@
 
 mod operations;
 mod rights;
+mod tus;
 
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};

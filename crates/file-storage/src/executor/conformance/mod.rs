@@ -8,10 +8,12 @@ pub(crate) mod buckets;
 pub(crate) mod concurrency;
 pub(crate) mod explanations;
 pub(crate) mod listings;
+pub(crate) mod multipart;
 pub(crate) mod objects;
 pub(crate) mod pasted;
 pub(crate) mod policies;
 pub(crate) mod queries;
+pub(crate) mod resumable;
 pub(crate) mod subject;
 pub(crate) mod upkeep;
 
@@ -30,6 +32,17 @@ macro_rules! executor_conformance {
                 an_overwrite_keeps_id_owner_and_creation, deletes_are_idempotent, moves_keep_what_they_move,
                 moves_replace_and_refuse_like_writes, writes_to_a_bucket_made_anew_are_refused,
                 large_and_odd_values_survive, the_same_path_in_another_bucket_is_another_object
+            ],
+            multipart: [
+                parts_become_the_segments_of_an_object, one_part_is_an_object_like_any_other,
+                replaced_and_given_up_parts_are_queued, an_upload_is_its_makers_and_the_service_roles,
+                writing_is_decided_again_at_the_end, quotas_count_what_unfinished_uploads_hold,
+                uploads_end_by_themselves_and_with_their_bucket, uploads_are_listed_by_path_and_age,
+                ten_thousand_parts_are_linked_at_once
+            ],
+            resumable: [
+                runs_are_appended_at_the_end_and_nowhere_else, who_took_an_upload_over_last_appends,
+                partial_uploads_become_one_object
             ],
             access: [
                 fs_i3_the_access_table_holds, rows_decide_in_a_system_bucket, misses_tell_nothing,

@@ -176,7 +176,7 @@ pub(crate) fn with_segments<'b>(
         path: path(at),
         attributes: ObjectAttributes { content_type: "text/plain".to_owned(), ..Default::default() },
         size: bytes.len() as u64,
-        checksum,
+        checksum: Some(checksum),
         etag: checksum.to_hex(),
         version: Uuid::now_v7(),
         segments,

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use tokio_postgres::Row;
 
 use super::errors::Fault;
+use super::multipart::DISCARD_OF_BUCKET;
 use super::pool::Pool;
 use super::rls::{Caller, Subject, flag, refused};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, int, now};
@@ -196,6 +197,7 @@ pub(super) async fn empty(
     let context = access.on_rows(permission, Some(name))?;
     access.on_rows(Permission::ObjectDelete, Some(name))?;
     decide::reach(context, permission, name, look(pool, context, permission, name).await?)?;
+    alone(pool, "empty_bucket", &Caller::keeper(), DISCARD_OF_BUCKET, &[&name.as_str()]).await?;
     let (caller, limit) = (Caller::of(context), u64::from(limit));
     let (mut deleted, mut after) = (0, String::new());
     // Rows that policies keep from being deleted are passed over.
@@ -222,6 +224,7 @@ pub(super) async fn delete(pool: &Arc<Pool>, access: &Access, name: &BucketName)
     let context = access.on_rows(permission, Some(name))?;
     let mut session = Session::start(pool, "delete_bucket").await?;
     reach(&mut session, context, permission, name).await?;
+    session.run(&[Step::Run(DISCARD_OF_BUCKET, &[&name.as_str()])]).await?;
     change(&mut session, context, permission, name, DELETE, &[&name.as_str()]).await.map_err(|fault| {
         if fault.breaks_reference() {
             StorageError::BucketNotEmpty { bucket: name.clone() }.into()

@@ -26,7 +26,8 @@ use crate::permissions::{Access, Permission, RlsContext};
 
 fn target_statement(lock: &str) -> String {
     format!(
-        "SELECT {BUCKET}, {OBJECT}, {}, {}, {}, {}, {VERSION}, now(), u.total_bytes, u.quota_bytes \
+        "SELECT {BUCKET}, {OBJECT}, {}, {}, {}, {}, {VERSION}, now(), u.total_bytes + u.unfinished_bytes, \
+         u.quota_bytes \
          FROM {{schema}}.storage_buckets b \
          LEFT JOIN {{schema}}.storage_objects o ON o.bucket_id = b.id AND o.path = $4 \
          LEFT JOIN {{schema}}.storage_usage u \

@@ -39,6 +39,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(5, "queue_and_policies"),
     migration!(6, "policies_in_force"),
     migration!(7, "cheaper_reads"),
+    migration!(8, "multipart_uploads"),
 ];
 
 /// The oldest server that has all that the scripts use.

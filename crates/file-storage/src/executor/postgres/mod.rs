@@ -19,6 +19,7 @@ mod explain;
 pub(super) mod import;
 mod listing;
 mod migrations;
+mod multipart;
 mod policies;
 mod pool;
 mod put;

@@ -35,6 +35,16 @@ const LINK: &str = "INSERT INTO {schema}.storage_segments \
      FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bytea[]) \
      WITH ORDINALITY AS s (\"offset\", size, sha256, provider, blob_key, bytes, number)";
 
+const LINK_PARTS: &str = "SELECT {inner}.link_parts($1, $2)";
+
+/// Parts that become the segments of an object.
+pub(super) struct Linked<'a> {
+    /// The uploads that they are of, in their order.
+    pub(super) uploads: &'a [Uuid],
+    /// What else the keeper does in the transaction.
+    pub(super) after: &'a [(&'static str, Vec<&'a (dyn ToSql + Sync)>)],
+}
+
 /// Writes an object.
 pub(super) async fn put(
     pool: &Arc<Pool>,
@@ -42,10 +52,21 @@ pub(super) async fn put(
     new: &NewObject,
     mode: &PutMode,
 ) -> Result<Written, Fault> {
+    let session = Session::start(pool, "put_object").await?;
+    put_within(pool, session, access, new, mode, None).await
+}
+
+/// Writes an object in a transaction that has begun, perhaps of parts that are known already, and commits.
+pub(super) async fn put_within(
+    pool: &Arc<Pool>,
+    mut session: Session,
+    access: &Access,
+    new: &NewObject,
+    mode: &PutMode,
+    linked: Option<&Linked<'_>>,
+) -> Result<Written, Fault> {
     let (bucket, path) = (&new.bucket, &new.path);
     let context = access.on_object(decide::first_permission(mode), bucket, path)?;
-    let mut session = Session::start(pool, "put_object").await?;
-
     let mut places = vec![place(bucket, path)];
     places.extend(new.segments.iter().filter_map(Segment::blob_key).map(blob_place));
     let Subject { role, user } = Subject::from(context);
@@ -68,7 +89,8 @@ pub(super) async fn put(
     let existing = target.existing.as_ref();
     let object = written(access, new, existing, (id, now));
     let stored =
-        store(&mut session, &Caller::of(context), &object, existing.map(|old| old.version), new).await;
+        store(&mut session, &Caller::of(context), &object, existing.map(|old| old.version), new, linked)
+            .await;
     let created = existing.is_none();
     let permission = if created { Permission::ObjectCreate } else { Permission::ObjectOverwrite };
     match stored {
@@ -122,8 +144,10 @@ async fn store(
     object: &StorageObject,
     replaced: Option<Uuid>,
     new: &NewObject,
+    linked: Option<&Linked<'_>>,
 ) -> Result<(), Fault> {
-    let (size, checksum, metadata) = (int(object.size), object.checksum.to_hex(), Json(&object.metadata));
+    let (size, checksum, metadata) =
+        (int(object.size), object.checksum.map(|checksum| checksum.to_hex()), Json(&object.metadata));
     let (bucket, path) = (object.bucket.as_str(), object.path.as_str());
     let mut row: Vec<&(dyn ToSql + Sync)> = vec![
         &bucket,
@@ -162,6 +186,12 @@ async fn store(
     let mut steps = vec![Step::As(caller), Step::Run(sql, &row)];
     if !new.segments.is_empty() {
         steps.extend([Step::As(&keeper), Step::Run(LINK, &links)]);
+    }
+    let parts = linked.map(|linked| linked.uploads);
+    let of_parts: [&(dyn ToSql + Sync); 2] = [&object.version, &parts];
+    if let Some(linked) = linked {
+        steps.extend([Step::As(&keeper), Step::Run(LINK_PARTS, &of_parts)]);
+        steps.extend(linked.after.iter().map(|(sql, values)| Step::Run(sql, values)));
     }
     steps.push(Step::Commit);
     let answers = session.run(&steps).await;

@@ -147,7 +147,8 @@ impl Moving<'_> {
     async fn rehearse(&mut self) -> Result<(), Fault> {
         let (source, moved) = (self.source, self.moved);
         let gone = [&source.version as _];
-        let (size, checksum, metadata) = (int(moved.size), moved.checksum.to_hex(), Json(&moved.metadata));
+        let (size, checksum, metadata) =
+            (int(moved.size), moved.checksum.map(|checksum| checksum.to_hex()), Json(&moved.metadata));
         let made: [&(dyn ToSql + Sync); 13] = [
             &moved.bucket.as_str(),
             &moved.path.as_str(),

@@ -110,9 +110,11 @@ pub(super) fn flag(permission: Permission) -> String {
         Permission::ObjectOverwrite => "b.policy = 'authenticated' OR o.owner_id = $2 OR b.owner_id = $2",
         Permission::ObjectDelete => "o.owner_id = $2 OR b.owner_id = $2",
         // Not about a row that is there: roles decide, before any statement.
-        Permission::BucketCreate | Permission::UsageRead | Permission::Maintain | Permission::Explain => {
-            "false"
-        }
+        Permission::BucketCreate
+        | Permission::UploadContinue
+        | Permission::UsageRead
+        | Permission::Maintain
+        | Permission::Explain => "false",
     };
     let anyones = match permission {
         Permission::BucketRead | Permission::ObjectRead => "b.policy = 'public' OR ",
@@ -122,6 +124,7 @@ pub(super) fn flag(permission: Permission) -> String {
         | Permission::ObjectCreate
         | Permission::ObjectOverwrite
         | Permission::ObjectDelete
+        | Permission::UploadContinue
         | Permission::UsageRead
         | Permission::Maintain
         | Permission::Explain => "",

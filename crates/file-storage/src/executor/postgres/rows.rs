@@ -29,6 +29,7 @@ pub(super) fn bucket(row: &Row, at: usize) -> Result<Bucket, Fault> {
         config,
         file_count: count(row, at + 7)?,
         total_bytes: count(row, at + 8)?,
+        unfinished_bytes: count(row, at + 11)?,
         created_at: row.try_get(at + 9)?,
         updated_at: row.try_get(at + 10)?,
     })
@@ -56,7 +57,7 @@ pub(super) fn object_at(
         size: count(row, at + 3)?,
         content_type: row.try_get(at + 4)?,
         cache_control: row.try_get(at + 5)?,
-        checksum: digest(row, at + 6)?,
+        checksum: opt_digest(row, at + 6)?,
         etag: row.try_get(at + 7)?,
         owner_id: row.try_get(at + 8)?,
         metadata,
@@ -97,6 +98,13 @@ pub(super) fn opt_count(row: &Row, at: usize) -> Result<Option<u64>, Fault> {
     value.map(|value| u64::try_from(value).map_err(|_| Fault::corrupt("counter"))).transpose()
 }
 
-fn digest(row: &Row, at: usize) -> Result<Sha256, Fault> {
+/// A digest.
+pub(super) fn digest(row: &Row, at: usize) -> Result<Sha256, Fault> {
     Sha256::from_hex(row.try_get::<_, &str>(at)?).ok_or_else(|| Fault::corrupt("digest"))
+}
+
+/// A digest, or NULL.
+fn opt_digest(row: &Row, at: usize) -> Result<Option<Sha256>, Fault> {
+    let text: Option<&str> = row.try_get(at)?;
+    text.map(|text| Sha256::from_hex(text).ok_or_else(|| Fault::corrupt("digest"))).transpose()
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::decide::{AWAIT, blob_place, orphan_job_place};
 use super::errors::Fault;
+use super::multipart;
 use super::pool::Pool;
 use super::rls::Caller;
 use super::rows::{blob_key, count, now};
@@ -41,11 +42,16 @@ const RETRY: &str =
 
 const KNOWN: &str = "SELECT key FROM unnest($1::text[]) key WHERE \
      EXISTS (SELECT 1 FROM {schema}.storage_segments s WHERE s.blob_key = key) \
+     OR EXISTS (SELECT 1 FROM {schema}.multipart_parts p WHERE p.blob_key = key) \
      OR EXISTS (SELECT 1 FROM {schema}.blob_deletions d WHERE d.blob_key = key)";
 
-const SEGMENTS: &str = "SELECT s.blob_key, s.size, s.version, o.bucket_id, o.path \
+const SEGMENTS: &str = "(SELECT s.blob_key, s.size, s.version, o.bucket_id, o.path \
      FROM {schema}.storage_segments s JOIN {schema}.storage_objects o ON o.version = s.version \
-     WHERE s.blob_key > $1 AND s.provider = $2 ORDER BY s.blob_key LIMIT $3";
+     WHERE s.blob_key > $1 AND s.provider = $2 ORDER BY s.blob_key LIMIT $3) \
+     UNION ALL (SELECT p.blob_key, p.size, m.id, m.bucket_id, m.path \
+     FROM {schema}.multipart_parts p JOIN {schema}.multipart_uploads m ON m.id = p.upload_id \
+     WHERE p.blob_key > $1 AND p.provider = $2 ORDER BY p.blob_key LIMIT $3) \
+     ORDER BY 1 LIMIT $3";
 
 const LOST: &str = "SELECT set_config('aerostore.reason', 'lost', true)";
 
@@ -169,7 +175,10 @@ pub(super) async fn delete_lost(pool: &Arc<Pool>, access: &Access, version: Uuid
     let keeper = Caller::keeper();
     let steps = [Step::As(&keeper), Step::Run(LOST, &[]), Step::Run(DELETE_LOST, &[&version]), Step::Commit];
     let answers = Session::start(pool, "delete_lost_object").await?.run(&steps).await?;
-    Ok(answers.last().is_some_and(|answer| answer.affected == 1))
+    if answers.last().is_some_and(|answer| answer.affected == 1) {
+        return Ok(true);
+    }
+    multipart::lost(pool, version).await
 }
 
 /// Uses a nonce up; `false` where it was before. Also forgets some that are long dead.

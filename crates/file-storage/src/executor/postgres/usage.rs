@@ -14,40 +14,48 @@ use super::session::{Answer, Session, Step, read};
 use crate::executor::{UsageDifference, UserUsage};
 use crate::permissions::{Access, Permission};
 
-const OWN: &str = "SELECT u.user_id, u.total_bytes, u.file_count, u.quota_bytes \
-     FROM {schema}.storage_usage u WHERE u.user_id = $1";
+const OWN: &str = "SELECT u.user_id, u.total_bytes, u.file_count, u.quota_bytes, \
+     u.unfinished_bytes FROM {schema}.storage_usage u WHERE u.user_id = $1";
 
-const ALL: &str = "SELECT u.user_id, u.total_bytes, u.file_count, u.quota_bytes FROM {schema}.storage_usage u \
+const ALL: &str = "SELECT u.user_id, u.total_bytes, u.file_count, u.quota_bytes, u.unfinished_bytes FROM {schema}.storage_usage u \
      ORDER BY u.total_bytes DESC, u.user_id LIMIT $1";
 
 /// Counters and recount side by side, where they differ.
-const DIFFERENCES: &str = "WITH counted AS ( \
-        SELECT bucket_id, owner_id, count(*) AS files, sum(size) AS bytes \
-        FROM {schema}.storage_objects GROUP BY bucket_id, owner_id), \
+const DIFFERENCES: &str = "\
+    WITH held AS ( \
+        SELECT bucket_id, owner_id, count(*) AS files, sum(size) AS bytes, 0 AS pending \
+        FROM {schema}.storage_objects GROUP BY bucket_id, owner_id \
+        UNION ALL \
+        SELECT m.bucket_id, m.owner_id, 0, 0, sum(p.size) FROM {schema}.multipart_uploads m \
+        JOIN {schema}.multipart_parts p ON p.upload_id = m.id GROUP BY m.bucket_id, m.owner_id), \
     sides AS ( \
-        SELECT 'bucket' AS scope, b.id AS name, b.total_bytes, b.file_count, \
-            coalesce(c.bytes, 0)::bigint AS bytes, coalesce(c.files, 0)::bigint AS files \
+        SELECT 'bucket' AS scope, b.id AS name, b.total_bytes, b.file_count, b.unfinished_bytes, \
+            coalesce(c.bytes, 0)::bigint AS bytes, coalesce(c.files, 0)::bigint AS files, \
+            coalesce(c.pending, 0)::bigint AS pending \
         FROM {schema}.storage_buckets b LEFT JOIN ( \
-            SELECT bucket_id, sum(files) AS files, sum(bytes) AS bytes FROM counted GROUP BY bucket_id) c \
-            ON c.bucket_id = b.id \
+            SELECT bucket_id, sum(files) AS files, sum(bytes) AS bytes, sum(pending) AS pending FROM held \
+            GROUP BY bucket_id) c ON c.bucket_id = b.id \
         UNION ALL \
         SELECT 'user', coalesce(u.user_id, c.owner_id)::text, coalesce(u.total_bytes, 0), \
-            coalesce(u.file_count, 0), coalesce(c.bytes, 0)::bigint, coalesce(c.files, 0)::bigint \
+            coalesce(u.file_count, 0), coalesce(u.unfinished_bytes, 0), \
+            coalesce(c.bytes, 0)::bigint, coalesce(c.files, 0)::bigint, coalesce(c.pending, 0)::bigint \
         FROM {schema}.storage_usage u FULL JOIN ( \
-            SELECT owner_id, sum(files) AS files, sum(bytes) AS bytes FROM counted \
+            SELECT owner_id, sum(files) AS files, sum(bytes) AS bytes, sum(pending) AS pending FROM held \
             WHERE owner_id IS NOT NULL GROUP BY owner_id) c \
             ON c.owner_id = u.user_id) \
-    SELECT scope, name, total_bytes, bytes, file_count, files FROM sides \
-    WHERE total_bytes <> bytes OR file_count <> files ORDER BY scope, name";
+    SELECT scope, name, total_bytes, bytes, file_count, files, unfinished_bytes, pending FROM sides \
+    WHERE (total_bytes <> bytes OR file_count <> files OR unfinished_bytes <> pending) \
+    ORDER BY scope, name";
 
 /// Waits until nobody writes, and keeps it so.
-const STILL: &str = "LOCK TABLE {schema}.storage_objects IN SHARE ROW EXCLUSIVE MODE";
+const STILL: &str =
+    "LOCK TABLE {schema}.storage_objects, {schema}.multipart_parts IN SHARE ROW EXCLUSIVE MODE";
 
-const SET_BUCKET: &str =
-    "UPDATE {schema}.storage_buckets SET file_count = $2, total_bytes = $3 WHERE id = $1";
+const SET_BUCKET: &str = "UPDATE {schema}.storage_buckets SET file_count = $2, total_bytes = $3, unfinished_bytes = $4 WHERE id = $1";
 
-const SET_USER: &str = "INSERT INTO {schema}.storage_usage (user_id, file_count, total_bytes, last_calculated_at) \
-     VALUES ($1, $2, $3, now()) ON CONFLICT (user_id) DO UPDATE SET file_count = $2, total_bytes = $3, \
+const SET_USER: &str = "INSERT INTO {schema}.storage_usage (user_id, file_count, total_bytes, unfinished_bytes, \
+     last_calculated_at) VALUES ($1, $2, $3, $4, now()) \
+     ON CONFLICT (user_id) DO UPDATE SET file_count = $2, total_bytes = $3, unfinished_bytes = $4, \
      last_calculated_at = now(), updated_at = now()";
 
 fn usage(row: &Row) -> Result<UserUsage, Fault> {
@@ -56,6 +64,7 @@ fn usage(row: &Row) -> Result<UserUsage, Fault> {
         total_bytes: count(row, 1)?,
         file_count: count(row, 2)?,
         quota_bytes: opt_count(row, 3)?,
+        unfinished_bytes: count(row, 4)?,
     })
 }
 
@@ -66,7 +75,9 @@ pub(super) async fn own(pool: &Arc<Pool>, access: &Access) -> Result<UserUsage, 
     let found = read(pool, "own_usage", &Caller::of(context), OWN, &[&user_id]).await?;
     match found.first() {
         Some(row) => usage(row),
-        None => Ok(UserUsage { user_id, total_bytes: 0, file_count: 0, quota_bytes: None }),
+        None => {
+            Ok(UserUsage { user_id, total_bytes: 0, file_count: 0, quota_bytes: None, unfinished_bytes: 0 })
+        }
     }
 }
 
@@ -98,6 +109,7 @@ fn told(rows: &[Row]) -> Result<Vec<UsageDifference>, Fault> {
             name: row.try_get(1)?,
             bytes: (count(row, 2)?, count(row, 3)?),
             files: (count(row, 4)?, count(row, 5)?),
+            unfinished: (count(row, 6)?, count(row, 7)?),
         })
     };
     rows.iter().map(difference).collect()
@@ -113,11 +125,12 @@ pub(super) async fn repair(pool: &Arc<Pool>, access: &Access) -> Result<Vec<Usag
     let differences = told(answers.last().map_or(&[], |Answer { rows, .. }| rows))?;
     for wrong in &differences {
         let (files, bytes) = (int(wrong.files.1), int(wrong.bytes.1));
+        let unfinished = int(wrong.unfinished.1);
         if wrong.scope == "bucket" {
-            session.run(&[Step::Run(SET_BUCKET, &[&wrong.name, &files, &bytes])]).await?;
+            session.run(&[Step::Run(SET_BUCKET, &[&wrong.name, &files, &bytes, &unfinished])]).await?;
         } else {
             let user = Uuid::try_parse(&wrong.name).map_err(|_| Fault::corrupt("user"))?;
-            session.run(&[Step::Run(SET_USER, &[&user, &files, &bytes])]).await?;
+            session.run(&[Step::Run(SET_USER, &[&user, &files, &bytes, &unfinished])]).await?;
         }
     }
     session.run(&[Step::Commit]).await?;

@@ -8,7 +8,7 @@ use super::errors::Fault;
 use super::rls::{Caller, builtin, is_true, refused, text};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, int, micros, now};
 use super::rules::{RoleRules, Rules, Statement};
-use super::{events, removal};
+use super::{events, multipart, removal};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
 use crate::errors::StorageError;
 use crate::executor::{BucketListing, BucketSort, SortOrder, decide};
@@ -167,6 +167,7 @@ pub(super) fn empty(
     }
     drop(rows);
     let now = now();
+    multipart::of_bucket(conn, name)?;
     for object in &doomed {
         removal::remove(conn, object, now)?;
         events::object(conn, "storage.object.deleted", object, &[], now)?;
@@ -193,6 +194,7 @@ pub(super) fn delete(conn: &Connection, access: &Access, name: &BucketName) -> R
     if taken {
         return Err(StorageError::BucketNotEmpty { bucket: name.clone() }.into());
     }
+    multipart::of_bucket(conn, name)?;
     conn.prepare_cached("DELETE FROM storage_buckets WHERE id = :bucket")?
         .execute(named_params! { ":bucket": name.as_str() })?;
     events::bucket(conn, "storage.bucket.deleted", &bucket, now())

@@ -153,8 +153,9 @@ pub(super) fn admit(
 
 /// What a user has in use, and may have, where that is limited.
 fn user_quota(conn: &Connection, user: &str) -> Result<Option<(u64, u64)>, Fault> {
-    let mut statement =
-        conn.prepare_cached("SELECT total_bytes, quota_bytes FROM storage_usage WHERE user_id = :user")?;
+    let mut statement = conn.prepare_cached(
+        "SELECT total_bytes + unfinished_bytes, quota_bytes FROM storage_usage WHERE user_id = :user",
+    )?;
     let mut rows = statement.query(named_params! { ":user": user })?;
     let Some(row) = rows.next()? else { return Ok(None) };
     opt_count(row, 1)?.map(|limit| Ok((rows::count(row, 0)?, limit))).transpose()

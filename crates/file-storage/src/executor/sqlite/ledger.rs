@@ -9,6 +9,7 @@ use super::rows::{int, micros};
 use crate::Timestamp;
 use crate::bucket::Bucket;
 use crate::errors::StorageError;
+use crate::multipart::MultipartUpload;
 
 /// A change of what a bucket holds and of what an owner has.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,7 +49,7 @@ pub(super) fn count_for_owner(
     let counted = conn
         .prepare_cached(
             "UPDATE storage_usage SET file_count = file_count + :files, total_bytes = total_bytes + :bytes, \
-             updated_at = :now WHERE user_id = :user RETURNING total_bytes, quota_bytes",
+             updated_at = :now WHERE user_id = :user RETURNING total_bytes + unfinished_bytes, quota_bytes",
         )?
         .query_row(
             named_params! {
@@ -58,11 +59,7 @@ pub(super) fn count_for_owner(
         )
         .optional()?;
     match counted {
-        Some((total, Some(limit))) if total > limit && change.bytes() > 0 => {
-            let used = u64::try_from(total.saturating_sub(change.bytes())).unwrap_or(0);
-            Err(over("user", used, u64::try_from(limit).unwrap_or(0), change))
-        }
-        Some(_) => Ok(()),
+        Some(counted) => hold("user", counted, change),
         None => {
             conn.prepare_cached(
                 "INSERT INTO storage_usage \
@@ -82,9 +79,9 @@ pub(super) fn count_for_owner(
 pub(super) fn fits_in_bucket(bucket: &Bucket, change: Change) -> Result<(), Fault> {
     match bucket.config.quota_bytes {
         Some(limit)
-            if change.bytes() > 0 && int(bucket.total_bytes).saturating_add(change.bytes()) > int(limit) =>
+            if change.bytes() > 0 && int(bucket.used_bytes()).saturating_add(change.bytes()) > int(limit) =>
         {
-            Err(over("bucket", bucket.total_bytes, limit, change))
+            Err(over("bucket", bucket.used_bytes(), limit, change))
         }
         _ => Ok(()),
     }
@@ -93,4 +90,87 @@ pub(super) fn fits_in_bucket(bucket: &Bucket, change: Change) -> Result<(), Faul
 fn over(scope: &'static str, used: u64, limit: u64, change: Change) -> Fault {
     let requested = change.added.saturating_sub(change.returned);
     StorageError::QuotaExceeded { scope, used, limit, requested }.into()
+}
+
+/// Whom the bytes of an unfinished upload count for.
+#[derive(Debug, Clone)]
+pub(super) struct Holder {
+    /// The upload.
+    pub(super) upload: Uuid,
+    /// Its bucket.
+    pub(super) bucket: String,
+    /// Who began it.
+    pub(super) owner: Option<Uuid>,
+}
+
+impl Holder {
+    /// That of an upload.
+    pub(super) fn of(upload: &MultipartUpload) -> Self {
+        Self { upload: upload.at.id, bucket: upload.at.bucket.as_str().to_owned(), owner: upload.owner_id }
+    }
+}
+
+/// Counts bytes that an unfinished upload holds more, or fewer, and refuses to go over a quota.
+pub(super) fn count_unfinished(
+    conn: &Connection,
+    upload: &MultipartUpload,
+    added: u64,
+    returned: u64,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    count_held(conn, &Holder::of(upload), Change { files: 0, added, returned }, now)
+}
+
+/// Gives back what an unfinished upload holds.
+pub(super) fn release_unfinished(
+    conn: &Connection,
+    holder: &Holder,
+    bytes: u64,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    if bytes == 0 {
+        return Ok(());
+    }
+    count_held(conn, holder, Change { files: 0, added: 0, returned: bytes }, now)
+}
+
+fn count_held(conn: &Connection, holder: &Holder, change: Change, now: Timestamp) -> Result<(), Fault> {
+    let (bytes, bucket) = (change.bytes(), holder.bucket.as_str());
+    conn.prepare_cached("UPDATE multipart_uploads SET held_bytes = held_bytes + :bytes WHERE id = :id")?
+        .execute(named_params! { ":bytes": bytes, ":id": text(holder.upload) })?;
+    let counted = conn
+        .prepare_cached(
+            "UPDATE storage_buckets SET unfinished_bytes = unfinished_bytes + :bytes WHERE id = :bucket \
+             RETURNING total_bytes + unfinished_bytes, quota_bytes",
+        )?
+        .query_row(named_params! { ":bytes": bytes, ":bucket": bucket }, total_and_quota)?;
+    hold("bucket", counted, change)?;
+    let Some(owner) = holder.owner.map(text) else { return Ok(()) };
+    conn.prepare_cached(
+        "INSERT INTO storage_usage (id, user_id, last_calculated_at, created_at, updated_at) \
+         VALUES (:id, :user, :now, :now, :now) ON CONFLICT (user_id) DO NOTHING",
+    )?
+    .execute(named_params! { ":id": text(Uuid::now_v7()), ":user": owner, ":now": micros(now) })?;
+    let counted = conn
+        .prepare_cached(
+            "UPDATE storage_usage SET unfinished_bytes = unfinished_bytes + :bytes, updated_at = :now \
+             WHERE user_id = :user RETURNING total_bytes + unfinished_bytes, quota_bytes",
+        )?
+        .query_row(named_params! { ":bytes": bytes, ":now": micros(now), ":user": owner }, total_and_quota)?;
+    hold("user", counted, change)
+}
+
+fn total_and_quota(row: &rusqlite::Row<'_>) -> rusqlite::Result<(i64, Option<i64>)> {
+    Ok((row.get(0)?, row.get(1)?))
+}
+
+/// Refuses what brought a counter over its quota.
+fn hold(scope: &'static str, (total, limit): (i64, Option<i64>), change: Change) -> Result<(), Fault> {
+    match limit {
+        Some(limit) if change.bytes() > 0 && total > limit => {
+            let used = u64::try_from(total.saturating_sub(change.bytes())).unwrap_or(0);
+            Err(over(scope, used, u64::try_from(limit).unwrap_or(0), change))
+        }
+        _ => Ok(()),
+    }
 }

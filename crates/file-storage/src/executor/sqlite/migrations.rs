@@ -41,6 +41,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0004_policies.sql"),
         back: include_str!("migrations/0004_policies.rollback.sql"),
     },
+    Migration {
+        version: 5,
+        name: "multipart_uploads",
+        forward: include_str!("migrations/0005_multipart_uploads.sql"),
+        back: include_str!("migrations/0005_multipart_uploads.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

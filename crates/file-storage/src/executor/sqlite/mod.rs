@@ -20,6 +20,7 @@ mod ledger;
 mod listing;
 mod lock;
 mod migrations;
+mod multipart;
 #[cfg(test)]
 mod oracle;
 mod policies;

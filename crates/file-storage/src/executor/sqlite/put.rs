@@ -6,9 +6,10 @@ use uuid::Uuid;
 use super::errors::Fault;
 use super::ledger::{Change, count_for_owner, count_in_bucket, fits_in_bucket};
 use super::rls::text;
-use super::rows::{int, micros, now};
+use super::rows::{int, micros, now, uuid};
 use super::rules::Rules;
 use super::{decide, events, removal};
+use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::Written;
 use crate::executor::proposal::Proposed;
@@ -71,6 +72,16 @@ pub(super) fn put(
     Ok(Written { object, created })
 }
 
+/// The physical identity of a bucket that is there.
+pub(super) fn bucket_uuid(conn: &Connection, bucket: &BucketName) -> Result<Uuid, Fault> {
+    let mut statement = conn.prepare_cached("SELECT uuid FROM storage_buckets WHERE id = :bucket")?;
+    let mut rows = statement.query(named_params! { ":bucket": bucket.as_str() })?;
+    match rows.next()? {
+        Some(row) => uuid(row, 0),
+        None => Err(StorageError::BucketNotFound { bucket: bucket.clone() }.into()),
+    }
+}
+
 /// Inserts an object's row, or replaces what an overwrite changes of it.
 fn store(conn: &Connection, object: &StorageObject) -> Result<(), Fault> {
     let metadata = if object.metadata.is_empty() {
@@ -91,7 +102,7 @@ fn store(conn: &Connection, object: &StorageObject) -> Result<(), Fault> {
     .execute(named_params! {
         ":id": text(object.id), ":bucket": object.bucket.as_str(), ":path": object.path.as_str(),
         ":size": int(object.size), ":type": object.content_type, ":cache": object.cache_control,
-        ":checksum": object.checksum.to_hex(), ":etag": object.etag, ":owner": object.owner_id.map(text),
+        ":checksum": object.checksum.map(|checksum| checksum.to_hex()), ":etag": object.etag, ":owner": object.owner_id.map(text),
         ":metadata": metadata, ":version": text(object.version),
         ":created": micros(object.created_at), ":updated": micros(object.updated_at),
     })?;

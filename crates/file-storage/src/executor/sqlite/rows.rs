@@ -40,6 +40,7 @@ pub(super) fn bucket(row: &Row<'_>, at: usize) -> Result<Bucket, Fault> {
         config,
         file_count: count(row, at + 7)?,
         total_bytes: count(row, at + 8)?,
+        unfinished_bytes: count(row, at + 11)?,
         created_at: time(row, at + 9)?,
         updated_at: time(row, at + 10)?,
     })
@@ -66,7 +67,7 @@ pub(super) fn object_at(
         size: count(row, at + 3)?,
         content_type: row.get(at + 4)?,
         cache_control: row.get(at + 5)?,
-        checksum: digest(row, at + 6)?,
+        checksum: opt_digest(row, at + 6)?,
         etag: row.get(at + 7)?,
         owner_id: opt_uuid(row, at + 8)?,
         metadata: metadata(row, at + 9)?,
@@ -130,11 +131,21 @@ pub(super) fn time(row: &Row<'_>, at: usize) -> Result<Timestamp, Fault> {
     DateTime::from_timestamp_micros(row.get(at)?).ok_or_else(|| Fault::corrupt("time"))
 }
 
-fn digest(row: &Row<'_>, at: usize) -> Result<Sha256, Fault> {
+/// A digest.
+pub(super) fn digest(row: &Row<'_>, at: usize) -> Result<Sha256, Fault> {
     Sha256::from_hex(ascii(row, at)?).ok_or_else(|| Fault::corrupt("digest"))
 }
 
-fn metadata(row: &Row<'_>, at: usize) -> Result<Map<String, Value>, Fault> {
+/// A digest, or NULL.
+fn opt_digest(row: &Row<'_>, at: usize) -> Result<Option<Sha256>, Fault> {
+    match row.get_ref(at)?.as_bytes_or_null().map_err(engine)? {
+        Some(text) => Sha256::from_hex(text).map(Some).ok_or_else(|| Fault::corrupt("digest")),
+        None => Ok(None),
+    }
+}
+
+/// A JSON object.
+pub(super) fn metadata(row: &Row<'_>, at: usize) -> Result<Map<String, Value>, Fault> {
     match str(row, at)? {
         "{}" => Ok(Map::new()),
         json => serde_json::from_str(json).map_err(|_| Fault::corrupt("metadata")),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::errors::Fault;
 use super::rls::{Caller, builtin, text};
 use super::rows::{self, OBJECT, blob_key, count, micros, now, str, uuid};
-use super::{events, removal};
+use super::{events, multipart, removal};
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::executor::{Backlog, QueuedBlob, SegmentBlob};
@@ -67,11 +67,12 @@ pub(super) fn finish(
     Ok(())
 }
 
-/// Which blobs are part of an object or queued for deletion.
+/// Which blobs are part of an object or of an unfinished upload, or queued for deletion.
 pub(super) fn known(conn: &Connection, access: &Access, keys: &[BlobKey]) -> Result<Vec<BlobKey>, Fault> {
     maintainer(access)?;
     let mut statement = conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM storage_segments WHERE blob_key = :key) \
+         OR EXISTS (SELECT 1 FROM multipart_parts WHERE blob_key = :key) \
          OR EXISTS (SELECT 1 FROM blob_deletions WHERE blob_key = :key)",
     )?;
     let mut known = Vec::new();
@@ -93,9 +94,13 @@ pub(super) fn segment_blobs(
 ) -> Result<Vec<SegmentBlob>, Fault> {
     let caller = maintainer(access)?;
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT s.blob_key, s.size, s.version, o.bucket_id, o.path \
+        "SELECT * FROM (SELECT s.blob_key, s.size, s.version, o.bucket_id, o.path \
          FROM storage_segments s CROSS JOIN storage_objects o ON o.version = s.version \
-         WHERE s.blob_key > :after AND s.provider = :provider AND {} ORDER BY s.blob_key LIMIT :limit",
+         WHERE s.blob_key > :after AND s.provider = :provider AND {0} ORDER BY s.blob_key LIMIT :limit) \
+         UNION ALL SELECT * FROM (SELECT p.blob_key, p.size, m.id, m.bucket_id, m.path \
+         FROM multipart_parts p CROSS JOIN multipart_uploads m ON m.id = p.upload_id \
+         WHERE p.blob_key > :after AND p.provider = :provider AND {0} ORDER BY p.blob_key LIMIT :limit) \
+         ORDER BY 1 LIMIT :limit",
         builtin(Permission::Maintain)
     ))?;
     let mut rows = statement.query(named_params! {
@@ -115,7 +120,7 @@ pub(super) fn segment_blobs(
     Ok(blobs)
 }
 
-/// Deletes the object of a version whose bytes are lost.
+/// Deletes the object of a version, or gives the upload up, whose bytes are lost.
 pub(super) fn delete_lost(conn: &Connection, access: &Access, version: Uuid) -> Result<bool, Fault> {
     let caller = maintainer(access)?;
     let mut statement = conn.prepare_cached(&format!(
@@ -125,7 +130,7 @@ pub(super) fn delete_lost(conn: &Connection, access: &Access, version: Uuid) -> 
     let mut rows = statement.query(named_params! { ":version": text(version), ":role": caller.role })?;
     let lost = match rows.next()? {
         Some(row) => rows::object(row, 0)?,
-        None => return Ok(false),
+        None => return multipart::lost(conn, version),
     };
     drop(rows);
     let now = now();

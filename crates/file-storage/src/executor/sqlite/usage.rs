@@ -9,7 +9,7 @@ use super::rows::{count, int, micros, now, opt_count, opt_uuid, str};
 use crate::executor::{UsageDifference, UserUsage};
 use crate::permissions::{Access, Permission};
 
-const USAGE: &str = "u.user_id, u.total_bytes, u.file_count, u.quota_bytes";
+const USAGE: &str = "u.user_id, u.total_bytes, u.file_count, u.quota_bytes, u.unfinished_bytes";
 
 fn usage(row: &rusqlite::Row<'_>) -> Result<UserUsage, Fault> {
     Ok(UserUsage {
@@ -17,6 +17,7 @@ fn usage(row: &rusqlite::Row<'_>) -> Result<UserUsage, Fault> {
         total_bytes: count(row, 1)?,
         file_count: count(row, 2)?,
         quota_bytes: opt_count(row, 3)?,
+        unfinished_bytes: count(row, 4)?,
     })
 }
 
@@ -32,7 +33,8 @@ pub(super) fn own(conn: &Connection, access: &Access) -> Result<UserUsage, Fault
     match rows.next()? {
         Some(row) => usage(row),
         None => {
-            Ok(UserUsage { user_id: context.user_id(), total_bytes: 0, file_count: 0, quota_bytes: None })
+            let user_id = context.user_id();
+            Ok(UserUsage { user_id, total_bytes: 0, file_count: 0, quota_bytes: None, unfinished_bytes: 0 })
         }
     }
 }
@@ -54,24 +56,30 @@ pub(super) fn all(conn: &Connection, access: &Access, limit: u32) -> Result<Vec<
 
 /// Counters and recount side by side, where they differ.
 const DIFFERENCES: &str = "\
-    WITH counted AS ( \
-        SELECT bucket_id, owner_id, count(*) AS files, sum(size) AS bytes \
-        FROM storage_objects GROUP BY bucket_id, owner_id), \
+    WITH held AS ( \
+        SELECT bucket_id, owner_id, count(*) AS files, sum(size) AS bytes, 0 AS pending \
+        FROM storage_objects GROUP BY bucket_id, owner_id \
+        UNION ALL \
+        SELECT m.bucket_id, m.owner_id, 0, 0, sum(p.size) FROM multipart_uploads m \
+        JOIN multipart_parts p ON p.upload_id = m.id GROUP BY m.bucket_id, m.owner_id), \
     sides AS ( \
-        SELECT 'bucket' AS scope, b.id AS name, b.total_bytes, b.file_count, \
-            coalesce(c.bytes, 0) AS bytes, coalesce(c.files, 0) AS files \
+        SELECT 'bucket' AS scope, b.id AS name, b.total_bytes, b.file_count, b.unfinished_bytes, \
+            coalesce(c.bytes, 0) AS bytes, coalesce(c.files, 0) AS files, \
+            coalesce(c.pending, 0) AS pending \
         FROM storage_buckets b LEFT JOIN ( \
-            SELECT bucket_id, sum(files) AS files, sum(bytes) AS bytes FROM counted GROUP BY bucket_id) c \
-            ON c.bucket_id = b.id \
+            SELECT bucket_id, sum(files) AS files, sum(bytes) AS bytes, sum(pending) AS pending FROM held \
+            GROUP BY bucket_id) c ON c.bucket_id = b.id \
         UNION ALL \
         SELECT 'user', coalesce(u.user_id, c.owner_id), coalesce(u.total_bytes, 0), \
-            coalesce(u.file_count, 0), coalesce(c.bytes, 0), coalesce(c.files, 0) \
+            coalesce(u.file_count, 0), coalesce(u.unfinished_bytes, 0), \
+            coalesce(c.bytes, 0), coalesce(c.files, 0), coalesce(c.pending, 0) \
         FROM storage_usage u FULL JOIN ( \
-            SELECT owner_id, sum(files) AS files, sum(bytes) AS bytes FROM counted \
+            SELECT owner_id, sum(files) AS files, sum(bytes) AS bytes, sum(pending) AS pending FROM held \
             WHERE owner_id IS NOT NULL GROUP BY owner_id) c \
             ON c.owner_id = u.user_id) \
-    SELECT scope, name, total_bytes, bytes, file_count, files FROM sides \
-    WHERE :role = 'service_role' AND (total_bytes <> bytes OR file_count <> files) ORDER BY scope, name";
+    SELECT scope, name, total_bytes, bytes, file_count, files, unfinished_bytes, pending FROM sides \
+    WHERE :role = 'service_role' AND (total_bytes <> bytes OR file_count <> files OR unfinished_bytes <> pending) \
+    ORDER BY scope, name";
 
 /// Counts anew and says where counters are wrong.
 pub(super) fn differences(conn: &Connection, access: &Access) -> Result<Vec<UsageDifference>, Fault> {
@@ -85,6 +93,7 @@ pub(super) fn differences(conn: &Connection, access: &Access) -> Result<Vec<Usag
             name: str(row, 1)?.to_owned(),
             bytes: (count(row, 2)?, count(row, 3)?),
             files: (count(row, 4)?, count(row, 5)?),
+            unfinished: (count(row, 6)?, count(row, 7)?),
         });
     }
     Ok(differences)
@@ -96,22 +105,24 @@ pub(super) fn repair(conn: &Connection, access: &Access) -> Result<Vec<UsageDiff
     let now = micros(now());
     for wrong in &differences {
         let (files, bytes) = (int(wrong.files.1), int(wrong.bytes.1));
+        let unfinished = int(wrong.unfinished.1);
         if wrong.scope == "bucket" {
             conn.prepare_cached(
-                "UPDATE storage_buckets SET file_count = :files, total_bytes = :bytes WHERE id = :name",
+                "UPDATE storage_buckets SET file_count = :files, total_bytes = :bytes, \
+                 unfinished_bytes = :unfinished WHERE id = :name",
             )?
-            .execute(named_params! { ":files": files, ":bytes": bytes, ":name": wrong.name })?;
+            .execute(named_params! { ":files": files, ":bytes": bytes, ":unfinished": unfinished, ":name": wrong.name })?;
         } else {
             conn.prepare_cached(
                 "INSERT INTO storage_usage \
-                 (id, user_id, file_count, total_bytes, last_calculated_at, created_at, updated_at) \
-                 VALUES (:id, :name, :files, :bytes, :now, :now, :now) \
+                 (id, user_id, file_count, total_bytes, unfinished_bytes, last_calculated_at, created_at, \
+                 updated_at) VALUES (:id, :name, :files, :bytes, :unfinished, :now, :now, :now) \
                  ON CONFLICT (user_id) DO UPDATE SET file_count = :files, total_bytes = :bytes, \
-                 last_calculated_at = :now, updated_at = :now",
+                 unfinished_bytes = :unfinished, last_calculated_at = :now, updated_at = :now",
             )?
             .execute(named_params! {
                 ":id": text(Uuid::now_v7()), ":name": wrong.name, ":files": files, ":bytes": bytes,
-                ":now": now,
+                ":unfinished": unfinished, ":now": now,
             })?;
         }
     }

@@ -63,7 +63,7 @@ impl Candidate {
         Self {
             id: Some(id),
             is_whole: true,
-            checksum: Some(new.checksum.to_hex()),
+            checksum: new.checksum.map(|checksum| checksum.to_hex()),
             etag: Some(new.etag.clone()),
             version: Some(new.version),
             created_at: Some(now),
@@ -82,7 +82,7 @@ impl Candidate {
             size: Some(object.size),
             content_type: Some(object.content_type.clone()),
             cache_control: Some(object.cache_control.clone()),
-            checksum: Some(object.checksum.to_hex()),
+            checksum: object.checksum.map(|checksum| checksum.to_hex()),
             etag: Some(object.etag.clone()),
             metadata: Some(Json::Object(object.metadata.clone())),
             version: Some(object.version),

@@ -84,6 +84,7 @@ impl Command {
             | Permission::BucketRead
             | Permission::BucketUpdate
             | Permission::BucketDelete
+            | Permission::UploadContinue
             | Permission::UsageRead
             | Permission::Explain
             | Permission::Maintain => false,

@@ -220,7 +220,7 @@ impl Row {
             size: u64::try_from(self.size).unwrap(),
             content_type: self.content_type.clone(),
             cache_control: self.cache_control.clone(),
-            checksum: crate::file::Sha256::of(b""),
+            checksum: Some(crate::file::Sha256::of(b"")),
             etag: String::new(),
             owner_id: self.owner,
             metadata,

@@ -10,8 +10,10 @@ use axum::body::Body;
 use file_storage::StorageError;
 use file_storage::body::ByteStream;
 use file_storage::file::ObjectAttributes;
+use futures_util::StreamExt;
 use http::{HeaderMap, header};
 
+pub(crate) use user_metadata::parse as metadata_of_user;
 pub(super) use user_metadata::{from_header as metadata_from_header, robots_tag, shown};
 
 use super::dialect::Dialect;
@@ -44,6 +46,11 @@ pub(super) fn announced(headers: &HeaderMap) -> Option<u64> {
 /// Whether the body is a form.
 pub(super) fn is_form(headers: &HeaderMap) -> bool {
     multipart::boundary(headers).ok().flatten().is_some()
+}
+
+/// A body as a stream of bytes.
+pub(crate) fn body_stream(body: Body) -> ByteStream {
+    body.into_data_stream().map(|chunk| chunk.map_err(|error| interrupted(&error))).boxed()
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

@@ -2,10 +2,9 @@
 
 use axum::body::Body;
 use file_storage::file::ObjectAttributes;
-use futures_util::StreamExt;
 use http::{HeaderMap, HeaderName, header};
 
-use super::{Incoming, content_length, interrupted, user_metadata};
+use super::{Incoming, body_stream, content_length, user_metadata};
 use crate::errors::ApiError;
 use crate::rest::dialect::Dialect;
 
@@ -21,8 +20,7 @@ pub(super) fn open(headers: &HeaderMap, body: Body, dialect: Dialect) -> Result<
         cache_control: text(headers, &header::CACHE_CONTROL)?.map(str::to_owned),
         metadata,
     };
-    let bytes = body.into_data_stream().map(|chunk| chunk.map_err(|error| interrupted(&error))).boxed();
-    Ok(Incoming { attributes, length: content_length(headers), bytes })
+    Ok(Incoming { attributes, length: content_length(headers), bytes: body_stream(body) })
 }
 
 /// A header that is served again as it came, and must be able to.

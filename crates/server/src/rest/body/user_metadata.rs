@@ -41,7 +41,7 @@ pub(in crate::rest) fn from_header(
 }
 
 /// Metadata as JSON text.
-pub(super) fn parse(text: &[u8]) -> Result<Map<String, Value>, ApiError> {
+pub(crate) fn parse(text: &[u8]) -> Result<Map<String, Value>, ApiError> {
     if text.len() > MAX_BYTES {
         return Err(StorageError::PayloadTooLarge { limit: MAX_BYTES as u64 }.into());
     }

@@ -55,6 +55,14 @@ impl Dialect {
         }
     }
 
+    /// The true status of an error, and its words in this dialect.
+    pub(crate) fn true_words(self, error: &ApiError) -> (StatusCode, String) {
+        match self {
+            Self::Native => (error.status(), error.to_string()),
+            Self::Supabase => supabase::errors::true_words(error),
+        }
+    }
+
     pub(in crate::rest) fn bucket_created(self, bucket: &Bucket) -> Response {
         match self {
             Self::Native => json(StatusCode::CREATED, &BucketBody::new(bucket)),

@@ -25,7 +25,8 @@ fn put_mode(headers: &HeaderMap) -> PutMode {
     if wants_upsert(headers) { PutMode::Upsert } else { PutMode::Create }
 }
 
-fn wants_upsert(headers: &HeaderMap) -> bool {
+/// Whether `x-upsert` asks to replace what is there.
+pub(crate) fn wants_upsert(headers: &HeaderMap) -> bool {
     headers.get("x-upsert").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }
 

@@ -38,8 +38,13 @@ async fn a_recount_finds_wrong_counters_and_repairs_them_when_asked() {
         })
         .await
         .unwrap();
-    let wrong =
-        |scope, name: &str, bytes, files| UsageDifference { scope, name: name.to_owned(), bytes, files };
+    let wrong = |scope, name: &str, bytes, files| UsageDifference {
+        scope,
+        name: name.to_owned(),
+        bytes,
+        files,
+        unfinished: (0, 0),
+    };
     let mut expected = vec![
         wrong("bucket", "photos", (50, 5), (1, 2)),
         wrong("user", &ids[0], (7, 3), (9, 1)),

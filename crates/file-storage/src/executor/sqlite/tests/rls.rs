@@ -39,6 +39,8 @@ impl Case {
                 ObjectDelete => owns_bucket || owns_object,
                 // The row of usage stands for its user's.
                 UsageRead => owns_object,
+                // Whose an upload is goes by role and user, both of which may be nobody's.
+                UploadContinue => self.role == "authenticated" && self.object_owner == self.uid,
                 Maintain | Explain => false,
             }
     }
@@ -81,12 +83,14 @@ fn fs_i3_each_predicate_alone_grants_what_the_table_grants() {
         ObjectCreate,
         ObjectOverwrite,
         ObjectDelete,
+        UploadContinue,
         UsageRead,
         Maintain,
     ] {
         let sql = format!(
             "SELECT {} FROM (SELECT :policy AS policy, :bucket_owner AS owner_id) b, \
-             (SELECT :object_owner AS owner_id) o, (SELECT :object_owner AS user_id) u \
+             (SELECT :object_owner AS owner_id) o, (SELECT :object_owner AS user_id) u, \
+             (SELECT 'authenticated' AS role, :object_owner AS owner_id) m \
              WHERE :role IS NOT NULL AND (:uid IS NULL OR 1)",
             is_true(builtin(permission))
         );

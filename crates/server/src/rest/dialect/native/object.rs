@@ -28,7 +28,7 @@ pub(in crate::rest) struct ObjectBody<'a> {
     /// Entity tag, with quotes.
     etag: String,
     /// SHA-256 of its bytes, in hexadecimal.
-    checksum: String,
+    checksum: Option<String>,
     /// Another after each change of its bytes or place.
     version: Uuid,
     #[schema(value_type = String, format = DateTime)]
@@ -83,7 +83,7 @@ impl<'a> ObjectBody<'a> {
             owner: object.owner_id,
             owner_id: object.owner_id,
             etag: quoted(&object.etag),
-            checksum: object.checksum.to_hex(),
+            checksum: object.checksum.map(|checksum| checksum.to_hex()),
             version: object.version,
             created_at: Time(object.created_at),
             updated_at: Time(object.updated_at),

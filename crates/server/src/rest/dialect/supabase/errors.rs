@@ -30,6 +30,12 @@ pub(in crate::rest::dialect) fn render(error: &ApiError) -> Response {
     error.response(wire, &body)
 }
 
+/// The true status of an error, and its words alone: for what is not answered in JSON.
+pub(in crate::rest::dialect) fn true_words(error: &ApiError) -> (StatusCode, String) {
+    let worded = worded(error);
+    (status(worded.status), worded.message.into_owned())
+}
+
 /// An error whose true status stands in the body alone.
 fn wrapped(
     status: u16,
@@ -83,6 +89,7 @@ fn worded(error: &ApiError) -> Worded {
             let words = format!("Route {method}:{path} not found");
             open(StatusCode::NOT_FOUND, "Not Found", "InvalidRequest", words)
         }
+        ApiError::Tus { status, message } => open(*status, "Error", "InvalidRequest", *message),
         ApiError::NotYet { .. } => {
             open(StatusCode::NOT_IMPLEMENTED, "NotSupported", "NotSupported", error.to_string())
         }
@@ -112,6 +119,13 @@ fn storage(error: &StorageError) -> Worded {
         E::BucketExists { .. } => wrapped(409, "Duplicate", "BucketAlreadyExists", message),
         E::ObjectExists { .. } => wrapped(409, "Duplicate", "KeyAlreadyExists", message),
         E::BucketNotEmpty { .. } => wrapped(409, "ResourceNotEmpty", "ResourceNotEmpty", message),
+        E::UploadNotFound { .. } => wrapped(404, "NoSuchUpload", "NoSuchUpload", message),
+        E::UploadExpired { .. } => wrapped(410, "NoSuchUpload", "NoSuchUpload", message),
+        E::UploadTakenOver { .. } => wrapped(423, "ResourceLocked", "ResourceLocked", message),
+        E::OffsetMismatch { .. } => wrapped(409, "InvalidRequest", "InvalidRequest", message),
+        E::InvalidPart { .. } | E::InvalidPartOrder => wrapped(400, "MissingPart", "MissingPart", message),
+        E::PartTooSmall { .. } => wrapped(400, "InvalidRequest", "InvalidRequest", message),
+        E::WrongChecksum { .. } => wrapped(400, "InvalidChecksum", "InvalidChecksum", message),
         E::PreconditionFailed { .. } => {
             open(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", "PreconditionFailed", message)
         }
@@ -150,7 +164,10 @@ fn denial_worded(denial: &Denial) -> Worded {
             | Permission::ObjectDelete,
             _,
         ) => denied(RLS_WORDS),
-        (Permission::UsageRead | Permission::Explain | Permission::Maintain, _) => denied(denial.to_string()),
+        (
+            Permission::UploadContinue | Permission::UsageRead | Permission::Explain | Permission::Maintain,
+            _,
+        ) => denied(denial.to_string()),
     }
 }
 

@@ -1,0 +1,101 @@
+//! Beginning an upload.
+
+use std::sync::Arc;
+
+use tokio_postgres::types::{Json, ToSql};
+
+use crate::errors::StorageError;
+use crate::executor::postgres::decide::{TARGET_TO_WRITE, version, write};
+use crate::executor::postgres::errors::Fault;
+use crate::executor::postgres::pool::Pool;
+use crate::executor::postgres::rls::{Caller, Subject};
+use crate::executor::postgres::rows::{int, now};
+use crate::executor::postgres::session::{Session, Step};
+use crate::executor::proposal::Proposed;
+use crate::file::PutMode;
+use crate::multipart::{MultipartUpload, NewMultipart, Resumable};
+use crate::permissions::policy::Candidate;
+use crate::permissions::{Access, Permission};
+
+const BEGIN: &str = "INSERT INTO {schema}.multipart_uploads (id, bucket_id, path, role, owner_id, replaces, content_type, \
+     cache_control, metadata, checksums, created_at, expires_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+
+const BEGIN_RESUMABLE: &str = "INSERT INTO {schema}.resumable_uploads (upload_id, length, epoch, is_partial, told) \
+     VALUES ($1, $2, 1, $3, $4)";
+
+/// Begins an upload where its object could be written now.
+pub(in crate::executor::postgres) async fn create(
+    pool: &Arc<Pool>,
+    access: &Access,
+    new: &NewMultipart,
+    mode: &PutMode,
+) -> Result<MultipartUpload, Fault> {
+    let (at, now) = (&new.at, now());
+    let context = access.on_object(Permission::UploadContinue, &at.bucket, &at.path)?;
+    let mut session = Session::start(pool, "create_multipart").await?;
+    let Subject { role, user } = Subject::from(context);
+    let place = [&role as _, &user as _, &at.bucket.as_str() as _, &at.path.as_str() as _];
+    let found = session.run(&[Step::As(&Caller::keeper()), Step::Run(&TARGET_TO_WRITE, &place)]).await?;
+    let row = found.first().and_then(|answer| answer.rows.first());
+    let rules = match row {
+        Some(row) => pool.rules().within(&mut session, version(row)?).await?,
+        None => Arc::default(),
+    };
+    let length = new.resumable.as_ref().and_then(|resumable| resumable.length);
+    let candidate = Candidate::announced(&at.bucket, &at.path, Some(&new.attributes), length);
+    let target = write(row, &rules, access, (&at.bucket, &at.path), mode, Proposed::Own(&candidate))?;
+    if target.bucket.uuid != new.bucket_uuid {
+        return Err(StorageError::BucketNotFound { bucket: at.bucket.clone() }.into());
+    }
+    let replaces = !matches!(mode, PutMode::Create);
+    let (metadata, checksums) = (Json(&new.attributes.metadata), Json(&new.checksums));
+    let values: [&(dyn ToSql + Sync); 12] = [
+        &at.id,
+        &at.bucket.as_str(),
+        &at.path.as_str(),
+        &role,
+        &user,
+        &replaces,
+        &new.attributes.content_type,
+        &new.attributes.cache_control,
+        &metadata,
+        &checksums,
+        &now,
+        &new.expires_at,
+    ];
+    let mut steps = vec![Step::Run(BEGIN, &values)];
+    let told = new.resumable.as_ref();
+    let length = length.map(int);
+    let (is_partial, metadata) =
+        told.map_or((false, ""), |resumable| (resumable.is_partial, resumable.told.as_str()));
+    let resumable: [&(dyn ToSql + Sync); 4] = [&at.id, &length, &is_partial, &metadata];
+    if told.is_some() {
+        steps.push(Step::Run(BEGIN_RESUMABLE, &resumable));
+    }
+    steps.push(Step::Commit);
+    session.run(&steps).await?;
+    Ok(begun(access, new, replaces, now))
+}
+
+fn begun(access: &Access, new: &NewMultipart, replaces: bool, now: crate::Timestamp) -> MultipartUpload {
+    MultipartUpload {
+        at: new.at.clone(),
+        role: access.context().role(),
+        owner_id: access.context().user_id(),
+        replaces,
+        attributes: new.attributes.clone(),
+        checksums: new.checksums.clone(),
+        held_bytes: 0,
+        resumable: new.resumable.as_ref().map(|new| Resumable {
+            length: new.length,
+            offset: 0,
+            epoch: 1,
+            is_partial: new.is_partial,
+            told: new.told.clone(),
+            completed_at: None,
+        }),
+        created_at: now,
+        expires_at: new.expires_at,
+    }
+}

@@ -1,0 +1,60 @@
+//! How uploads go away without becoming an object.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::find::any;
+use crate::errors::StorageError;
+use crate::executor::postgres::errors::Fault;
+use crate::executor::postgres::pool::Pool;
+use crate::executor::postgres::rls::Caller;
+use crate::executor::postgres::rows::now;
+use crate::executor::postgres::session::{Session, Step, alone};
+use crate::multipart::UploadAt;
+use crate::permissions::{Access, Permission};
+
+pub(super) const DISCARD: &str = "SELECT {inner}.discard_upload($1)";
+
+/// Gives up all uploads of a bucket.
+pub(in crate::executor::postgres) const DISCARD_OF_BUCKET: &str = "SELECT {inner}.discard_upload(id) FROM \
+     (SELECT id FROM {schema}.multipart_uploads WHERE bucket_id = $1 ORDER BY id FOR UPDATE) doomed";
+
+/// What another process is at is passed over.
+const EXPIRE: &str = "SELECT {inner}.discard_upload(id) FROM (SELECT id FROM {schema}.multipart_uploads \
+     WHERE expires_at <= $1 ORDER BY expires_at, id LIMIT $2 FOR UPDATE SKIP LOCKED) doomed";
+
+const LOST: &str = "SELECT {inner}.discard_upload(id) FROM \
+     (SELECT id FROM {schema}.multipart_uploads WHERE id = $1 FOR UPDATE) doomed";
+
+/// Gives an upload up, which need not have time any more. One that became an object is none.
+pub(in crate::executor::postgres) async fn abort(
+    pool: &Arc<Pool>,
+    access: &Access,
+    at: &UploadAt,
+) -> Result<(), Fault> {
+    let mut session = Session::start(pool, "abort_multipart").await?;
+    let upload = any(&mut session, access, at).await?;
+    if upload.resumable.as_ref().is_some_and(|resumable| resumable.completed_at.is_some()) {
+        return Err(StorageError::UploadNotFound { upload: at.id }.into());
+    }
+    session.run(&[Step::Run(DISCARD, &[&at.id]), Step::Commit]).await.map(drop)
+}
+
+/// Gives up uploads whose time is over; gives their number.
+pub(in crate::executor::postgres) async fn expire(
+    pool: &Arc<Pool>,
+    access: &Access,
+    limit: u32,
+) -> Result<u64, Fault> {
+    access.on_rows(Permission::Maintain, None)?;
+    let values = [&now() as _, &i64::from(limit) as _];
+    let gone = alone(pool, "expire_uploads", &Caller::keeper(), EXPIRE, &values).await?;
+    Ok(gone.rows.len() as u64)
+}
+
+/// Gives an upload up whose bytes are lost; `false` where it is gone already.
+pub(in crate::executor::postgres) async fn lost(pool: &Arc<Pool>, upload: Uuid) -> Result<bool, Fault> {
+    let gone = alone(pool, "delete_lost_object", &Caller::keeper(), LOST, &[&upload]).await?;
+    Ok(!gone.rows.is_empty())
+}

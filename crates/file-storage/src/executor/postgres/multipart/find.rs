@@ -1,0 +1,214 @@
+//! Unfinished uploads and their parts as rows, for who may go on with them: to everybody else they are not there.
+
+use std::sync::{Arc, LazyLock};
+
+use tokio_postgres::Row;
+use tokio_postgres::types::Json;
+
+use crate::bucket::BucketName;
+use crate::errors::StorageError;
+use crate::executor::assembly::Piece;
+use crate::executor::columns::{PART, UPLOAD};
+use crate::executor::postgres::errors::Fault;
+use crate::executor::postgres::pool::Pool;
+use crate::executor::postgres::rls::{Caller, Subject};
+use crate::executor::postgres::rows::{count, digest, now, opt_count};
+use crate::executor::postgres::session::{Session, Step, read};
+use crate::file::ObjectAttributes;
+use crate::multipart::{MultipartUpload, Part, Resumable, UploadAt, UploadListing};
+use crate::path::ObjectPath;
+use crate::permissions::{Access, Permission, Role};
+
+const FROM: &str = "FROM {schema}.multipart_uploads m \
+     LEFT JOIN {schema}.resumable_uploads r ON r.upload_id = m.id";
+
+/// Who began an upload, and the service role: for the first two parameters, role and user.
+const OWN: &str =
+    "($1::text = 'service_role' OR (m.role = $1::text AND m.owner_id IS NOT DISTINCT FROM $2::uuid))";
+
+fn one(lock: &str) -> String {
+    format!("SELECT {UPLOAD} {FROM} WHERE m.id = $3 AND m.bucket_id = $4 AND m.path = $5 AND {OWN} {lock}")
+}
+
+static FIND: LazyLock<String> = LazyLock::new(|| one(""));
+
+/// The same, and nobody else changes it until the transaction ends.
+static FIND_TO_CHANGE: LazyLock<String> = LazyLock::new(|| one("FOR NO KEY UPDATE OF m"));
+
+const PIECES: &str =
+    "SELECT number, size, sha256, etag FROM {schema}.multipart_parts WHERE upload_id = $1 ORDER BY number";
+
+/// An upload that still has time.
+pub(in crate::executor::postgres) async fn show(
+    pool: &Arc<Pool>,
+    access: &Access,
+    at: &UploadAt,
+) -> Result<MultipartUpload, Fault> {
+    let context = access.on_object(Permission::UploadContinue, &at.bucket, &at.path)?;
+    let Subject { role, user } = Subject::from(context);
+    let values = [&role as _, &user as _, &at.id as _, &at.bucket.as_str() as _, &at.path.as_str() as _];
+    let found = read(pool, "multipart", &Caller::keeper(), &FIND, &values).await?;
+    in_time(first(found.first(), at)?)
+}
+
+/// An upload, also one whose time is over; nobody else changes it until the session's transaction ends.
+pub(super) async fn any(
+    session: &mut Session,
+    access: &Access,
+    at: &UploadAt,
+) -> Result<MultipartUpload, Fault> {
+    let context = access.on_object(Permission::UploadContinue, &at.bucket, &at.path)?;
+    let Subject { role, user } = Subject::from(context);
+    let values = [&role as _, &user as _, &at.id as _, &at.bucket.as_str() as _, &at.path.as_str() as _];
+    let answers = session.run(&[Step::As(&Caller::keeper()), Step::Run(&FIND_TO_CHANGE, &values)]).await?;
+    first(answers.first().and_then(|answer| answer.rows.first()), at)
+}
+
+/// An upload that still has time; nobody else changes it until the session's transaction ends.
+pub(super) async fn hold(
+    session: &mut Session,
+    access: &Access,
+    at: &UploadAt,
+) -> Result<MultipartUpload, Fault> {
+    in_time(any(session, access, at).await?)
+}
+
+fn first(row: Option<&Row>, at: &UploadAt) -> Result<MultipartUpload, Fault> {
+    match row {
+        Some(row) => upload(row),
+        None => Err(StorageError::UploadNotFound { upload: at.id }.into()),
+    }
+}
+
+fn in_time(upload: MultipartUpload) -> Result<MultipartUpload, Fault> {
+    if upload.expires_at <= now() {
+        return Err(StorageError::UploadExpired { upload: upload.at.id }.into());
+    }
+    Ok(upload)
+}
+
+fn upload(row: &Row) -> Result<MultipartUpload, Fault> {
+    let (Json(metadata), Json(checksums)) = (row.try_get(8)?, row.try_get(9)?);
+    let held_bytes = count(row, 10)?;
+    let (length, completed_at) = (opt_count(row, 13)?, row.try_get::<_, Option<crate::Timestamp>>(17)?);
+    let resumable = match opt_count(row, 14)? {
+        None => None,
+        Some(epoch) => Some(Resumable {
+            length,
+            offset: completed_at.and(length).unwrap_or(held_bytes),
+            epoch,
+            is_partial: row.try_get(15)?,
+            told: row.try_get(16)?,
+            completed_at,
+        }),
+    };
+    Ok(MultipartUpload {
+        at: UploadAt {
+            id: row.try_get(0)?,
+            bucket: BucketName::parse(row.try_get(1)?)?,
+            path: ObjectPath::parse(row.try_get(2)?)?,
+        },
+        role: Role::from_claim(row.try_get(3)?).ok_or_else(|| Fault::corrupt("role"))?,
+        owner_id: row.try_get(4)?,
+        replaces: row.try_get(5)?,
+        attributes: ObjectAttributes {
+            content_type: row.try_get(6)?,
+            cache_control: row.try_get(7)?,
+            metadata,
+        },
+        checksums,
+        held_bytes,
+        resumable,
+        created_at: row.try_get(11)?,
+        expires_at: row.try_get(12)?,
+    })
+}
+
+/// Uploads in numbered parts of a bucket, by path and then by age.
+pub(in crate::executor::postgres) async fn list(
+    pool: &Arc<Pool>,
+    access: &Access,
+    bucket: &BucketName,
+    listing: &UploadListing,
+) -> Result<Vec<MultipartUpload>, Fault> {
+    static LIST: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT {UPLOAD} {FROM} WHERE m.bucket_id = $3 AND starts_with(m.path, $4) AND m.path >= $4 \
+             AND m.path >= $5 AND (m.path > $5 OR m.id > $6) AND r.upload_id IS NULL AND {OWN} \
+             ORDER BY m.path, m.id LIMIT $7"
+        )
+    });
+    let context = access.on_rows(Permission::UploadContinue, Some(bucket))?;
+    // No path has that character, and PostgreSQL's text can't.
+    let after = listing.after.as_ref();
+    if listing.prefix.contains('\0') || after.is_some_and(|(path, _)| path.contains('\0')) {
+        return Ok(Vec::new());
+    }
+    let (path, id) = match after {
+        Some((path, id)) => (path.as_str(), id.unwrap_or(uuid::Uuid::max())),
+        None => ("", uuid::Uuid::nil()),
+    };
+    let Subject { role, user } = Subject::from(context);
+    let limit = i64::from(listing.limit);
+    let values = [
+        &role as _,
+        &user as _,
+        &bucket.as_str() as _,
+        &listing.prefix as _,
+        &path as _,
+        &id as _,
+        &limit as _,
+    ];
+    let found = read(pool, "list_multipart", &Caller::keeper(), &LIST, &values).await?;
+    found.iter().map(upload).collect()
+}
+
+/// Parts of an upload, by number, after the given one.
+pub(in crate::executor::postgres) async fn parts(
+    pool: &Arc<Pool>,
+    access: &Access,
+    at: &UploadAt,
+    after: u32,
+    limit: u32,
+) -> Result<Vec<Part>, Fault> {
+    static PARTS: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT {PART} FROM {{schema}}.multipart_parts p WHERE p.upload_id = $1 AND p.number > $2 \
+             ORDER BY p.number LIMIT $3"
+        )
+    });
+    show(pool, access, at).await?;
+    let after = i32::try_from(after).unwrap_or(i32::MAX);
+    let values = [&at.id as _, &after as _, &i64::from(limit) as _];
+    let found = read(pool, "parts", &Caller::keeper(), &PARTS, &values).await?;
+    let part = |row: &Row| {
+        let Json(checksums) = row.try_get(4)?;
+        Ok(Part {
+            number: number(row, 0)?,
+            size: count(row, 1)?,
+            sha256: digest(row, 2)?,
+            etag: row.try_get(3)?,
+            checksums,
+            created_at: row.try_get(5)?,
+        })
+    };
+    found.iter().map(part).collect()
+}
+
+/// What decides about an object made of an upload's parts, by number.
+pub(super) async fn pieces(session: &mut Session, at: &UploadAt) -> Result<Vec<Piece>, Fault> {
+    let answers = session.run(&[Step::As(&Caller::keeper()), Step::Run(PIECES, &[&at.id])]).await?;
+    let piece = |row: &Row| {
+        Ok(Piece {
+            number: number(row, 0)?,
+            size: count(row, 1)?,
+            sha256: digest(row, 2)?,
+            etag: row.try_get(3)?,
+        })
+    };
+    answers.first().map_or(&[][..], |answer| &answer.rows).iter().map(piece).collect()
+}
+
+fn number(row: &Row, at: usize) -> Result<u32, Fault> {
+    u32::try_from(row.try_get::<_, i32>(at)?).map_err(|_| Fault::corrupt("number of a part"))
+}

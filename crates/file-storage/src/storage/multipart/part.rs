@@ -1,0 +1,168 @@
+//! The bytes of a part: to their place like an upload's, and known in one transaction.
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use uuid::Uuid;
+
+use super::{Seal, Sealed, Tap, expiry};
+use crate::body::ByteStream;
+use crate::errors::StorageError;
+use crate::executor::{Admission, Announced, QuotaLeft};
+use crate::file::{BlobKey, Place, Sha256};
+use crate::multipart::{MAX_PART_NUMBER, MAX_PART_SIZE, MultipartUpload, NewPart, Part, UploadAt};
+use crate::permissions::{Access, Operation, RlsContext};
+use crate::storage::FileStorage;
+use crate::storage::leases::Lease;
+use crate::storage::upload::Head;
+
+/// The bytes of a part, on their way.
+pub struct PartBody {
+    /// The bytes.
+    pub bytes: ByteStream,
+    /// How many they are, where that was announced.
+    pub length: Option<u64>,
+    /// What the protocol makes of them.
+    pub seal: Option<Box<dyn Seal>>,
+}
+
+/// Bytes in their place, which nothing refers to yet.
+pub(in crate::storage) struct Run {
+    pub(in crate::storage) size: u64,
+    pub(in crate::storage) sha256: Sha256,
+    pub(in crate::storage) place: Place,
+    pub(in crate::storage) lease: Lease,
+}
+
+impl FileStorage {
+    /// Takes in a part, in place of the one of its number.
+    ///
+    /// # Errors
+    /// As [`FileStorage::multipart`] and [`crate::storage::PendingUpload::store`], and what the seal says.
+    pub async fn upload_part(
+        &self,
+        context: &RlsContext,
+        at: &UploadAt,
+        number: u32,
+        body: PartBody,
+    ) -> Result<Part, StorageError> {
+        let upload = self.multipart(context, at).await?;
+        let mode = upload.mode();
+        let access = self.access(context, Operation::UploadPart(&mode), Some(&at.bucket)).await?;
+        self.take_in_part(&access, &upload, number, body).await
+    }
+
+    /// Takes in a part of an upload that was found, under an access that lets its object be written.
+    pub(super) async fn take_in_part(
+        &self,
+        access: &Access,
+        upload: &MultipartUpload,
+        number: u32,
+        body: PartBody,
+    ) -> Result<Part, StorageError> {
+        if !(1..=MAX_PART_NUMBER).contains(&number) {
+            let message = format!("a part's number is between 1 and {MAX_PART_NUMBER}");
+            return Err(StorageError::InvalidRequest { message });
+        }
+        let admission = self.admit_part(access, upload).await?;
+        let limit =
+            self.size_limit(&admission.bucket).map_or(MAX_PART_SIZE, |limit| limit.min(MAX_PART_SIZE));
+        self.check_part(&admission, limit, body.length.unwrap_or(0))?;
+        let tap = Tap::new(body.seal);
+        let mut bytes = tap.on(self.bounded(body.bytes, Some(limit), admission.quota_left));
+        let threshold = self.inner.options.inline_threshold;
+        let head = Head::read(&mut bytes, threshold, body.length).await?;
+        if number == 1 {
+            self.check_content(&admission.bucket, &head.bytes)?;
+        }
+        let run = self.store_run(admission.bucket.uuid, head, bytes, body.length).await?;
+        let sealed = match tap.finish() {
+            Ok(sealed) => sealed,
+            Err(error) => return Err(self.let_go(run, error).await),
+        };
+        let (storage, access, at) = (self.clone(), access.clone(), upload.at.clone());
+        let expires_at = expiry(self.inner.options.multipart_expiry);
+        let (part, keys, lease) = run.into_part(sealed);
+        self.settled(keys, lease, async move {
+            storage.hit("part.before_commit").await?;
+            let part = storage.executor().put_part(&access, &at, number, part, expires_at).await?;
+            storage.inner.deletions_queued.notify_one();
+            Ok(part)
+        })
+        .await
+    }
+
+    /// Decides whether the upload's object could be written now. What would be replaced is not given back before that.
+    pub(in crate::storage) async fn admit_part(
+        &self,
+        access: &Access,
+        upload: &MultipartUpload,
+    ) -> Result<Admission, StorageError> {
+        let size = upload.resumable.as_ref().and_then(|resumable| resumable.length);
+        let announced = Announced { attributes: Some(upload.attributes.clone()), size, is_final: false };
+        let (at, mode) = (&upload.at, upload.mode());
+        let admission = self.executor().admit_put(access, &at.bucket, &at.path, &mode, &announced).await?;
+        self.executor().check_room()?;
+        let quota_left = admission.quota_left.map(|quota| QuotaLeft { returned: 0, ..quota });
+        Ok(Admission { quota_left, ..admission })
+    }
+
+    pub(in crate::storage) fn check_part(
+        &self,
+        admission: &Admission,
+        limit: u64,
+        size: u64,
+    ) -> Result<(), StorageError> {
+        if size > limit {
+            return Err(StorageError::PayloadTooLarge { limit });
+        }
+        admission.quota_left.as_ref().map_or(Ok(()), |quota| quota.check(size))
+    }
+
+    /// Brings bytes to their place: `head`, and `rest` where that is not all.
+    pub(in crate::storage) async fn store_run(
+        &self,
+        bucket: Uuid,
+        head: Head,
+        rest: ByteStream,
+        size_hint: Option<u64>,
+    ) -> Result<Run, StorageError> {
+        if head.is_whole {
+            return Ok(self.inline_run(head.bytes));
+        }
+        let key = BlobKey::new(bucket);
+        let lease = self.inner.leases.hold(vec![key.clone()]);
+        let body = stream::iter([Ok(head.bytes)]).chain(rest).boxed();
+        let written = self.backend().write(&key, body, size_hint).await;
+        let written = written.map_err(|error| self.backend_error(error))?;
+        let place = Place::Blob { provider: self.provider().clone(), key };
+        Ok(Run { size: written.size, sha256: written.sha256, place, lease })
+    }
+
+    /// Bytes that go into the database.
+    pub(in crate::storage) fn inline_run(&self, bytes: Bytes) -> Run {
+        let (size, sha256) = (bytes.len() as u64, Sha256::of(&bytes));
+        Run { size, sha256, place: Place::Inline(bytes), lease: self.inner.leases.hold(Vec::new()) }
+    }
+
+    /// Deletes bytes that are not wanted after all; gives the reason back.
+    pub(in crate::storage) async fn let_go(&self, run: Run, why: StorageError) -> StorageError {
+        if let Place::Blob { key, .. } = &run.place {
+            self.backend().settle(key, false).await;
+        }
+        why
+    }
+}
+
+impl Run {
+    /// The part that it is, its blob, and who keeps that.
+    pub(in crate::storage) fn into_part(self, sealed: Sealed) -> (NewPart, Vec<BlobKey>, Lease) {
+        let keys = match &self.place {
+            Place::Blob { key, .. } => vec![key.clone()],
+            Place::Inline(_) => Vec::new(),
+        };
+        let etag = sealed.etag.unwrap_or_else(|| self.sha256.to_hex());
+        let checksums = sealed.checksums;
+        let part = NewPart { size: self.size, sha256: self.sha256, etag, checksums, place: self.place };
+        (part, keys, self.lease)
+    }
+}

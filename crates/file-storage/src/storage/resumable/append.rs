@@ -1,0 +1,270 @@
+//! Appending: run by run, each durable before the next one begins.
+
+use bytes::Bytes;
+use uuid::Uuid;
+
+use super::incoming::{End, Incoming};
+use super::tail::{Merged, Tail};
+use super::{Progress, Uploader};
+use crate::body::{ByteStream, from_bytes};
+use crate::errors::StorageError;
+use crate::executor::Admission;
+use crate::multipart::{Append, Chosen, Claimed, Completion, MultipartUpload, UploadAt};
+use crate::permissions::{Access, Operation};
+use crate::storage::FileStorage;
+use crate::storage::multipart::{PartBody, Run, Sealed, Tap, expiry};
+use crate::storage::upload::Head;
+
+/// Most bytes of one run, and so the most that a crash takes of a body that is still coming in.
+const RUN: u64 = 64 << 20;
+
+/// A body that is appended to an upload by one request.
+struct Appending {
+    storage: FileStorage,
+    access: Access,
+    admission: Admission,
+    upload: MultipartUpload,
+    epoch: u64,
+    tail: Tail,
+}
+
+impl FileStorage {
+    /// Appends a body to an upload where that ends, at `offset`. A request that is at it already is stopped. Where the body
+    /// breaks off, what came before is kept; with a seal, all of it or nothing. `length` says how long the upload will be,
+    /// where that was left open. With the last byte it becomes an object.
+    ///
+    /// # Errors
+    /// As [`FileStorage::resumable`] and [`crate::storage::PendingUpload::store`]; [`StorageError::OffsetMismatch`],
+    /// [`StorageError::UploadTakenOver`], and what the seal says.
+    pub async fn append_resumable(
+        &self,
+        caller: &Uploader<'_>,
+        at: &UploadAt,
+        offset: u64,
+        length: Option<u64>,
+        body: PartBody,
+    ) -> Result<Progress, StorageError> {
+        let access = self.uploader(caller, Operation::FindUpload, &at.bucket).await?;
+        let found = self.executor().multipart(&access, at).await?;
+        if found.resumable()?.completed_at.is_some() {
+            return finished(found, offset, body.length);
+        }
+        let turn = self.inner.writers.take_over(at.id).await?;
+        if let Some(length) = length {
+            self.check_limits(
+                &self.admit_part_of(caller, &found).await?.1,
+                &found.attributes.content_type,
+                length,
+            )?;
+            self.executor().announce_length(&access, at, length).await?;
+        }
+        let Claimed { upload, tail } = self.executor().claim_resumable(&access, at).await?;
+        let resumable = upload.resumable()?.clone();
+        if resumable.completed_at.is_some() {
+            return finished(upload, offset, body.length);
+        }
+        if offset != resumable.offset {
+            return Err(StorageError::OffsetMismatch { offset: resumable.offset });
+        }
+        let (access, admission) = self.admit_part_of(caller, &upload).await?;
+        let limit = match resumable.length {
+            Some(length) => Some(length.saturating_sub(offset)),
+            None => self.size_limit(&admission.bucket).map(|limit| limit.saturating_sub(offset)),
+        };
+        self.check_part(&admission, limit.unwrap_or(u64::MAX), body.length.unwrap_or(0))?;
+        let bytes = self.bounded(body.bytes, limit, admission.quota_left);
+        let appending = Appending {
+            storage: self.clone(),
+            access,
+            admission,
+            upload,
+            epoch: resumable.epoch,
+            tail: Tail::new(tail),
+        };
+        // The caller may go away: what has come by then is kept all the same.
+        let upload = at.id;
+        let task = self.inner.commits.spawn(async move {
+            let incoming = Incoming::new(bytes, turn.stop.clone(), upload);
+            let outcome = match body.seal {
+                None => appending.run(&incoming).await,
+                Some(seal) => appending.run_sealed(&incoming, Tap::new(Some(seal))).await,
+            };
+            drop(turn);
+            outcome
+        });
+        match task.await {
+            Ok(outcome) => outcome,
+            Err(error) => Err(StorageError::internal(format!("an append failed: {error}"))),
+        }
+    }
+
+    /// Whether the upload's object may be written now.
+    async fn admit_part_of(
+        &self,
+        caller: &Uploader<'_>,
+        upload: &MultipartUpload,
+    ) -> Result<(Access, Admission), StorageError> {
+        let (at, mode) = (&upload.at, upload.mode());
+        let access = self.uploader(caller, Operation::UploadPart(&mode), &at.bucket).await?;
+        let admission = self.admit_part(&access, upload).await?;
+        Ok((access, admission))
+    }
+
+    /// Makes an object of an upload of which all is there.
+    pub(super) async fn finish_resumable(
+        &self,
+        caller: &Uploader<'_>,
+        upload: MultipartUpload,
+        epoch: u64,
+    ) -> Result<Progress, StorageError> {
+        let (at, mode) = (&upload.at, upload.mode());
+        let operation = Operation::CompleteMultipart(&mode);
+        let access = self.uploader(caller, operation, &at.bucket).await?;
+        self.finish_with(&access, upload, Chosen::Appended { epoch }).await
+    }
+
+    /// Makes an object of an upload, out of what is chosen.
+    pub(super) async fn finish_with(
+        &self,
+        access: &Access,
+        mut upload: MultipartUpload,
+        parts: Chosen,
+    ) -> Result<Progress, StorageError> {
+        let mode = upload.mode();
+        let completion =
+            Completion { parts, mode, version: Uuid::now_v7(), min_part_size: 0, max_size: None };
+        let written = self.complete(access, &upload, completion).await?;
+        if let Some(resumable) = &mut upload.resumable {
+            resumable.length = Some(written.object.size);
+            resumable.offset = written.object.size;
+            resumable.completed_at = Some(written.object.updated_at);
+        }
+        upload.held_bytes = 0;
+        Ok(Progress { upload, written: Some(written) })
+    }
+}
+
+/// An upload that is an object by now: nothing more is appended, and who asks for that again is told that it came.
+fn finished(upload: MultipartUpload, offset: u64, length: Option<u64>) -> Result<Progress, StorageError> {
+    let end = upload.resumable()?.offset;
+    match offset == end && length.unwrap_or(0) == 0 {
+        true => Ok(Progress { upload, written: None }),
+        false => Err(StorageError::OffsetMismatch { offset: end }),
+    }
+}
+
+impl Appending {
+    /// Takes a body in, run by run, and keeps what came before it broke off.
+    async fn run(mut self, incoming: &Incoming) -> Result<Progress, StorageError> {
+        loop {
+            let mut body = incoming.run(RUN);
+            let head = Head::read(&mut body, self.tail.room(), None).await?;
+            if !head.bytes.is_empty() {
+                self.check_first(&head.bytes)?;
+                self.keep(head, body, Sealed::default()).await?;
+            }
+            match incoming.end() {
+                Some(End::Whole) => return self.done().await,
+                Some(End::Broken(error)) => return self.broken(error).await,
+                None => {}
+            }
+        }
+    }
+
+    /// Takes a body in, all of it or nothing.
+    async fn run_sealed(mut self, incoming: &Incoming, tap: Tap) -> Result<Progress, StorageError> {
+        let mut body = tap.on(incoming.run(u64::MAX));
+        let head = Head::read(&mut body, self.tail.room(), None).await?;
+        self.check_first(&head.bytes)?;
+        let storage = self.storage.clone();
+        let bucket = self.admission.bucket.uuid;
+        let judge = |tap: Tap| match incoming.end() {
+            Some(End::Broken(error)) => Err(error),
+            _ => tap.finish().map(drop),
+        };
+        if head.is_whole {
+            judge(tap)?;
+            if !head.bytes.is_empty() {
+                self.keep(head, from_bytes(Bytes::new()), Sealed::default()).await?;
+            }
+            return self.done().await;
+        }
+        let merged = self.tail.whole_with(&head.bytes, self.offset()?);
+        let head = Head { bytes: merged.bytes.clone(), is_whole: false };
+        let run = storage.store_run(bucket, head, body, None).await?;
+        match judge(tap) {
+            Ok(()) => self.commit(run, &merged, Sealed::default()).await?,
+            Err(error) => return Err(storage.let_go(run, error).await),
+        }
+        self.done().await
+    }
+
+    fn offset(&self) -> Result<u64, StorageError> {
+        Ok(self.upload.resumable()?.offset)
+    }
+
+    /// What the first bytes of an object look like must fit.
+    fn check_first(&self, head: &[u8]) -> Result<(), StorageError> {
+        match self.offset()? {
+            0 => self.storage.check_content(&self.admission.bucket, head),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes a run durable and known.
+    async fn keep(&mut self, head: Head, rest: ByteStream, sealed: Sealed) -> Result<(), StorageError> {
+        let storage = self.storage.clone();
+        let offset = self.offset()?;
+        let end = offset.saturating_add(head.bytes.len() as u64);
+        let is_last = head.is_whole && self.upload.resumable()?.length == Some(end);
+        let bucket = self.admission.bucket.uuid;
+        let (run, merged) = if head.is_whole && !is_last {
+            let merged = self.tail.with(&head.bytes, offset);
+            (storage.inline_run(merged.bytes.clone()), merged)
+        } else {
+            let merged = self.tail.whole_with(&head.bytes, offset);
+            // What an object keeps is inline by the same measure as any other's bytes.
+            let inline = is_last && merged.bytes.len() <= storage.inner.options.inline_threshold;
+            let head = Head { bytes: merged.bytes.clone(), is_whole: inline };
+            (storage.store_run(bucket, head, rest, None).await?, merged)
+        };
+        self.commit(run, &merged, sealed).await
+    }
+
+    async fn commit(&mut self, run: Run, merged: &Merged, sealed: Sealed) -> Result<(), StorageError> {
+        let (storage, access, at) = (self.storage.clone(), self.access.clone(), self.upload.at.clone());
+        let expires_at = expiry(storage.inner.options.resumable_expiry);
+        let (part, keys, lease) = run.into_part(sealed);
+        let kept = part.clone();
+        let append = Append { epoch: self.epoch, offset: merged.offset, takes_in: merged.takes_in, part };
+        let committed = storage.clone();
+        self.upload = storage
+            .settled(keys, lease, async move {
+                committed.hit("append.before_commit").await?;
+                committed.executor().append(&access, &at, append, expires_at).await
+            })
+            .await?;
+        self.tail.took(merged, kept);
+        Ok(())
+    }
+
+    /// The body is there: the upload is an object if all of it is.
+    async fn done(self) -> Result<Progress, StorageError> {
+        let resumable = self.upload.resumable()?;
+        if resumable.is_partial || resumable.length != Some(resumable.offset) {
+            return Ok(Progress { upload: self.upload, written: None });
+        }
+        let chosen = Chosen::Appended { epoch: self.epoch };
+        // Adding a part takes the same permissions as completing.
+        self.storage.finish_with(&self.access, self.upload, chosen).await
+    }
+
+    /// A body broke off. If all that was to come had come by then, that does not matter.
+    async fn broken(self, error: StorageError) -> Result<Progress, StorageError> {
+        let resumable = self.upload.resumable()?;
+        match resumable.length == Some(resumable.offset) {
+            true => self.done().await,
+            false => Err(error),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! `POST`: begins an upload, perhaps with its first bytes; or makes an object of partial ones.
+
+use axum::response::Response;
+use file_storage::file::PutMode;
+use file_storage::multipart::NewResumable;
+use file_storage::path::PathRules;
+use file_storage::storage::{PartBody, Progress, Uploader};
+use file_storage::{Operation, StorageError};
+use http::{HeaderMap, StatusCode, header};
+
+use super::concat::{self, Concat};
+use super::headers::{check_version, content_length, has_piece, number};
+use super::metadata::Told;
+use super::uploader::{Bearer, Shown};
+use super::{ROOT, answer, checksum, location};
+use crate::errors::ApiError;
+use crate::rest::call::Call;
+use crate::rest::{Dialect, body_stream, wants_upsert};
+
+/// Begins an upload.
+pub(super) async fn create<C: Bearer>(mut call: Call<C>) -> Result<Response, ApiError> {
+    call.begin(Operation::CreateMultipart(&PutMode::Create));
+    check_version(call.headers())?;
+    let (told, concat) = (Told::parse(call.headers())?, concat::parse(call.headers())?);
+    let length = length(call.headers(), &concat)?;
+    let rules = match call.dialect() {
+        Dialect::Native => PathRules::Lenient,
+        Dialect::Supabase => PathRules::Supabase,
+    };
+    let (bucket, path) = told.object(rules)?;
+    call.log_target(&bucket, Some(&path));
+    let attributes = told.attributes()?;
+    let shown = C::shows(&call, &bucket, &path)?;
+    let replaces = match &shown {
+        Shown::Token => wants_upsert(call.headers()),
+        Shown::Signed(token) => token.upsert(),
+    };
+    let mode = if replaces { PutMode::Upsert } else { PutMode::Create };
+    let seal = checksum::parse(call.headers())?;
+    // Asked for before anything is begun.
+    let base_url = call.base_url()?;
+    let storage = call.storage().clone();
+    let at = (&bucket, &path);
+    let progress = match concat {
+        Concat::Final(parts) => {
+            let told = kept(&told, call.headers());
+            storage.concatenate(&shown.uploader(&call), at, mode, attributes, told, parts).await?
+        }
+        Concat::Whole | Concat::Partial => {
+            let is_partial = concat == Concat::Partial;
+            let new = NewResumable { length, is_partial, told: kept(&told, call.headers()) };
+            storage.create_resumable(&shown.uploader(&call), at, mode, attributes, new).await?
+        }
+    };
+    let brings = has_piece(call.headers()) && progress.written.is_none();
+    let progress = match brings {
+        true => {
+            let length = content_length(call.headers());
+            let body = PartBody { bytes: body_stream(call.body()), length, seal };
+            first_bytes(&storage, &shown.uploader(&call), progress, body).await?
+        }
+        false => progress,
+    };
+    call.log_size(progress.upload.resumable()?.offset);
+    let mut response = answer::empty(StatusCode::CREATED);
+    let headers = response.headers_mut();
+    let url = format!("{base_url}{ROOT}{}{}", C::SEGMENT, location::encode(&progress.upload.at));
+    answer::put(headers, "location", &url);
+    answer::describe(headers, &progress.upload)?;
+    if !brings {
+        headers.remove("upload-offset");
+    }
+    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
+    Ok(response)
+}
+
+/// Appends what came with the request. An upload whose first bytes are not taken is not begun: nobody was told of it.
+async fn first_bytes(
+    storage: &file_storage::FileStorage,
+    uploader: &Uploader<'_>,
+    begun: Progress,
+    body: PartBody,
+) -> Result<Progress, StorageError> {
+    let at = begun.upload.at.clone();
+    let appended = storage.append_resumable(uploader, &at, 0, None, body).await;
+    if appended.is_err()
+        && let Err(error) = storage.abort_resumable(uploader, &at).await
+    {
+        tracing::debug!(%error, "an upload that was not begun stays until its time is over");
+    }
+    appended
+}
+
+/// How long the upload will be; `None` leaves it open.
+fn length(headers: &HeaderMap, concat: &Concat) -> Result<Option<u64>, ApiError> {
+    let length = number(headers, "upload-length")?;
+    let deferred = headers.get("upload-defer-length").map(http::HeaderValue::as_bytes);
+    let refuse = |message| Err(ApiError::Tus { status: StatusCode::BAD_REQUEST, message });
+    match (concat, length, deferred) {
+        (Concat::Final(_), None, None) => Ok(None),
+        (Concat::Final(_), ..) => refuse("Upload-Length is not for final uploads"),
+        (_, Some(length), None) => Ok(Some(length)),
+        (_, None, Some(b"1")) => Ok(None),
+        _ => refuse("Upload-Length or Upload-Defer-Length header required"),
+    }
+}
+
+/// What is told again when somebody asks: two headers, on a line each.
+fn kept(told: &Told, headers: &HeaderMap) -> String {
+    let concat = headers.get("upload-concat").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    format!("{}\n{concat}", told.text)
+}
