@@ -6,8 +6,10 @@
 
 mod buckets;
 mod copy;
+mod credentials;
 mod delete;
 mod download;
+mod extra;
 mod leases;
 mod list;
 mod options;
@@ -27,6 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::backend::StorageBackend;
 use crate::bucket::{Bucket, BucketName};
+use crate::credentials::CredentialKey;
 use crate::errors::StorageError;
 use crate::executor::{Admission, Executor};
 use crate::permissions::{Access, AccessRules, AnonGrants, Operation, RlsContext};
@@ -42,6 +45,7 @@ pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;
 
 pub(crate) use leases::Leases;
+use credentials::KnownCredentials;
 use telemetry::BucketLabels;
 use turns::Turns;
 
@@ -57,6 +61,8 @@ struct Inner {
     executor: Arc<dyn Executor>,
     backend: Arc<dyn StorageBackend>,
     signing_keys: SigningKeys,
+    credential_key: CredentialKey,
+    known_credentials: KnownCredentials,
     options: StorageOptions,
     leases: Leases,
     labels: BucketLabels,
@@ -74,6 +80,7 @@ impl FileStorage {
         executor: Arc<dyn Executor>,
         backend: Arc<dyn StorageBackend>,
         signing_keys: SigningKeys,
+        credential_key: CredentialKey,
         options: StorageOptions,
     ) -> Self {
         Self {
@@ -82,6 +89,8 @@ impl FileStorage {
                 executor,
                 backend,
                 signing_keys,
+                credential_key,
+                known_credentials: KnownCredentials::default(),
                 options,
                 leases: Leases::default(),
                 labels: BucketLabels::default(),

@@ -7,7 +7,6 @@
 mod body;
 mod bucket;
 mod call;
-mod conditional;
 mod dialect;
 mod disposition;
 mod explain;
@@ -16,11 +15,11 @@ mod object;
 mod path;
 mod queries;
 mod query;
-mod range;
 mod render;
 mod routes;
 mod unsupported;
 
+pub(crate) use body::{form_failed, interrupted};
 pub use dialect::Dialect;
 pub use routes::{openapi, router};
 

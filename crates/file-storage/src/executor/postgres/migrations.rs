@@ -38,6 +38,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(4, "lists"),
     migration!(5, "queue_and_policies"),
     migration!(6, "policies_in_force"),
+    migration!(7, "s3"),
 ];
 
 /// The oldest server that has all that the scripts use.

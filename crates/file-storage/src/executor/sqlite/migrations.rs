@@ -41,6 +41,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0004_policies.sql"),
         back: include_str!("migrations/0004_policies.rollback.sql"),
     },
+    Migration {
+        version: 5,
+        name: "s3",
+        forward: include_str!("migrations/0005_s3.sql"),
+        back: include_str!("migrations/0005_s3.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

@@ -73,6 +73,7 @@ pub(super) fn object_at(
         version: uuid(row, at + 10)?,
         created_at: time(row, at + OBJECT_TIMES.0)?,
         updated_at: time(row, at + OBJECT_TIMES.1)?,
+        extra: json(row, at + 13, "extra")?,
     })
 }
 
@@ -132,6 +133,18 @@ pub(super) fn time(row: &Row<'_>, at: usize) -> Result<Timestamp, Fault> {
 
 fn digest(row: &Row<'_>, at: usize) -> Result<Sha256, Fault> {
     Sha256::from_hex(ascii(row, at)?).ok_or_else(|| Fault::corrupt("digest"))
+}
+
+/// What is kept as JSON, or nothing of it.
+pub(super) fn json<T: serde::de::DeserializeOwned + Default>(
+    row: &Row<'_>,
+    at: usize,
+    what: &'static str,
+) -> Result<T, Fault> {
+    match row.get_ref(at)?.as_str_or_null().map_err(engine)? {
+        Some(json) => serde_json::from_str(json).map_err(|_| Fault::corrupt(what)),
+        None => Ok(T::default()),
+    }
 }
 
 fn metadata(row: &Row<'_>, at: usize) -> Result<Map<String, Value>, Fault> {

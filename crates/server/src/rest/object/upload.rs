@@ -12,7 +12,8 @@ use super::put_mode;
 use crate::errors::ApiError;
 use crate::rest::call::{Call, Caller, Token};
 use crate::rest::dialect::{ErrorBody, Uploaded};
-use crate::rest::{body, conditional};
+use crate::conditional;
+use crate::rest::body;
 
 /// Creates an object; with `x-upsert: true` also over one that is there.
 #[utoipa::path(
