@@ -107,9 +107,7 @@ impl Hasher {
                 Algorithm::Crc32 => Hash::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32IsoHdlc)),
                 Algorithm::Crc32C => Hash::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi)),
                 Algorithm::Crc64Nvme => Hash::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme)),
-                Algorithm::Sha1 => {
-                    Hash::Sha(digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY))
-                }
+                Algorithm::Sha1 => Hash::Sha(digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY)),
                 Algorithm::Sha256 => Hash::Sha(digest::Context::new(&digest::SHA256)),
             };
             (algorithm, hash)

@@ -57,7 +57,9 @@ pub(crate) async fn run(credential: Credential, context: &Context<'_>) -> Result
             let made = client.create_credential(&new).await?;
             out.result(&made, |made| {
                 let (id, secret) = (field(made, "access_key_id"), field(made, "secret_access_key"));
-                format!("access key id      {id}\nsecret access key  {secret}\nThe secret is shown this once.")
+                format!(
+                    "access key id      {id}\nsecret access key  {secret}\nThe secret is shown this once."
+                )
             })
         }
         Credential::List => {

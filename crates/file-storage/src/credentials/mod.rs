@@ -60,7 +60,9 @@ impl NewCredential {
     pub(crate) fn check(&self) -> Result<(), StorageError> {
         let refuse = |message: &str| Err(StorageError::InvalidRequest { message: message.to_owned() });
         match (self.role, self.user_id) {
-            (Role::Authenticated, None) => return refuse("a credential of the role 'authenticated' needs a user"),
+            (Role::Authenticated, None) => {
+                return refuse("a credential of the role 'authenticated' needs a user");
+            }
             (Role::Anon, Some(_)) => return refuse("a credential of the role 'anon' has no user"),
             (Role::Authenticated | Role::ServiceRole, Some(_)) | (Role::Anon | Role::ServiceRole, None) => {}
         }
@@ -127,9 +129,7 @@ impl ActiveCredential {
     pub fn context(&self, request_id: &str) -> RlsContext {
         match (self.role, self.user_id) {
             (Role::ServiceRole, user) => RlsContext::service(user, serde_json::Map::new(), request_id),
-            (Role::Authenticated, Some(user)) => {
-                RlsContext::user(user, serde_json::Map::new(), request_id)
-            }
+            (Role::Authenticated, Some(user)) => RlsContext::user(user, serde_json::Map::new(), request_id),
             (Role::Anon, _) | (Role::Authenticated, None) => RlsContext::anon(request_id),
         }
     }

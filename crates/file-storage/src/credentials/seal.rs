@@ -52,7 +52,8 @@ impl CredentialKey {
     /// [`StorageError::Internal`] for anything else: the master key is another one, or the database was tampered with.
     pub(crate) fn open(&self, id: &str, sealed: &str) -> Result<CredentialSecret, StorageError> {
         let unreadable = || {
-            let context = format!("the secret of the credential {id} can't be opened: is the master key the same?");
+            let context =
+                format!("the secret of the credential {id} can't be opened: is the master key the same?");
             StorageError::internal(context)
         };
         let mut bytes = URL_SAFE_NO_PAD.decode(sealed).map_err(|_| unreadable())?;

@@ -42,7 +42,8 @@ use crate::sql::query::{Answer, Query, QueryLimits};
 pub use event::Event;
 pub use explanation::{Effect, Explanation, Question, Reason};
 pub use listing::{
-    BucketListing, BucketSort, Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart, SortOrder,
+    BucketListing, BucketSort, Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart,
+    SortOrder,
 };
 pub use upkeep::{Backlog, QueuedBlob, SegmentBlob, Turn};
 pub use usage::{UsageDifference, UserUsage};

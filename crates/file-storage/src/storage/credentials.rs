@@ -163,7 +163,10 @@ impl FileStorage {
     ///
     /// # Errors
     /// Only those of the engine.
-    pub async fn active_credential(&self, access_key_id: &str) -> Result<Option<ActiveCredential>, StorageError> {
+    pub async fn active_credential(
+        &self,
+        access_key_id: &str,
+    ) -> Result<Option<ActiveCredential>, StorageError> {
         // Ours have 20 letters and digits: nothing else is looked for.
         if access_key_id.len() != 20 || !access_key_id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Ok(None);

@@ -44,8 +44,8 @@ pub use policies::PolicyChange;
 pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;
 
-pub(crate) use leases::Leases;
 use credentials::KnownCredentials;
+pub(crate) use leases::Leases;
 use telemetry::BucketLabels;
 use turns::Turns;
 

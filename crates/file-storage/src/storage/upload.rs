@@ -376,7 +376,9 @@ impl Checked<'_> {
             note(Algorithm::Sha256, &sha256.0);
         }
         let computed = self.computed.get().into_iter().flat_map(Digests::iter);
-        computed.filter(|(algorithm, _)| *algorithm != Algorithm::Md5).for_each(|(a, digest)| note(a, digest));
+        computed
+            .filter(|(algorithm, _)| *algorithm != Algorithm::Md5)
+            .for_each(|(a, digest)| note(a, digest));
     }
 }
 

@@ -15,7 +15,9 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tempfile::TempDir;
 
-use crate::support::{Fixture, TestDatabase, anon, credential_key, keys, maintain, options, path, service, user};
+use crate::support::{
+    Fixture, TestDatabase, anon, credential_key, keys, maintain, options, path, service, user,
+};
 
 /// More than an upload collects before its first write to the disk.
 const LARGE: usize = 8 << 20;

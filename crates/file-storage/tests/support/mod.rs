@@ -17,10 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use file_storage::credentials::CredentialKey;
 use file_storage::backend::StorageBackend;
 use file_storage::backend::local::{LocalBackend, LocalOptions};
 use file_storage::body::{self, ByteStream};
+use file_storage::credentials::CredentialKey;
 use file_storage::errors::StorageError;
 use file_storage::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions};

@@ -217,7 +217,8 @@ fn inline_limit(size: &ByteSize) -> Result<(), String> {
 /// A host as URLs have it, without a port.
 fn hosts(hosts: &Vec<String>) -> Result<(), String> {
     for host in hosts {
-        if !crate::http::is_authority(host) || host.contains([':', '[']) || *host != host.to_ascii_lowercase() {
+        if !crate::http::is_authority(host) || host.contains([':', '[']) || *host != host.to_ascii_lowercase()
+        {
             return Err(format!("'{host}' is no host in lower case and without a port, like s3.example.org"));
         }
     }

@@ -73,7 +73,11 @@ impl Signer {
     ///
     /// # Errors
     /// A token that is not accepted.
-    pub(super) async fn into_context(self, app: &AppState, request_id: Arc<str>) -> Result<RlsContext, Failure> {
+    pub(super) async fn into_context(
+        self,
+        app: &AppState,
+        request_id: Arc<str>,
+    ) -> Result<RlsContext, Failure> {
         match self.who {
             Who::First(credential) => Ok(credential.context(&request_id)),
             Who::Holder(id, credential) => {

@@ -69,7 +69,10 @@ pub(super) async fn preflight(
     }
     let refuse = |message| Some(Err(Failure::new(StatusCode::FORBIDDEN, "AccessForbidden", message)));
     let Some(asked) = Asked::of(parts) else {
-        return Some(Err(Failure::bad_request("BadRequest", "Insufficient information. Origin request header needed.")));
+        return Some(Err(Failure::bad_request(
+            "BadRequest",
+            "Insufficient information. Origin request header needed.",
+        )));
     };
     if !parts.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
         return Some(Err(Failure::bad_request("BadRequest", "Invalid Access-Control-Request-Method: null")));
@@ -83,7 +86,12 @@ pub(super) async fn preflight(
 }
 
 /// Says on an answer what its page may do with it.
-pub(super) async fn mark(app: &AppState, asked: &Asked, bucket: Option<&BucketName>, response: &mut Response) {
+pub(super) async fn mark(
+    app: &AppState,
+    asked: &Asked,
+    bucket: Option<&BucketName>,
+    response: &mut Response,
+) {
     let rules = rules(app, bucket).await;
     let headers = response.headers_mut();
     headers.append(

@@ -5,6 +5,7 @@ mod policy;
 
 use std::sync::Arc;
 
+use aws_lc_rs::hmac;
 use axum::body::Body;
 use axum::response::Response;
 use base64::Engine;
@@ -53,9 +54,8 @@ impl Fields {
     }
 
     fn need(&self, name: &'static str) -> Result<&str, Failure> {
-        self.get(name).ok_or_else(|| {
-            Failure::argument(format!("Bucket POST must contain a field named '{name}'"))
-        })
+        self.get(name)
+            .ok_or_else(|| Failure::argument(format!("Bucket POST must contain a field named '{name}'")))
     }
 
     /// The fields that stand for headers.
@@ -64,15 +64,24 @@ impl Fields {
         for (name, value) in &self.0 {
             let stands = matches!(
                 name.as_str(),
-                "cache-control" | "content-type" | "content-disposition" | "content-encoding" | "expires"
-                    | "content-language" | "content-md5" | "acl" | "if-none-match" | "if-match"
+                "cache-control"
+                    | "content-type"
+                    | "content-disposition"
+                    | "content-encoding"
+                    | "expires"
+                    | "content-language"
+                    | "content-md5"
+                    | "acl"
+                    | "if-none-match"
+                    | "if-match"
             ) || name.starts_with("x-amz-");
             if !stands {
                 continue;
             }
             let name = if name == "acl" { "x-amz-acl" } else { name };
             let malformed = |_| Failure::argument("A field is no header's value");
-            let name = HeaderName::try_from(name).map_err(|_| Failure::argument("A field's name is malformed"))?;
+            let name =
+                HeaderName::try_from(name).map_err(|_| Failure::argument("A field's name is malformed"))?;
             headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).map_err(malformed)?);
         }
         Ok(headers)
@@ -129,11 +138,8 @@ pub(super) async fn post(
         region: policy.is_some().then(String::new),
     });
     let mode = put::condition(&call)?;
-    let incoming = Incoming {
-        wanted: Wanted::default(),
-        length: None,
-        bytes: bounded(bytes_of(form, file), limits),
-    };
+    let incoming =
+        Incoming { wanted: Wanted::default(), length: None, bytes: bounded(bytes_of(form, file), limits) };
     let incoming = incoming.with_digests(&headers)?;
     let written = put::take_in(&call, (&bucket, &path), mode, attributes, incoming).await?;
     answer(&fields, &bucket.to_string(), &key, &written.object.etag)
@@ -180,6 +186,47 @@ async fn authenticate(
         app.rate_limits.public.check(peer)?;
         return Ok((RlsContext::anon(id.clone()), None));
     };
+    let context = match fields.get("signature") {
+        Some(signature) => by_version_2(app, fields, text, signature, id).await?,
+        None => by_version_4(app, fields, text, clock, id).await?,
+    };
+    let json = STANDARD.decode(text).map_err(|_| policy::invalid("the policy is not base64"))?;
+    Ok((context, Some(Policy::parse(&json)?)))
+}
+
+/// The older signature of a policy, which many pages still have. It covers the policy and so, as the newer one, all that
+/// counts; of requests, whose older signature leaves parameters out, it is not taken.
+async fn by_version_2(
+    app: &AppState,
+    fields: &Fields,
+    policy: &str,
+    signature: &str,
+    id: &Arc<str>,
+) -> Result<RlsContext, Failure> {
+    let access_key_id = fields.need("awsaccesskeyid")?.to_owned();
+    let scope = Scope { access_key_id, date: String::new(), region: String::new() };
+    let signer = Signer::find(app, &scope, fields.get("x-amz-security-token")).await?;
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, signer.secret.expose().as_bytes());
+    let signature = STANDARD.decode(signature).unwrap_or_default();
+    if hmac::verify(&key, policy.as_bytes(), &signature).is_err() {
+        return Err(does_not_fit(scope.access_key_id, policy));
+    }
+    signer.into_context(app, id.clone()).await
+}
+
+fn does_not_fit(access_key_id: String, policy: &str) -> Failure {
+    Failure::new(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", "The signature does not fit the policy")
+        .detail("AWSAccessKeyId", access_key_id)
+        .detail("StringToSign", policy)
+}
+
+async fn by_version_4(
+    app: &AppState,
+    fields: &Fields,
+    policy: &str,
+    clock: Clock,
+    id: &Arc<str>,
+) -> Result<RlsContext, Failure> {
     if fields.need("x-amz-algorithm")? != "AWS4-HMAC-SHA256" {
         return Err(Failure::argument("x-amz-algorithm must be AWS4-HMAC-SHA256"));
     }
@@ -190,15 +237,10 @@ async fn authenticate(
         return Err(Failure::denied("The credential is for another date than the form"));
     }
     let signer = Signer::find(app, &scope, fields.get("x-amz-security-token")).await?;
-    if !Key::new(&signer.secret, &scope).verifies(text, fields.need("x-amz-signature")?) {
-        let message = "The signature does not fit the policy";
-        return Err(Failure::new(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", message)
-            .detail("AWSAccessKeyId", scope.access_key_id)
-            .detail("StringToSign", text));
+    if !Key::new(&signer.secret, &scope).verifies(policy, fields.need("x-amz-signature")?) {
+        return Err(does_not_fit(scope.access_key_id, policy));
     }
-    let context = signer.into_context(app, id.clone()).await?;
-    let json = STANDARD.decode(text).map_err(|_| policy::invalid("the policy is not base64"))?;
-    Ok((context, Some(Policy::parse(&json)?)))
+    signer.into_context(app, id.clone()).await
 }
 
 /// The file's bytes, which end well only where the form does.
@@ -229,9 +271,9 @@ fn bounded(bytes: ByteStream, limits: Option<(u64, u64)>) -> ByteStream {
                     Some(if fits { Ok(chunk) } else { Err(StorageError::PayloadTooLarge { limit: most }) })
                 }
                 Some(Err(error)) => Some(Err(error)),
-                None if seen < least => Some(Err(StorageError::InvalidRequest {
-                    message: format!("{TOO_SMALL} {least} bytes"),
-                })),
+                None if seen < least => {
+                    Some(Err(StorageError::InvalidRequest { message: format!("{TOO_SMALL} {least} bytes") }))
+                }
                 None => None,
             };
             async move { outcome }
@@ -251,7 +293,9 @@ fn answer(fields: &Fields, bucket: &str, key: &str, etag: &str) -> Result<Respon
     }
     let redirect = fields.get("success_action_redirect").or(fields.get("redirect"));
     if let Some(url) = redirect.filter(|url| is_web(url)) {
-        let encode = |text: &str| percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string();
+        let encode = |text: &str| {
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+        };
         let glue = if url.contains('?') { '&' } else { '?' };
         let etag = encode(&format!("\"{etag}\""));
         let url = format!("{url}{glue}bucket={}&key={}&etag={etag}", encode(bucket), encode(key));

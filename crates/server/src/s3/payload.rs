@@ -37,7 +37,8 @@ impl Payload {
             "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => chunked(None, true),
             "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => chunked(Some(signing()), false),
             "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => chunked(Some(signing()), true),
-            "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD" | "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER" => {
+            "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"
+            | "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER" => {
                 Err(Failure::not_implemented("Signature Version 4A"))
             }
             text => match hex::decode(text) {
@@ -113,9 +114,9 @@ impl Incoming {
             }
             whole.extend_from_slice(&chunk);
         }
-        let mut hasher = Hasher::new(Algorithm::ALL.into_iter().filter(|one| {
-            *one == Algorithm::Sha256 || self.wanted.computes(*one)
-        }));
+        let mut hasher = Hasher::new(
+            Algorithm::ALL.into_iter().filter(|one| *one == Algorithm::Sha256 || self.wanted.computes(*one)),
+        );
         hasher.update(&whole);
         self.wanted.check(&hasher.finish())?;
         Ok(whole.freeze())
@@ -134,7 +135,8 @@ impl Incoming {
 /// Takes digests from headers; gives the checksums that trailers will bring.
 fn announce(headers: &HeaderMap, wanted: &mut Wanted) -> Result<Vec<Algorithm>, Failure> {
     if let Some(value) = text(headers, "content-md5")? {
-        let digest = STANDARD.decode(value).ok().filter(|digest| digest.len() == Algorithm::Md5.digest_bytes());
+        let digest =
+            STANDARD.decode(value).ok().filter(|digest| digest.len() == Algorithm::Md5.digest_bytes());
         let invalid = || Failure::bad_request("InvalidDigest", "The Content-MD5 you specified is not valid");
         wanted.compute(Algorithm::Md5);
         wanted.expect(Algorithm::Md5, digest.ok_or_else(invalid)?);
@@ -164,7 +166,9 @@ fn announce(headers: &HeaderMap, wanted: &mut Wanted) -> Result<Vec<Algorithm>, 
     if let Some(word) = text(headers, "x-amz-sdk-checksum-algorithm")? {
         let algorithm = Algorithm::from_word(word).filter(|algorithm| *algorithm != Algorithm::Md5);
         let algorithm = algorithm.ok_or_else(|| {
-            Failure::invalid("The value specified in the x-amz-sdk-checksum-algorithm header is not supported")
+            Failure::invalid(
+                "The value specified in the x-amz-sdk-checksum-algorithm header is not supported",
+            )
         })?;
         let is_there = given == Some(algorithm) || announced.contains(&algorithm);
         if !is_there && (given.is_some() || !announced.is_empty()) {
@@ -193,7 +197,9 @@ pub(super) struct Trailers {
 impl Trailers {
     /// Takes what came.
     pub(super) fn found(&self, trailers: &[(String, String)]) -> Result<(), StorageError> {
-        let malformed = |what: &str| StorageError::InvalidRequest { message: format!("The trailers are malformed: {what}") };
+        let malformed = |what: &str| StorageError::InvalidRequest {
+            message: format!("The trailers are malformed: {what}"),
+        };
         for algorithm in &self.announced {
             let name = format!("{CHECKSUM}{}", algorithm.as_str().to_ascii_lowercase());
             let value = trailers.iter().find(|(key, _)| *key == name).map(|(_, value)| value);

@@ -133,7 +133,9 @@ impl Route {
         match (&parts.method, target) {
             (&Method::GET | &Method::HEAD, Target::Object(..)) if !about_a_part => Self::Read,
             (&Method::HEAD, Target::Object(..)) => Self::Read,
-            (&Method::PUT, Target::Object(..)) if !about_a_part && !copies => Self::Write,
+            (&Method::PUT, Target::Object(..)) if !about_a_part && !has("partNumber") && !copies => {
+                Self::Write
+            }
             (&Method::PUT, Target::Object(..)) if has("uploadId") && has("partNumber") && !copies => {
                 Self::WritePart
             }
@@ -205,7 +207,8 @@ impl Service {
         *request.uri_mut() = plain_uri(&call, request.uri())?;
         request.extensions_mut().insert(call.clone());
         let answered = self.documents.call(request).await;
-        let failed = |_| Failure::new(http::StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "Internal error");
+        let failed =
+            |_| Failure::new(http::StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "Internal error");
         let (parts, body) = answered.map_err(failed)?.into_parts();
         let body = body.collect().await.map_err(|_| failed_body())?.to_bytes();
         if parts.status.is_client_error() || parts.status.is_server_error() {
@@ -225,7 +228,6 @@ impl Service {
         self.app.rate_limits.public.check(client(&self.app, parts))?;
         Ok(RlsContext::anon(id.clone()))
     }
-
 
     /// The ways in which the client may have called the server: as the request came; as the operator says; as a trusted
     /// proxy says.

@@ -170,7 +170,8 @@ fn any_listing() -> impl Strategy<Value = Listing> {
     let collation = prop_oneof![Just(Collation::Bytes), Just(Collation::IgnoreCase)];
     let sort = prop_oneof![2 => Just(ObjectSort::Name), 1 => Just(ObjectSort::CreatedAt)];
     let order = prop_oneof![Just(SortOrder::Ascending), Just(SortOrder::Descending)];
-    let delimiter = prop_oneof![2 => Just(""), 4 => Just("/"), 1 => Just("-"), 1 => Just("a/"), 1 => Just("é")];
+    let delimiter =
+        prop_oneof![2 => Just(""), 4 => Just("/"), 1 => Just("-"), 1 => Just("a/"), 1 => Just("é")];
     (prefix, search, delimiter, collation, sort, order, 1_u32..5).prop_map(
         |(prefix, search, delimiter, collation, sort, order, limit)| Listing {
             prefix: prefix.to_owned(),

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::errors::Fault;
 use super::session::retried;
 use super::{
-    PostgresExecutor, buckets, credentials, decide, delete, events, explain, extra, listing, policies, put, query, read,
-    relocate, upkeep, usage,
+    PostgresExecutor, buckets, credentials, decide, delete, events, explain, extra, listing, policies, put,
+    query, read, relocate, upkeep, usage,
 };
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};

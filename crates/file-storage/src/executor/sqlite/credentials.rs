@@ -10,8 +10,7 @@ use crate::credentials::Credential;
 use crate::errors::StorageError;
 use crate::permissions::{Access, Permission, Role};
 
-const COLUMNS: &str =
-    "access_key_id, name, role, user_id, enabled, created_at, last_used_at, sealed_secret";
+const COLUMNS: &str = "access_key_id, name, role, user_id, enabled, created_at, last_used_at, sealed_secret";
 
 /// Adds a credential.
 pub(super) fn create(

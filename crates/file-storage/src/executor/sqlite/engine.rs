@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::errors::{Fault, full, unavailable};
 use super::{
-    SqliteExecutor, buckets, credentials, decide, delete, events, explain, extra, listing, policies, put, read, relocate, upkeep,
-    usage,
+    SqliteExecutor, buckets, credentials, decide, delete, events, explain, extra, listing, policies, put,
+    read, relocate, upkeep, usage,
 };
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};

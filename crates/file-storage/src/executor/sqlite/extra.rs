@@ -28,16 +28,17 @@ pub(super) fn tag(
     let (mode, now) = (PutMode::IfMatch(ETags::Any), now());
     let existing = super::read::show(conn, rules, access, bucket, path)?;
     let candidate = Candidate::object(&existing);
-    let target =
-        decide::write(conn, rules, access, (bucket, path), &mode, Proposed::Own(&candidate), now)?;
+    let target = decide::write(conn, rules, access, (bucket, path), &mode, Proposed::Own(&candidate), now)?;
     let Some(mut object) = target.existing else {
         return Err(StorageError::ObjectNotFound { bucket: bucket.clone(), path: path.clone() }.into());
     };
     object.extra.tags = tags.to_vec();
-    conn.prepare_cached("UPDATE storage_objects SET extra = :extra WHERE bucket_id = :bucket AND path = :path")?
-        .execute(named_params! {
-            ":extra": extra(&object.extra), ":bucket": bucket.as_str(), ":path": path.as_str(),
-        })?;
+    conn.prepare_cached(
+        "UPDATE storage_objects SET extra = :extra WHERE bucket_id = :bucket AND path = :path",
+    )?
+    .execute(named_params! {
+        ":extra": extra(&object.extra), ":bucket": bucket.as_str(), ":path": path.as_str(),
+    })?;
     events::object(conn, "storage.object.updated", &object, &[], now)?;
     Ok(object)
 }

@@ -131,7 +131,12 @@ impl Fields {
         user_metadata::keep_robots_tag(headers, &mut metadata)?;
         let content_type =
             self.content_type.or(part_type).unwrap_or_else(|| "application/octet-stream".into());
-        Ok(ObjectAttributes { content_type, cache_control: self.cache_control, metadata, ..Default::default() })
+        Ok(ObjectAttributes {
+            content_type,
+            cache_control: self.cache_control,
+            metadata,
+            ..Default::default()
+        })
     }
 }
 

@@ -9,11 +9,11 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::closed_to_public;
 use super::described::{AsDownload, Bytes, ObjectInUrl, PublicReadRefused, ReadRefused};
-use crate::errors::{self, ApiError};
-use crate::rest::call::{Call, Caller, OptionalToken, Public, Signed, Token};
 use crate::conditional::{self, Verdict};
-use crate::rest::dialect::ErrorBody;
+use crate::errors::{self, ApiError};
 use crate::range::{self, Asked};
+use crate::rest::call::{Call, Caller, OptionalToken, Public, Signed, Token};
+use crate::rest::dialect::ErrorBody;
 use crate::rest::{body, query};
 
 /// Users' content runs no script and loads nothing, wherever it is opened.

@@ -36,7 +36,10 @@ pub(in crate::s3) async fn get(call: Call, _: GetBucketCorsInput) -> Result<GetB
 }
 
 /// Replaces a bucket's rules.
-pub(in crate::s3) async fn put(call: Call, input: PutBucketCorsInput) -> Result<PutBucketCorsOutput, Failure> {
+pub(in crate::s3) async fn put(
+    call: Call,
+    input: PutBucketCorsInput,
+) -> Result<PutBucketCorsOutput, Failure> {
     call.begin(Operation::UpdateBucket);
     let given = input.cors_configuration.cors_rules;
     if given.is_empty() || given.len() > MOST {
@@ -74,7 +77,10 @@ fn rule(given: CORSRule) -> Result<CorsRule, Failure> {
 }
 
 /// Takes a bucket's rules away.
-pub(in crate::s3) async fn delete(call: Call, _: DeleteBucketCorsInput) -> Result<DeleteBucketCorsOutput, Failure> {
+pub(in crate::s3) async fn delete(
+    call: Call,
+    _: DeleteBucketCorsInput,
+) -> Result<DeleteBucketCorsOutput, Failure> {
     call.begin(Operation::UpdateBucket);
     let update = BucketExtraUpdate { cors: Some(Vec::new()), tags: None };
     call.storage().update_bucket_extra(call.context(), call.bucket()?, &update).await?;

@@ -24,7 +24,10 @@ const MOST: u32 = 10_000;
 const NAMELESS_REGION: &str = "us-east-1";
 
 /// Makes a bucket.
-pub(in crate::s3) async fn create(call: Call, input: CreateBucketInput) -> Result<CreateBucketOutput, Failure> {
+pub(in crate::s3) async fn create(
+    call: Call,
+    input: CreateBucketInput,
+) -> Result<CreateBucketOutput, Failure> {
     call.begin(Operation::CreateBucket);
     if input.object_lock_enabled_for_bucket == Some(true) {
         return Err(Failure::not_implemented("Object lock"));

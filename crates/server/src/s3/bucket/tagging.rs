@@ -13,7 +13,10 @@ use crate::s3::failure::Failure;
 use crate::s3::object::{tags_from_set, tags_to_set};
 
 /// Shows a bucket's tags.
-pub(in crate::s3) async fn get(call: Call, _: GetBucketTaggingInput) -> Result<GetBucketTaggingOutput, Failure> {
+pub(in crate::s3) async fn get(
+    call: Call,
+    _: GetBucketTaggingInput,
+) -> Result<GetBucketTaggingOutput, Failure> {
     call.begin(Operation::UpdateBucket);
     let kept = call.storage().bucket_extra(call.context(), call.bucket()?).await?;
     if kept.tags.is_empty() {
@@ -23,7 +26,10 @@ pub(in crate::s3) async fn get(call: Call, _: GetBucketTaggingInput) -> Result<G
 }
 
 /// Replaces a bucket's tags.
-pub(in crate::s3) async fn put(call: Call, input: PutBucketTaggingInput) -> Result<PutBucketTaggingOutput, Failure> {
+pub(in crate::s3) async fn put(
+    call: Call,
+    input: PutBucketTaggingInput,
+) -> Result<PutBucketTaggingOutput, Failure> {
     call.begin(Operation::UpdateBucket);
     let tags = Some(tags_from_set(input.tagging.tag_set, 50)?);
     let update = BucketExtraUpdate { tags, cors: None };

@@ -31,12 +31,11 @@ pub(super) fn invalid(what: &str) -> Failure {
 impl Policy {
     pub(super) fn parse(json: &[u8]) -> Result<Self, Failure> {
         let policy: Value = serde_json::from_slice(json).map_err(|_| invalid("it is no JSON"))?;
-        let member = |name: &str| {
-            let members = policy.as_object()?;
-            members.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-        };
-        let expires = member("expiration").and_then(Value::as_str).ok_or_else(|| invalid("it lacks 'expiration'"))?;
-        let expires = DateTime::parse_from_rfc3339(expires).map_err(|_| invalid("'expiration' is malformed"))?;
+        let member = |name: &str| policy.as_object()?.get(name);
+        let expires =
+            member("expiration").and_then(Value::as_str).ok_or_else(|| invalid("it lacks 'expiration'"))?;
+        let expires =
+            DateTime::parse_from_rfc3339(expires).map_err(|_| invalid("'expiration' is malformed"))?;
         let conditions =
             member("conditions").and_then(Value::as_array).ok_or_else(|| invalid("it lacks 'conditions'"))?;
         let mut parsed = Vec::new();
@@ -75,7 +74,9 @@ impl Policy {
                 Condition::StartsWith(name, start) => {
                     // A field may list several types, each of which must fit.
                     let found = value(name).unwrap_or_default();
-                    let mut all = if name == "content-type" { found.split(',').collect() } else { vec![found] }.into_iter();
+                    let mut all =
+                        if name == "content-type" { found.split(',').collect() } else { vec![found] }
+                            .into_iter();
                     if !all.all(|one: &str| one.trim_start().starts_with(start.as_str())) {
                         return Err(failed(&format!("[\"starts-with\", \"${name}\", \"{start}\"]")));
                     }
@@ -93,9 +94,14 @@ impl Policy {
                 Condition::Length(..) => false,
             })
         };
-        let extra = fields.iter().map(|(name, _)| name.as_str()).find(|name| {
-            !FREE.contains(name) && !name.starts_with("x-ignore-") && !is_named(name)
-        });
+        if !is_named("bucket") {
+            // It would be good for every bucket of its signer.
+            return Err(Failure::denied("Invalid according to Policy: Extra input fields: bucket"));
+        }
+        let extra = fields
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .find(|name| !FREE.contains(name) && !name.starts_with("x-ignore-") && !is_named(name));
         match extra {
             Some(name) => {
                 let message = format!("Invalid according to Policy: Extra input fields: {name}");
@@ -128,7 +134,8 @@ fn conditions_of(condition: &Value, parsed: &mut Vec<Condition>) -> Result<(), F
                 return Ok(());
             }
             let name = first.as_str().and_then(|name| name.strip_prefix('$')).ok_or_else(malformed)?;
-            let (name, value) = (name.to_ascii_lowercase(), second.as_str().ok_or_else(malformed)?.to_owned());
+            let (name, value) =
+                (name.to_ascii_lowercase(), second.as_str().ok_or_else(malformed)?.to_owned());
             parsed.push(match operator.as_str() {
                 "eq" => Condition::Is(name, value),
                 "starts-with" => Condition::StartsWith(name, value),
@@ -162,8 +169,10 @@ mod tests {
 
     fn check(conditions: Value, fields: &[(&str, &str)]) -> Result<Option<(u64, u64)>, String> {
         let policy = json!({ "expiration": "2030-01-01T00:00:00Z", "conditions": conditions });
-        let policy = Policy::parse(policy.to_string().as_bytes()).map_err(|failure| failure.message().to_owned())?;
-        let fields: Vec<_> = fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let policy =
+            Policy::parse(policy.to_string().as_bytes()).map_err(|failure| failure.message().to_owned())?;
+        let fields: Vec<_> =
+            fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let now = DateTime::parse_from_rfc3339("2029-01-01T00:00:00Z").unwrap().to_utc();
         let key = fields.iter().find(|(name, _)| name == "key").map_or("", |(_, value)| value);
         policy.check(now, "photos", key, &fields).map_err(|failure| failure.message().to_owned())
@@ -173,14 +182,25 @@ mod tests {
     fn every_condition_holds_and_every_field_is_allowed() {
         let all = json!([{ "bucket": "photos" }, ["starts-with", "$key", "user/"], ["eq", "$acl", "private"],
             ["content-length-range", 1, "10"], { "x-amz-meta-a": "b" }]);
-        let good = [("key", "user/x"), ("acl", "private"), ("x-amz-meta-a", "b"), ("policy", "…"), ("x-ignore-me", "")];
+        let good = [
+            ("key", "user/x"),
+            ("acl", "private"),
+            ("x-amz-meta-a", "b"),
+            ("policy", "…"),
+            ("x-ignore-me", ""),
+        ];
         assert_eq!(check(all.clone(), &good), Ok(Some((1, 10))));
-        for (at, name, value) in [(0, "key", "other/x"), (1, "acl", "public-read"), (2, "x-amz-meta-a", "c")] {
+        for (at, name, value) in [(0, "key", "other/x"), (1, "acl", "public-read"), (2, "x-amz-meta-a", "c")]
+        {
             let mut bad = good;
             bad[at] = (name, value);
             assert!(check(all.clone(), &bad).unwrap_err().contains("Condition failed"), "{name}");
         }
         assert!(check(all.clone(), &good[..2]).is_err(), "a field that must be there");
+        assert!(
+            check(json!([["starts-with", "$key", ""]]), &[("key", "x")]).is_err(),
+            "a policy names its bucket"
+        );
         let more = [good.as_slice(), &[("x-amz-meta-evil", "1")]].concat();
         assert!(check(all, &more).unwrap_err().contains("Extra input fields"));
         assert!(check(json!([{ "bucket": "others" }]), &[]).is_err());

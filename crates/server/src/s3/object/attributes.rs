@@ -26,7 +26,11 @@ pub(in crate::s3) async fn get(
         .map(|name| name.trim().to_owned())
         .collect();
     if asked.is_empty() || asked.iter().any(|name| !KNOWN.contains(&name.as_str())) {
-        return Err(Failure::new(StatusCode::BAD_REQUEST, "InvalidArgument", "Invalid attribute name specified"));
+        return Err(Failure::new(
+            StatusCode::BAD_REQUEST,
+            "InvalidArgument",
+            "Invalid attribute name specified",
+        ));
     }
     let object = call.info().await?;
     let wants = |name: &str| asked.iter().any(|asked| asked == name);

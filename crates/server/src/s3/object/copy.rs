@@ -107,7 +107,12 @@ fn has_checksum(found: &StorageObject, word: &str) -> Result<(), Failure> {
     }
 }
 
-fn options(call: &Call, found: &StorageObject, replaces: bool, replaces_tags: bool) -> Result<CopyOptions, Failure> {
+fn options(
+    call: &Call,
+    found: &StorageObject,
+    replaces: bool,
+    replaces_tags: bool,
+) -> Result<CopyOptions, Failure> {
     let described = Described::of(call.headers())?;
     let new_tags = described.tags().to_vec();
     let tags = if replaces_tags { new_tags } else { found.extra.tags.clone() };

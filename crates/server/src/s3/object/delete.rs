@@ -19,7 +19,10 @@ const AT_ONCE: usize = 8;
 /// Deletes one; one that is not there counts as deleted.
 pub(in crate::s3) async fn one(call: Call, input: DeleteObjectInput) -> Result<DeleteObjectOutput, Failure> {
     call.begin(Operation::Delete);
-    if input.if_match.is_some() || input.if_match_last_modified_time.is_some() || input.if_match_size.is_some() {
+    if input.if_match.is_some()
+        || input.if_match_last_modified_time.is_some()
+        || input.if_match_size.is_some()
+    {
         return Err(Failure::not_implemented("Deleting under a condition"));
     }
     let (bucket, path) = call.object()?;
@@ -28,7 +31,10 @@ pub(in crate::s3) async fn one(call: Call, input: DeleteObjectInput) -> Result<D
 }
 
 /// Deletes many: in one transaction those that may be, and says of the others why not.
-pub(in crate::s3) async fn many(call: Call, input: DeleteObjectsInput) -> Result<DeleteObjectsOutput, Failure> {
+pub(in crate::s3) async fn many(
+    call: Call,
+    input: DeleteObjectsInput,
+) -> Result<DeleteObjectsOutput, Failure> {
     call.begin(Operation::Delete);
     let bucket = call.bucket()?.clone();
     let asked = input.delete.objects;
@@ -39,11 +45,16 @@ pub(in crate::s3) async fn many(call: Call, input: DeleteObjectsInput) -> Result
     call.storage().reach(call.context(), &bucket).await?;
     let (mut errors, mut paths) = (Vec::new(), Vec::new());
     for object in asked {
-        let conditional = object.e_tag.is_some() || object.size.is_some() || object.last_modified_time.is_some();
+        let conditional =
+            object.e_tag.is_some() || object.size.is_some() || object.last_modified_time.is_some();
         let versioned = object.version_id.as_deref().is_some_and(|version| version != "null");
         match ObjectPath::parse(&object.key) {
-            _ if conditional => errors.push(error(&object.key, &Failure::not_implemented("Deleting under a condition"))),
-            _ if versioned => errors.push(error(&object.key, &Failure::not_implemented("Versions of objects"))),
+            _ if conditional => {
+                errors.push(error(&object.key, &Failure::not_implemented("Deleting under a condition")))
+            }
+            _ if versioned => {
+                errors.push(error(&object.key, &Failure::not_implemented("Versions of objects")))
+            }
             Ok(path) => paths.push(path),
             Err(refused) => errors.push(error(&object.key, &refused.into())),
         }

@@ -51,9 +51,6 @@ pub(in crate::s3) async fn get(call: &Call) -> Result<Response, Failure> {
         }
     }
     overrides(call, response.headers_mut())?;
-    if call.headers().get("x-amz-checksum-mode").is_some_and(|mode| mode.as_bytes() == b"ENABLED") {
-        checksums(object, response.headers_mut());
-    }
     let size = object.size;
     let range = match part(call)?.unwrap_or_else(|| wanted_range(call.headers(), object)) {
         Asked::Whole => None,
@@ -65,6 +62,11 @@ pub(in crate::s3) async fn get(call: &Call) -> Result<Response, Failure> {
         }
         Asked::Outside => return Err(StorageError::InvalidRange { size }.into()),
     };
+    // A part does not have the checksums of the whole, and clients compare what they are told.
+    let asked = call.headers().get("x-amz-checksum-mode").is_some_and(|mode| mode.as_bytes() == b"ENABLED");
+    if asked && range.is_none() {
+        checksums(object, response.headers_mut());
+    }
     let length = range.as_ref().map_or(size, |range| range.end.saturating_sub(range.start));
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     call.log_size(length);
@@ -100,7 +102,9 @@ fn overrides(call: &Call, headers: &mut HeaderMap) -> Result<(), Failure> {
     for (parameter, name) in OVERRIDES {
         let Some(value) = call.parameter(parameter) else { continue };
         if !call.is_signed() {
-            return Err(Failure::invalid("Request specific response headers cannot be used for anonymous requests"));
+            return Err(Failure::invalid(
+                "Request specific response headers cannot be used for anonymous requests",
+            ));
         }
         let value = HeaderValue::from_bytes(value.as_bytes());
         let value = value.map_err(|_| Failure::argument(format!("{parameter} is no header's value")))?;

@@ -42,7 +42,8 @@ impl Described {
         let mut kept = BTreeMap::new();
         for name in KEPT {
             let value = text(headers, name.as_str())?.unwrap_or_default();
-            let value = if name == header::CONTENT_ENCODING { without_chunks(value) } else { value.to_owned() };
+            let value =
+                if name == header::CONTENT_ENCODING { without_chunks(value) } else { value.to_owned() };
             if !value.is_empty() {
                 kept.insert(name.as_str().to_owned(), value);
             }
@@ -58,11 +59,6 @@ impl Described {
                 None => Vec::new(),
             },
         })
-    }
-
-    /// Whether a content type was given, and not made up.
-    pub(super) fn says_type(headers: &HeaderMap) -> bool {
-        headers.contains_key(header::CONTENT_TYPE)
     }
 
     pub(super) fn tags(&self) -> &[Tag] {

@@ -11,14 +11,20 @@ use crate::s3::call::Call;
 use crate::s3::failure::Failure;
 
 /// Shows an object's tags.
-pub(in crate::s3) async fn get(call: Call, _: GetObjectTaggingInput) -> Result<GetObjectTaggingOutput, Failure> {
+pub(in crate::s3) async fn get(
+    call: Call,
+    _: GetObjectTaggingInput,
+) -> Result<GetObjectTaggingOutput, Failure> {
     call.begin(Operation::Info);
     let object = call.info().await?;
     Ok(GetObjectTaggingOutput { tag_set: to_set(object.extra.tags), version_id: None })
 }
 
 /// Replaces an object's tags.
-pub(in crate::s3) async fn put(call: Call, input: PutObjectTaggingInput) -> Result<PutObjectTaggingOutput, Failure> {
+pub(in crate::s3) async fn put(
+    call: Call,
+    input: PutObjectTaggingInput,
+) -> Result<PutObjectTaggingOutput, Failure> {
     call.begin(Operation::TagObject);
     let (bucket, path) = call.object()?;
     let tags = from_set(input.tagging.tag_set, 10)?;

@@ -10,7 +10,9 @@ pub(in crate::s3) fn from_header(text: &str) -> Result<Vec<Tag>, Failure> {
     let decode = |part: &str| {
         let spaced = part.replace('+', " ");
         let text = percent_decode_str(&spaced).decode_utf8().map(std::borrow::Cow::into_owned);
-        text.map_err(|_| Failure::argument("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded"))
+        text.map_err(|_| {
+            Failure::argument("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded")
+        })
     };
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
     let tags = pairs.map(|pair| {

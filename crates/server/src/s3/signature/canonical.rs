@@ -31,8 +31,10 @@ pub(super) fn request(
 ) -> String {
     let path = format!("{}{}", origin.prefix, parts.uri.path());
     let path = if as_sent { path } else { path_encoded(&path) };
-    let headers: String =
-        signed_headers.iter().map(|name| format!("{name}:{}\n", value(&parts.headers, name, origin))).collect();
+    let headers: String = signed_headers
+        .iter()
+        .map(|name| format!("{name}:{}\n", value(&parts.headers, name, origin)))
+        .collect();
     let (method, query, names) = (&parts.method, query(parts), signed_headers.join(";"));
     format!("{method}\n{path}\n{query}\n{headers}\n{names}\n{payload}")
 }

@@ -28,7 +28,11 @@ impl Signing {
     }
 
     fn check(&mut self, kind: &str, hashed: &str, signature: &str) -> Result<(), StorageError> {
-        let empty = if kind == "PAYLOAD" { format!("\n{}", hex::encode(digest(&SHA256, b""))) } else { String::new() };
+        let empty = if kind == "PAYLOAD" {
+            format!("\n{}", hex::encode(digest(&SHA256, b"")))
+        } else {
+            String::new()
+        };
         let text = format!(
             "AWS4-HMAC-SHA256-{kind}\n{}\n{}\n{}{empty}\n{hashed}",
             self.time, self.place, self.previous

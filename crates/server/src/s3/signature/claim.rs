@@ -38,7 +38,8 @@ pub(in crate::s3) struct Claim {
 /// What is malformed, or of another kind.
 pub(in crate::s3) fn shown(parts: &Parts, clock: Clock) -> Result<Option<Claim>, Failure> {
     let query = parameters(&parts.uri);
-    let in_query = query.iter().any(|(name, _)| matches!(name.as_str(), "X-Amz-Signature" | "X-Amz-Algorithm"));
+    let in_query =
+        query.iter().any(|(name, _)| matches!(name.as_str(), "X-Amz-Signature" | "X-Amz-Algorithm"));
     let old = query.iter().any(|(name, _)| name == "AWSAccessKeyId" || name == "Signature");
     match (one(&parts.headers, header::AUTHORIZATION.as_str())?, in_query) {
         (Some(_), true) => Err(Failure::argument("Only one way to show a signature is allowed")),
@@ -54,8 +55,7 @@ fn only_this_one() -> Failure {
 }
 
 fn of_header(value: &str, parts: &Parts, clock: Clock) -> Result<Claim, Failure> {
-    let malformed =
-        |message: &'static str| Failure::bad_request("AuthorizationHeaderMalformed", message);
+    let malformed = |message: &'static str| Failure::bad_request("AuthorizationHeaderMalformed", message);
     let Some(rest) = value.strip_prefix(ALGORITHM) else { return Err(only_this_one()) };
     let (mut credential, mut names, mut signature) = (None, None, None);
     for part in rest.split(',') {
@@ -97,7 +97,8 @@ fn of_query(query: &[(String, String)], parts: &Parts, clock: Clock) -> Result<C
     let scope = Scope::parse(need("X-Amz-Credential")?)?;
     let (names, signature) = (need("X-Amz-SignedHeaders")?, need("X-Amz-Signature")?);
     let date = time::parse(need("X-Amz-Date")?).ok_or_else(|| malformed("X-Amz-Date is malformed".into()))?;
-    let expires = need("X-Amz-Expires")?.parse().ok().filter(|seconds| (1..=MAX_EXPIRY_SECONDS).contains(seconds));
+    let expires =
+        need("X-Amz-Expires")?.parse().ok().filter(|seconds| (1..=MAX_EXPIRY_SECONDS).contains(seconds));
     let expires = expires
         .ok_or_else(|| malformed(format!("X-Amz-Expires is between 1 and {MAX_EXPIRY_SECONDS} seconds")))?;
     clock.check_expiry(date, expires)?;
@@ -182,7 +183,8 @@ impl Claim {
         }
         for name in headers.keys().map(header::HeaderName::as_str) {
             if name.starts_with("x-amz-") && name != CONTENT_SHA256 && !is_signed(name) {
-                let message = format!("There were headers present in the request which were not signed: {name}");
+                let message =
+                    format!("There were headers present in the request which were not signed: {name}");
                 return Err(Failure::denied(message).detail("HeadersNotSigned", name));
             }
         }

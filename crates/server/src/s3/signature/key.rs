@@ -29,7 +29,8 @@ impl Scope {
         else {
             return Err(malformed());
         };
-        if id.is_empty() || region.is_empty() || date.len() != 8 || !date.bytes().all(|b| b.is_ascii_digit()) {
+        if id.is_empty() || region.is_empty() || date.len() != 8 || !date.bytes().all(|b| b.is_ascii_digit())
+        {
             return Err(malformed());
         }
         Ok(Self { access_key_id: id.to_owned(), date: date.to_owned(), region: region.to_owned() })
