@@ -85,6 +85,9 @@ pub(crate) enum Command {
     Query(commands::query::Query),
     /// Find (or delete) what an interrupted write left behind
     Cleanup(commands::cleanup::Cleanup),
+    /// Make, list, disable and delete keys of S3's clients
+    #[command(subcommand)]
+    Credential(commands::credential::Credential),
     /// Add, list, drop and try out access policies in SQL
     #[command(subcommand)]
     Policy(commands::policy::Policy),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::bucket::BucketName;
+use crate::digests::Algorithm;
 use crate::path::ObjectPath;
 use crate::permissions::Permission;
 use crate::sql::SqlFault;
@@ -204,6 +205,18 @@ pub enum StorageError {
         /// The provider whose disk it is.
         provider: Arc<str>,
     },
+    /// Bytes that came in and are not what was announced. Nothing of them is kept.
+    #[error("The bytes do not have the {algorithm} digest that was announced")]
+    DigestMismatch {
+        /// The digest that differs.
+        algorithm: Algorithm,
+    },
+    /// There is no such S3 credential.
+    #[error("There is no such credential")]
+    CredentialNotFound {
+        /// The access key id asked for.
+        access_key_id: String,
+    },
     /// Bytes that are not what was stored.
     #[error("The stored bytes do not match their checksum")]
     ChecksumMismatch {
@@ -387,6 +400,8 @@ impl StorageError {
             | Self::UnsupportedMediaType { .. }
             | Self::QuotaExceeded { .. }
             | Self::DiskFull { .. }
+            | Self::DigestMismatch { .. }
+            | Self::CredentialNotFound { .. }
             | Self::ChecksumMismatch { .. }
             | Self::Io { .. }
             | Self::Internal { .. } => false,
@@ -425,6 +440,8 @@ impl StorageError {
             Self::UnsupportedMediaType { .. } => "UNSUPPORTED_MEDIA_TYPE",
             Self::QuotaExceeded { .. } => "QUOTA_EXCEEDED",
             Self::DiskFull { .. } => "DISK_FULL",
+            Self::DigestMismatch { .. } => "BAD_DIGEST",
+            Self::CredentialNotFound { .. } => "CREDENTIAL_NOT_FOUND",
             Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
             Self::ProviderUnavailable { .. } => "PROVIDER_UNAVAILABLE",
             Self::RateLimited { .. } => "RATE_LIMITED",

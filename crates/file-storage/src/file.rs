@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 use crate::bucket::BucketName;
+use crate::extra::ObjectExtra;
 use crate::path::ObjectPath;
 
 /// An object as its row has it (SPEC 4, `storage_objects`).
@@ -34,6 +35,8 @@ pub struct StorageObject {
     pub owner_id: Option<Uuid>,
     /// What the user said about it.
     pub metadata: Map<String, Value>,
+    /// What S3 keeps beside that.
+    pub extra: ObjectExtra,
     /// Identity of these bytes: another after each overwrite and move.
     pub version: Uuid,
     /// When the path was first taken.
@@ -205,6 +208,8 @@ pub struct ObjectAttributes {
     pub cache_control: Option<String>,
     /// What the user says about it.
     pub metadata: Map<String, Value>,
+    /// What S3 keeps beside that.
+    pub extra: ObjectExtra,
 }
 
 /// An object whose bytes are stored, about to become visible.

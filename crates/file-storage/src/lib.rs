@@ -6,8 +6,11 @@
 pub mod backend;
 pub mod body;
 pub mod bucket;
+pub mod credentials;
+pub mod digests;
 pub mod errors;
 pub mod executor;
+pub mod extra;
 pub mod failpoint;
 pub mod file;
 pub mod multipart;

@@ -153,7 +153,7 @@ impl Scene {
         for bucket in [&self.docs, &self.other] {
             let listing = Listing {
                 prefix: String::new(),
-                delimiter: false,
+                delimiter: None,
                 search: String::new(),
                 collation: Default::default(),
                 sort: (ObjectSort::Name, SortOrder::Ascending),

@@ -295,7 +295,7 @@ async fn run(steps: Vec<Step>) {
 async fn list(fixture: &Fixture, caller: Caller, index: usize) -> Vec<String> {
     let listing = Listing {
         prefix: String::new(),
-        delimiter: false,
+        delimiter: None,
         search: String::new(),
         collation: Collation::Bytes,
         sort: (ObjectSort::Name, SortOrder::Ascending),

@@ -11,7 +11,7 @@ use file_storage::failpoint::{self, Action};
 use file_storage::file::PutMode;
 use file_storage::upkeep::{CleanupReport, Upkeep, UpkeepOptions};
 use file_storage::{BucketPolicy, FileStorage};
-use support::{Fixture, keys, options, path, user};
+use support::{Fixture, credential_key, keys, options, path, user};
 
 /// What an orphan job reports, while whose sweep is at `point` a file is deleted and its blob goes.
 async fn report_of_a_job_that_meets_a_deletion(point: &'static str) -> CleanupReport {
@@ -24,6 +24,7 @@ async fn report_of_a_job_that_meets_a_deletion(point: &'static str) -> CleanupRe
         fixture.executor.clone(),
         fixture.backend.clone(),
         keys(),
+        credential_key(),
         options(fixture.dir.path()),
     );
     let upkeep = UpkeepOptions { interval: None, grace: Duration::ZERO, ..UpkeepOptions::default() };

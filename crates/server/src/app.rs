@@ -11,6 +11,7 @@ use crate::client_address::Proxies;
 use crate::config::Config;
 use crate::health::Readiness;
 use crate::rate_limit::RateLimits;
+use crate::s3;
 use crate::telemetry::Figures;
 
 /// The parts of a running server.
@@ -21,6 +22,8 @@ pub struct App {
     pub upkeep: Upkeep,
     /// Who is asking.
     pub authenticator: Authenticator,
+    /// Keys of S3's clients that are not in the database.
+    pub(crate) s3_keys: s3::Keys,
     /// How the server is configured.
     pub config: Config,
     /// Requests per client address.

@@ -262,7 +262,8 @@ fn native_storage(error: &StorageError) -> Native {
         E::UrlExpired(_) => (StatusCode::GONE, "ExpiredToken"),
         E::BucketNotFound { .. } => (StatusCode::NOT_FOUND, "Bucket not found"),
         E::ObjectNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
-        E::PolicyNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+        E::PolicyNotFound { .. } | E::CredentialNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+        E::DigestMismatch { .. } => (StatusCode::BAD_REQUEST, "InvalidChecksum"),
         E::BucketExists { .. } | E::ObjectExists { .. } | E::PolicyExists { .. } => {
             (StatusCode::CONFLICT, "Duplicate")
         }
@@ -336,6 +337,8 @@ fn storage_context(error: &StorageError) -> Value {
         | E::ChecksumMismatch { bucket, path } => {
             json!({ "bucket": bucket.as_str(), "path": path.as_str() })
         }
+        E::DigestMismatch { algorithm } => json!({ "algorithm": algorithm.as_str() }),
+        E::CredentialNotFound { access_key_id } => json!({ "access_key_id": access_key_id }),
         E::PayloadTooLarge { limit } => json!({ "limit": limit }),
         E::UnsupportedMediaType { content_type } => json!({ "content_type": content_type }),
         E::QuotaExceeded { scope, used, limit, requested } => {
@@ -371,6 +374,12 @@ fn storage_context(error: &StorageError) -> Value {
 fn denial_context(denial: &Denial) -> Value {
     let bucket = denial.bucket.as_ref().map(file_storage::BucketName::as_str);
     json!({ "permission": denial.permission.as_str(), "bucket": bucket, "reason": denial.reason.to_string() })
+}
+
+/// Too late for an answer: the head is sent, and all that is left is to cut the body off, and to log why.
+pub(crate) fn broken(error: &StorageError) -> std::io::Error {
+    let cause = cause(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+    std::io::Error::other(cause)
 }
 
 /// What an error does not tell a client: where it happened and why, outermost first.

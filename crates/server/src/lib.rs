@@ -3,15 +3,18 @@
 pub mod app;
 pub mod auth;
 pub mod client_address;
+mod conditional;
 pub mod config;
 pub mod errors;
 pub mod health;
 pub mod http;
 mod management;
 pub mod openapi;
+mod range;
 pub mod rate_limit;
 pub mod rest;
 mod routes;
+mod s3;
 pub mod secrets;
 pub mod serve;
 pub mod telemetry;

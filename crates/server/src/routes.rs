@@ -8,7 +8,7 @@ use axum::routing::get;
 
 use crate::app::AppState;
 use crate::http::{RequestId, not_found, problem};
-use crate::{management, openapi, rest, watch};
+use crate::{management, openapi, rest, s3, watch};
 
 /// Every route of the server.
 pub(crate) fn all(app: &AppState) -> Router {
@@ -25,6 +25,7 @@ pub(crate) fn all(app: &AppState) -> Router {
         .method_not_allowed_fallback(wrong_method)
         .with_state(app.clone())
         .nest(rest::BASE, rest::router(app.clone()))
+        .merge(s3::service(app))
 }
 
 async fn unknown(

@@ -20,6 +20,7 @@ use crate::app::AppState;
 use crate::config::Config;
 use crate::http::{Harness, HttpOptions, Listener, Shutdown};
 use crate::routes;
+use crate::s3;
 use crate::secrets::Keys;
 use crate::telemetry;
 
@@ -52,6 +53,8 @@ pub async fn serve(config: Config) -> Result<(), ServerError> {
 pub struct Server {
     app: AppState,
     listener: Listener,
+    /// Where S3 is served besides.
+    s3_listener: Option<Listener>,
     http: HttpOptions,
     backend: LocalBackend,
     new_keys: Option<Keys>,
@@ -72,6 +75,11 @@ impl Server {
         self.listener.address()
     }
 
+    /// Where S3 is served besides, at `/`.
+    pub fn s3_address(&self) -> Option<SocketAddr> {
+        self.s3_listener.as_ref().map(Listener::address)
+    }
+
     /// The keys that this start made; `None` if they were there before.
     pub fn new_keys(&self) -> Option<&Keys> {
         self.new_keys.as_ref()
@@ -79,13 +87,19 @@ impl Server {
 
     /// Serves until told to stop; then ends in order.
     pub async fn run(self, shutdown: &Shutdown) {
-        let Self { app, listener, http, backend, new_keys } = self;
+        let Self { app, listener, s3_listener, http, backend, new_keys } = self;
         drop(new_keys);
         let (jobs, stop) = (TaskTracker::new(), CancellationToken::new());
         jobs.spawn(app.figures.clone().upkeep(stop.clone()));
         jobs.close();
         let harness = Harness::new(routes::all(&app), &http);
-        listener.serve(harness, &http, shutdown).await;
+        let s3 = async {
+            if let Some(listener) = s3_listener {
+                let http = HttpOptions { own_cors_below: Some(""), ..http.clone() };
+                listener.serve(Harness::new(s3::own_listener(&app), &http), &http, shutdown).await;
+            }
+        };
+        tokio::join!(listener.serve(harness, &http, shutdown), s3);
         let end = async {
             app.upkeep.stop().await;
             app.storage.close().await;

@@ -5,6 +5,7 @@
 pub(crate) mod admin;
 pub(crate) mod buckets;
 mod credentials;
+mod keys;
 pub(crate) mod objects;
 pub(crate) mod policies;
 pub(crate) mod queries;

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod bucket;
 pub(crate) mod cleanup;
 pub(crate) mod cp;
+pub(crate) mod credential;
 pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod keys;
@@ -50,6 +51,9 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Sign(sign) => with_client(&global, out, async |it| sign::run(&sign, it).await),
         Command::Query(query) => with_client(&global, out, async |it| query::run(&query, it).await),
         Command::Cleanup(cleanup) => with_client(&global, out, async |it| cleanup::run(&cleanup, it).await),
+        Command::Credential(credential) => {
+            with_client(&global, out, async |it| credential::run(credential, it).await)
+        }
         Command::Policy(policy) => with_client(&global, out, async |it| policy::run(policy, it).await),
         Command::Explain(explain) => with_client(&global, out, async |it| explain::run(&explain, it).await),
         Command::Usage(usage) => with_client(&global, out, async |it| usage::run(&usage, it).await),

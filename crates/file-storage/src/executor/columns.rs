@@ -13,10 +13,10 @@ pub(super) const BUCKET_WIDTH: usize = 12;
 
 /// The columns of an object `o`.
 pub(super) const OBJECT: &str = "o.id, o.bucket_id, o.path, o.size, o.content_type, o.cache_control, \
-     o.checksum, o.etag, o.owner_id, o.metadata, o.version, o.created_at, o.updated_at";
+     o.checksum, o.etag, o.owner_id, o.metadata, o.version, o.created_at, o.updated_at, o.extra";
 
 /// How many they are.
-pub(super) const OBJECT_WIDTH: usize = 13;
+pub(super) const OBJECT_WIDTH: usize = 14;
 
 /// The columns of a segment `s`.
 pub(super) const SEGMENT: &str = "s.\"offset\", s.size, s.sha256, s.provider, s.blob_key, s.bytes";

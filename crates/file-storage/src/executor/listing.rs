@@ -1,5 +1,7 @@
 //! What a list is asked for, and what it answers.
 
+use std::borrow::Cow;
+
 use crate::Timestamp;
 use crate::errors::StorageError;
 use crate::file::StorageObject;
@@ -9,8 +11,9 @@ use crate::file::StorageObject;
 pub struct Listing {
     /// Plain string prefix of the paths to list; `photos/` for a folder, empty for the bucket's root.
     pub prefix: String,
-    /// Whether to stop at the next slash after the prefix and answer folders instead of what is below them.
-    pub delimiter: bool,
+    /// What ends the name of a folder: lists stop at the next one after the prefix, and answer folders instead of what is
+    /// below them. `None` lists everything.
+    pub delimiter: Option<Delimiter>,
     /// Only names (relative to the prefix) that start with this.
     pub search: String,
     /// How names compare and sort.
@@ -44,6 +47,31 @@ impl Listing {
             return Ok(());
         }
         Err(StorageError::InvalidRequest { message: "the cursor is not one of this list".to_owned() })
+    }
+}
+
+/// What ends the name of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delimiter(Cow<'static, str>);
+
+impl Delimiter {
+    /// A slash, as everybody has it but S3.
+    pub const SLASH: Self = Self(Cow::Borrowed("/"));
+
+    /// Any text that paths may have; `None` for what ends no folder: nothing, or what no path has.
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = !text.is_empty() && !text.chars().any(|c| c.is_control() || c == char::MAX);
+        fits.then(|| Self(Cow::Owned(text.to_owned())))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// How long the path of the folder is in which a list below a prefix of that length shows this path, if in one.
+    pub(super) fn folder_length(&self, prefix: usize, path: &str) -> Option<usize> {
+        path.get(prefix..)?.find(self.as_str()).map(|at| prefix + at + self.0.len())
     }
 }
 
@@ -95,7 +123,7 @@ pub enum PageStart {
 /// The last entry of a page, by which the next one starts. How it is written for a client is the protocol's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cursor {
-    /// Full path of the entry; a folder's ends with a slash.
+    /// Full path of the entry; a folder's ends with its delimiter.
     pub path: String,
     /// Its time, where pages are sorted by one; `None` for a folder, and when sorting by name.
     pub time: Option<Timestamp>,
@@ -134,7 +162,7 @@ impl Page {
 pub enum Entry {
     /// An object.
     Object(Box<StorageObject>),
-    /// A folder: its full path, with the slash at its end.
+    /// A folder: its full path, with the delimiter at its end.
     Folder(String),
 }
 

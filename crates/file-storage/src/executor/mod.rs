@@ -32,7 +32,9 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
+use crate::credentials::Credential;
 use crate::errors::StorageError;
+use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
 use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
 use crate::multipart::{
     Append, Claimed, Completion, MultipartUpload, NewMultipart, NewPart, Part, UploadAt, UploadListing,
@@ -44,7 +46,8 @@ use crate::sql::query::{Answer, Query, QueryLimits};
 pub use event::Event;
 pub use explanation::{Effect, Explanation, Question, Reason};
 pub use listing::{
-    BucketListing, BucketSort, Collation, Cursor, Entry, Listing, ObjectSort, Page, PageStart, SortOrder,
+    BucketListing, BucketSort, Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart,
+    SortOrder,
 };
 pub use upkeep::{Backlog, QueuedBlob, SegmentBlob, Turn};
 pub use usage::{UsageDifference, UserUsage};
@@ -354,6 +357,90 @@ pub trait Executor: Send + Sync + 'static {
     /// # Errors
     /// [`StorageError::BucketNotFound`].
     async fn explain(&self, access: &Access, question: &Question) -> Result<Explanation, StorageError>;
+
+    /// Replaces the tags of an object, as an overwrite of it by itself would be let in; its bytes and times stay.
+    ///
+    /// # Errors
+    /// [`StorageError::ObjectNotFound`], [`StorageError::BucketNotFound`], or a denial.
+    async fn tag_object(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        tags: &[Tag],
+    ) -> Result<StorageObject, StorageError>;
+
+    /// What is kept beside a bucket, for those who may change the bucket.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`], or a denial.
+    async fn bucket_extra(&self, access: &Access, name: &BucketName) -> Result<BucketExtra, StorageError>;
+
+    /// Changes what is kept beside a bucket.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`], or a denial.
+    async fn update_bucket_extra(
+        &self,
+        access: &Access,
+        name: &BucketName,
+        update: &BucketExtraUpdate,
+    ) -> Result<(), StorageError>;
+
+    /// Adds a credential with its sealed secret; gives it back as it is kept.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn create_credential(
+        &self,
+        access: &Access,
+        credential: &Credential,
+        sealed_secret: &str,
+    ) -> Result<Credential, StorageError>;
+
+    /// All credentials, oldest first.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn credentials(&self, access: &Access) -> Result<Vec<Credential>, StorageError>;
+
+    /// A credential and its sealed secret.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn credential(
+        &self,
+        access: &Access,
+        access_key_id: &str,
+    ) -> Result<Option<(Credential, String)>, StorageError>;
+
+    /// Has a credential accepted, or not; `None` where there is none.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn enable_credential(
+        &self,
+        access: &Access,
+        access_key_id: &str,
+        enabled: bool,
+    ) -> Result<Option<Credential>, StorageError>;
+
+    /// Deletes a credential; `false` where there is none.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn delete_credential(&self, access: &Access, access_key_id: &str) -> Result<bool, StorageError>;
+
+    /// Notes when a credential was last used.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn credential_used(
+        &self,
+        access: &Access,
+        access_key_id: &str,
+        at: Timestamp,
+    ) -> Result<(), StorageError>;
 
     /// Uses up the nonce of a single-use token: `true` for the first caller, `false` ever after. Nonces are
     /// forgotten some time after `expires_at`, when the token is dead anyway.

@@ -59,8 +59,12 @@ pub enum Operation<'a> {
     ReadUsage,
     /// Ask which rules let oneself do something, or not; of others, the service role alone.
     Explain,
+    /// Change an object's tags.
+    TagObject,
     /// Add, drop and list SQL policies.
     ManagePolicies,
+    /// Make, list, disable and delete S3 credentials.
+    ManageCredentials,
     /// Read everybody's usage, recount, clean up, deliver events: the server's upkeep.
     Maintain,
 }
@@ -169,6 +173,7 @@ impl Operation<'_> {
                 PutMode::IfMatch(_) => &[P::ObjectOverwrite],
             },
             Self::Download | Self::Info | Self::List | Self::SignDownload => &[P::ObjectRead],
+            Self::TagObject => &[P::ObjectOverwrite, P::ObjectRead],
             Self::Delete => &[P::ObjectDelete],
             Self::Copy(mode) => match mode {
                 PutMode::Create | PutMode::Upsert | PutMode::IfNoneMatch(_) => {
@@ -186,7 +191,7 @@ impl Operation<'_> {
             Self::Query => &[P::ObjectRead, P::BucketRead],
             Self::ReadUsage => &[P::UsageRead],
             Self::Explain => &[P::Explain],
-            Self::Maintain | Self::ManagePolicies => &[P::Maintain],
+            Self::Maintain | Self::ManagePolicies | Self::ManageCredentials => &[P::Maintain],
         }
     }
 
@@ -246,7 +251,9 @@ impl Operation<'_> {
             Self::Query => "query",
             Self::ReadUsage => "usage",
             Self::Explain => "explain",
+            Self::TagObject => "tag_object",
             Self::ManagePolicies => "manage_policies",
+            Self::ManageCredentials => "manage_credentials",
             Self::Maintain => "maintain",
         }
     }

@@ -8,6 +8,7 @@ use super::leases::Lease;
 use crate::bucket::{Bucket, BucketName};
 use crate::errors::StorageError;
 use crate::executor::{Announced, Written};
+use crate::extra::ObjectExtra;
 use crate::file::{BlobKey, NewObject, ObjectAttributes, Place, PutMode, Segment};
 use crate::path::ObjectPath;
 use crate::permissions::{Operation, RlsContext};
@@ -21,6 +22,12 @@ pub struct CopyOptions {
     pub cache_control: Option<String>,
     /// Other metadata, in place of all of the source's.
     pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Other headers and tags, in place of the source's. Its checksums are those of the bytes, and stay.
+    pub extra: Option<ObjectExtra>,
+    /// The version that the source must still have: the one that was looked at.
+    pub source_version: Option<Uuid>,
+    /// Nothing of what the source says is kept: what is not said here is not said at all.
+    pub replaces_all: bool,
 }
 
 impl FileStorage {
@@ -38,6 +45,10 @@ impl FileStorage {
     ) -> Result<Written, StorageError> {
         let access = self.access(context, Operation::Copy(&mode), Some(to.0)).await?;
         let source = self.open(&access, from.0, from.1).await?;
+        if options.source_version.is_some_and(|version| version != source.object().version) {
+            let (bucket, path) = (from.0.clone(), from.1.clone());
+            return Err(StorageError::PreconditionFailed { bucket, path });
+        }
         let attributes = options.over(&source);
         let announced = Announced::known(&attributes, source.object().size);
         let admission = self.executor().admit_put(&access, to.0, to.1, &mode, &announced).await?;
@@ -115,8 +126,15 @@ impl CopyOptions {
         let object = source.object();
         ObjectAttributes {
             content_type: self.content_type.unwrap_or_else(|| object.content_type.clone()),
-            cache_control: self.cache_control.or_else(|| object.cache_control.clone()),
+            cache_control: match self.cache_control {
+                None if !self.replaces_all => object.cache_control.clone(),
+                said => said,
+            },
             metadata: self.metadata.unwrap_or_else(|| object.metadata.clone()),
+            extra: match self.extra {
+                Some(extra) => ObjectExtra { checksums: object.extra.checksums.clone(), ..extra },
+                None => object.extra.clone(),
+            },
         }
     }
 }

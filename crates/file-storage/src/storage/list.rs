@@ -4,6 +4,7 @@ use super::FileStorage;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::{Listing, Page};
+use crate::path::ObjectPath;
 use crate::permissions::{Operation, RlsContext};
 
 impl FileStorage {
@@ -22,5 +23,19 @@ impl FileStorage {
         }
         let access = self.access(context, Operation::List, Some(bucket)).await?;
         self.executor().list_objects(&access, bucket, listing).await
+    }
+
+    /// Whether a bucket is there and the caller may look into it, be it empty: a list shows nothing in either case.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`], or a denial.
+    pub async fn reach(&self, context: &RlsContext, bucket: &BucketName) -> Result<(), StorageError> {
+        let access = self.access(context, Operation::Info, Some(bucket)).await?;
+        // What is answered of an object that is not there, the bucket decides, and no row does.
+        let nowhere = ObjectPath::parse("\u{a0}")?;
+        match self.executor().object(&access, bucket, &nowhere).await {
+            Ok(_) | Err(StorageError::ObjectNotFound { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }

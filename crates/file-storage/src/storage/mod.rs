@@ -6,8 +6,10 @@
 
 mod buckets;
 mod copy;
+mod credentials;
 mod delete;
 mod download;
+mod extra;
 mod leases;
 mod list;
 mod multipart;
@@ -29,6 +31,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::backend::StorageBackend;
 use crate::bucket::{Bucket, BucketName};
+use crate::credentials::CredentialKey;
 use crate::errors::StorageError;
 use crate::executor::{Admission, Executor};
 use crate::permissions::{Access, AccessRules, AnonGrants, Operation, RlsContext};
@@ -45,6 +48,7 @@ pub use resumable::{Progress, Uploader};
 pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;
 
+use credentials::KnownCredentials;
 pub(crate) use leases::Leases;
 use resumable::Writers;
 use telemetry::BucketLabels;
@@ -62,6 +66,8 @@ struct Inner {
     executor: Arc<dyn Executor>,
     backend: Arc<dyn StorageBackend>,
     signing_keys: SigningKeys,
+    credential_key: CredentialKey,
+    known_credentials: KnownCredentials,
     options: StorageOptions,
     leases: Leases,
     labels: BucketLabels,
@@ -81,6 +87,7 @@ impl FileStorage {
         executor: Arc<dyn Executor>,
         backend: Arc<dyn StorageBackend>,
         signing_keys: SigningKeys,
+        credential_key: CredentialKey,
         options: StorageOptions,
     ) -> Self {
         Self {
@@ -89,6 +96,8 @@ impl FileStorage {
                 executor,
                 backend,
                 signing_keys,
+                credential_key,
+                known_credentials: KnownCredentials::default(),
                 options,
                 leases: Leases::default(),
                 labels: BucketLabels::default(),

@@ -15,7 +15,9 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tempfile::TempDir;
 
-use crate::support::{Fixture, TestDatabase, anon, keys, maintain, options, path, service, user};
+use crate::support::{
+    Fixture, TestDatabase, anon, credential_key, keys, maintain, options, path, service, user,
+};
 
 /// More than an upload collects before its first write to the disk.
 const LARGE: usize = 8 << 20;
@@ -24,7 +26,7 @@ const LARGE: usize = 8 << 20;
 async fn process(dir: &Path, database: &TestDatabase) -> Fixture {
     let executor = Fixture::executor(dir, Some(database)).await;
     let backend = Arc::new(LocalBackend::open(LocalOptions::new(dir.join("local"))).unwrap());
-    let storage = FileStorage::new(executor.clone(), backend.clone(), keys(), options(dir));
+    let storage = FileStorage::new(executor.clone(), backend.clone(), keys(), credential_key(), options(dir));
     storage.recover().await.unwrap();
     Fixture { dir: TempDir::new().unwrap(), database: None, storage, executor, backend }
 }

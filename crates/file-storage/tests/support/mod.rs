@@ -20,6 +20,7 @@ use bytes::Bytes;
 use file_storage::backend::StorageBackend;
 use file_storage::backend::local::{LocalBackend, LocalOptions};
 use file_storage::body::{self, ByteStream};
+use file_storage::credentials::CredentialKey;
 use file_storage::errors::StorageError;
 use file_storage::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions};
@@ -52,6 +53,10 @@ pub const INLINE: usize = 64;
 
 pub fn keys() -> SigningKeys {
     SigningKeys::new(b"a secret for tests, of 32 bytes or more", [])
+}
+
+pub fn credential_key() -> CredentialKey {
+    CredentialKey::new(b"a master key for tests")
 }
 
 pub fn options(dir: &Path) -> StorageOptions {
@@ -106,7 +111,7 @@ impl Fixture {
         let executor = Self::executor(dir.path(), database.as_ref()).await;
         let backend =
             decorate(Arc::new(LocalBackend::open(LocalOptions::new(dir.path().join("local"))).unwrap()));
-        let storage = FileStorage::new(executor.clone(), backend.clone(), keys(), options);
+        let storage = FileStorage::new(executor.clone(), backend.clone(), keys(), credential_key(), options);
         storage.recover().await.unwrap();
         Self { dir, database, storage, executor, backend }
     }

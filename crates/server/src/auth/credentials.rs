@@ -21,13 +21,18 @@ pub(super) fn token(headers: &HeaderMap) -> Result<Option<&str>, AuthError> {
             None => return Ok(None),
         },
     };
+    sound(token).map(Some)
+}
+
+/// A token that is worth being looked at.
+pub(super) fn sound(token: &str) -> Result<&str, AuthError> {
     if token.is_empty() {
         return Err(AuthError::invalid("the token is empty"));
     }
     if token.len() > MAX_TOKEN_BYTES {
         return Err(AuthError::invalid("the token is too long"));
     }
-    Ok(Some(token))
+    Ok(token)
 }
 
 /// The one value of a header; two of them are no way to ask.

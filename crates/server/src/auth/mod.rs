@@ -87,6 +87,18 @@ impl Authenticator {
         }
     }
 
+    /// Whom a token stands for that came another way than in the usual headers.
+    ///
+    /// # Errors
+    /// [`AuthError`] for a token that is not accepted.
+    pub async fn authenticate_token(
+        &self,
+        token: &str,
+        request_id: impl Into<Arc<str>>,
+    ) -> Result<RlsContext, AuthError> {
+        self.caller(credentials::sound(token)?, request_id.into()).await
+    }
+
     /// Who a token stands for, once it is found good: now, or before and still.
     async fn caller(&self, token: &str, request_id: Arc<str>) -> Result<RlsContext, AuthError> {
         // Asked before the keys are used: what a set says that is replaced meanwhile must not count for its successor.

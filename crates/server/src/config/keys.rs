@@ -63,6 +63,18 @@ settings! {
         dialect: Dialect = "native";
     }
 
+    /// Amazon's S3 protocol, at `/storage/v1/s3`.
+    s3: S3Config {
+        /// Where S3 is served besides, at `/`: for clients that can't be told a path. A port of 0 takes a free one and says which.
+        listen: Option<Address> = "";
+        /// Hosts below which a bucket may be named as part of the host (`BUCKET.HOST`), without a port.
+        domain: Vec<String> = "", hosts;
+        /// What clients are told where buckets are. Any region that a client signs for is accepted.
+        region: String = "us-east-1", region_name;
+        /// How far a client's clock may be off; signed requests are refused beyond that.
+        clock_skew: Duration = "15m", positive;
+    }
+
     /// What the server writes to standard error.
     log: LogConfig {
         /// Lines for people, or one JSON object per line.
@@ -208,6 +220,25 @@ fn inline_limit(size: &ByteSize) -> Result<(), String> {
     } else {
         Ok(())
     }
+}
+
+/// A host as URLs have it, without a port.
+fn hosts(hosts: &Vec<String>) -> Result<(), String> {
+    for host in hosts {
+        if !crate::http::is_authority(host) || host.contains([':', '[']) || *host != host.to_ascii_lowercase()
+        {
+            return Err(format!("'{host}' is no host in lower case and without a port, like s3.example.org"));
+        }
+    }
+    Ok(())
+}
+
+fn region_name(region: &String) -> Result<(), String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if region.is_empty() || !region.chars().all(plain) {
+        return Err("is a name of a-z, 0-9 and -, like us-east-1".into());
+    }
+    Ok(())
 }
 
 /// An origin is a scheme, a host and perhaps a port, as browsers send it.

@@ -29,6 +29,7 @@ pub struct Peer(pub SocketAddr);
 pub struct Harness {
     routes: Router,
     cross_origin: CrossOrigin,
+    own_cors_below: Option<&'static str>,
     trusted_proxies: Vec<IpNet>,
     body_idle_timeout: Duration,
 }
@@ -39,6 +40,7 @@ impl Harness {
         Self {
             cross_origin: CrossOrigin::new(routes.clone(), &options.allowed_origins),
             routes,
+            own_cors_below: options.own_cors_below,
             trusted_proxies: options.trusted_proxies.clone(),
             body_idle_timeout: options.body_idle_timeout,
         }
@@ -57,8 +59,9 @@ impl Harness {
         let bad_host = host::check(request.version(), request.uri(), request.headers()).err();
         let request = self.prepare(request, peer, &request_id, &stalled);
 
-        let cors = self.cross_origin.applies(&method, request.headers());
-        let by_cors = cors.is_some();
+        let own_cors = self.says_itself(request.uri().path());
+        let cors = if own_cors { None } else { self.cross_origin.applies(&method, request.headers()) };
+        let by_cors = own_cors || cors.is_some();
         let answered = match (bad_host, cors) {
             (Some(host::BadHost(problem)), _) => Ok(Ok(malformed(problem, &request_id))),
             (None, None) => AssertUnwindSafe(self.routes.clone().call(request)).catch_unwind().await,
@@ -77,6 +80,12 @@ impl Harness {
         }
         response.headers_mut().insert(request_id::HEADER, request_id.header_value());
         measured(response, &method, started, request_id)
+    }
+
+    /// Whether a route says itself which pages may call it.
+    fn says_itself(&self, path: &str) -> bool {
+        let rest = self.own_cors_below.and_then(|below| path.strip_prefix(below));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 
     fn request_id(&self, request: &Request<Incoming>, peer: SocketAddr) -> RequestId {

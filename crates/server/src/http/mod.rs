@@ -22,6 +22,7 @@ pub use accept::{Listener, Shutdown};
 pub use answer::{not_found, problem};
 pub use harness::{Harness, Peer};
 pub use host::{called_host, is_authority};
+pub(crate) use operation::LogSlot;
 pub use operation::OperationLog;
 pub use options::HttpOptions;
 pub use request_body::BodyStalled;

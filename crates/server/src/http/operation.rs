@@ -1,7 +1,7 @@
 //! One log line and one measurement per operation.
 
 use std::cell::RefCell;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use http::{Method, StatusCode};
@@ -46,6 +46,38 @@ impl OperationLog {
             "OPTIONS" => "http_options",
             _ => "http_other",
         })
+    }
+}
+
+/// Where a handler leaves what the log line shall say, so that a refusal on the way says it, too.
+#[derive(Debug, Clone)]
+pub(crate) struct LogSlot(Arc<Mutex<OperationLog>>);
+
+impl Default for LogSlot {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(OperationLog::new("authenticate"))))
+    }
+}
+
+impl LogSlot {
+    /// Says more.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut OperationLog)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Why it failed, as far as that was said.
+    pub(crate) fn code_and_cause(&self) -> (Option<&'static str>, Option<String>) {
+        let log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (log.code, log.cause.clone())
+    }
+
+    /// What is known at the end.
+    pub(crate) fn finish(self, code: Option<&'static str>, cause: Option<String>) -> OperationLog {
+        let log = match Arc::try_unwrap(self.0) {
+            Ok(log) => log.into_inner().unwrap_or_else(PoisonError::into_inner),
+            Err(shared) => shared.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        };
+        OperationLog { code, cause, ..log }
     }
 }
 

@@ -19,6 +19,8 @@ pub struct HttpOptions {
     pub trusted_proxies: Vec<IpNet>,
     /// Origins whose pages may call; `*` for any.
     pub allowed_origins: Vec<String>,
+    /// Where routes say themselves which pages may call them: their path begins so.
+    pub own_cors_below: Option<&'static str>,
 }
 
 impl Default for HttpOptions {
@@ -30,6 +32,7 @@ impl Default for HttpOptions {
             shutdown_grace: Duration::from_secs(30),
             trusted_proxies: Vec::new(),
             allowed_origins: vec!["*".to_owned()],
+            own_cors_below: None,
         }
     }
 }

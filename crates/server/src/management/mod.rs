@@ -5,13 +5,14 @@
 
 mod caller;
 mod cleanup;
+mod credentials;
 mod health;
 mod policies;
 mod usage;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, patch, post};
 use serde::Serialize;
 use utoipa::OpenApi;
 
@@ -34,7 +35,11 @@ pub(crate) const BASE: &str = "/api/v1/storage";
     cleanup::apply,
     policies::change,
     policies::list,
-    policies::remove
+    policies::remove,
+    credentials::create,
+    credentials::list,
+    credentials::change,
+    credentials::remove
 ))]
 pub(crate) struct Document;
 
@@ -46,7 +51,9 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/health", get(health::show))
         .route("/cleanup", get(cleanup::preview).post(cleanup::apply))
         .route("/policies", get(policies::list).post(policies::change))
-        .route("/policies/{name}", delete(policies::remove));
+        .route("/policies/{name}", delete(policies::remove))
+        .route("/credentials", get(credentials::list).post(credentials::create))
+        .route("/credentials/{access_key_id}", patch(credentials::change).delete(credentials::remove));
     for_users.merge(for_the_service)
 }
 

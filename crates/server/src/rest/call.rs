@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
@@ -19,7 +19,7 @@ use super::path;
 use crate::app::AppState;
 use crate::client_address::{ForwardedOrigin, network};
 use crate::errors::ApiError;
-use crate::http::{OperationLog, Peer, RequestId, called_host};
+use crate::http::{LogSlot, Peer, RequestId, called_host};
 use crate::rate_limit::{RateLimited, RateLimiter};
 
 /// One request, authenticated as its route demands, with its body not touched yet.
@@ -239,29 +239,4 @@ fn client(app: &AppState, parts: &Parts) -> IpAddr {
 
 fn limit(limiter: &RateLimiter, app: &AppState, parts: &Parts) -> Result<(), ApiError> {
     limiter.check(client(app, parts)).map_err(|limited: RateLimited| ApiError::RateLimited(limited))
-}
-
-/// Where a handler leaves what the log line shall say, so that a refusal on the way says it, too.
-#[derive(Debug, Clone)]
-pub(super) struct LogSlot(Arc<Mutex<OperationLog>>);
-
-impl Default for LogSlot {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(OperationLog::new("authenticate"))))
-    }
-}
-
-impl LogSlot {
-    fn update(&self, change: impl FnOnce(&mut OperationLog)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-
-    /// What is known at the end.
-    pub(super) fn finish(self, code: Option<&'static str>, cause: Option<String>) -> OperationLog {
-        let log = match Arc::try_unwrap(self.0) {
-            Ok(log) => log.into_inner().unwrap_or_else(PoisonError::into_inner),
-            Err(shared) => shared.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-        };
-        OperationLog { code, cause, ..log }
-    }
 }

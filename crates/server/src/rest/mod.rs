@@ -7,7 +7,6 @@
 mod body;
 mod bucket;
 pub(crate) mod call;
-mod conditional;
 mod dialect;
 mod disposition;
 mod explain;
@@ -16,12 +15,11 @@ mod object;
 mod path;
 mod queries;
 mod query;
-mod range;
 mod render;
 mod routes;
 mod unsupported;
 
-pub(crate) use body::{body_stream, metadata_of_user};
+pub(crate) use body::{body_stream, form_failed, interrupted, metadata_of_user};
 pub use dialect::Dialect;
 pub(crate) use object::wants_upsert;
 pub use routes::{openapi, router};

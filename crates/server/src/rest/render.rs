@@ -9,11 +9,10 @@ use axum::response::Response;
 use http::{Method, Uri, header};
 use tower::{Layer, Service};
 
-use super::call::LogSlot;
 use super::dialect::Dialect;
 use crate::app::AppState;
 use crate::errors::ApiError;
-use crate::http::RequestId;
+use crate::http::{LogSlot, RequestId};
 use crate::tus::{self, Spoken};
 
 /// Renders what a handler, or the lack of one, answered. A layer of its own rather than a function as a middleware,

@@ -125,7 +125,4 @@ fn unsupported_routes() -> OpenApiRouter<AppState> {
         .route("/upload-queue", any(unsupported::upload_queue))
         .route("/upload-queue/{*rest}", any(unsupported::upload_queue))
         .route("/events", any(unsupported::events))
-        .route("/s3", any(unsupported::s3))
-        .route("/s3/", any(unsupported::s3))
-        .route("/s3/{*rest}", any(unsupported::s3))
 }

@@ -20,6 +20,7 @@ mod tests;
 use std::path::PathBuf;
 
 use file_storage::Timestamp;
+use file_storage::credentials::{CredentialKey, CredentialSecret};
 use file_storage::signed_url::SigningKeys;
 
 use crate::auth::MintError;
@@ -92,9 +93,15 @@ impl Secrets {
         &self.previous_jwt
     }
 
-    /// The key under which secrets of others are stored, such as those of S3 clients.
-    pub fn master_key(&self) -> &Secret {
-        &self.stored.master_key
+    /// The key under which the secrets of S3's clients are stored: one of several that come of the master key.
+    pub fn credential_key(&self) -> CredentialKey {
+        CredentialKey::new(self.stored.master_key.expose().as_bytes())
+    }
+
+    /// The S3 key that the first start made: its name and its secret. It is the service role's.
+    pub fn first_s3_key(&self) -> (String, CredentialSecret) {
+        let secret = self.stored.s3_secret_access_key.expose();
+        (self.stored.s3_access_key_id.clone(), CredentialSecret::new(secret))
     }
 
     /// The keys that sign and verify URLs.

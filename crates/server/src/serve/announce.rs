@@ -20,6 +20,9 @@ pub(super) fn ready(server: &Server) -> io::Result<()> {
             *keys.anon_key, *keys.service_key, keys.s3_access_key_id, *keys.s3_secret_access_key,
         )?;
     }
+    if let Some(address) = server.s3_address() {
+        writeln!(out, "S3 is served on http://{address}")?;
+    }
     writeln!(out, "aerostore is ready on {url}")?;
     out.flush()
 }

@@ -31,7 +31,11 @@ pub fn check(config: &Config) -> Vec<ServerError> {
 
 /// The host of the address must have one; whether it is free, only binding it tells.
 fn listen(config: &Config) -> Result<(), ServerError> {
-    let address = &config.listen.0;
+    let addresses = std::iter::once(&config.listen).chain(&config.s3.listen);
+    addresses.map(|address| &address.0).try_for_each(resolves)
+}
+
+fn resolves(address: &String) -> Result<(), ServerError> {
     let found = address.to_socket_addrs().and_then(|mut found| {
         found.next().map(drop).ok_or_else(|| io::Error::other("the host has no address"))
     });

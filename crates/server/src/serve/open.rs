@@ -23,6 +23,7 @@ use crate::config::{BucketCreation, Config, Database, Durability};
 use crate::health::Readiness;
 use crate::http::{HttpOptions, Listener};
 use crate::rate_limit::RateLimits;
+use crate::s3;
 use crate::secrets::Secrets;
 use crate::telemetry::Figures;
 
@@ -31,11 +32,17 @@ const DATABASE_FILE: &str = "metadata.sqlite";
 
 pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
     // Before anything is made: a second server on the same address must not touch the first one's data.
-    let listener = listen(&config).await?;
+    let listener = listen(&config.listen.0).await?;
+    let s3_listener = match &config.s3.listen {
+        Some(address) => Some(listen(&address.0).await?),
+        None => None,
+    };
     let figures = Figures::install()?;
     let secrets = Secrets::open_or_create(&config)?;
     let new_keys = secrets.created().then(|| secrets.keys()).transpose()?;
     let authenticator = Authenticator::start(&config.auth, secrets.jwt(), secrets.previous_jwt()).await?;
+
+    let s3_keys = s3::Keys::new(secrets.first_s3_key(), &secrets.keys()?.anon_key);
 
     let executor = executor(&config).await.map_err(ServerError::Database)?;
     let backend = LocalBackend::open(blobs(&config)).map_err(ServerError::Blobs)?;
@@ -43,6 +50,7 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
         executor,
         Arc::new(Metered::new(backend.clone())),
         secrets.signing_keys(),
+        secrets.credential_key(),
         storage_options(&config),
     );
     let settled = storage.recover().await.map_err(ServerError::Recovery)?;
@@ -59,25 +67,25 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
         readiness: Readiness::new(storage.clone()),
         storage,
         authenticator,
+        s3_keys,
         rate_limits: RateLimits::new(&config.rate_limit),
         proxies: Proxies::new(&config.server.trusted_proxies),
         figures,
         config,
     });
     let http = http_options(&app.config);
-    Ok(Server { app, listener, http, backend, new_keys })
+    Ok(Server { app, listener, s3_listener, http, backend, new_keys })
 }
 
 /// Binds the first address that the configured host has.
-async fn listen(config: &Config) -> Result<Listener, ServerError> {
-    let address = &config.listen.0;
+async fn listen(address: &str) -> Result<Listener, ServerError> {
     let bound = async {
         let mut addresses = tokio::net::lookup_host(address).await?;
         let first: SocketAddr =
             addresses.next().ok_or_else(|| std::io::Error::other("the host has no address"))?;
         Listener::bind(first)
     };
-    bound.await.map_err(|source| ServerError::Listen { address: address.clone(), source })
+    bound.await.map_err(|source| ServerError::Listen { address: address.to_owned(), source })
 }
 
 /// Where SQLite's file is, if that is the engine.
@@ -188,5 +196,6 @@ fn http_options(config: &Config) -> HttpOptions {
         shutdown_grace: server.shutdown_grace,
         trusted_proxies: server.trusted_proxies.clone(),
         allowed_origins: config.cors.allowed_origins.clone(),
+        own_cors_below: Some(s3::BASE),
     }
 }

@@ -40,7 +40,11 @@ pub fn subscriber(format: LogFormat, level: LogLevel, writer: LogWriter) -> impl
         LogLevel::Trace => LevelFilter::TRACE,
     };
     let targets = ["server", "file_storage", "aerostore", "operation"].map(|target| (target, level));
-    let filter = Targets::new().with_default(level.min(LevelFilter::WARN)).with_targets(targets);
+    // What that library says of each refused request, our own line says, and at debug it writes whole requests.
+    let filter = Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_targets(targets)
+        .with_target("s3s", LevelFilter::OFF);
     let layer = fmt::layer().with_writer(writer).with_ansi(false);
     let layer = match format {
         LogFormat::Text => layer.boxed(),

@@ -18,6 +18,7 @@ use super::{Call, Who};
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
+    s3_address: Option<SocketAddr>,
     pub(crate) keys: Value,
     client: reqwest::Client,
     log: Arc<Mutex<Vec<u8>>>,
@@ -75,8 +76,12 @@ impl Server {
             }
         });
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut s3_address = None;
         let address = lines.find_map(|line| {
             let line = line.unwrap();
+            if let Some((_, url)) = line.split_once("S3 is served on http://") {
+                s3_address = Some(url.trim().parse().unwrap());
+            }
             let (_, url) = line.split_once("ready on http://")?;
             Some(url.trim().parse().unwrap())
         });
@@ -87,7 +92,12 @@ impl Server {
             aerostore(data.dir.path(), &["keys", "--json"]).envs(settings.iter().copied()).output().unwrap();
         let keys = serde_json::from_slice(&keys.stdout).unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { child, address, keys, client, log, data: Some(data) }
+        Self { child, address, s3_address, keys, client, log, data: Some(data) }
+    }
+
+    /// Where S3 is served besides.
+    pub(crate) fn s3_address(&self) -> Option<SocketAddr> {
+        self.s3_address
     }
 
     /// Stops at once, and leaves the data to be used again.

@@ -8,7 +8,7 @@ use super::subject::{Subject, allow, anon, bucket, listing, paths, service, user
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketPolicy};
 use crate::errors::StorageError;
-use crate::executor::{Collation, Cursor, Listing, ObjectSort, PageStart, SortOrder};
+use crate::executor::{Collation, Cursor, Delimiter, Listing, ObjectSort, PageStart, SortOrder};
 use crate::file::PutMode;
 use crate::permissions::{Operation, RlsContext};
 
@@ -141,10 +141,11 @@ fn model(rows: &[(String, Timestamp)], asked: &Listing) -> Vec<String> {
     let mut lines: Vec<Line> = Vec::new();
     for (path, created) in rows.iter().filter(|(path, _)| fold(path).starts_with(&start)) {
         let rest = &path[asked.prefix.len()..];
-        let line = match rest.find('/') {
-            Some(slash) if asked.delimiter => {
-                let folder = &path[..asked.prefix.len() + slash];
-                (false, None, fold(folder), format!("{folder}/"))
+        let delimiter = asked.delimiter.as_ref().map(Delimiter::as_str);
+        let line = match delimiter.and_then(|text| Some((rest.find(text)?, text))) {
+            Some((at, delimiter)) => {
+                let folder = &path[..asked.prefix.len() + at];
+                (false, None, fold(folder), format!("{folder}{delimiter}"))
             }
             _ => (by_time, by_time.then_some(*created), fold(path), path.clone()),
         };
@@ -169,10 +170,16 @@ fn any_listing() -> impl Strategy<Value = Listing> {
     let collation = prop_oneof![Just(Collation::Bytes), Just(Collation::IgnoreCase)];
     let sort = prop_oneof![2 => Just(ObjectSort::Name), 1 => Just(ObjectSort::CreatedAt)];
     let order = prop_oneof![Just(SortOrder::Ascending), Just(SortOrder::Descending)];
-    (prefix, search, any::<bool>(), collation, sort, order, 1_u32..5).prop_map(
+    let delimiter =
+        prop_oneof![2 => Just(""), 4 => Just("/"), 1 => Just("-"), 1 => Just("a/"), 1 => Just("é")];
+    (prefix, search, delimiter, collation, sort, order, 1_u32..5).prop_map(
         |(prefix, search, delimiter, collation, sort, order, limit)| Listing {
             prefix: prefix.to_owned(),
-            delimiter,
+            // Other delimiters than the slash are S3's, whose lists have one order.
+            delimiter: match (sort, collation) {
+                (ObjectSort::Name, Collation::Bytes) => Delimiter::new(delimiter),
+                _ => Delimiter::new(delimiter).map(|_| Delimiter::SLASH),
+            },
             search: search.to_owned(),
             collation,
             sort: (sort, order),

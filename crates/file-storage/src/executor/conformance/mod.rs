@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod buckets;
 pub(crate) mod concurrency;
 pub(crate) mod explanations;
+pub(crate) mod extra;
 pub(crate) mod listings;
 pub(crate) mod multipart;
 pub(crate) mod objects;
@@ -78,6 +79,10 @@ macro_rules! executor_conformance {
                 a_bucket_is_emptied_of_what_policies_let_go, moves_take_no_update
             ],
             explanations: [explanations_name_each_rule_and_what_it_said, explanations_tell_of_what_fails],
+            extra: [
+                what_is_beside_an_object_is_kept_copied_and_replaced, tagging_takes_the_permission_to_overwrite,
+                what_is_beside_a_bucket_is_its_owners, credentials_are_kept_for_upkeep_alone
+            ],
             pasted: [supabases_policies_are_pasted_unchanged],
             concurrency: [
                 fs_i4_forty_writers_have_one_winner, quotas_are_never_overshot, closed_executors_refuse

@@ -187,7 +187,7 @@ pub(crate) fn with_segments<'b>(
 pub(crate) fn listing(prefix: &str, delimiter: bool) -> Listing {
     Listing {
         prefix: prefix.to_owned(),
-        delimiter,
+        delimiter: delimiter.then_some(crate::executor::Delimiter::SLASH),
         search: String::new(),
         collation: crate::executor::Collation::Bytes,
         sort: (ObjectSort::Name, SortOrder::Ascending),

@@ -21,13 +21,13 @@ use crate::executor::postgres::tests::database::TestDatabase;
 /// Rows of all kinds, some as no server would write them today. `{n}` are uuids.
 const ROWS: &str = r#"
     INSERT INTO storage_buckets VALUES
-        ('pub', '{1}', NULL, 'public', '["image/*","text/plain"]', 5, 1000, 1, 3, -1, 1700000000123456, 12),
-        ('ü.b', '{2}', '{9}', 'private', '[]', 0, NULL, 2, 9007199254740993, 0, 0, 0);
+        ('pub', '{1}', NULL, 'public', '["image/*","text/plain"]', 5, 1000, 1, 3, -1, 1700000000123456, 12, NULL),
+        ('ü.b', '{2}', '{9}', 'private', '[]', 0, NULL, 2, 9007199254740993, 0, 0, 0, '{"tags":[["b","1"],["a","ü"]]}');
     INSERT INTO storage_objects VALUES
         ('{3}', 'pub', 'a/ü ß"''\😀.txt', 3, 'text/plain', 'no-store', '{sha}', 'e', NULL,
-         '{"b":[1.50,1e300,-0.0,12345678901234567890123],"aa":{"\ud83d\ude00\n":null}, "a":"\\"}', '{4}', 1, 2),
-        ('{5}', 'ü.b', 'x', 9007199254740993, '', NULL, '{sha}', 'e', '{9}', '{}', '{6}', 1, 2),
-        ('{7}', 'ü.b', 'empty', 0, '', '', '{sha}', '', '{9}', '{}', '{8}', 1, 2);
+         '{"b":[1.50,1e300,-0.0,12345678901234567890123],"aa":{"\ud83d\ude00\n":null}, "a":"\\"}', '{4}', 1, 2, '{"tags":[["k","v"]],"headers":{"expires":"0"}}'),
+        ('{5}', 'ü.b', 'x', 9007199254740993, '', NULL, '{sha}', 'e', '{9}', '{}', '{6}', 1, 2, NULL),
+        ('{7}', 'ü.b', 'empty', 0, '', '', '{sha}', '', '{9}', '{}', '{8}', 1, 2, NULL);
     INSERT INTO storage_segments VALUES
         ('{4}', 0, 0, 3, '{sha}', NULL, NULL, x'00ff5c'), ('{6}', 0, 0, 9, '{sha}', 'local', 'k1', NULL),
         ('{6}', 1, 9, 8, '{sha}', 'local', 'k2', NULL), ('{8}', 0, 0, 0, '{sha}', NULL, NULL, x'');
@@ -43,6 +43,8 @@ const ROWS: &str = r#"
         (40, '{2}', 'storage.object.deleted', 'pub', 'a', '{9}', '{}', 6), (50, '{3}', 'k', 'pub', NULL, NULL, '{}', 7);
     DELETE FROM storage_events WHERE sequence = 50;
     INSERT INTO used_nonces VALUES ('{1}', 1900000000000000);
+    INSERT INTO s3_credentials VALUES ('AS1', 'a key', 'authenticated', '{9}', 1, 'sealed', 5, NULL),
+        ('AS2', '', 'service_role', NULL, 0, 'sealed', 6, 7);
     INSERT INTO upload_queue VALUES
         ('{1}', '{9}', 'ü.b', 'f', 1, 't', 'p', 'local', 'pending', 0, 5, NULL, 1, NULL, NULL, 1, NULL, NULL, 1, 1),
         ('{2}', NULL, 'ü.b', 'f', 1, 't', 'p', 'local', 'pending', 1, 5, 'no', 1, NULL, NULL, 1, NULL, NULL, 1, 1);

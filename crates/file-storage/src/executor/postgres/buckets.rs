@@ -102,7 +102,7 @@ fn seen(row: Option<&Row>) -> Result<Option<(Bucket, bool)>, Fault> {
 }
 
 /// The bucket, if the permission holds for it; nobody else changes it until the session's transaction ends.
-async fn reach(
+pub(super) async fn reach(
     session: &mut Session,
     context: &RlsContext,
     permission: Permission,
@@ -235,7 +235,7 @@ pub(super) async fn delete(pool: &Arc<Pool>, access: &Access, name: &BucketName)
 }
 
 /// Changes the bucket that was reached, as the caller, and commits.
-async fn change(
+pub(super) async fn change(
     session: &mut Session,
     context: &RlsContext,
     permission: Permission,

@@ -9,16 +9,18 @@ use uuid::Uuid;
 use super::errors::Fault;
 use super::session::retried;
 use super::{
-    PostgresExecutor, buckets, decide, delete, events, explain, listing, multipart, policies, put, query,
-    read, relocate, upkeep, usage,
+    PostgresExecutor, buckets, credentials, decide, delete, events, explain, extra, listing, multipart,
+    policies, put, query, read, relocate, upkeep, usage,
 };
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
+use crate::credentials::Credential;
 use crate::errors::StorageError;
 use crate::executor::{
     Admission, Announced, Backlog, BucketListing, Event, Executor, Explanation, Listing, Page, Question,
     QueuedBlob, SegmentBlob, Turn, UsageDifference, UserUsage, Written,
 };
+use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
 use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
 use crate::multipart::{
     Append, Claimed, Completion, MultipartUpload, NewMultipart, NewPart, Part, UploadAt, UploadListing,
@@ -285,6 +287,78 @@ impl Executor for PostgresExecutor {
         listing: &Listing,
     ) -> Result<Page, StorageError> {
         self.run("list_objects", listing::list(&self.pool, access, bucket, listing)).await
+    }
+
+    async fn tag_object(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        tags: &[Tag],
+    ) -> Result<StorageObject, StorageError> {
+        let tag = async { retried!(extra::tag(&self.pool, access, (bucket, path), tags)) };
+        self.run("tag_object", Box::pin(tag)).await
+    }
+
+    async fn bucket_extra(&self, access: &Access, name: &BucketName) -> Result<BucketExtra, StorageError> {
+        self.run("bucket_extra", extra::of_bucket(&self.pool, access, name)).await
+    }
+
+    async fn update_bucket_extra(
+        &self,
+        access: &Access,
+        name: &BucketName,
+        update: &BucketExtraUpdate,
+    ) -> Result<(), StorageError> {
+        let change = async { retried!(extra::update_bucket(&self.pool, access, name, update)) };
+        self.run("update_bucket_extra", change).await
+    }
+
+    async fn create_credential(
+        &self,
+        access: &Access,
+        credential: &Credential,
+        sealed_secret: &str,
+    ) -> Result<Credential, StorageError> {
+        let create = async { retried!(credentials::create(&self.pool, access, credential, sealed_secret)) };
+        self.run("create_credential", create).await
+    }
+
+    async fn credentials(&self, access: &Access) -> Result<Vec<Credential>, StorageError> {
+        self.run("credentials", credentials::all(&self.pool, access)).await
+    }
+
+    async fn credential(
+        &self,
+        access: &Access,
+        access_key_id: &str,
+    ) -> Result<Option<(Credential, String)>, StorageError> {
+        self.run("credential", credentials::find(&self.pool, access, access_key_id)).await
+    }
+
+    async fn enable_credential(
+        &self,
+        access: &Access,
+        access_key_id: &str,
+        enabled: bool,
+    ) -> Result<Option<Credential>, StorageError> {
+        let enable = async { retried!(credentials::enable(&self.pool, access, access_key_id, enabled)) };
+        self.run("enable_credential", enable).await
+    }
+
+    async fn delete_credential(&self, access: &Access, access_key_id: &str) -> Result<bool, StorageError> {
+        let delete = async { retried!(credentials::delete(&self.pool, access, access_key_id)) };
+        self.run("delete_credential", delete).await
+    }
+
+    async fn credential_used(
+        &self,
+        access: &Access,
+        access_key_id: &str,
+        at: Timestamp,
+    ) -> Result<(), StorageError> {
+        let used = async { retried!(credentials::used(&self.pool, access, access_key_id, at)) };
+        self.run("credential_used", used).await
     }
 
     async fn consume_nonce(&self, nonce: Uuid, expires_at: Timestamp) -> Result<bool, StorageError> {

@@ -15,7 +15,7 @@ use super::session::read;
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::executor::bounds::successor;
-use crate::executor::{Collation, Cursor, Entry, Listing, ObjectSort, Page, PageStart, SortOrder};
+use crate::executor::{Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart, SortOrder};
 use crate::permissions::{Access, Permission};
 
 /// Above every path: longer than any of them, of the greatest character.
@@ -30,7 +30,7 @@ static ENTRY: LazyLock<String> =
 
 /// By path: the function's own order.
 static BY_PATH: LazyLock<String> = LazyLock::new(|| {
-    format!("SELECT {} FROM {{schema}}.list_entries($1, $2, $3, $4, $5, false, $6, $7, $8) l", *ENTRY)
+    format!("SELECT {} FROM {{schema}}.list_entries($1, $2, $3, $4, $5, $6, false, $7, $8, $9) l", *ENTRY)
 });
 
 /// The same without folders, all at once.
@@ -55,7 +55,7 @@ fn in_order(way: &str, after: &str) -> String {
                 WHEN $7 = 'created_at' THEN (e.object).created_at ELSE (e.object).updated_at END AS time, \
             CASE WHEN $6 THEN lower(n.name COLLATE \"C\") ELSE n.name END COLLATE \"C\" AS name, \
             coalesce(e.folder, (e.object).path) COLLATE \"C\" AS path \
-            FROM {{schema}}.list_entries($1, $2, $3, $4, $5, $6, false, 0, 9223372036854775807) e, \
+            FROM {{schema}}.list_entries($1, $2, $3, $4, $5, '/', $6, false, 0, 9223372036854775807) e, \
             LATERAL (SELECT coalesce(left(e.folder, -1), (e.object).path) AS name) n) \
          SELECT {} FROM l WHERE $8::integer IS NULL OR {after} \
          ORDER BY l.rank, l.time {way}, l.name {way}, l.path {way} OFFSET $12 LIMIT $13",
@@ -109,7 +109,11 @@ impl Folder<'_> {
     /// How many characters of a path are the folder's own; `None` where folders are not looked at.
     fn level(&self) -> Option<i32> {
         let length = i32::try_from(self.listing.prefix.chars().count()).unwrap_or(i32::MAX);
-        self.listing.delimiter.then_some(length)
+        self.listing.delimiter.as_ref().map(|_| length)
+    }
+
+    fn delimiter(&self) -> Option<&str> {
+        self.listing.delimiter.as_ref().map(Delimiter::as_str)
     }
 
     fn end(&self) -> String {
@@ -118,8 +122,9 @@ impl Folder<'_> {
 
     /// Whether the list shows this path as a folder.
     fn is_folder(&self, path: &str) -> bool {
-        let below = path.get(self.listing.prefix.len()..).unwrap_or_default();
-        self.listing.delimiter && below.find('/').is_some_and(|slash| slash + 1 == below.len())
+        let delimiter = self.listing.delimiter.as_ref();
+        let length = delimiter.and_then(|found| found.folder_length(self.listing.prefix.len(), path));
+        length == Some(path.len())
     }
 
     /// One row more than a page has tells whether there is a next one.
@@ -158,6 +163,7 @@ async fn in_index_order(pool: &Arc<Pool>, caller: &Caller, folder: &Folder<'_>) 
         &low as _,
         &high as _,
         &level as _,
+        &folder.delimiter() as _,
         &down as _,
         &skipped as _,
         &wanted as _,

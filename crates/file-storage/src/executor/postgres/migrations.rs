@@ -40,6 +40,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(6, "policies_in_force"),
     migration!(7, "cheaper_reads"),
     migration!(8, "multipart_uploads"),
+    migration!(9, "s3"),
 ];
 
 /// The oldest server that has all that the scripts use.

@@ -16,18 +16,19 @@ use crate::Timestamp;
 use crate::errors::{DenialReason, StorageError};
 use crate::executor::proposal::Proposed;
 use crate::executor::{Written, decide};
+use crate::extra::ObjectExtra;
 use crate::file::{NewObject, Place, PutMode, Segment, StorageObject};
 use crate::permissions::policy::Candidate;
 use crate::permissions::{Access, Permission};
 
 /// Makes a row.
 pub(super) const CREATE: &str = "INSERT INTO {schema}.storage_objects (bucket_id, path, size, content_type, cache_control, \
-     checksum, etag, metadata, version, updated_at, id, owner_id, created_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
+     checksum, etag, metadata, version, updated_at, extra, id, owner_id, created_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
 
 const OVERWRITE: &str = "UPDATE {schema}.storage_objects SET size = $3, content_type = $4, cache_control = $5, \
-     checksum = $6, etag = $7, metadata = $8, version = $9, updated_at = $10 \
-     WHERE bucket_id = $1 AND path = $2 AND version = $11";
+     checksum = $6, etag = $7, metadata = $8, version = $9, updated_at = $10, extra = $11 \
+     WHERE bucket_id = $1 AND path = $2 AND version = $12";
 
 const LINK: &str = "INSERT INTO {schema}.storage_segments \
      (version, ordinal, \"offset\", size, sha256, provider, blob_key, bytes) \
@@ -131,10 +132,16 @@ fn written(
             None => access.context().user_id(),
         },
         metadata: new.attributes.metadata.clone(),
+        extra: new.attributes.extra.clone(),
         version: new.version,
         created_at: existing.map_or(now, |old| old.created_at),
         updated_at: now,
     }
+}
+
+/// What S3 keeps beside a row; NULL where that is nothing.
+pub(super) fn extra(extra: &ObjectExtra) -> Option<Json<&ObjectExtra>> {
+    (!extra.is_empty()).then_some(Json(extra))
 }
 
 /// Writes the row as the caller, under the policies of the table, and its segments as the keeper.
@@ -149,6 +156,7 @@ async fn store(
     let (size, checksum, metadata) =
         (int(object.size), object.checksum.map(|checksum| checksum.to_hex()), Json(&object.metadata));
     let (bucket, path) = (object.bucket.as_str(), object.path.as_str());
+    let extra = extra(&object.extra);
     let mut row: Vec<&(dyn ToSql + Sync)> = vec![
         &bucket,
         &path,
@@ -160,6 +168,7 @@ async fn store(
         &metadata,
         &object.version,
         &object.updated_at,
+        &extra,
     ];
     let sql = match &replaced {
         Some(version) => {

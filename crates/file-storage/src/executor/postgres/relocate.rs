@@ -7,7 +7,7 @@ use tokio_postgres::types::{Json, ToSql};
 use super::decide::{LOCK, TARGET_TO_WRITE, began, place, seen, version, write};
 use super::errors::Fault;
 use super::pool::Pool;
-use super::put::CREATE;
+use super::put::{CREATE, extra};
 use super::rls::{Caller, Subject, refused};
 use super::rows::{int, now};
 use super::session::{Session, Step};
@@ -149,7 +149,8 @@ impl Moving<'_> {
         let gone = [&source.version as _];
         let (size, checksum, metadata) =
             (int(moved.size), moved.checksum.map(|checksum| checksum.to_hex()), Json(&moved.metadata));
-        let made: [&(dyn ToSql + Sync); 13] = [
+        let extra = extra(&moved.extra);
+        let made: [&(dyn ToSql + Sync); 14] = [
             &moved.bucket.as_str(),
             &moved.path.as_str(),
             &size,
@@ -160,6 +161,7 @@ impl Moving<'_> {
             &metadata,
             &moved.version,
             &moved.updated_at,
+            &extra,
             &moved.id,
             &moved.owner_id,
             &moved.created_at,

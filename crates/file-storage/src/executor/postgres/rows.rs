@@ -64,7 +64,14 @@ pub(super) fn object_at(
         version: row.try_get(at + 10)?,
         created_at: row.try_get(at + 11)?,
         updated_at: row.try_get(at + 12)?,
+        extra: extra(row, at + 13)?,
     })
+}
+
+/// What is kept as JSON, or nothing of it.
+pub(super) fn extra<T: serde::de::DeserializeOwned + Default>(row: &Row, at: usize) -> Result<T, Fault> {
+    let found: Option<Json<T>> = row.try_get(at)?;
+    Ok(found.map(|Json(extra)| extra).unwrap_or_default())
 }
 
 /// Whether an outer join found something, by a column that is never NULL else.

@@ -9,16 +9,18 @@ use uuid::Uuid;
 
 use super::errors::{Fault, full, unavailable};
 use super::{
-    SqliteExecutor, buckets, decide, delete, events, explain, listing, multipart, policies, put, read,
-    relocate, upkeep, usage,
+    SqliteExecutor, buckets, credentials, decide, delete, events, explain, extra, listing, multipart,
+    policies, put, read, relocate, upkeep, usage,
 };
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
+use crate::credentials::Credential;
 use crate::errors::StorageError;
 use crate::executor::{
     Admission, Announced, Backlog, BucketListing, Event, Executor, Explanation, Listing, Page, Question,
     QueuedBlob, SegmentBlob, UsageDifference, UserUsage, Written,
 };
+use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
 use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
 use crate::multipart::{
     Append, Claimed, Completion, MultipartUpload, NewMultipart, NewPart, Part, UploadAt, UploadListing,
@@ -318,6 +320,86 @@ impl Executor for SqliteExecutor {
     async fn explain(&self, access: &Access, question: &Question) -> Result<Explanation, StorageError> {
         let rules = self.rules.load();
         self.read("explain", |conn| explain::explain(conn, &rules, access, question))
+    }
+
+    async fn tag_object(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        tags: &[Tag],
+    ) -> Result<StorageObject, StorageError> {
+        let (access, rules) = (access.clone(), self.rules.load_full());
+        let (bucket, path, tags) = (bucket.clone(), path.clone(), tags.to_vec());
+        let tag = move |conn: &Connection| extra::tag(conn, &rules, &access, (&bucket, &path), &tags);
+        self.writer.run("tag_object", tag).await
+    }
+
+    async fn bucket_extra(&self, access: &Access, name: &BucketName) -> Result<BucketExtra, StorageError> {
+        self.read("bucket_extra", |conn| extra::of_bucket(conn, access, name))
+    }
+
+    async fn update_bucket_extra(
+        &self,
+        access: &Access,
+        name: &BucketName,
+        update: &BucketExtraUpdate,
+    ) -> Result<(), StorageError> {
+        let (access, name, update) = (access.clone(), name.clone(), update.clone());
+        let change = move |conn: &Connection| extra::update_bucket(conn, &access, &name, &update);
+        self.writer.run("update_bucket_extra", change).await
+    }
+
+    async fn create_credential(
+        &self,
+        access: &Access,
+        credential: &Credential,
+        sealed_secret: &str,
+    ) -> Result<Credential, StorageError> {
+        let (access, credential, sealed) = (access.clone(), credential.clone(), sealed_secret.to_owned());
+        let create = move |conn: &Connection| credentials::create(conn, &access, &credential, &sealed);
+        self.writer.run("create_credential", create).await
+    }
+
+    async fn credentials(&self, access: &Access) -> Result<Vec<Credential>, StorageError> {
+        let access = access.clone();
+        self.scan("credentials", move |conn| credentials::all(conn, &access)).await
+    }
+
+    async fn credential(
+        &self,
+        access: &Access,
+        access_key_id: &str,
+    ) -> Result<Option<(Credential, String)>, StorageError> {
+        self.read("credential", |conn| credentials::find(conn, access, access_key_id))
+    }
+
+    async fn enable_credential(
+        &self,
+        access: &Access,
+        access_key_id: &str,
+        enabled: bool,
+    ) -> Result<Option<Credential>, StorageError> {
+        let (access, id) = (access.clone(), access_key_id.to_owned());
+        let enable = move |conn: &Connection| credentials::enable(conn, &access, &id, enabled);
+        self.writer.keep("enable_credential", enable).await
+    }
+
+    async fn delete_credential(&self, access: &Access, access_key_id: &str) -> Result<bool, StorageError> {
+        let (access, id) = (access.clone(), access_key_id.to_owned());
+        let delete = move |conn: &Connection| credentials::delete(conn, &access, &id);
+        self.writer.free("delete_credential", delete).await
+    }
+
+    async fn credential_used(
+        &self,
+        access: &Access,
+        access_key_id: &str,
+        at: Timestamp,
+    ) -> Result<(), StorageError> {
+        let (access, id) = (access.clone(), access_key_id.to_owned());
+        let used = move |conn: &Connection| credentials::used(conn, &access, &id, at);
+        self.writer.run("credential_used", used).await
     }
 
     async fn consume_nonce(&self, nonce: Uuid, expires_at: Timestamp) -> Result<bool, StorageError> {

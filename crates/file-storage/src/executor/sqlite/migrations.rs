@@ -47,6 +47,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0005_multipart_uploads.sql"),
         back: include_str!("migrations/0005_multipart_uploads.rollback.sql"),
     },
+    Migration {
+        version: 6,
+        name: "s3",
+        forward: include_str!("migrations/0006_s3.sql"),
+        back: include_str!("migrations/0006_s3.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

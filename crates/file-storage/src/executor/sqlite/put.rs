@@ -13,6 +13,7 @@ use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::Written;
 use crate::executor::proposal::Proposed;
+use crate::extra::ObjectExtra;
 use crate::file::{NewObject, Place, PutMode, Segment, StorageObject};
 use crate::permissions::Access;
 use crate::permissions::policy::Candidate;
@@ -47,6 +48,7 @@ pub(super) fn put(
             None => access.context().user_id(),
         },
         metadata: new.attributes.metadata,
+        extra: new.attributes.extra,
         version: new.version,
         created_at: existing.map_or(now, |old| old.created_at),
         updated_at: now,
@@ -91,13 +93,13 @@ fn store(conn: &Connection, object: &StorageObject) -> Result<(), Fault> {
     };
     conn.prepare_cached(
         "INSERT INTO storage_objects (id, bucket_id, path, size, content_type, cache_control, checksum, etag, \
-         owner_id, metadata, version, created_at, updated_at) \
+         owner_id, metadata, version, created_at, updated_at, extra) \
          VALUES (:id, :bucket, :path, :size, :type, :cache, :checksum, :etag, :owner, :metadata, :version, \
-         :created, :updated) \
+         :created, :updated, :extra) \
          ON CONFLICT (bucket_id, path) DO UPDATE SET size = excluded.size, \
          content_type = excluded.content_type, cache_control = excluded.cache_control, \
          checksum = excluded.checksum, etag = excluded.etag, metadata = excluded.metadata, \
-         version = excluded.version, updated_at = excluded.updated_at",
+         version = excluded.version, updated_at = excluded.updated_at, extra = excluded.extra",
     )?
     .execute(named_params! {
         ":id": text(object.id), ":bucket": object.bucket.as_str(), ":path": object.path.as_str(),
@@ -105,8 +107,15 @@ fn store(conn: &Connection, object: &StorageObject) -> Result<(), Fault> {
         ":checksum": object.checksum.map(|checksum| checksum.to_hex()), ":etag": object.etag, ":owner": object.owner_id.map(text),
         ":metadata": metadata, ":version": text(object.version),
         ":created": micros(object.created_at), ":updated": micros(object.updated_at),
+        ":extra": extra(&object.extra),
     })?;
     Ok(())
+}
+
+/// What S3 keeps beside a row, as the database has it.
+pub(super) fn extra(extra: &ObjectExtra) -> Option<String> {
+    // It always serializes: texts under texts.
+    (!extra.is_empty()).then(|| serde_json::to_string(extra).unwrap_or_default())
 }
 
 /// Writes down where a run of a version's bytes is.

@@ -74,6 +74,7 @@ pub(super) fn object_at(
         version: uuid(row, at + 10)?,
         created_at: time(row, at + OBJECT_TIMES.0)?,
         updated_at: time(row, at + OBJECT_TIMES.1)?,
+        extra: json(row, at + 13, "extra")?,
     })
 }
 
@@ -141,6 +142,18 @@ fn opt_digest(row: &Row<'_>, at: usize) -> Result<Option<Sha256>, Fault> {
     match row.get_ref(at)?.as_bytes_or_null().map_err(engine)? {
         Some(text) => Sha256::from_hex(text).map(Some).ok_or_else(|| Fault::corrupt("digest")),
         None => Ok(None),
+    }
+}
+
+/// What is kept as JSON, or nothing of it.
+pub(super) fn json<T: serde::de::DeserializeOwned + Default>(
+    row: &Row<'_>,
+    at: usize,
+    what: &'static str,
+) -> Result<T, Fault> {
+    match row.get_ref(at)?.as_str_or_null().map_err(engine)? {
+        Some(json) => serde_json::from_str(json).map_err(|_| Fault::corrupt(what)),
+        None => Ok(T::default()),
     }
 }
 

@@ -227,6 +227,7 @@ impl Row {
             version: self.id,
             created_at: time(self.created),
             updated_at: time(self.updated),
+            extra: Default::default(),
         }
     }
 }

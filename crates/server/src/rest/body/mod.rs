@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use http::{HeaderMap, header};
 
 pub(crate) use user_metadata::parse as metadata_of_user;
+pub(crate) use multipart::failed_body as form_failed;
 pub(super) use user_metadata::{from_header as metadata_from_header, robots_tag, shown};
 
 use super::dialect::Dialect;
@@ -58,7 +59,7 @@ fn content_length(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// A body that ended before its time.
-pub(super) fn interrupted(error: &(dyn Error + Send + Sync + 'static)) -> StorageError {
+pub(crate) fn interrupted(error: &(dyn Error + Send + Sync + 'static)) -> StorageError {
     let mut reason = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -131,7 +131,12 @@ impl Fields {
         user_metadata::keep_robots_tag(headers, &mut metadata)?;
         let content_type =
             self.content_type.or(part_type).unwrap_or_else(|| "application/octet-stream".into());
-        Ok(ObjectAttributes { content_type, cache_control: self.cache_control, metadata })
+        Ok(ObjectAttributes {
+            content_type,
+            cache_control: self.cache_control,
+            metadata,
+            ..Default::default()
+        })
     }
 }
 
@@ -168,7 +173,7 @@ fn failed(error: multer::Error) -> ApiError {
 }
 
 /// The transport failed, or the form is none.
-fn failed_body(error: multer::Error) -> StorageError {
+pub(crate) fn failed_body(error: multer::Error) -> StorageError {
     match error {
         multer::Error::StreamReadFailed(cause) => interrupted(&*cause),
         multer::Error::IncompleteStream

@@ -19,6 +19,7 @@ pub(super) fn open(headers: &HeaderMap, body: Body, dialect: Dialect) -> Result<
         content_type: text(headers, &header::CONTENT_TYPE)?.unwrap_or(UNKNOWN_TYPE).to_owned(),
         cache_control: text(headers, &header::CACHE_CONTROL)?.map(str::to_owned),
         metadata,
+        ..Default::default()
     };
     Ok(Incoming { attributes, length: content_length(headers), bytes: body_stream(body) })
 }

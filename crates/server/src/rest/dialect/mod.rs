@@ -35,7 +35,7 @@ pub enum Dialect {
 
 impl Dialect {
     /// The form that a server was told to speak.
-    pub(super) fn of(app: &AppState) -> Self {
+    pub(crate) fn of(app: &AppState) -> Self {
         match app.config.rest.dialect {
             crate::config::Dialect::Native => Self::Native,
             crate::config::Dialect::Supabase => Self::Supabase,

@@ -87,6 +87,6 @@ impl CopyObject {
                 return Err(ApiError::schema(format!("body/metadata/{name} must be a header's value")));
             }
         }
-        Ok(CopyOptions { content_type, cache_control, metadata })
+        Ok(CopyOptions { content_type, cache_control, metadata, ..CopyOptions::default() })
     }
 }

@@ -9,11 +9,11 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::closed_to_public;
 use super::described::{AsDownload, Bytes, ObjectInUrl, PublicReadRefused, ReadRefused};
+use crate::conditional::{self, Verdict};
 use crate::errors::{self, ApiError};
+use crate::range::{self, Asked};
 use crate::rest::call::{Call, Caller, OptionalToken, Public, Signed, Token};
-use crate::rest::conditional::{self, Verdict};
 use crate::rest::dialect::ErrorBody;
-use crate::rest::range::{self, Asked};
 use crate::rest::{body, query};
 
 /// Users' content runs no script and loads nothing, wherever it is opened.
@@ -163,16 +163,10 @@ async fn answer<C: Caller>(
     if !call.is_head() {
         *response.body_mut() = match download.body(range).await? {
             DownloadBody::Bytes(bytes) => Body::from(bytes),
-            DownloadBody::Stream(stream) => Body::from_stream(stream.map_err(|error| broken(&error))),
+            DownloadBody::Stream(stream) => Body::from_stream(stream.map_err(|error| errors::broken(&error))),
         };
     }
     Ok(response)
-}
-
-/// Too late for an answer: the head is sent, and all that is left is to cut the body off, and to log why.
-fn broken(error: &StorageError) -> std::io::Error {
-    let cause = errors::cause(error).map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
-    std::io::Error::other(cause)
 }
 
 fn wanted_range(headers: &HeaderMap, object: &StorageObject) -> Asked {

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use file_storage::Operation;
-use file_storage::executor::{Listing, ObjectSort, PageStart, SortOrder};
+use file_storage::executor::{Delimiter, Listing, ObjectSort, PageStart, SortOrder};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -116,7 +116,7 @@ impl ListObjects {
         }
         Ok(Listing {
             prefix,
-            delimiter: true,
+            delimiter: Some(Delimiter::SLASH),
             search: self.search.unwrap_or_default(),
             collation: dialect.collation(),
             sort: self.sort_by.unwrap_or_default().sort(),

@@ -2,7 +2,7 @@
 
 use axum::response::Response;
 use file_storage::Operation;
-use file_storage::executor::{Collation, Listing, PageStart};
+use file_storage::executor::{Collation, Delimiter, Listing, PageStart};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -53,7 +53,7 @@ pub(in crate::rest) async fn list(mut call: Call<Token>) -> Result<Response, Api
         page: &page,
         prefix: &listing.prefix,
         next: page.next.as_ref().map(|cursor| encode_cursor(cursor, listing.sort)),
-        with_delimiter: listing.delimiter,
+        with_delimiter: listing.delimiter.is_some(),
     };
     Ok(call.dialect().listed_v2(&listed))
 }
@@ -73,7 +73,7 @@ impl ListObjectsV2 {
         };
         Ok(Listing {
             prefix: self.prefix.unwrap_or_default(),
-            delimiter: self.with_delimiter.unwrap_or(false),
+            delimiter: self.with_delimiter.unwrap_or(false).then_some(Delimiter::SLASH),
             search: String::new(),
             collation: Collation::Bytes,
             sort,

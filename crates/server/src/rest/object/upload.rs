@@ -9,10 +9,11 @@ use http::StatusCode;
 
 use super::described::{ObjectInUrl, WriteConditions, WriteRefused};
 use super::put_mode;
+use crate::conditional;
 use crate::errors::ApiError;
+use crate::rest::body;
 use crate::rest::call::{Call, Caller, Token};
 use crate::rest::dialect::{ErrorBody, Uploaded};
-use crate::rest::{body, conditional};
 
 /// Creates an object; with `x-upsert: true` also over one that is there.
 #[utoipa::path(

@@ -132,11 +132,7 @@ impl Folder<'_> {
 
     /// How long the path of the folder is in which the list shows this path, if in one.
     pub(super) fn folder_length(&self, path: &str) -> Option<usize> {
-        if !self.listing.delimiter {
-            return None;
-        }
-        let prefix = self.listing.prefix.len();
-        path.get(prefix..)?.find('/').map(|slash| prefix + slash + 1)
+        self.listing.delimiter.as_ref()?.folder_length(self.listing.prefix.len(), path)
     }
 
     /// From where a scan goes on after an entry with this path.

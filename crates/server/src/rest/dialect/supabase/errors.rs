@@ -114,7 +114,10 @@ fn storage(error: &StorageError) -> Worded {
         E::UrlExpired(_) => wrapped(400, "InvalidJWT", "InvalidJWT", EXPIRED),
         E::BucketNotFound { .. } => no_bucket(),
         E::ObjectNotFound { .. } => no_key(),
-        E::PolicyNotFound { .. } => wrapped(404, "not_found", "InvalidRequest", message),
+        E::PolicyNotFound { .. } | E::CredentialNotFound { .. } => {
+            wrapped(404, "not_found", "InvalidRequest", message)
+        }
+        E::DigestMismatch { .. } => wrapped(400, "InvalidChecksum", "InvalidChecksum", message),
         E::PolicyExists { .. } => wrapped(409, "Duplicate", "ResourceAlreadyExists", message),
         E::BucketExists { .. } => wrapped(409, "Duplicate", "BucketAlreadyExists", message),
         E::ObjectExists { .. } => wrapped(409, "Duplicate", "KeyAlreadyExists", message),

@@ -10,7 +10,7 @@ use crate::errors::ApiError;
 
 /// What the conditions of a GET or HEAD make of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// They hold: answer as asked.
     Serve,
     /// The client has it already: 304.
@@ -20,7 +20,7 @@ pub(super) enum Verdict {
 }
 
 /// Weighs the conditions of a read.
-pub(super) fn read(headers: &HeaderMap, object: &StorageObject) -> Verdict {
+pub(crate) fn read(headers: &HeaderMap, object: &StorageObject) -> Verdict {
     if let Some(value) = text(headers, &IF_MATCH) {
         if !strong_tags(&value).contains(&object.etag) {
             return Verdict::Failed;
@@ -39,7 +39,7 @@ pub(super) fn read(headers: &HeaderMap, object: &StorageObject) -> Verdict {
 }
 
 /// Whether a range may be served: without `If-Range` always, else only of the very object that it names.
-pub(super) fn range_holds(headers: &HeaderMap, object: &StorageObject) -> bool {
+pub(crate) fn range_holds(headers: &HeaderMap, object: &StorageObject) -> bool {
     let Some(value) = text(headers, &IF_RANGE) else { return true };
     if value.contains('"') {
         return match strong_tags(&value) {
@@ -54,7 +54,7 @@ pub(super) fn range_holds(headers: &HeaderMap, object: &StorageObject) -> bool {
 ///
 /// # Errors
 /// Two conditions at once: no one object can be meant by both.
-pub(super) fn write(headers: &HeaderMap, otherwise: PutMode) -> Result<PutMode, ApiError> {
+pub(crate) fn write(headers: &HeaderMap, otherwise: PutMode) -> Result<PutMode, ApiError> {
     match (text(headers, &IF_MATCH), text(headers, &IF_NONE_MATCH)) {
         (None, None) => Ok(otherwise),
         (Some(value), None) => Ok(PutMode::IfMatch(strong_tags(&value))),
@@ -135,6 +135,7 @@ mod tests {
             metadata: serde_json::Map::new(),
             version: uuid::Uuid::nil(),
             created_at: updated_at,
+            extra: Default::default(),
             updated_at,
         }
     }

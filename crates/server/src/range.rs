@@ -7,7 +7,7 @@ use std::ops::Range;
 
 /// What a `Range` header asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     /// Everything, or something that is not understood.
     Whole,
     /// These bytes, which the object has.
@@ -17,7 +17,7 @@ pub(super) enum Asked {
 }
 
 /// What a header's value asks of an object of that size.
-pub(super) fn parse(value: &str, size: u64) -> Asked {
+pub(crate) fn parse(value: &str, size: u64) -> Asked {
     let Some(spec) = value.trim().get(..6).filter(|unit| unit.eq_ignore_ascii_case("bytes=")) else {
         return Asked::Whole;
     };

@@ -1,0 +1,82 @@
+import json
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from conftest import ENDPOINT, refused
+
+
+def test_buckets_are_made_found_and_deleted(s3, bucket):
+    assert bucket in [entry["Name"] for entry in s3.list_buckets()["Buckets"]]
+    s3.head_bucket(Bucket=bucket)
+    assert s3.get_bucket_location(Bucket=bucket)["LocationConstraint"] is None
+    with refused("BucketAlreadyOwnedByYou"):
+        s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="x", Body=b"1")
+    with refused("BucketNotEmpty"):
+        s3.delete_bucket(Bucket=bucket)
+    with refused(404):
+        s3.head_bucket(Bucket="nowhere-at-all")
+    with refused("InvalidBucketName"):
+        s3.create_bucket(Bucket="Not-A-Name")
+
+
+def test_pages_of_2500_keys_with_and_without_delimiter(s3, bucket):
+    keys = [f"{number % 5}/{number:05}" for number in range(2500)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda key: s3.put_object(Bucket=bucket, Key=key, Body=b"1"), keys))
+    for name in ["list_objects", "list_objects_v2", "list_object_versions"]:
+        pages = list(s3.get_paginator(name).paginate(Bucket=bucket))
+        part = "Versions" if name == "list_object_versions" else "Contents"
+        assert [entry["Key"] for page in pages for entry in page[part]] == sorted(keys), name
+        assert len(pages) == 3
+        folders = s3.get_paginator(name).paginate(Bucket=bucket, Delimiter="/", PaginationConfig={"PageSize": 2})
+        found = [entry["Prefix"] for page in folders for entry in page.get("CommonPrefixes", [])]
+        assert found == ["0/", "1/", "2/", "3/", "4/"], name
+    below = s3.list_objects_v2(Bucket=bucket, Prefix="3/", StartAfter="3/00500", MaxKeys=2)
+    assert [entry["Key"] for entry in below["Contents"]] == ["3/00503", "3/00508"]
+    odd = s3.list_objects_v2(Bucket=bucket, Delimiter="/000")
+    assert "0/000" in [entry["Prefix"] for entry in odd["CommonPrefixes"]]
+
+
+def test_tags_and_cors_rules_of_buckets(s3, bucket):
+    with refused("NoSuchTagSet"):
+        s3.get_bucket_tagging(Bucket=bucket)
+    tags = [{"Key": "a", "Value": "b"}]
+    s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": tags})
+    with refused("NoSuchCORSConfiguration"):
+        s3.get_bucket_cors(Bucket=bucket)
+    rules = [{"AllowedMethods": ["GET"], "AllowedOrigins": ["https://*.example"], "MaxAgeSeconds": 5}]
+    s3.put_bucket_cors(Bucket=bucket, CORSConfiguration={"CORSRules": rules})
+    assert s3.get_bucket_cors(Bucket=bucket)["CORSRules"] == rules
+    assert s3.get_bucket_tagging(Bucket=bucket)["TagSet"] == tags
+    s3.delete_bucket_cors(Bucket=bucket)
+    s3.delete_bucket_tagging(Bucket=bucket)
+
+
+def test_canned_lists_are_the_buckets_policy(s3, bucket):
+    s3.put_object(Bucket=bucket, Key="x", Body=b"public")
+    url = f"{ENDPOINT}/{bucket}/x"
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(url)
+    s3.put_bucket_acl(Bucket=bucket, ACL="public-read")
+    assert urllib.request.urlopen(url).read() == b"public"
+    assert s3.get_bucket_policy_status(Bucket=bucket)["PolicyStatus"]["IsPublic"]
+    assert len(s3.get_bucket_acl(Bucket=bucket)["Grants"]) == 2
+    assert len(s3.get_object_acl(Bucket=bucket, Key="x")["Grants"]) == 2
+    s3.put_bucket_acl(Bucket=bucket, ACL="private")
+    with refused("NotImplemented"):
+        s3.put_bucket_acl(Bucket=bucket, ACL="public-read-write")
+
+
+def test_what_is_not_supported_says_so(s3, bucket):
+    assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
+    for ask in [
+        lambda: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}),
+        lambda: s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": []})),
+        lambda: s3.get_bucket_lifecycle_configuration(Bucket=bucket),
+        lambda: s3.put_object(Bucket=bucket, Key="x", Body=b"1", ServerSideEncryption="AES256"),
+    ]:
+        with refused("NotImplemented"):
+            ask()

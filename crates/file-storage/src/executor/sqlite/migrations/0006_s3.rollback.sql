@@ -1,0 +1,3 @@
+DROP TABLE s3_credentials;
+ALTER TABLE storage_buckets DROP COLUMN extra;
+ALTER TABLE storage_objects DROP COLUMN extra;

@@ -1,0 +1,65 @@
+//! What S3 keeps beside objects and buckets: tags, and which pages may call a bucket.
+
+use super::FileStorage;
+use crate::bucket::BucketName;
+use crate::errors::StorageError;
+use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
+use crate::file::StorageObject;
+use crate::path::ObjectPath;
+use crate::permissions::{Operation, RlsContext};
+
+impl FileStorage {
+    /// Replaces all tags of an object. It takes the permission to overwrite it; its bytes and its time stay.
+    ///
+    /// # Errors
+    /// [`StorageError::ObjectNotFound`], [`StorageError::BucketNotFound`], or a denial.
+    pub async fn tag(
+        &self,
+        context: &RlsContext,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        tags: Vec<Tag>,
+    ) -> Result<StorageObject, StorageError> {
+        let access = self.access(context, Operation::TagObject, Some(bucket)).await?;
+        // What can't be seen is not there to be tagged.
+        self.executor().object(&access, bucket, path).await?;
+        self.executor().tag_object(&access, bucket, path, &tags).await
+    }
+
+    /// What is kept beside a bucket, for those who may change it.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`], or a denial.
+    pub async fn bucket_extra(
+        &self,
+        context: &RlsContext,
+        bucket: &BucketName,
+    ) -> Result<BucketExtra, StorageError> {
+        let access = self.access(context, Operation::UpdateBucket, Some(bucket)).await?;
+        self.executor().bucket_extra(&access, bucket).await
+    }
+
+    /// Changes what is kept beside a bucket.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`], or a denial.
+    pub async fn update_bucket_extra(
+        &self,
+        context: &RlsContext,
+        bucket: &BucketName,
+        update: &BucketExtraUpdate,
+    ) -> Result<(), StorageError> {
+        let access = self.access(context, Operation::UpdateBucket, Some(bucket)).await?;
+        self.executor().update_bucket_extra(&access, bucket, update).await
+    }
+
+    /// What is kept beside a bucket, for the server itself: which pages may call it is to be told to any page.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`].
+    pub async fn own_bucket_extra(&self, bucket: &BucketName) -> Result<BucketExtra, StorageError> {
+        let context = RlsContext::system("cross-origin rules of a bucket");
+        let access = self.access(&context, Operation::UpdateBucket, Some(bucket)).await?;
+        self.executor().bucket_extra(&access, bucket).await
+    }
+}

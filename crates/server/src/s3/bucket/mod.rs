@@ -1,0 +1,13 @@
+//! Buckets: made, found, listed, deleted, and what S3 keeps beside them.
+
+pub(super) mod acl;
+pub(super) mod cors;
+pub(super) mod manage;
+pub(super) mod tagging;
+
+use s3s::dto::Timestamp;
+
+/// A moment in S3's form.
+pub(super) fn timestamp(time: file_storage::Timestamp) -> Timestamp {
+    Timestamp::from(std::time::SystemTime::from(time))
+}

@@ -1,0 +1,332 @@
+//! `POST` of a form with a file, as browsers send it: its policy says what was allowed, and is signed. The file is passed
+//! on as it comes; nothing of a form is held in memory but its fields.
+
+mod policy;
+
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use axum::body::Body;
+use axum::response::Response;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use file_storage::body::ByteStream;
+use file_storage::digests::Wanted;
+use file_storage::file::PutMode;
+use file_storage::{ObjectPath, Operation, RlsContext, StorageError};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use multer::{Field, Multipart};
+
+use super::call::{Call, NewCall};
+use super::caller::Signer;
+use super::failure::{Failure, escaped};
+use super::object::{Described, put, tags_from_set};
+use super::payload::Incoming;
+use super::signature::key::{Key, Scope};
+use super::signature::{Clock, parse_time};
+use super::supported;
+use super::target::Target;
+use crate::app::AppState;
+use crate::http::LogSlot;
+use crate::rest::form_failed;
+use policy::Policy;
+
+/// Most bytes of all fields but the file, as S3 has it.
+const MAX_FIELDS: usize = 20 * 1024;
+/// Most fields.
+const MAX_COUNT: usize = 100;
+
+/// Whether a request brings a form.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("multipart/form-data")
+}
+
+/// The fields of a form before its file.
+struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn need(&self, name: &'static str) -> Result<&str, Failure> {
+        self.get(name)
+            .ok_or_else(|| Failure::argument(format!("Bucket POST must contain a field named '{name}'")))
+    }
+
+    /// The fields that stand for headers.
+    fn headers(&self) -> Result<HeaderMap, Failure> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.0 {
+            let stands = matches!(
+                name.as_str(),
+                "cache-control"
+                    | "content-type"
+                    | "content-disposition"
+                    | "content-encoding"
+                    | "expires"
+                    | "content-language"
+                    | "content-md5"
+                    | "acl"
+                    | "if-none-match"
+                    | "if-match"
+            ) || name.starts_with("x-amz-");
+            if !stands {
+                continue;
+            }
+            let name = if name == "acl" { "x-amz-acl" } else { name };
+            let malformed = |_| Failure::argument("A field is no header's value");
+            let name =
+                HeaderName::try_from(name).map_err(|_| Failure::argument("A field's name is malformed"))?;
+            headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).map_err(malformed)?);
+        }
+        Ok(headers)
+    }
+}
+
+/// Takes a form in.
+pub(super) async fn post(
+    app: &AppState,
+    parts: &Parts,
+    body: Body,
+    target: &Target,
+    log: &LogSlot,
+    id: Arc<str>,
+) -> Result<Response, Failure> {
+    log.update(|log| log.operation = Operation::Upload(&PutMode::Upsert).name());
+    let bucket = target.bucket().ok_or_else(|| Failure::invalid("The request names no bucket"))?.clone();
+    let malformed = || Failure::bad_request("MalformedPOSTRequest", "The form has no boundary");
+    let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let boundary = kind.and_then(|kind| multer::parse_boundary(kind).ok()).ok_or_else(malformed)?;
+    let mut form = Multipart::new(body.into_data_stream(), boundary);
+    let (fields, file) = fields_before_file(&mut form).await?;
+
+    let clock = Clock { now: chrono::Utc::now(), skew: app.config.s3.clock_skew };
+    let (context, policy) = authenticate(app, &fields, clock, &id, parts).await?;
+    log.update(|log| log.user_id = context.user_id());
+    let name = file.file_name().unwrap_or_default().to_owned();
+    let key = fields.need("key")?.replace("${filename}", &name);
+    let path = ObjectPath::parse(&key)?;
+    log.update(|log| log.path = Some(path.to_string()));
+    let mut limits = None;
+    if let Some(policy) = &policy {
+        limits = policy.check(clock.now, bucket.as_str(), &key, &fields.0)?;
+    }
+    let mut headers = fields.headers()?;
+    supported::check(&[], &headers)?;
+    if let Some(tagging) = fields.get("tagging") {
+        let tags = policy::tags(tagging)?;
+        let text = tags_from_set(tags, 10)?;
+        let pairs: Vec<_> = text.iter().map(|(key, value)| policy::pair(key, value)).collect();
+        if let Ok(value) = HeaderValue::try_from(pairs.join("&")) {
+            headers.insert("x-amz-tagging", value);
+        }
+    }
+    let attributes = Described::of(&headers)?.into_attributes();
+    let call = Call::new(NewCall {
+        app: app.clone(),
+        context,
+        log: log.clone(),
+        target: Target::Object(bucket.clone(), path.clone()),
+        method: Method::POST,
+        headers: headers.clone(),
+        query: Vec::new(),
+        region: policy.is_some().then(String::new),
+    });
+    let mode = put::condition(&call)?;
+    let incoming =
+        Incoming { wanted: Wanted::default(), length: None, bytes: bounded(bytes_of(form, file), limits) };
+    let incoming = incoming.with_digests(&headers)?;
+    let written = put::take_in(&call, (&bucket, &path), mode, attributes, incoming).await?;
+    answer(&fields, &bucket.to_string(), &key, &written.object.etag)
+}
+
+/// Reads a form up to its file.
+async fn fields_before_file(form: &mut Multipart<'static>) -> Result<(Fields, Field<'static>), Failure> {
+    let (mut fields, mut size) = (Vec::new(), 0);
+    loop {
+        let Some(mut field) = form.next_field().await.map_err(form_failed)? else {
+            return Err(Failure::argument("POST requires exactly one file upload per request"));
+        };
+        let name = field.name().unwrap_or_default().to_ascii_lowercase();
+        if name == "file" {
+            return Ok((Fields(fields), field));
+        }
+        let mut text = Vec::new();
+        while let Some(chunk) = field.chunk().await.map_err(form_failed)? {
+            size += chunk.len();
+            if size > MAX_FIELDS || fields.len() >= MAX_COUNT {
+                let message = "Your POST request fields preceding the upload file were too large";
+                return Err(Failure::bad_request("MaxPostPreDataLengthExceeded", message));
+            }
+            text.extend_from_slice(&chunk);
+        }
+        let text = String::from_utf8(text).map_err(|_| Failure::argument("Fields must be UTF-8"))?;
+        fields.push((name, text));
+    }
+}
+
+/// Who sends the form, and what was allowed; without a policy, anybody.
+async fn authenticate(
+    app: &AppState,
+    fields: &Fields,
+    clock: Clock,
+    id: &Arc<str>,
+    parts: &Parts,
+) -> Result<(RlsContext, Option<Policy>), Failure> {
+    let Some(text) = fields.get("policy") else {
+        if fields.get("x-amz-signature").is_some() || fields.get("signature").is_some() {
+            return Err(Failure::argument("A signed form needs a policy"));
+        }
+        let peer = super::service::client(app, parts);
+        app.rate_limits.public.check(peer)?;
+        return Ok((RlsContext::anon(id.clone()), None));
+    };
+    let context = match fields.get("signature") {
+        Some(signature) => by_version_2(app, fields, text, signature, id).await?,
+        None => by_version_4(app, fields, text, clock, id).await?,
+    };
+    let json = STANDARD.decode(text).map_err(|_| policy::invalid("the policy is not base64"))?;
+    Ok((context, Some(Policy::parse(&json)?)))
+}
+
+/// The older signature of a policy, which many pages still have. It covers the policy and so, as the newer one, all that
+/// counts; of requests, whose older signature leaves parameters out, it is not taken.
+async fn by_version_2(
+    app: &AppState,
+    fields: &Fields,
+    policy: &str,
+    signature: &str,
+    id: &Arc<str>,
+) -> Result<RlsContext, Failure> {
+    let access_key_id = fields.need("awsaccesskeyid")?.to_owned();
+    let scope = Scope { access_key_id, date: String::new(), region: String::new() };
+    let signer = Signer::find(app, &scope, fields.get("x-amz-security-token")).await?;
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, signer.secret.expose().as_bytes());
+    let signature = STANDARD.decode(signature).unwrap_or_default();
+    if hmac::verify(&key, policy.as_bytes(), &signature).is_err() {
+        return Err(does_not_fit(scope.access_key_id, policy));
+    }
+    signer.into_context(app, id.clone()).await
+}
+
+fn does_not_fit(access_key_id: String, policy: &str) -> Failure {
+    Failure::new(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", "The signature does not fit the policy")
+        .detail("AWSAccessKeyId", access_key_id)
+        .detail("StringToSign", policy)
+}
+
+async fn by_version_4(
+    app: &AppState,
+    fields: &Fields,
+    policy: &str,
+    clock: Clock,
+    id: &Arc<str>,
+) -> Result<RlsContext, Failure> {
+    if fields.need("x-amz-algorithm")? != "AWS4-HMAC-SHA256" {
+        return Err(Failure::argument("x-amz-algorithm must be AWS4-HMAC-SHA256"));
+    }
+    let scope = Scope::parse(fields.need("x-amz-credential")?)?;
+    let date = fields.need("x-amz-date")?;
+    let signed_at = parse_time(date).ok_or_else(|| Failure::argument("x-amz-date is malformed"))?;
+    if !date.starts_with(&scope.date) || signed_at > clock.now + clock.skew {
+        return Err(Failure::denied("The credential is for another date than the form"));
+    }
+    let signer = Signer::find(app, &scope, fields.get("x-amz-security-token")).await?;
+    if !Key::new(&signer.secret, &scope).verifies(policy, fields.need("x-amz-signature")?) {
+        return Err(does_not_fit(scope.access_key_id, policy));
+    }
+    signer.into_context(app, id.clone()).await
+}
+
+/// The file's bytes, which end well only where the form does.
+fn bytes_of(form: Multipart<'static>, file: Field<'static>) -> ByteStream {
+    let bytes = file.map_err(form_failed);
+    let end = stream::once(async move {
+        let mut form = form;
+        // S3 does not look at what follows the file; that it ends, it must.
+        while let Some(mut field) = form.next_field().await.map_err(form_failed)? {
+            while field.chunk().await.map_err(form_failed)?.is_some() {}
+        }
+        Ok::<(), StorageError>(())
+    });
+    bytes.chain(end.filter_map(|end| async move { end.err().map(Err::<Bytes, _>) })).boxed()
+}
+
+/// Fails a file that is shorter or longer than its policy allows.
+fn bounded(bytes: ByteStream, limits: Option<(u64, u64)>) -> ByteStream {
+    let Some((least, most)) = limits else { return bytes };
+    let mut seen = 0_u64;
+    let passed = bytes.map(Some).chain(stream::iter([None]));
+    passed
+        .filter_map(move |chunk| {
+            let outcome = match chunk {
+                Some(Ok(chunk)) => {
+                    seen = seen.saturating_add(chunk.len() as u64);
+                    let fits = seen <= most;
+                    Some(if fits { Ok(chunk) } else { Err(StorageError::PayloadTooLarge { limit: most }) })
+                }
+                Some(Err(error)) => Some(Err(error)),
+                None if seen < least => {
+                    Some(Err(StorageError::InvalidRequest { message: format!("{TOO_SMALL} {least} bytes") }))
+                }
+                None => None,
+            };
+            async move { outcome }
+        })
+        .boxed()
+}
+
+/// How the message of a file begins that is too short: S3 has a code of its own for it.
+pub(super) const TOO_SMALL: &str = "Your proposed upload is smaller than the minimum allowed size of";
+
+/// What the form asks to be answered.
+fn answer(fields: &Fields, bucket: &str, key: &str, etag: &str) -> Result<Response, Failure> {
+    let tag = HeaderValue::try_from(format!("\"{etag}\"")).ok();
+    let mut response = Response::new(Body::empty());
+    if let Some(tag) = tag {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    let redirect = fields.get("success_action_redirect").or(fields.get("redirect"));
+    if let Some(url) = redirect.filter(|url| is_web(url)) {
+        let encode = |text: &str| {
+            percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+        };
+        let glue = if url.contains('?') { '&' } else { '?' };
+        let etag = encode(&format!("\"{etag}\""));
+        let url = format!("{url}{glue}bucket={}&key={}&etag={etag}", encode(bucket), encode(key));
+        if let Ok(place) = HeaderValue::try_from(url) {
+            *response.status_mut() = StatusCode::SEE_OTHER;
+            response.headers_mut().insert(header::LOCATION, place);
+            return Ok(response);
+        }
+    }
+    *response.status_mut() = match fields.get("success_action_status") {
+        Some("200") => StatusCode::OK,
+        Some("201") => StatusCode::CREATED,
+        _ => StatusCode::NO_CONTENT,
+    };
+    if response.status() == StatusCode::CREATED {
+        let location = format!("/{bucket}/{key}");
+        let xml = format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<PostResponse><Location>{}</Location><Bucket>{}</Bucket>\
+             <Key>{}</Key><ETag>&quot;{etag}&quot;</ETag></PostResponse>",
+            escaped(&location),
+            escaped(bucket),
+            escaped(key)
+        );
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
+        *response.body_mut() = Body::from(xml);
+    }
+    Ok(response)
+}
+
+/// Only the web is redirected to: no script.
+fn is_web(url: &str) -> bool {
+    let uri = url.parse::<http::Uri>().ok();
+    uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
+}

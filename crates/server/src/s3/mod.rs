@@ -1,0 +1,28 @@
+//! Amazon's S3 protocol (SPEC 7), over the same storage and under the same row-level security as all others.
+//!
+//! A request is located (`target`), its signature verified (`signature`) and its caller found (`caller`), before
+//! anything else is looked at. What carries an object's bytes is answered here (`object`, `form`); what carries XML goes
+//! through `s3s`, whose operations (`documents`) are one function each, in files by what they are about. `s3s` never
+//! sees a signature: it can't verify one below a path prefix or behind a proxy. Errors become S3's codes in `failure`
+//! alone. Decides nothing about access.
+
+mod bucket;
+mod call;
+mod caller;
+mod cors;
+mod documents;
+mod failure;
+mod form;
+mod multipart;
+mod object;
+mod payload;
+mod service;
+mod signature;
+mod supported;
+mod target;
+
+pub(crate) use caller::Keys;
+pub(crate) use service::{own_listener, service};
+
+/// Where the protocol is, below the server's own address.
+pub(crate) const BASE: &str = "/storage/v1/s3";

@@ -1,0 +1,114 @@
+//! `GET` and `HEAD` of an object's bytes.
+
+use axum::body::Body;
+use axum::response::Response;
+use file_storage::storage::DownloadBody;
+use file_storage::{Operation, StorageError, StorageObject};
+use futures_util::TryStreamExt;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use super::headers::{checksums, describe, insert};
+use crate::conditional::{self, Verdict};
+use crate::errors;
+use crate::range::{self, Asked};
+use crate::s3::call::Call;
+use crate::s3::failure::Failure;
+
+/// Headers of the answer that a signed request may choose.
+const OVERRIDES: [(&str, HeaderName); 6] = [
+    ("response-content-type", header::CONTENT_TYPE),
+    ("response-content-language", header::CONTENT_LANGUAGE),
+    ("response-expires", header::EXPIRES),
+    ("response-cache-control", header::CACHE_CONTROL),
+    ("response-content-disposition", header::CONTENT_DISPOSITION),
+    ("response-content-encoding", header::CONTENT_ENCODING),
+];
+
+/// Users' content runs no script and loads nothing, wherever it is opened.
+const SANDBOX: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox");
+
+/// Reads an object, a part of it, or what is known about it.
+pub(in crate::s3) async fn get(call: &Call) -> Result<Response, Failure> {
+    call.begin(if call.is_head() { Operation::Info } else { Operation::Download });
+    let (bucket, path) = call.object()?;
+    let download = call.storage().download(call.context(), bucket, path).await?;
+    let object = download.object();
+    let mut response = Response::new(Body::empty());
+    describe(object, response.headers_mut());
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, SANDBOX);
+    match conditional::read(call.headers(), object) {
+        Verdict::Serve => {}
+        Verdict::NotModified => {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response.headers_mut().remove(header::CONTENT_TYPE);
+            return Ok(response);
+        }
+        Verdict::Failed => {
+            let (bucket, path) = (object.bucket.clone(), object.path.clone());
+            return Err(StorageError::PreconditionFailed { bucket, path }.into());
+        }
+    }
+    overrides(call, response.headers_mut())?;
+    let size = object.size;
+    let range = match part(call)?.unwrap_or_else(|| wanted_range(call.headers(), object)) {
+        Asked::Whole => None,
+        Asked::Part(range) => {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            let told = format!("bytes {}-{}/{size}", range.start, range.end.saturating_sub(1));
+            insert(response.headers_mut(), header::CONTENT_RANGE, told);
+            Some(range)
+        }
+        Asked::Outside => return Err(StorageError::InvalidRange { size }.into()),
+    };
+    // A part does not have the checksums of the whole, and clients compare what they are told.
+    let asked = call.headers().get("x-amz-checksum-mode").is_some_and(|mode| mode.as_bytes() == b"ENABLED");
+    if asked && range.is_none() {
+        checksums(object, response.headers_mut());
+    }
+    let length = range.as_ref().map_or(size, |range| range.end.saturating_sub(range.start));
+    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    call.log_size(length);
+    if !call.is_head() {
+        *response.body_mut() = match download.body(range).await? {
+            DownloadBody::Bytes(bytes) => Body::from(bytes),
+            DownloadBody::Stream(stream) => Body::from_stream(stream.map_err(|error| errors::broken(&error))),
+        };
+    }
+    Ok(response)
+}
+
+/// What `partNumber` asks for: an object that was uploaded in one piece has one part.
+fn part(call: &Call) -> Result<Option<Asked>, Failure> {
+    match call.parameter("partNumber") {
+        None => Ok(None),
+        Some("1") => Ok(Some(Asked::Whole)),
+        Some(_) => {
+            let message = "The requested partnumber is not satisfiable";
+            Err(Failure::new(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidPartNumber", message))
+        }
+    }
+}
+
+fn wanted_range(headers: &HeaderMap, object: &StorageObject) -> Asked {
+    match headers.get(header::RANGE).and_then(|value| value.to_str().ok()) {
+        Some(value) if conditional::range_holds(headers, object) => range::parse(value, object.size),
+        Some(_) | None => Asked::Whole,
+    }
+}
+
+fn overrides(call: &Call, headers: &mut HeaderMap) -> Result<(), Failure> {
+    for (parameter, name) in OVERRIDES {
+        let Some(value) = call.parameter(parameter) else { continue };
+        if !call.is_signed() {
+            return Err(Failure::invalid(
+                "Request specific response headers cannot be used for anonymous requests",
+            ));
+        }
+        let value = HeaderValue::from_bytes(value.as_bytes());
+        let value = value.map_err(|_| Failure::argument(format!("{parameter} is no header's value")))?;
+        headers.insert(name, value);
+    }
+    Ok(())
+}

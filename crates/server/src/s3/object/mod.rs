@@ -1,0 +1,15 @@
+//! Objects: read, written, copied, deleted, tagged.
+
+pub(super) mod acl;
+pub(super) mod attributes;
+pub(super) mod copy;
+pub(super) mod delete;
+pub(super) mod get;
+mod headers;
+pub(super) mod list;
+pub(super) mod put;
+pub(super) mod tagging;
+mod tags;
+
+pub(super) use headers::Described;
+pub(super) use tags::{from_set as tags_from_set, to_set as tags_to_set};

@@ -1,0 +1,70 @@
+//! `PUT` of an object's bytes.
+
+use axum::body::Body;
+use axum::response::Response;
+use file_storage::digests::Algorithm;
+use file_storage::executor::{Announced, Written};
+use file_storage::file::{ObjectAttributes, PutMode};
+use file_storage::path::PathRules;
+use file_storage::{BucketName, ObjectPath, Operation, StorageError};
+use http::header;
+
+use super::acl;
+use super::headers::{Described, checksums, insert};
+use crate::conditional;
+use crate::s3::call::Call;
+use crate::s3::failure::Failure;
+use crate::s3::form::TOO_SMALL;
+use crate::s3::payload::Incoming;
+
+/// Writes an object: the last write wins, unless a condition decides.
+pub(in crate::s3) async fn put(call: &Call, incoming: Incoming) -> Result<Response, Failure> {
+    let mode = condition(call)?;
+    call.begin(Operation::Upload(&mode));
+    let (bucket, path) = call.object()?;
+    incoming.known_length()?;
+    let attributes = Described::of(call.headers())?.into_attributes();
+    let written = take_in(call, (bucket, path), mode, attributes, incoming).await?;
+    let mut response = Response::new(Body::empty());
+    let headers = response.headers_mut();
+    insert(headers, header::ETAG, format!("\"{}\"", written.object.etag));
+    checksums(&written.object, headers);
+    Ok(response)
+}
+
+/// Lets an upload in, and takes its body.
+pub(in crate::s3) async fn take_in(
+    call: &Call,
+    (bucket, path): (&BucketName, &ObjectPath),
+    mode: PutMode,
+    attributes: ObjectAttributes,
+    mut incoming: Incoming,
+) -> Result<Written, Failure> {
+    ObjectPath::parse_new(path.as_str(), PathRules::Lenient)?;
+    let announced =
+        Announced { attributes: Some(attributes.clone()), size: incoming.length, is_final: false };
+    let pending =
+        call.storage().admit_announced_upload(call.context(), bucket, path, mode, announced).await?;
+    acl::check_canned(pending.bucket(), call.headers())?;
+    // By MD5 are S3's entity tags.
+    incoming.wanted.compute(Algorithm::Md5);
+    let has_checksum = call.headers().contains_key("x-amz-checksum-sha256");
+    let stored = pending.store_checked(attributes, incoming.length, incoming.bytes, &incoming.wanted).await;
+    let written = stored.map_err(|error| match error {
+        StorageError::DigestMismatch { algorithm: Algorithm::Sha256 } if has_checksum => {
+            Failure::bad_request("BadDigest", "The SHA256 you specified did not match what we received")
+        }
+        StorageError::InvalidRequest { message } if message.starts_with(TOO_SMALL) => {
+            Failure::bad_request("EntityTooSmall", message)
+        }
+        other => other.into(),
+    })?;
+    call.log_size(written.object.size);
+    Ok(written)
+}
+
+/// How a write decides where the path is taken.
+pub(in crate::s3) fn condition(call: &Call) -> Result<PutMode, Failure> {
+    let mode = conditional::write(call.headers(), PutMode::Upsert);
+    mode.map_err(|_| Failure::invalid("Only one of If-Match and If-None-Match can be used"))
+}

@@ -1,0 +1,232 @@
+//! What a body must be, as its head says: its digests, and how they come.
+
+use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use file_storage::StorageError;
+use file_storage::body::ByteStream;
+use file_storage::digests::{Algorithm, Hasher, Wanted};
+use futures_util::StreamExt;
+use http::{HeaderMap, StatusCode, header};
+
+use super::failure::Failure;
+use super::signature::chunked::{self, Signing};
+use crate::rest::interrupted;
+
+/// Most bytes of a document: what a thousand keys, or ten thousand parts, take.
+const MAX_DOCUMENT: usize = 4 * 1024 * 1024;
+
+const CHECKSUM: &str = "x-amz-checksum-";
+
+/// How the payload is signed.
+pub(super) enum Payload {
+    /// By its SHA-256.
+    Hash(Vec<u8>),
+    /// Not at all.
+    Unsigned,
+    /// In chunks, perhaps signed ones, perhaps with trailers.
+    Chunked { signing: Option<Signing>, trailer: bool },
+}
+
+impl Payload {
+    /// Reads `x-amz-content-sha256`.
+    pub(super) fn parse(text: &str, signing: impl FnOnce() -> Signing) -> Result<Self, Failure> {
+        let chunked = |signing, trailer| Ok(Self::Chunked { signing, trailer });
+        match text {
+            "UNSIGNED-PAYLOAD" => Ok(Self::Unsigned),
+            "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => chunked(None, true),
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => chunked(Some(signing()), false),
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => chunked(Some(signing()), true),
+            "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"
+            | "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER" => {
+                Err(Failure::not_implemented("Signature Version 4A"))
+            }
+            text => match hex::decode(text) {
+                Ok(hash) if hash.len() == Algorithm::Sha256.digest_bytes() => Ok(Self::Hash(hash)),
+                _ => Err(Failure::argument(
+                    "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-…, or a valid SHA-256",
+                )),
+            },
+        }
+    }
+
+    /// That of a request that nobody signed.
+    pub(super) fn of_anybody(headers: &HeaderMap) -> Result<Self, Failure> {
+        match headers.get("x-amz-content-sha256").and_then(|value| value.to_str().ok()) {
+            None | Some("UNSIGNED-PAYLOAD") => Ok(Self::Unsigned),
+            Some("STREAMING-UNSIGNED-PAYLOAD-TRAILER") => Ok(Self::Chunked { signing: None, trailer: true }),
+            Some(text) if text.starts_with("STREAMING-") => {
+                Err(Failure::denied("Signed chunks need a signed request"))
+            }
+            Some(text) => match hex::decode(text) {
+                Ok(hash) if hash.len() == Algorithm::Sha256.digest_bytes() => Ok(Self::Hash(hash)),
+                _ => Err(Failure::argument("x-amz-content-sha256 must be a valid SHA-256")),
+            },
+        }
+    }
+}
+
+/// A body that was not read yet, and what it must be.
+pub(super) struct Incoming {
+    /// What is computed of it, and must come out.
+    pub(super) wanted: Wanted,
+    /// Its length once it is decoded, in bytes, where that is known.
+    pub(super) length: Option<u64>,
+    /// Its bytes, out of their chunks.
+    pub(super) bytes: ByteStream,
+}
+
+impl Incoming {
+    /// Takes what the head says. The body is not touched.
+    pub(super) fn new(headers: &HeaderMap, payload: Payload, body: Body) -> Result<Self, Failure> {
+        let mut wanted = Wanted::default();
+        let announced = announce(headers, &mut wanted)?;
+        let raw = body.into_data_stream().map(|chunk| chunk.map_err(|error| interrupted(&error))).boxed();
+        let sent = number(headers, header::CONTENT_LENGTH.as_str())?;
+        let decoded_length = number(headers, "x-amz-decoded-content-length")?;
+        let (length, bytes) = match payload {
+            Payload::Unsigned => (sent, raw),
+            Payload::Hash(hash) => {
+                wanted.expect(Algorithm::Sha256, hash);
+                (sent, raw)
+            }
+            Payload::Chunked { signing, trailer } => {
+                let trailers = trailer.then(|| Trailers { wanted: wanted.clone(), announced });
+                (decoded_length, chunked::decoded(raw, decoded_length, signing, trailers))
+            }
+        };
+        Ok(Self { wanted, length, bytes })
+    }
+
+    /// Takes the digests that the fields of a form announce.
+    pub(super) fn with_digests(mut self, headers: &HeaderMap) -> Result<Self, Failure> {
+        announce(headers, &mut self.wanted)?;
+        Ok(self)
+    }
+
+    /// Reads all of a document, and compares it with what was announced.
+    pub(super) async fn document(mut self) -> Result<bytes::Bytes, Failure> {
+        let too_large = || Failure::bad_request("MaxMessageLengthExceeded", "The document is too large");
+        let mut whole = bytes::BytesMut::new();
+        while let Some(chunk) = self.bytes.next().await.transpose()? {
+            if whole.len().saturating_add(chunk.len()) > MAX_DOCUMENT {
+                return Err(too_large());
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        let mut hasher = Hasher::new(
+            Algorithm::ALL.into_iter().filter(|one| *one == Algorithm::Sha256 || self.wanted.computes(*one)),
+        );
+        hasher.update(&whole);
+        self.wanted.check(&hasher.finish())?;
+        Ok(whole.freeze())
+    }
+
+    /// An upload must say how long it is.
+    pub(super) fn known_length(&self) -> Result<u64, Failure> {
+        let missing = || {
+            let message = "You must provide the Content-Length HTTP header";
+            Failure::new(StatusCode::LENGTH_REQUIRED, "MissingContentLength", message)
+        };
+        self.length.ok_or_else(missing)
+    }
+}
+
+/// Takes digests from headers; gives the checksums that trailers will bring.
+fn announce(headers: &HeaderMap, wanted: &mut Wanted) -> Result<Vec<Algorithm>, Failure> {
+    if let Some(value) = text(headers, "content-md5")? {
+        let digest =
+            STANDARD.decode(value).ok().filter(|digest| digest.len() == Algorithm::Md5.digest_bytes());
+        let invalid = || Failure::bad_request("InvalidDigest", "The Content-MD5 you specified is not valid");
+        wanted.compute(Algorithm::Md5);
+        wanted.expect(Algorithm::Md5, digest.ok_or_else(invalid)?);
+    }
+    let mut given = None;
+    for algorithm in Algorithm::ALL.into_iter().filter(|algorithm| *algorithm != Algorithm::Md5) {
+        let name = format!("{CHECKSUM}{}", algorithm.as_str().to_ascii_lowercase());
+        let Some(value) = text(headers, &name)? else { continue };
+        if given.replace(algorithm).is_some() {
+            return Err(Failure::invalid("Expecting a single x-amz-checksum- header"));
+        }
+        wanted.compute(algorithm);
+        wanted.expect(algorithm, checksum(algorithm, value)?);
+    }
+    let mut announced = Vec::new();
+    for name in text(headers, "x-amz-trailer")?.unwrap_or_default().split(',').map(str::trim) {
+        if name.is_empty() {
+            continue;
+        }
+        let algorithm = name.to_ascii_lowercase().strip_prefix(CHECKSUM).and_then(Algorithm::from_word);
+        let algorithm = algorithm.filter(|algorithm| *algorithm != Algorithm::Md5).ok_or_else(|| {
+            Failure::invalid("The value specified in the x-amz-trailer header is not supported")
+        })?;
+        wanted.compute(algorithm);
+        announced.push(algorithm);
+    }
+    if let Some(word) = text(headers, "x-amz-sdk-checksum-algorithm")? {
+        let algorithm = Algorithm::from_word(word).filter(|algorithm| *algorithm != Algorithm::Md5);
+        let algorithm = algorithm.ok_or_else(|| {
+            Failure::invalid(
+                "The value specified in the x-amz-sdk-checksum-algorithm header is not supported",
+            )
+        })?;
+        let is_there = given == Some(algorithm) || announced.contains(&algorithm);
+        if !is_there && (given.is_some() || !announced.is_empty()) {
+            let message = "Value for x-amz-sdk-checksum-algorithm header is not that of the checksum";
+            return Err(Failure::invalid(message));
+        }
+    }
+    Ok(announced)
+}
+
+/// A checksum as headers and trailers have it.
+pub(super) fn checksum(algorithm: Algorithm, value: &str) -> Result<Vec<u8>, Failure> {
+    let digest = STANDARD.decode(value).ok().filter(|digest| digest.len() == algorithm.digest_bytes());
+    digest.ok_or_else(|| {
+        let name = algorithm.as_str().to_ascii_lowercase();
+        Failure::invalid(format!("Value for {CHECKSUM}{name} header is invalid"))
+    })
+}
+
+/// The trailers that a body is to bring.
+pub(super) struct Trailers {
+    wanted: Wanted,
+    announced: Vec<Algorithm>,
+}
+
+impl Trailers {
+    /// Takes what came.
+    pub(super) fn found(&self, trailers: &[(String, String)]) -> Result<(), StorageError> {
+        let malformed = |what: &str| StorageError::InvalidRequest {
+            message: format!("The trailers are malformed: {what}"),
+        };
+        for algorithm in &self.announced {
+            let name = format!("{CHECKSUM}{}", algorithm.as_str().to_ascii_lowercase());
+            let value = trailers.iter().find(|(key, _)| *key == name).map(|(_, value)| value);
+            let value = value.ok_or_else(|| malformed("one that was announced is missing"))?;
+            let digest = checksum(*algorithm, value).map_err(|failure| malformed(failure.message()))?;
+            self.wanted.expect(*algorithm, digest);
+        }
+        let is_announced = |name: &String| {
+            self.announced.iter().any(|algorithm| {
+                name.strip_prefix(CHECKSUM).is_some_and(|word| word.eq_ignore_ascii_case(algorithm.as_str()))
+            })
+        };
+        match trailers.iter().find(|(name, _)| name.starts_with("x-amz-") && !is_announced(name)) {
+            Some(_) => Err(malformed("one was not announced by x-amz-trailer")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Result<Option<u64>, Failure> {
+    let malformed = |_| Failure::invalid(format!("The header {name} is no number"));
+    text(headers, name)?.map(str::parse).transpose().map_err(malformed)
+}
+
+/// A header's text.
+pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Failure> {
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let malformed = |_| Failure::invalid(format!("The header {name} is malformed"));
+    std::str::from_utf8(value.as_bytes()).map(|value| Some(value.trim())).map_err(malformed)
+}

@@ -1,0 +1,61 @@
+//! Times in signatures, and how far they may be from now.
+
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+
+use crate::s3::failure::Failure;
+
+/// The longest that a signed URL is valid: seven days.
+pub(super) const MAX_EXPIRY_SECONDS: u32 = 7 * 24 * 60 * 60;
+
+/// Now, and how far clocks may differ.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::s3) struct Clock {
+    pub(in crate::s3) now: DateTime<Utc>,
+    pub(in crate::s3) skew: Duration,
+}
+
+impl Clock {
+    /// Refuses a request that was signed too long ago, or in the future.
+    pub(in crate::s3) fn check(self, signed_at: DateTime<Utc>) -> Result<(), Failure> {
+        let apart = (self.now - signed_at).abs().to_std().unwrap_or(Duration::MAX);
+        if apart > self.skew { Err(self.skewed(signed_at)) } else { Ok(()) }
+    }
+
+    /// Refuses a URL past its time, or from the future.
+    pub(super) fn check_expiry(self, signed_at: DateTime<Utc>, seconds: u32) -> Result<(), Failure> {
+        let age = self.now - signed_at;
+        if (-age).to_std().is_ok_and(|ahead| ahead > self.skew) {
+            return Err(self.skewed(signed_at));
+        }
+        if age.num_seconds() > i64::from(seconds) {
+            return Err(Failure::denied("Request has expired"));
+        }
+        Ok(())
+    }
+
+    fn skewed(self, signed_at: DateTime<Utc>) -> Failure {
+        let message = "The difference between the request time and the server's time is too large";
+        Failure::new(http::StatusCode::FORBIDDEN, "RequestTimeTooSkewed", message)
+            .detail("RequestTime", written(signed_at))
+            .detail("ServerTime", written(self.now))
+    }
+}
+
+/// A time as signatures have it.
+pub(super) fn written(time: DateTime<Utc>) -> String {
+    time.format("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// A time in the one form that signatures have.
+pub(in crate::s3) fn parse(text: &str) -> Option<DateTime<Utc>> {
+    let time = NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%SZ").ok()?.and_utc();
+    // What is read leniently does not come back the same.
+    (written(time) == text).then_some(time)
+}
+
+/// The time of a `Date` header.
+pub(super) fn parse_date(text: &str) -> Option<DateTime<Utc>> {
+    httpdate::parse_http_date(text).ok().map(DateTime::from)
+}

@@ -1,0 +1,62 @@
+//! What this server has not, found before anything is done: S3 ignores parameters and headers that it does not know, but
+//! one that it knows and we don't must never seem to have been heeded.
+
+use http::HeaderMap;
+
+use super::failure::Failure;
+
+/// Parts of S3 that stand as a parameter in the query, and that the routes behind this would take for something else.
+const PARAMETERS: [&str; 7] = [
+    "renameObject",
+    "metadataConfiguration",
+    "metadataInventoryTable",
+    "metadataJournalTable",
+    "abac",
+    "append",
+    "x-amz-object-lambda",
+];
+
+/// Headers that ask for what is not there, and what that is.
+const HEADERS: [(&str, &str); 13] = [
+    ("x-amz-server-side-encryption", "Server-side encryption"),
+    ("x-amz-server-side-encryption-customer-algorithm", "Server-side encryption"),
+    ("x-amz-server-side-encryption-aws-kms-key-id", "Server-side encryption"),
+    ("x-amz-copy-source-server-side-encryption-customer-algorithm", "Server-side encryption"),
+    ("x-amz-object-lock-mode", "Object lock"),
+    ("x-amz-object-lock-legal-hold", "Object lock"),
+    ("x-amz-object-lock-retain-until-date", "Object lock"),
+    ("x-amz-bypass-governance-retention", "Object lock"),
+    ("x-amz-website-redirect-location", "Redirection of websites"),
+    ("x-amz-write-offset-bytes", "Appending"),
+    ("x-amz-expected-bucket-owner", "The condition on a bucket's owner"),
+    ("x-amz-source-expected-bucket-owner", "The condition on a bucket's owner"),
+    ("x-amz-mfa", "Multi-factor authentication"),
+];
+
+/// Refuses what is not supported.
+///
+/// # Errors
+/// `NotImplemented`, saying what.
+pub(super) fn check(query: &[(String, String)], headers: &HeaderMap) -> Result<(), Failure> {
+    for (name, value) in query {
+        if PARAMETERS.contains(&name.as_str()) {
+            return Err(Failure::not_implemented(name));
+        }
+        if name == "versionId" && value != "null" {
+            return Err(Failure::not_implemented("Versions of objects"));
+        }
+    }
+    if let Some((_, what)) = HEADERS.iter().find(|(name, _)| headers.contains_key(*name)) {
+        return Err(Failure::not_implemented(what));
+    }
+    if headers.keys().any(|name| name.as_str().starts_with("x-amz-grant-")) {
+        return Err(Failure::not_implemented("Granting by header"));
+    }
+    match headers.get("x-amz-storage-class").map(|value| value.as_bytes()) {
+        None | Some(b"STANDARD" | b"") => Ok(()),
+        Some(_) => {
+            let message = "The storage class you specified is not valid: there is STANDARD alone";
+            Err(Failure::bad_request("InvalidStorageClass", message))
+        }
+    }
+}
