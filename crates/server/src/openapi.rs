@@ -14,6 +14,7 @@ use utoipa::openapi::{Components, SecurityRequirement};
 use crate::http::OperationLog;
 use crate::management::{self, Document as Management};
 use crate::rest;
+use crate::tus::Document as Resumable;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -35,7 +36,8 @@ struct Document;
 
 /// The document, as it is served and kept in `docs/openapi.json`.
 pub fn document() -> String {
-    let mut document = Document::openapi().nest(rest::BASE, rest::openapi());
+    let mut document =
+        Document::openapi().nest(rest::BASE, rest::openapi()).nest(rest::BASE, Resumable::openapi());
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
     let components = document.components.get_or_insert_with(Components::new);
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));

@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use file_storage::backend::local::{LocalBackend, LocalOptions};
+use file_storage::body::ByteStream;
 use file_storage::errors::{DenialReason, StorageError};
 use file_storage::file::{ObjectAttributes, PutMode};
+use file_storage::multipart::NewResumable;
+use file_storage::storage::{PartBody, Uploader};
 use file_storage::upkeep::{Upkeep, UpkeepOptions};
 use file_storage::{BucketPolicy, FileStorage};
 use futures_util::StreamExt;
@@ -296,4 +299,46 @@ async fn policies_change_under_load_and_nothing_is_let_through_or_lost() {
     let [first, second] = processes;
     drop(second);
     Fixture { dir, ..first }.audit().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_is_taken_over_from_another_process() {
+    let (dir, database) = (TempDir::new().unwrap(), TestDatabase::new());
+    let first = process(dir.path(), &database).await;
+    let second = process(dir.path(), &database).await;
+    let docs = first.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    let me = user(1);
+    let caller = Uploader::Caller(&me);
+    let attributes = ObjectAttributes { content_type: "text/plain".into(), ..Default::default() };
+    let new = NewResumable { length: Some(6000), ..NewResumable::default() };
+    let place = (&docs, &path("a"));
+    let begun =
+        first.storage.create_resumable(&caller, place, PutMode::Create, attributes, new).await.unwrap();
+    let at = begun.upload.at;
+    let body = |bytes: ByteStream| PartBody { bytes, length: None, seal: None };
+    // A request that stands still in the middle of its body, at another server.
+    let (send, bytes) = tokio::sync::mpsc::channel(4);
+    let stalled =
+        futures_util::stream::unfold(bytes, |mut bytes| async { Some((bytes.recv().await?, bytes)) }).boxed();
+    send.send(Ok(Bytes::from(vec![1; 3000]))).await.unwrap();
+    let appending = tokio::spawn({
+        let (storage, at, body) = (first.storage.clone(), at.clone(), body(stalled));
+        async move { storage.append_resumable(&Uploader::Caller(&user(1)), &at, 0, None, body).await }
+    });
+    while !send.is_closed() && send.capacity() < 4 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let found = second.storage.resumable(&caller, &at).await.unwrap();
+    assert_eq!(found.resumable().unwrap().offset, 0, "what the other one has not stored is sent again");
+    let sent =
+        second.storage.append_resumable(&caller, &at, 0, None, body(crate::support::chunked(&[2; 5000])));
+    assert_eq!(sent.await.unwrap().upload.resumable().unwrap().offset, 5000);
+    send.send(Ok(Bytes::from(vec![1; 3000]))).await.unwrap();
+    drop(send);
+    let fenced = appending.await.unwrap();
+    assert!(matches!(fenced, Err(StorageError::UploadTakenOver { .. })), "{fenced:?}");
+    let rest = body(crate::support::chunked(&[2; 1000]));
+    second.storage.append_resumable(&caller, &at, 5000, None, rest).await.unwrap();
+    assert_eq!(first.get(&me, place).await.unwrap(), vec![2; 6000]);
+    Fixture { dir, ..second }.audit().await;
 }

@@ -8,6 +8,7 @@ mod checksum;
 mod concat;
 mod create;
 mod delete;
+mod document;
 mod head;
 mod headers;
 mod location;
@@ -18,6 +19,7 @@ mod routes;
 mod uploader;
 
 pub(crate) use answer::{Spoken, render};
+pub(crate) use document::Document;
 pub(crate) use routes::routes;
 
 /// Where uploads begin, below the base.

@@ -1,0 +1,180 @@
+//! Uploads in numbered parts, through the storage: bytes, what protocols make of them, and what becomes of the object.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests, whose helpers lie outside of test functions"
+)]
+
+mod support;
+
+use file_storage::errors::StorageError;
+use file_storage::file::{ETags, ObjectAttributes, PutMode};
+use file_storage::multipart::{ListedPart, MultipartUpload, Part, UploadAt, UploadListing};
+use file_storage::storage::{CompleteOptions, CopyOptions, MultipartOptions, PartBody, Seal, Sealed};
+use file_storage::{BucketConfig, BucketName, BucketPolicy, RlsContext};
+use support::{Fixture, bucket, chunked, collect, options, path, service, user};
+use tempfile::TempDir;
+
+/// A seal that knows what the bytes must be, and gives a tag.
+struct Expecting(Vec<u8>, Vec<u8>);
+
+impl Seal for Expecting {
+    fn update(&mut self, chunk: &[u8]) {
+        self.1.extend_from_slice(chunk);
+    }
+
+    fn finish(self: Box<Self>) -> Result<Sealed, StorageError> {
+        match self.0 == self.1 {
+            true => {
+                Ok(Sealed { etag: Some("0cc175b9c0f1b6a831c399e269772661".to_owned()), ..Sealed::default() })
+            }
+            false => Err(StorageError::WrongChecksum { algorithm: "equality" }),
+        }
+    }
+}
+
+fn body(bytes: &[u8]) -> PartBody {
+    PartBody { bytes: chunked(bytes), length: Some(bytes.len() as u64), seal: None }
+}
+
+async fn begin(fixture: &Fixture, at: (&BucketName, &str)) -> MultipartUpload {
+    let attributes = ObjectAttributes { content_type: "text/plain".into(), ..Default::default() };
+    let place = (at.0, &path(at.1));
+    let options = MultipartOptions::default();
+    fixture.storage.create_multipart(&user(1), place, PutMode::Upsert, attributes, options).await.unwrap()
+}
+
+async fn complete(
+    fixture: &Fixture,
+    caller: &RlsContext,
+    at: &UploadAt,
+    parts: &[Part],
+    options: CompleteOptions,
+) -> Result<file_storage::executor::Written, StorageError> {
+    let listed = |part: &Part| ListedPart { number: part.number, etag: Some(part.etag.clone()) };
+    let listed = parts.iter().map(listed).collect();
+    fixture.storage.complete_multipart(caller, at, listed, options).await
+}
+
+#[tokio::test]
+async fn parts_are_read_copied_and_moved_as_one_object() {
+    let dir = TempDir::new().unwrap();
+    let verifying = file_storage::storage::StorageOptions { verify_on_read: true, ..options(dir.path()) };
+    let fixture = Fixture::open_with(dir, verifying, |backend| backend).await;
+    let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    let other = fixture.bucket(&user(1), "other", BucketPolicy::Private).await;
+    let upload = begin(&fixture, (&docs, "whole")).await;
+    let runs: Vec<Vec<u8>> =
+        [1000, 20, 500, 0, 64].iter().enumerate().map(|(n, size)| vec![n as u8; *size]).collect();
+    let mut parts = Vec::new();
+    for (number, run) in (1..).zip(&runs) {
+        parts.push(fixture.storage.upload_part(&user(1), &upload.at, number, body(run)).await.unwrap());
+    }
+    let bytes = runs.concat();
+    let found = fixture.storage.list_parts(&user(1), &upload.at, 0, 100).await.unwrap();
+    assert_eq!(found, parts);
+    fixture.audit().await;
+    let written = complete(&fixture, &user(1), &upload.at, &parts, CompleteOptions::default()).await.unwrap();
+    assert_eq!(written.object.size, bytes.len() as u64);
+    let at = (&docs, &path("whole"));
+    assert_eq!(fixture.get(&user(1), at).await.unwrap(), bytes);
+    for range in [0..1, 990..1010, 1000..1020, 1019..1521, 1583..1584, 0..1584] {
+        let download = fixture.storage.download(&user(1), at.0, at.1).await.unwrap();
+        let part = collect(download.body(Some(range.clone())).await.unwrap()).await.unwrap();
+        assert_eq!(part, &bytes[range.start as usize..range.end as usize], "{range:?}");
+    }
+    let (copy, moved) = ((&other, &path("copy")), (&other, &path("moved")));
+    fixture.storage.copy(&user(1), at, copy, PutMode::Create, CopyOptions::default()).await.unwrap();
+    fixture.storage.move_object(&user(1), at, moved, PutMode::Create).await.unwrap();
+    assert_eq!(fixture.get(&user(1), copy).await.unwrap(), bytes);
+    assert_eq!(fixture.get(&user(1), moved).await.unwrap(), bytes);
+    fixture.audit().await;
+    let fixture = fixture.crash_and_reopen().await;
+    assert_eq!(fixture.get(&user(1), moved).await.unwrap(), bytes);
+    fixture.storage.delete(&user(1), moved.0, moved.1).await.unwrap();
+    fixture.audit().await;
+}
+
+#[tokio::test]
+async fn what_a_seal_refuses_is_not_kept() {
+    let fixture = Fixture::new().await;
+    let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    let upload = begin(&fixture, (&docs, "a")).await;
+    let sealed = |bytes: &[u8], wanted: &[u8]| {
+        let seal: Box<dyn Seal> = Box::new(Expecting(wanted.to_vec(), Vec::new()));
+        PartBody { seal: Some(seal), ..body(bytes) }
+    };
+    // Inline, and on the disk.
+    for bytes in [&[7; 10][..], &[7; 1000]] {
+        let wrong = fixture.storage.upload_part(&user(1), &upload.at, 1, sealed(bytes, b"else")).await;
+        assert!(matches!(wrong, Err(StorageError::WrongChecksum { .. })), "{wrong:?}");
+        assert!(fixture.storage.list_parts(&user(1), &upload.at, 0, 10).await.unwrap().is_empty());
+        fixture.audit().await;
+    }
+    let part =
+        fixture.storage.upload_part(&user(1), &upload.at, 1, sealed(&[7; 1000], &[7; 1000])).await.unwrap();
+    assert_eq!(part.etag, "0cc175b9c0f1b6a831c399e269772661");
+    let written =
+        complete(&fixture, &user(1), &upload.at, &[part], CompleteOptions::default()).await.unwrap();
+    assert!(written.object.etag.ends_with("-1"), "{}", written.object.etag);
+    fixture.audit().await;
+}
+
+#[tokio::test]
+async fn a_part_may_be_a_range_of_an_object_that_one_may_read() {
+    let fixture = Fixture::new().await;
+    let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    let theirs = fixture.bucket(&user(2), "theirs", BucketPolicy::Private).await;
+    let bytes: Vec<u8> = (0..1000_u32).map(|at| at as u8).collect();
+    fixture.put(&user(1), (&docs, &path("from")), PutMode::Create, &bytes).await.unwrap();
+    fixture.put(&user(2), (&theirs, &path("from")), PutMode::Create, &bytes).await.unwrap();
+    let upload = begin(&fixture, (&docs, "to")).await;
+    let from = path("from");
+    let copy = async |bucket: &BucketName, number: u32, range: Option<std::ops::Range<u64>>| {
+        let source = (bucket, &from, range);
+        fixture.storage.copy_part(&user(1), source, (&upload.at, number), |_| Ok(()), None).await
+    };
+    let refused = copy(&theirs, 1, None).await;
+    assert!(matches!(refused, Err(StorageError::Unauthorized(_))), "{refused:?}");
+    let outside = copy(&docs, 1, Some(990..1001)).await;
+    assert!(matches!(outside, Err(StorageError::InvalidRange { size: 1000 })), "{outside:?}");
+    let parts = [copy(&docs, 1, Some(10..900)).await.unwrap(), copy(&docs, 2, None).await.unwrap()];
+    complete(&fixture, &user(1), &upload.at, &parts, CompleteOptions::default()).await.unwrap();
+    let found = fixture.get(&user(1), (&docs, &path("to"))).await.unwrap();
+    assert_eq!(found, [&bytes[10..900], &bytes].concat());
+    fixture.audit().await;
+}
+
+#[tokio::test]
+async fn completing_keeps_to_limits_and_conditions() {
+    let fixture = Fixture::new().await;
+    let docs = bucket("docs");
+    let config = BucketConfig { max_file_size: 1500, ..BucketConfig::default() };
+    fixture.storage.create_bucket(&user(1), &docs, &config).await.unwrap();
+    let upload = begin(&fixture, (&docs, "a")).await;
+    let put = async |number, size| {
+        let bytes = vec![number as u8; size];
+        fixture.storage.upload_part(&user(1), &upload.at, number, body(&bytes)).await
+    };
+    let parts = [put(1, 1000).await.unwrap(), put(2, 1000).await.unwrap(), put(10_000, 10).await.unwrap()];
+    assert!(matches!(put(3, 1501).await, Err(StorageError::PayloadTooLarge { limit: 1500 })));
+    for wrong in [0, 10_001] {
+        assert!(matches!(put(wrong, 1).await, Err(StorageError::InvalidRequest { .. })));
+    }
+    let finish = async |parts: &[Part], options: CompleteOptions| {
+        complete(&fixture, &user(1), &upload.at, parts, options).await.map_err(|error| error.code())
+    };
+    assert_eq!(finish(&parts, CompleteOptions::default()).await.unwrap_err(), "PAYLOAD_TOO_LARGE");
+    let small = CompleteOptions { min_part_size: 1001, ..CompleteOptions::default() };
+    assert_eq!(finish(&[parts[0].clone(), parts[2].clone()], small).await.unwrap_err(), "PART_TOO_SMALL");
+    let only_over =
+        CompleteOptions { mode: Some(PutMode::IfMatch(ETags::Any)), ..CompleteOptions::default() };
+    assert_eq!(finish(&parts[..1], only_over).await.unwrap_err(), "PRECONDITION_FAILED");
+    let new = CompleteOptions { mode: Some(PutMode::IfNoneMatch(ETags::Any)), min_part_size: 1000 };
+    assert!(finish(&[parts[0].clone(), parts[2].clone()], new).await.unwrap().created);
+    let listing = UploadListing { limit: 10, ..UploadListing::default() };
+    assert!(fixture.storage.list_multipart_uploads(&service(), &docs, &listing).await.unwrap().is_empty());
+    fixture.audit().await;
+}
