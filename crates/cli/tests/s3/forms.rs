@@ -107,8 +107,12 @@ async fn a_form_does_what_its_policy_allows() {
         policy.as_bytes(),
     );
     for (signature, status) in [(STANDARD.encode(mac.as_ref()), 204), (STANDARD.encode([0; 20]), 403)] {
-        let named =
-            [("key", "old"), ("awsaccesskeyid", key.id.as_str()), ("policy", policy.as_str()), ("signature", signature.as_str())];
+        let named = [
+            ("key", "old"),
+            ("awsaccesskeyid", key.id.as_str()),
+            ("policy", policy.as_str()),
+            ("signature", signature.as_str()),
+        ];
         let named = named.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let all = old.iter().cloned().chain(named).collect();
         assert_eq!(send(&server, "forms", all, b"1").await.status, status);

@@ -1,6 +1,6 @@
 //! Where S3 is: on a listener of its own, in the host's name, behind a proxy; and which pages may call.
 
-use crate::signer::Ask;
+use crate::signer::{Ask, sha256};
 use crate::support::{Server, Who};
 use crate::{client, expect, signer};
 
@@ -13,13 +13,13 @@ async fn a_proxy_may_change_host_and_prefix_if_it_is_trusted_or_known() {
         let server = Server::start_with(&settings);
         let (s3, key) = (client(&server), signer(&server, Who::Service));
         let list = Ask::new("GET", "/");
-        let (ask, _) = key.by_header(list, "files.example.org", &crate::signer::sha256(b""));
+        let (ask, _) = key.by_header(list, "files.example.org", &sha256(b""));
         let ask = ask.header("x-forwarded-host", "files.example.org");
         expect(&s3.send(ask).await, 200, "");
     }
     let server = Server::start();
     let (s3, key) = (client(&server), signer(&server, Who::Service));
-    let (ask, _) = key.by_header(Ask::new("GET", "/"), "files.example.org", &crate::signer::sha256(b""));
+    let (ask, _) = key.by_header(Ask::new("GET", "/"), "files.example.org", &sha256(b""));
     let reply = s3.send(ask.header("x-forwarded-host", "files.example.org")).await;
     expect(&reply, 403, "SignatureDoesNotMatch");
 }
@@ -67,7 +67,7 @@ async fn a_bucket_may_stand_in_the_hosts_name_on_a_listener_of_its_own() {
     let server = Server::start_with(&settings);
     server.bucket(Who::Service, "web", "public").await;
     server.put(Who::Service, "web/a/x", "1").await;
-    let address = server.s3_address().expect("the listener is announced");
+    let address = server.s3_address.expect("the listener is announced");
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let get = async |path: &str, host: &str| {
         let answer = http.get(format!("http://{address}{path}")).header("host", host).send().await.unwrap();

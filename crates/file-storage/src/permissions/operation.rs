@@ -154,17 +154,15 @@ impl Operation<'_> {
             }
             Self::CreateMultipart(mode) | Self::UploadPart(mode) | Self::CompleteMultipart(mode) => {
                 match mode {
-                    PutMode::Create => &[P::ObjectCreate, P::UploadContinue],
-                    PutMode::Upsert | PutMode::IfNoneMatch(_) => {
-                        &[P::ObjectCreate, P::ObjectOverwrite, P::UploadContinue]
+                    PutMode::Create | PutMode::Upsert | PutMode::IfNoneMatch(_) => {
+                        &[P::ObjectCreate, P::UploadContinue]
                     }
                     PutMode::IfMatch(_) => &[P::ObjectOverwrite, P::UploadContinue],
                 }
             }
             Self::CopyPart(mode) => match mode {
-                PutMode::Create => &[P::ObjectCreate, P::ObjectRead, P::UploadContinue],
-                PutMode::Upsert | PutMode::IfNoneMatch(_) => {
-                    &[P::ObjectCreate, P::ObjectRead, P::ObjectOverwrite, P::UploadContinue]
+                PutMode::Create | PutMode::Upsert | PutMode::IfNoneMatch(_) => {
+                    &[P::ObjectCreate, P::ObjectRead, P::UploadContinue]
                 }
                 PutMode::IfMatch(_) => &[P::ObjectOverwrite, P::ObjectRead, P::UploadContinue],
             },
@@ -199,7 +197,14 @@ impl Operation<'_> {
     /// an upsert is an INSERT.
     pub fn where_taken(&self) -> Option<Permission> {
         match self {
-            Self::Upload(mode) | Self::SignUpload(mode) | Self::Copy(mode) | Self::Move(mode) => match mode {
+            Self::Upload(mode)
+            | Self::SignUpload(mode)
+            | Self::CreateMultipart(mode)
+            | Self::UploadPart(mode)
+            | Self::CopyPart(mode)
+            | Self::CompleteMultipart(mode)
+            | Self::Copy(mode)
+            | Self::Move(mode) => match mode {
                 PutMode::Upsert | PutMode::IfNoneMatch(_) => Some(Permission::ObjectOverwrite),
                 PutMode::Create | PutMode::IfMatch(_) => None,
             },
@@ -209,6 +214,11 @@ impl Operation<'_> {
             | Self::UpdateBucket
             | Self::EmptyBucket
             | Self::DeleteBucket
+            | Self::FindUpload
+            | Self::ListParts
+            | Self::ListMultipartUploads
+            | Self::AbortMultipart
+            | Self::TagObject
             | Self::Download
             | Self::Info
             | Self::Delete
@@ -218,6 +228,7 @@ impl Operation<'_> {
             | Self::ReadUsage
             | Self::Explain
             | Self::ManagePolicies
+            | Self::ManageCredentials
             | Self::Maintain => None,
         }
     }

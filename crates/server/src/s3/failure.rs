@@ -156,10 +156,18 @@ impl From<StorageError> for Failure {
             E::UnsupportedMediaType { .. } => (StatusCode::BAD_REQUEST, "InvalidArgument"),
             E::QuotaExceeded { .. } => (StatusCode::FORBIDDEN, "QuotaExceeded"),
             E::BodyInterrupted { .. } => (StatusCode::BAD_REQUEST, "IncompleteBody"),
+            E::UploadNotFound { .. } | E::UploadExpired { .. } => (StatusCode::NOT_FOUND, "NoSuchUpload"),
+            E::InvalidPart { .. } => (StatusCode::BAD_REQUEST, "InvalidPart"),
+            E::InvalidPartOrder => (StatusCode::BAD_REQUEST, "InvalidPartOrder"),
+            E::PartTooSmall { .. } => (StatusCode::BAD_REQUEST, "EntityTooSmall"),
+            // Of uploads that are appended to, which S3 has not.
+            E::UploadTakenOver { .. } | E::OffsetMismatch { .. } => {
+                (StatusCode::CONFLICT, "OperationAborted")
+            }
             E::DigestMismatch { algorithm: Algorithm::Sha256 } => {
                 (StatusCode::BAD_REQUEST, "XAmzContentSHA256Mismatch")
             }
-            E::DigestMismatch { .. } => (StatusCode::BAD_REQUEST, "BadDigest"),
+            E::DigestMismatch { .. } | E::WrongChecksum { .. } => (StatusCode::BAD_REQUEST, "BadDigest"),
             E::DiskFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, "StorageFull"),
             E::ChecksumMismatch { .. } | E::Io { .. } | E::Internal { .. } => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")

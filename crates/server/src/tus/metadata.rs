@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use file_storage::extra::ObjectExtra;
 use file_storage::file::ObjectAttributes;
 use file_storage::path::PathRules;
 use file_storage::{BucketName, ObjectPath};
@@ -81,6 +82,7 @@ impl Told {
             content_type: content_type.to_owned(),
             cache_control: seconds.map(|seconds| format!("max-age={seconds}")),
             metadata,
+            extra: ObjectExtra::default(),
         })
     }
 }

@@ -18,7 +18,9 @@ use super::{Call, Who};
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
-    s3_address: Option<SocketAddr>,
+    /// Where S3 is served besides.
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) s3_address: Option<SocketAddr>,
     pub(crate) keys: Value,
     client: reqwest::Client,
     log: Arc<Mutex<Vec<u8>>>,
@@ -93,11 +95,6 @@ impl Server {
         let keys = serde_json::from_slice(&keys.stdout).unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { child, address, s3_address, keys, client, log, data: Some(data) }
-    }
-
-    /// Where S3 is served besides.
-    pub(crate) fn s3_address(&self) -> Option<SocketAddr> {
-        self.s3_address
     }
 
     /// Stops at once, and leaves the data to be used again.

@@ -13,8 +13,8 @@ use file_storage::file::ObjectAttributes;
 use futures_util::StreamExt;
 use http::{HeaderMap, header};
 
-pub(crate) use user_metadata::parse as metadata_of_user;
 pub(crate) use multipart::failed_body as form_failed;
+pub(crate) use user_metadata::parse as metadata_of_user;
 pub(super) use user_metadata::{from_header as metadata_from_header, robots_tag, shown};
 
 use super::dialect::Dialect;

@@ -73,7 +73,9 @@ pub(in crate::s3) fn policy_of_grants(grants: &[Grant]) -> Result<BucketPolicy, 
             (Some(Permission::FULL_CONTROL), None) if is_user => {}
             (Some(Permission::READ), Some(ALL_USERS)) => policy = BucketPolicy::Public,
             _ => {
-                return Err(Failure::not_implemented("An access control list beyond private and public-read"));
+                return Err(Failure::not_implemented(
+                    "An access control list beyond private and public-read",
+                ));
             }
         }
     }

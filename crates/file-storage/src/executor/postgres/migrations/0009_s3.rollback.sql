@@ -74,5 +74,6 @@ GRANT EXECUTE ON FUNCTION {schema}.list_entries(text, text, text, text, integer,
     TO anon, authenticated, service_role, aerostore_keeper;
 
 DROP TABLE {schema}.s3_credentials;
+ALTER TABLE {schema}.multipart_uploads DROP COLUMN extra;
 ALTER TABLE {schema}.storage_buckets DROP COLUMN extra;
 ALTER TABLE {schema}.storage_objects DROP COLUMN extra;

@@ -2,6 +2,7 @@
 
 ALTER TABLE {schema}.storage_objects ADD COLUMN extra jsonb CHECK (jsonb_typeof(extra) = 'object');
 ALTER TABLE {schema}.storage_buckets ADD COLUMN extra jsonb CHECK (jsonb_typeof(extra) = 'object');
+ALTER TABLE {schema}.multipart_uploads ADD COLUMN extra jsonb CHECK (jsonb_typeof(extra) = 'object');
 GRANT UPDATE (extra) ON {schema}.storage_objects TO anon, authenticated, service_role;
 GRANT UPDATE (extra) ON {schema}.storage_buckets TO authenticated, service_role;
 

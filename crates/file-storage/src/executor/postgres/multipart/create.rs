@@ -8,6 +8,7 @@ use crate::errors::StorageError;
 use crate::executor::postgres::decide::{TARGET_TO_WRITE, version, write};
 use crate::executor::postgres::errors::Fault;
 use crate::executor::postgres::pool::Pool;
+use crate::executor::postgres::put::extra;
 use crate::executor::postgres::rls::{Caller, Subject};
 use crate::executor::postgres::rows::{int, now};
 use crate::executor::postgres::session::{Session, Step};
@@ -18,8 +19,8 @@ use crate::permissions::policy::Candidate;
 use crate::permissions::{Access, Permission};
 
 const BEGIN: &str = "INSERT INTO {schema}.multipart_uploads (id, bucket_id, path, role, owner_id, replaces, content_type, \
-     cache_control, metadata, checksums, created_at, expires_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+     cache_control, metadata, checksums, created_at, expires_at, extra) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 
 const BEGIN_RESUMABLE: &str = "INSERT INTO {schema}.resumable_uploads (upload_id, length, epoch, is_partial, told) \
      VALUES ($1, $2, 1, $3, $4)";
@@ -50,7 +51,8 @@ pub(in crate::executor::postgres) async fn create(
     }
     let replaces = !matches!(mode, PutMode::Create);
     let (metadata, checksums) = (Json(&new.attributes.metadata), Json(&new.checksums));
-    let values: [&(dyn ToSql + Sync); 12] = [
+    let extra = extra(&new.attributes.extra);
+    let values: [&(dyn ToSql + Sync); 13] = [
         &at.id,
         &at.bucket.as_str(),
         &at.path.as_str(),
@@ -63,6 +65,7 @@ pub(in crate::executor::postgres) async fn create(
         &checksums,
         &now,
         &new.expires_at,
+        &extra,
     ];
     let mut steps = vec![Step::Run(BEGIN, &values)];
     let told = new.resumable.as_ref();

@@ -12,7 +12,7 @@ use crate::executor::columns::{PART, UPLOAD};
 use crate::executor::postgres::errors::Fault;
 use crate::executor::postgres::pool::Pool;
 use crate::executor::postgres::rls::{Caller, Subject};
-use crate::executor::postgres::rows::{count, digest, now, opt_count};
+use crate::executor::postgres::rows::{count, digest, extra, now, opt_count};
 use crate::executor::postgres::session::{Session, Step, read};
 use crate::file::ObjectAttributes;
 use crate::multipart::{MultipartUpload, Part, Resumable, UploadAt, UploadListing};
@@ -115,6 +115,7 @@ fn upload(row: &Row) -> Result<MultipartUpload, Fault> {
             content_type: row.try_get(6)?,
             cache_control: row.try_get(7)?,
             metadata,
+            extra: extra(row, 18)?,
         },
         checksums,
         held_bytes,

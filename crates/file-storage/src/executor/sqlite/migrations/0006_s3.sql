@@ -2,6 +2,7 @@
 
 ALTER TABLE storage_objects ADD COLUMN extra TEXT CHECK (json_type(extra) = 'object');
 ALTER TABLE storage_buckets ADD COLUMN extra TEXT CHECK (json_type(extra) = 'object');
+ALTER TABLE multipart_uploads ADD COLUMN extra TEXT CHECK (json_type(extra) = 'object');
 
 -- The secret is sealed under the server's master key.
 CREATE TABLE s3_credentials (

@@ -8,6 +8,7 @@ use crate::errors::StorageError;
 use crate::executor::proposal::Proposed;
 use crate::executor::sqlite::decide;
 use crate::executor::sqlite::errors::Fault;
+use crate::executor::sqlite::put::extra;
 use crate::executor::sqlite::rls::text;
 use crate::executor::sqlite::rows::{micros, now};
 use crate::executor::sqlite::rules::Rules;
@@ -54,8 +55,8 @@ pub(in crate::executor::sqlite) fn create(
     };
     conn.prepare_cached(
         "INSERT INTO multipart_uploads (id, bucket_id, path, role, owner_id, replaces, content_type, cache_control, \
-         metadata, checksums, created_at, expires_at) VALUES (:id, :bucket, :path, :role, :owner, :replaces, :type, \
-         :cache, :metadata, :checksums, :created, :expires)",
+         metadata, checksums, created_at, expires_at, extra) VALUES (:id, :bucket, :path, :role, :owner, :replaces, :type, \
+         :cache, :metadata, :checksums, :created, :expires, :extra)",
     )?
     .execute(named_params! {
         ":id": text(upload.at.id), ":bucket": upload.at.bucket.as_str(), ":path": upload.at.path.as_str(),
@@ -64,6 +65,7 @@ pub(in crate::executor::sqlite) fn create(
         ":metadata": Value::Object(upload.attributes.metadata.clone()).to_string(),
         ":checksums": Value::Object(upload.checksums.clone()).to_string(),
         ":created": micros(now), ":expires": micros(upload.expires_at),
+        ":extra": extra(&upload.attributes.extra),
     })?;
     if let Some(resumable) = &upload.resumable {
         conn.prepare_cached(

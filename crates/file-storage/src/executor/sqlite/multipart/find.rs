@@ -11,7 +11,7 @@ use crate::executor::columns::{PART, UPLOAD};
 use crate::executor::sqlite::errors::Fault;
 use crate::executor::sqlite::rls::{Caller, builtin, text};
 use crate::executor::sqlite::rows::{
-    count, digest, int, metadata, now, opt_count, opt_uuid, str, time, uuid,
+    count, digest, int, json, metadata, now, opt_count, opt_uuid, str, time, uuid,
 };
 use crate::file::ObjectAttributes;
 use crate::multipart::{MultipartUpload, Part, Resumable, UploadAt, UploadListing};
@@ -84,6 +84,7 @@ fn upload(row: &Row<'_>) -> Result<MultipartUpload, Fault> {
             content_type: row.get(6)?,
             cache_control: row.get(7)?,
             metadata: metadata(row, 8)?,
+            extra: json(row, 18, "extra")?,
         },
         checksums: metadata(row, 9)?,
         held_bytes,
