@@ -155,12 +155,6 @@ pub enum StorageError {
         /// The least length, in bytes.
         minimum: u64,
     },
-    /// The bytes that came are not those that the client's checksum says. Nothing of them was kept.
-    #[error("The bytes do not match the checksum that was sent with them")]
-    WrongChecksum {
-        /// By which algorithm.
-        algorithm: &'static str,
-    },
     /// `If-Match` or `If-None-Match` did not hold (RFC 9110, section 13).
     #[error("At least one of the preconditions did not hold")]
     PreconditionFailed {
@@ -394,7 +388,6 @@ impl StorageError {
             | Self::InvalidPart { .. }
             | Self::InvalidPartOrder
             | Self::PartTooSmall { .. }
-            | Self::WrongChecksum { .. }
             | Self::PreconditionFailed { .. }
             | Self::PayloadTooLarge { .. }
             | Self::UnsupportedMediaType { .. }
@@ -434,13 +427,12 @@ impl StorageError {
             Self::InvalidPart { .. } => "INVALID_PART",
             Self::InvalidPartOrder => "INVALID_PART_ORDER",
             Self::PartTooSmall { .. } => "PART_TOO_SMALL",
-            Self::WrongChecksum { .. } => "WRONG_CHECKSUM",
             Self::PreconditionFailed { .. } => "PRECONDITION_FAILED",
             Self::PayloadTooLarge { .. } => "PAYLOAD_TOO_LARGE",
             Self::UnsupportedMediaType { .. } => "UNSUPPORTED_MEDIA_TYPE",
             Self::QuotaExceeded { .. } => "QUOTA_EXCEEDED",
             Self::DiskFull { .. } => "DISK_FULL",
-            Self::DigestMismatch { .. } => "BAD_DIGEST",
+            Self::DigestMismatch { .. } => "WRONG_CHECKSUM",
             Self::CredentialNotFound { .. } => "CREDENTIAL_NOT_FOUND",
             Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
             Self::ProviderUnavailable { .. } => "PROVIDER_UNAVAILABLE",

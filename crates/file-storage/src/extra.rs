@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::digests::Checksums;
+
 /// A tag: its key and its value, in the order in which tags were given.
 pub type Tag = (String, String);
 
@@ -17,9 +19,9 @@ pub struct ObjectExtra {
     /// Tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
-    /// Further digests of its bytes, in base64, by [`crate::digests::Algorithm::as_str`].
+    /// Further digests of its bytes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub checksums: BTreeMap<String, String>,
+    pub checksums: Checksums,
 }
 
 impl ObjectExtra {

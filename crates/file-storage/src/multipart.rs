@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 use crate::bucket::BucketName;
+use crate::digests::Checksums;
 use crate::errors::StorageError;
 use crate::file::{ObjectAttributes, Place, PutMode, Segment, Sha256};
 use crate::path::ObjectPath;
@@ -124,10 +125,10 @@ pub struct Part {
     pub size: u64,
     /// SHA-256 of its bytes.
     pub sha256: Sha256,
-    /// Its entity tag, without quotes: what a protocol made of its bytes, else the SHA-256.
+    /// Its entity tag, without quotes: the MD5 in hexadecimal where that was asked for, else the SHA-256.
     pub etag: String,
-    /// What a protocol keeps beside it, about checksums.
-    pub checksums: Map<String, Value>,
+    /// Further digests that were asked for.
+    pub checksums: Checksums,
     /// When it was stored.
     pub created_at: Timestamp,
 }
@@ -141,8 +142,8 @@ pub struct NewPart {
     pub sha256: Sha256,
     /// Its entity tag, without quotes.
     pub etag: String,
-    /// What a protocol keeps beside it, about checksums.
-    pub checksums: Map<String, Value>,
+    /// Further digests that were asked for.
+    pub checksums: Checksums,
     /// Where its bytes are.
     pub place: Place,
 }

@@ -21,6 +21,7 @@ use file_storage::executor::{Entry, Listing, ObjectSort, PageStart, SortOrder};
 use file_storage::failpoint::{self, Action, Armed};
 use file_storage::file::{ObjectAttributes, PutMode};
 use file_storage::multipart::{ListedPart, MultipartUpload, NewResumable, Part, UploadAt};
+use file_storage::digests::Wanted;
 use file_storage::storage::{CompleteOptions, CopyOptions, MultipartOptions, PartBody, Uploader};
 use file_storage::{BucketName, BucketPolicy};
 use support::{Fixture, chunked, path, user};
@@ -128,7 +129,7 @@ impl Scene {
 
     fn body(&self, byte: u8) -> PartBody {
         let bytes = vec![byte; self.size];
-        PartBody { bytes: chunked(&bytes), length: Some(self.size as u64), seal: None }
+        PartBody { bytes: chunked(&bytes), length: Some(self.size as u64), wanted: Wanted::default() }
     }
 
     /// An upload that is appended to, by three requests.

@@ -9,34 +9,17 @@
 
 mod support;
 
+use file_storage::digests::{Algorithm, Hasher, Wanted};
 use file_storage::errors::StorageError;
 use file_storage::file::{ETags, ObjectAttributes, PutMode};
 use file_storage::multipart::{ListedPart, MultipartUpload, Part, UploadAt, UploadListing};
-use file_storage::storage::{CompleteOptions, CopyOptions, MultipartOptions, PartBody, Seal, Sealed};
+use file_storage::storage::{CompleteOptions, CopyOptions, MultipartOptions, PartBody};
 use file_storage::{BucketConfig, BucketName, BucketPolicy, RlsContext};
 use support::{Fixture, bucket, chunked, collect, options, path, service, user};
 use tempfile::TempDir;
 
-/// A seal that knows what the bytes must be, and gives a tag.
-struct Expecting(Vec<u8>, Vec<u8>);
-
-impl Seal for Expecting {
-    fn update(&mut self, chunk: &[u8]) {
-        self.1.extend_from_slice(chunk);
-    }
-
-    fn finish(self: Box<Self>) -> Result<Sealed, StorageError> {
-        match self.0 == self.1 {
-            true => {
-                Ok(Sealed { etag: Some("0cc175b9c0f1b6a831c399e269772661".to_owned()), ..Sealed::default() })
-            }
-            false => Err(StorageError::WrongChecksum { algorithm: "equality" }),
-        }
-    }
-}
-
 fn body(bytes: &[u8]) -> PartBody {
-    PartBody { bytes: chunked(bytes), length: Some(bytes.len() as u64), seal: None }
+    PartBody { bytes: chunked(bytes), length: Some(bytes.len() as u64), wanted: Wanted::default() }
 }
 
 async fn begin(fixture: &Fixture, at: (&BucketName, &str)) -> MultipartUpload {
@@ -98,24 +81,40 @@ async fn parts_are_read_copied_and_moved_as_one_object() {
 }
 
 #[tokio::test]
-async fn what_a_seal_refuses_is_not_kept() {
+async fn a_part_that_is_not_what_was_announced_is_not_kept() {
     let fixture = Fixture::new().await;
     let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
     let upload = begin(&fixture, (&docs, "a")).await;
-    let sealed = |bytes: &[u8], wanted: &[u8]| {
-        let seal: Box<dyn Seal> = Box::new(Expecting(wanted.to_vec(), Vec::new()));
-        PartBody { seal: Some(seal), ..body(bytes) }
+    let digests_of = |bytes: &[u8]| {
+        let mut hasher = Hasher::new(Algorithm::ALL);
+        hasher.update(bytes);
+        hasher.finish()
     };
-    // Inline, and on the disk.
-    for bytes in [&[7; 10][..], &[7; 1000]] {
-        let wrong = fixture.storage.upload_part(&user(1), &upload.at, 1, sealed(bytes, b"else")).await;
-        assert!(matches!(wrong, Err(StorageError::WrongChecksum { .. })), "{wrong:?}");
-        assert!(fixture.storage.list_parts(&user(1), &upload.at, 0, 10).await.unwrap().is_empty());
-        fixture.audit().await;
+    let put = async |bytes: &[u8], algorithm: Algorithm, of: &[u8]| {
+        let mut wanted = Wanted::default();
+        wanted.compute(algorithm);
+        wanted.expect(algorithm, digests_of(of).get(algorithm).unwrap().to_vec());
+        let body = PartBody { wanted, ..body(bytes) };
+        fixture.storage.upload_part(&user(1), &upload.at, 1, body).await
+    };
+    for algorithm in Algorithm::ALL {
+        // Inline, and on the disk.
+        for bytes in [&[7; 10][..], &[7; 1000]] {
+            let wrong = put(bytes, algorithm, b"else").await;
+            assert!(matches!(wrong, Err(StorageError::DigestMismatch { .. })), "{algorithm} {wrong:?}");
+            assert!(fixture.storage.list_parts(&user(1), &upload.at, 0, 10).await.unwrap().is_empty());
+            fixture.audit().await;
+        }
     }
-    let part =
-        fixture.storage.upload_part(&user(1), &upload.at, 1, sealed(&[7; 1000], &[7; 1000])).await.unwrap();
-    assert_eq!(part.etag, "0cc175b9c0f1b6a831c399e269772661");
+    let part = put(&[7; 1000], Algorithm::Crc32, &[7; 1000]).await.unwrap();
+    assert_eq!(part.checksums.keys().collect::<Vec<_>>(), ["CRC32"]);
+    assert_eq!(part.etag, part.sha256.to_hex());
+    let part = put(&[7; 1000], Algorithm::Sha256, &[7; 1000]).await.unwrap();
+    assert_eq!(part.checksums.keys().collect::<Vec<_>>(), ["SHA256"]);
+    let part = put(&[7; 1000], Algorithm::Md5, &[7; 1000]).await.unwrap();
+    assert_eq!(part.etag, hex::encode(digests_of(&[7; 1000]).get(Algorithm::Md5).unwrap()));
+    assert!(part.checksums.is_empty());
+    assert_eq!(fixture.storage.list_parts(&user(1), &upload.at, 0, 10).await.unwrap(), [part.clone()]);
     let written =
         complete(&fixture, &user(1), &upload.at, &[part], CompleteOptions::default()).await.unwrap();
     assert!(written.object.etag.ends_with("-1"), "{}", written.object.etag);
@@ -134,7 +133,7 @@ async fn a_part_may_be_a_range_of_an_object_that_one_may_read() {
     let from = path("from");
     let copy = async |bucket: &BucketName, number: u32, range: Option<std::ops::Range<u64>>| {
         let source = (bucket, &from, range);
-        fixture.storage.copy_part(&user(1), source, (&upload.at, number), |_| Ok(()), None).await
+        fixture.storage.copy_part(&user(1), source, (&upload.at, number), |_| Ok(()), Wanted::default()).await
     };
     let refused = copy(&theirs, 1, None).await;
     assert!(matches!(refused, Err(StorageError::Unauthorized(_))), "{refused:?}");

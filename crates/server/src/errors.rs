@@ -275,7 +275,6 @@ fn native_storage(error: &StorageError) -> Native {
         E::InvalidPart { .. } => (StatusCode::BAD_REQUEST, "InvalidPart"),
         E::InvalidPartOrder => (StatusCode::BAD_REQUEST, "InvalidPartOrder"),
         E::PartTooSmall { .. } => (StatusCode::BAD_REQUEST, "EntityTooSmall"),
-        E::WrongChecksum { .. } => (StatusCode::BAD_REQUEST, "BadDigest"),
         E::PreconditionFailed { .. } => (StatusCode::PRECONDITION_FAILED, "PreconditionFailed"),
         E::PayloadTooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "Payload too large"),
         E::UnsupportedMediaType { .. } => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_mime_type"),
@@ -364,7 +363,6 @@ fn storage_context(error: &StorageError) -> Value {
         E::PartTooSmall { number, size, minimum } => {
             json!({ "part": number, "size": size, "minimum": minimum })
         }
-        E::WrongChecksum { algorithm } => json!({ "algorithm": algorithm }),
         E::UrlExpired(end) => json!({ "reason": end.as_str() }),
         E::InvalidRequest { .. } | E::InvalidPartOrder | E::Internal { .. } => Value::Null,
     }

@@ -39,7 +39,7 @@ use crate::signed_url::SigningKeys;
 
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
-pub use multipart::{CompleteOptions, MultipartOptions, PartBody, Seal, Sealed};
+pub use multipart::{CompleteOptions, MultipartOptions, PartBody};
 pub use options::{QueryOptions, StorageOptions};
 pub use query::QueryRequest;
 

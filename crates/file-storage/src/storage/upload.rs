@@ -4,10 +4,6 @@
 //! makes the object visible. A caller who goes away before that transaction leaves nothing; one who goes away
 //! during it does not stop it.
 
-use std::sync::OnceLock;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use uuid::Uuid;
@@ -16,10 +12,9 @@ use super::FileStorage;
 use super::leases::Lease;
 use crate::body::{ByteStream, limited};
 use crate::bucket::{Bucket, BucketName};
-use crate::digests::{Algorithm, Digests, Wanted};
+use crate::digests::{Wanted, Watch};
 use crate::errors::StorageError;
 use crate::executor::{Admission, Announced, QuotaLeft, Written};
-use crate::extra::ObjectExtra;
 use crate::file::{BlobKey, NewObject, ObjectAttributes, Place, PutMode, Segment, Sha256};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Operation, RlsContext};
@@ -184,21 +179,20 @@ impl PendingUpload {
             storage.check_limits(&self.admission, &attributes.content_type, announced)?;
             storage.bounded(body, storage.size_limit(&self.admission.bucket), self.admission.quota_left)
         };
-        let computed;
-        (body, computed) = wanted.watch(body);
-        let checked = Checked { wanted, computed: &computed };
+        let watch;
+        (body, watch) = wanted.watch(body);
         let threshold = storage.inner.options.inline_threshold;
         let head = Head::read(&mut body, threshold, content_length).await?;
         storage.check_content(&self.admission.bucket, &head.bytes)?;
         if head.is_whole {
             let stored = Stored::inline(head.bytes);
-            checked.check_sha256(&stored.checksum)?;
-            let object = self.new_object(attributes, stored, &checked);
+            watch.check_sha256(&stored.checksum)?;
+            let object = self.new_object(attributes, stored, &watch);
             storage.hit("upload.before_commit").await?;
             return storage.executor().put_object(&self.access, object, &self.mode).await;
         }
         let body = stream::iter([Ok(head.bytes)]).chain(body).boxed();
-        self.store_blob(attributes, content_length, body, &checked).await
+        self.store_blob(attributes, content_length, body, &watch).await
     }
 
     async fn store_blob(
@@ -206,21 +200,21 @@ impl PendingUpload {
         attributes: ObjectAttributes,
         size_hint: Option<u64>,
         body: ByteStream,
-        checked: &Checked<'_>,
+        watch: &Watch,
     ) -> Result<Written, StorageError> {
         let storage = &self.storage;
         let key = BlobKey::new(self.admission.bucket.uuid);
         let lease = storage.inner.leases.hold(vec![key.clone()]);
         let written = storage.backend().write(&key, body, size_hint).await;
         let written = written.map_err(|error| storage.backend_error(error))?;
-        if let Err(differs) = checked.check_sha256(&written.sha256) {
+        if let Err(differs) = watch.check_sha256(&written.sha256) {
             storage.discard(key, lease).await;
             return Err(differs);
         }
         let place = Place::Blob { provider: storage.provider().clone(), key };
         let segment = Segment { offset: 0, size: written.size, sha256: written.sha256, place };
         let stored = Stored { size: written.size, checksum: written.sha256, segments: vec![segment] };
-        let object = self.new_object(attributes, stored, checked);
+        let object = self.new_object(attributes, stored, watch);
         storage.commit(self.access.clone(), object, self.mode.clone(), lease).await
     }
 
@@ -228,10 +222,10 @@ impl PendingUpload {
         &self,
         mut attributes: ObjectAttributes,
         stored: Stored,
-        checked: &Checked<'_>,
+        watch: &Watch,
     ) -> NewObject {
-        let etag = checked.etag().unwrap_or_else(|| stored.checksum.to_hex());
-        checked.note(&stored.checksum, &mut attributes.extra);
+        let etag = watch.etag(&stored.checksum);
+        attributes.extra.checksums.extend(watch.checksums(&stored.checksum));
         NewObject {
             bucket_uuid: self.admission.bucket.uuid,
             bucket: self.bucket.clone(),
@@ -366,37 +360,6 @@ impl FileStorage {
         if let Err(error) = task.await {
             tracing::error!(%error, "a blob that is not wanted was not deleted");
         }
-    }
-}
-
-/// The digests of a body, as far as they are known.
-struct Checked<'a> {
-    wanted: &'a Wanted,
-    computed: &'a OnceLock<Digests>,
-}
-
-impl Checked<'_> {
-    fn check_sha256(&self, sha256: &Sha256) -> Result<(), StorageError> {
-        self.wanted.check_one(Algorithm::Sha256, &sha256.0)
-    }
-
-    /// The entity tag that an MD5 makes.
-    fn etag(&self) -> Option<String> {
-        self.computed.get()?.get(Algorithm::Md5).map(hex::encode)
-    }
-
-    /// Notes the checksums that were asked for; an MD5 is the entity tag, and no checksum.
-    fn note(&self, sha256: &Sha256, extra: &mut ObjectExtra) {
-        let mut note = |algorithm: Algorithm, digest: &[u8]| {
-            extra.checksums.insert(algorithm.as_str().to_owned(), BASE64.encode(digest));
-        };
-        if self.wanted.computes(Algorithm::Sha256) {
-            note(Algorithm::Sha256, &sha256.0);
-        }
-        let computed = self.computed.get().into_iter().flat_map(Digests::iter);
-        computed
-            .filter(|(algorithm, _)| *algorithm != Algorithm::Md5)
-            .for_each(|(a, digest)| note(a, digest));
     }
 }
 

@@ -11,6 +11,7 @@ use file_storage::body::ByteStream;
 use file_storage::errors::{DenialReason, StorageError};
 use file_storage::file::{ObjectAttributes, PutMode};
 use file_storage::multipart::NewResumable;
+use file_storage::digests::Wanted;
 use file_storage::storage::{PartBody, Uploader};
 use file_storage::upkeep::{Upkeep, UpkeepOptions};
 use file_storage::{BucketPolicy, FileStorage};
@@ -315,7 +316,7 @@ async fn an_upload_is_taken_over_from_another_process() {
     let begun =
         first.storage.create_resumable(&caller, place, PutMode::Create, attributes, new).await.unwrap();
     let at = begun.upload.at;
-    let body = |bytes: ByteStream| PartBody { bytes, length: None, seal: None };
+    let body = |bytes: ByteStream| PartBody { bytes, length: None, wanted: Wanted::default() };
     // A request that stands still in the middle of its body, at another server.
     let (send, bytes) = tokio::sync::mpsc::channel(4);
     let stalled =

@@ -167,7 +167,7 @@ impl From<StorageError> for Failure {
             E::DigestMismatch { algorithm: Algorithm::Sha256 } => {
                 (StatusCode::BAD_REQUEST, "XAmzContentSHA256Mismatch")
             }
-            E::DigestMismatch { .. } | E::WrongChecksum { .. } => (StatusCode::BAD_REQUEST, "BadDigest"),
+            E::DigestMismatch { .. } => (StatusCode::BAD_REQUEST, "BadDigest"),
             E::DiskFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, "StorageFull"),
             E::ChecksumMismatch { .. } | E::Io { .. } | E::Internal { .. } => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")

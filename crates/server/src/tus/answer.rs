@@ -36,7 +36,7 @@ pub(crate) fn render(error: &ApiError, dialect: Dialect, request_id: &str) -> Re
             response
         }
     };
-    if let ApiError::Storage(StorageError::WrongChecksum { .. }) = error
+    if let ApiError::Storage(StorageError::DigestMismatch { .. }) = error
         && let Ok(mismatch) = StatusCode::from_u16(460)
     {
         *response.status_mut() = mismatch;

@@ -36,7 +36,7 @@ pub(super) async fn create<C: Bearer>(mut call: Call<C>) -> Result<Response, Api
         Shown::Signed(token) => token.upsert(),
     };
     let mode = if replaces { PutMode::Upsert } else { PutMode::Create };
-    let seal = checksum::parse(call.headers())?;
+    let wanted = checksum::parse(call.headers())?;
     // Asked for before anything is begun.
     let base_url = call.base_url()?;
     let storage = call.storage().clone();
@@ -56,7 +56,7 @@ pub(super) async fn create<C: Bearer>(mut call: Call<C>) -> Result<Response, Api
     let progress = match brings {
         true => {
             let length = content_length(call.headers());
-            let body = PartBody { bytes: body_stream(call.body()), length, seal };
+            let body = PartBody { bytes: body_stream(call.body()), length, wanted };
             first_bytes(&storage, &shown.uploader(&call), progress, body).await?
         }
         false => progress,

@@ -28,9 +28,9 @@ pub(super) async fn append<C: Bearer>(mut call: Call<C>) -> Result<Response, Api
     let offset = number(call.headers(), "upload-offset")?;
     let offset = offset.ok_or_else(|| refuse(StatusCode::BAD_REQUEST, "Upload-Offset header required"))?;
     let length = number(call.headers(), "upload-length")?;
-    let seal = checksum::parse(call.headers())?;
+    let wanted = checksum::parse(call.headers())?;
     let announced = content_length(call.headers());
-    let body = PartBody { bytes: body_stream(call.body()), length: announced, seal };
+    let body = PartBody { bytes: body_stream(call.body()), length: announced, wanted };
     let storage = call.storage();
     let progress = storage.append_resumable(&shown.uploader(&call), &at, offset, length, body).await?;
     call.log_size(progress.upload.resumable()?.offset);

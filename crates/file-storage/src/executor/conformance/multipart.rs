@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::subject::{Subject, allow, anon, bucket, maintain, path, service, user};
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketPolicy};
+use crate::digests::Checksums;
 use crate::errors::StorageError;
 use crate::executor::Written;
 use crate::file::{BlobKey, ETags, ObjectAttributes, Place, PutMode, Sha256};
@@ -48,7 +49,7 @@ pub(super) fn inline(bytes: &[u8]) -> NewPart {
         size: bytes.len() as u64,
         sha256,
         etag: sha256.to_hex(),
-        checksums: Map::new(),
+        checksums: Checksums::new(),
         place: Place::Inline(Bytes::copy_from_slice(bytes)),
     }
 }

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use super::{PartBody, Seal};
+use super::PartBody;
 use crate::body::from_bytes;
 use crate::bucket::BucketName;
+use crate::digests::Wanted;
 use crate::errors::StorageError;
 use crate::multipart::{Part, UploadAt};
 use crate::path::ObjectPath;
@@ -23,7 +24,7 @@ impl FileStorage {
         from: (&BucketName, &ObjectPath, Option<Range<u64>>),
         to: (&UploadAt, u32),
         inspect: impl FnOnce(&Download) -> Result<(), StorageError> + Send,
-        seal: Option<Box<dyn Seal>>,
+        wanted: Wanted,
     ) -> Result<Part, StorageError> {
         let upload = self.multipart(context, to.0).await?;
         let mode = upload.mode();
@@ -40,6 +41,6 @@ impl FileStorage {
             DownloadBody::Bytes(bytes) => from_bytes(bytes),
             DownloadBody::Stream(stream) => stream,
         };
-        self.take_in_part(&access, &upload, to.1, PartBody { bytes, length, seal }).await
+        self.take_in_part(&access, &upload, to.1, PartBody { bytes, length, wanted }).await
     }
 }

@@ -6,7 +6,6 @@
 mod complete;
 mod copy_part;
 mod part;
-mod seal;
 
 use chrono::Utc;
 use serde_json::{Map, Value};
@@ -25,8 +24,6 @@ use crate::permissions::{Operation, RlsContext};
 pub use complete::CompleteOptions;
 pub use part::PartBody;
 pub(super) use part::Run;
-pub(super) use seal::Tap;
-pub use seal::{Seal, Sealed};
 
 /// What a protocol says of an upload in parts, beside its object.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -4,8 +4,9 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use uuid::Uuid;
 
-use super::{Seal, Sealed, Tap, expiry};
+use super::expiry;
 use crate::body::ByteStream;
+use crate::digests::{Checksums, Wanted};
 use crate::errors::StorageError;
 use crate::executor::{Admission, Announced, QuotaLeft};
 use crate::file::{BlobKey, Place, Sha256};
@@ -21,8 +22,8 @@ pub struct PartBody {
     pub bytes: ByteStream,
     /// How many they are, where that was announced.
     pub length: Option<u64>,
-    /// What the protocol makes of them.
-    pub seal: Option<Box<dyn Seal>>,
+    /// What is computed of them, and must come out.
+    pub wanted: Wanted,
 }
 
 /// Bytes in their place, which nothing refers to yet.
@@ -37,7 +38,8 @@ impl FileStorage {
     /// Takes in a part, in place of the one of its number.
     ///
     /// # Errors
-    /// As [`FileStorage::multipart`] and [`crate::storage::PendingUpload::store`], and what the seal says.
+    /// As [`FileStorage::multipart`] and [`crate::storage::PendingUpload::store`], and
+    /// [`StorageError::DigestMismatch`], of which nothing is kept.
     pub async fn upload_part(
         &self,
         context: &RlsContext,
@@ -67,21 +69,21 @@ impl FileStorage {
         let limit =
             self.size_limit(&admission.bucket).map_or(MAX_PART_SIZE, |limit| limit.min(MAX_PART_SIZE));
         self.check_part(&admission, limit, body.length.unwrap_or(0))?;
-        let tap = Tap::new(body.seal);
-        let mut bytes = tap.on(self.bounded(body.bytes, Some(limit), admission.quota_left));
+        let bytes = self.bounded(body.bytes, Some(limit), admission.quota_left);
+        let (mut bytes, watch) = body.wanted.watch(bytes);
         let threshold = self.inner.options.inline_threshold;
         let head = Head::read(&mut bytes, threshold, body.length).await?;
         if number == 1 {
             self.check_content(&admission.bucket, &head.bytes)?;
         }
         let run = self.store_run(admission.bucket.uuid, head, bytes, body.length).await?;
-        let sealed = match tap.finish() {
-            Ok(sealed) => sealed,
-            Err(error) => return Err(self.let_go(run, error).await),
-        };
+        if let Err(differs) = watch.check_sha256(&run.sha256) {
+            return Err(self.let_go(run, differs).await);
+        }
         let (storage, access, at) = (self.clone(), access.clone(), upload.at.clone());
         let expires_at = expiry(self.inner.options.multipart_expiry);
-        let (part, keys, lease) = run.into_part(sealed);
+        let (etag, checksums) = (watch.etag(&run.sha256), watch.checksums(&run.sha256));
+        let (part, keys, lease) = run.into_part(etag, checksums);
         self.settled(keys, lease, async move {
             storage.hit("part.before_commit").await?;
             let part = storage.executor().put_part(&access, &at, number, part, expires_at).await?;
@@ -155,13 +157,15 @@ impl FileStorage {
 
 impl Run {
     /// The part that it is, its blob, and who keeps that.
-    pub(in crate::storage) fn into_part(self, sealed: Sealed) -> (NewPart, Vec<BlobKey>, Lease) {
+    pub(in crate::storage) fn into_part(
+        self,
+        etag: String,
+        checksums: Checksums,
+    ) -> (NewPart, Vec<BlobKey>, Lease) {
         let keys = match &self.place {
             Place::Blob { key, .. } => vec![key.clone()],
             Place::Inline(_) => Vec::new(),
         };
-        let etag = sealed.etag.unwrap_or_else(|| self.sha256.to_hex());
-        let checksums = sealed.checksums;
         let part = NewPart { size: self.size, sha256: self.sha256, etag, checksums, place: self.place };
         (part, keys, self.lease)
     }

@@ -7,12 +7,13 @@ use super::incoming::{End, Incoming};
 use super::tail::{Merged, Tail};
 use super::{Progress, Uploader};
 use crate::body::{ByteStream, from_bytes};
+use crate::digests::{Checksums, Wanted};
 use crate::errors::StorageError;
 use crate::executor::Admission;
 use crate::multipart::{Append, Chosen, Claimed, Completion, MultipartUpload, UploadAt};
 use crate::permissions::{Access, Operation};
 use crate::storage::FileStorage;
-use crate::storage::multipart::{PartBody, Run, Sealed, Tap, expiry};
+use crate::storage::multipart::{PartBody, Run, expiry};
 use crate::storage::upload::Head;
 
 /// Most bytes of one run, and so the most that a crash takes of a body that is still coming in.
@@ -30,12 +31,12 @@ struct Appending {
 
 impl FileStorage {
     /// Appends a body to an upload where that ends, at `offset`. A request that is at it already is stopped. Where the body
-    /// breaks off, what came before is kept; with a seal, all of it or nothing. `length` says how long the upload will be,
+    /// breaks off, what came before is kept; of one that must have a digest, all or nothing. `length` says how long the upload will be,
     /// where that was left open. With the last byte it becomes an object.
     ///
     /// # Errors
     /// As [`FileStorage::resumable`] and [`crate::storage::PendingUpload::store`]; [`StorageError::OffsetMismatch`],
-    /// [`StorageError::UploadTakenOver`], and what the seal says.
+    /// [`StorageError::UploadTakenOver`], [`StorageError::DigestMismatch`].
     pub async fn append_resumable(
         &self,
         caller: &Uploader<'_>,
@@ -85,9 +86,9 @@ impl FileStorage {
         let upload = at.id;
         let task = self.inner.commits.spawn(async move {
             let incoming = Incoming::new(bytes, turn.stop.clone(), upload);
-            let outcome = match body.seal {
-                None => appending.run(&incoming).await,
-                Some(seal) => appending.run_sealed(&incoming, Tap::new(Some(seal))).await,
+            let outcome = match body.wanted.is_empty() {
+                true => appending.run(&incoming).await,
+                false => appending.run_checked(&incoming, &body.wanted).await,
             };
             drop(turn);
             outcome
@@ -161,7 +162,7 @@ impl Appending {
             let head = Head::read(&mut body, self.tail.room(), None).await?;
             if !head.bytes.is_empty() {
                 self.check_first(&head.bytes)?;
-                self.keep(head, body, Sealed::default()).await?;
+                self.keep(head, body).await?;
             }
             match incoming.end() {
                 Some(End::Whole) => return self.done().await,
@@ -172,28 +173,33 @@ impl Appending {
     }
 
     /// Takes a body in, all of it or nothing.
-    async fn run_sealed(mut self, incoming: &Incoming, tap: Tap) -> Result<Progress, StorageError> {
-        let mut body = tap.on(incoming.run(u64::MAX));
-        let head = Head::read(&mut body, self.tail.room(), None).await?;
-        self.check_first(&head.bytes)?;
-        let storage = self.storage.clone();
-        let bucket = self.admission.bucket.uuid;
-        let judge = |tap: Tap| match incoming.end() {
-            Some(End::Broken(error)) => Err(error),
-            _ => tap.finish().map(drop),
+    async fn run_checked(mut self, incoming: &Incoming, wanted: &Wanted) -> Result<Progress, StorageError> {
+        // One that broke off has no digest to speak of.
+        let why = |error| match incoming.end() {
+            Some(End::Broken(broken)) => broken,
+            _ => error,
         };
+        let is_there = || match incoming.end() {
+            Some(End::Broken(broken)) => Err(broken),
+            _ => Ok(()),
+        };
+        let mut body = wanted.watch_all(incoming.run(u64::MAX));
+        let head = Head::read(&mut body, self.tail.room(), None).await.map_err(why)?;
+        self.check_first(&head.bytes)?;
         if head.is_whole {
-            judge(tap)?;
+            is_there()?;
             if !head.bytes.is_empty() {
-                self.keep(head, from_bytes(Bytes::new()), Sealed::default()).await?;
+                self.keep(head, from_bytes(Bytes::new())).await?;
             }
             return self.done().await;
         }
+        let storage = self.storage.clone();
+        let bucket = self.admission.bucket.uuid;
         let merged = self.tail.whole_with(&head.bytes, self.offset()?);
         let head = Head { bytes: merged.bytes.clone(), is_whole: false };
-        let run = storage.store_run(bucket, head, body, None).await?;
-        match judge(tap) {
-            Ok(()) => self.commit(run, &merged, Sealed::default()).await?,
+        let run = storage.store_run(bucket, head, body, None).await.map_err(why)?;
+        match is_there() {
+            Ok(()) => self.commit(run, &merged).await?,
             Err(error) => return Err(storage.let_go(run, error).await),
         }
         self.done().await
@@ -212,7 +218,7 @@ impl Appending {
     }
 
     /// Makes a run durable and known.
-    async fn keep(&mut self, head: Head, rest: ByteStream, sealed: Sealed) -> Result<(), StorageError> {
+    async fn keep(&mut self, head: Head, rest: ByteStream) -> Result<(), StorageError> {
         let storage = self.storage.clone();
         let offset = self.offset()?;
         let end = offset.saturating_add(head.bytes.len() as u64);
@@ -228,13 +234,14 @@ impl Appending {
             let head = Head { bytes: merged.bytes.clone(), is_whole: inline };
             (storage.store_run(bucket, head, rest, None).await?, merged)
         };
-        self.commit(run, &merged, sealed).await
+        self.commit(run, &merged).await
     }
 
-    async fn commit(&mut self, run: Run, merged: &Merged, sealed: Sealed) -> Result<(), StorageError> {
+    async fn commit(&mut self, run: Run, merged: &Merged) -> Result<(), StorageError> {
         let (storage, access, at) = (self.storage.clone(), self.access.clone(), self.upload.at.clone());
         let expires_at = expiry(storage.inner.options.resumable_expiry);
-        let (part, keys, lease) = run.into_part(sealed);
+        let etag = run.sha256.to_hex();
+        let (part, keys, lease) = run.into_part(etag, Checksums::new());
         let kept = part.clone();
         let append = Append { epoch: self.epoch, offset: merged.offset, takes_in: merged.takes_in, part };
         let committed = storage.clone();

@@ -144,7 +144,7 @@ pub(in crate::executor::sqlite) fn parts(
             size: count(row, 1)?,
             sha256: digest(row, 2)?,
             etag: row.get(3)?,
-            checksums: metadata(row, 4)?,
+            checksums: json(row, 4, "checksums")?,
             created_at: time(row, 5)?,
         });
     }

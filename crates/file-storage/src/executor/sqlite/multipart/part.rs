@@ -1,7 +1,7 @@
 //! Parts: stored, in place of the one of the same number.
 
 use rusqlite::{Connection, named_params};
-use serde_json::Value;
+use serde_json::json;
 
 use super::discard::discard_parts;
 use super::find::show;
@@ -64,7 +64,7 @@ pub(super) fn insert(
     )?
     .execute(named_params! {
         ":id": text(at.id), ":number": number, ":size": int(part.size), ":sha256": part.sha256.to_hex(),
-        ":etag": part.etag, ":checksums": Value::Object(part.checksums.clone()).to_string(),
+        ":etag": part.etag, ":checksums": json!(part.checksums).to_string(),
         ":provider": provider, ":key": key, ":bytes": bytes, ":now": micros(now),
     })?;
     Ok(())

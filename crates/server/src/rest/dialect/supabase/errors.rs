@@ -128,7 +128,6 @@ fn storage(error: &StorageError) -> Worded {
         E::OffsetMismatch { .. } => wrapped(409, "InvalidRequest", "InvalidRequest", message),
         E::InvalidPart { .. } | E::InvalidPartOrder => wrapped(400, "MissingPart", "MissingPart", message),
         E::PartTooSmall { .. } => wrapped(400, "InvalidRequest", "InvalidRequest", message),
-        E::WrongChecksum { .. } => wrapped(400, "InvalidChecksum", "InvalidChecksum", message),
         E::PreconditionFailed { .. } => {
             open(StatusCode::PRECONDITION_FAILED, "PreconditionFailed", "PreconditionFailed", message)
         }
