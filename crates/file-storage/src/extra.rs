@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::digests::Checksums;
+use crate::digests::{Algorithm, Checksums};
 
 /// A tag: its key and its value, in the order in which tags were given.
 pub type Tag = (String, String);
@@ -22,6 +25,32 @@ pub struct ObjectExtra {
     /// Further digests of its bytes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub checksums: Checksums,
+    /// Of which parts it was made, where it was uploaded in numbered ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<OfParts>,
+}
+
+/// Of which parts an object was made. Each is a segment, but an empty one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfParts {
+    /// The upload that brought them.
+    pub upload: Uuid,
+    /// How many they are.
+    pub count: u32,
+    /// Their digests, one behind the other in base64, where the object's checksum is composed of them. SHA-256 is left
+    /// out: segments have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digests: Option<String>,
+}
+
+impl OfParts {
+    /// The digest of a part, counted from 1, in base64.
+    pub fn digest(&self, number: u32, algorithm: Algorithm) -> Option<String> {
+        let size = algorithm.digest_bytes();
+        let start = usize::try_from(number.checked_sub(1)?).ok()?.checked_mul(size)?;
+        let all = BASE64.decode(self.digests.as_ref()?).ok()?;
+        all.get(start..start.checked_add(size)?).map(|digest| BASE64.encode(digest))
+    }
 }
 
 impl ObjectExtra {

@@ -3,13 +3,13 @@
 //! Two protocols end here. S3 sends numbered parts in any order and names those that count; TUS appends one run of bytes
 //! after the other. Both leave parts, which become the object's segments when the upload is completed: no byte is copied.
 
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::Timestamp;
 use crate::bucket::BucketName;
-use crate::digests::Checksums;
+use crate::digests::{Checksums, ObjectChecksum};
 use crate::errors::StorageError;
+use crate::extra::ObjectExtra;
 use crate::file::{ObjectAttributes, Place, PutMode, Segment, Sha256};
 use crate::path::ObjectPath;
 use crate::permissions::Role;
@@ -44,8 +44,8 @@ pub struct MultipartUpload {
     pub replaces: bool,
     /// What was said of the object.
     pub attributes: ObjectAttributes,
-    /// What a protocol keeps beside it, about checksums.
-    pub checksums: Map<String, Value>,
+    /// The checksum that the object is to have.
+    pub checksum: Option<ObjectChecksum>,
     /// Bytes of its parts.
     pub held_bytes: u64,
     /// What it is as one that is appended to.
@@ -97,8 +97,8 @@ pub struct NewMultipart {
     pub bucket_uuid: Uuid,
     /// What is said of the object.
     pub attributes: ObjectAttributes,
-    /// What a protocol keeps beside it, about checksums.
-    pub checksums: Map<String, Value>,
+    /// The checksum that the object is to have.
+    pub checksum: Option<ObjectChecksum>,
     /// What it is as one that is appended to.
     pub resumable: Option<NewResumable>,
     /// When it is given up.
@@ -155,6 +155,8 @@ pub struct ListedPart {
     pub number: u32,
     /// Its entity tag, without quotes; `None` takes what is there.
     pub etag: Option<String>,
+    /// Checksums that it must have, as they are kept.
+    pub checksums: Checksums,
 }
 
 /// A run of bytes that is appended to an upload.
@@ -188,6 +190,8 @@ pub struct Completion {
     pub mode: PutMode,
     /// Identity of the object's bytes.
     pub version: Uuid,
+    /// What S3 keeps of the object, with what is known of its parts.
+    pub extra: ObjectExtra,
     /// Least bytes of every part but the last.
     pub min_part_size: u64,
     /// Most bytes of all of them.
@@ -217,4 +221,17 @@ pub struct UploadListing {
     pub after: Option<(String, Option<Uuid>)>,
     /// Most uploads of the page.
     pub limit: u32,
+}
+
+/// What a list of uploads shows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct UploadPage {
+    /// Uploads, by path and then by age.
+    pub uploads: Vec<MultipartUpload>,
+    /// Folders that stand for the uploads below them, with their delimiter.
+    pub folders: Vec<String>,
+    /// Whether there are more.
+    pub is_truncated: bool,
+    /// After what the next page begins.
+    pub next: Option<(String, Option<Uuid>)>,
 }

@@ -16,12 +16,12 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use file_storage::digests::Wanted;
 use file_storage::errors::StorageError;
 use file_storage::executor::{Entry, Listing, ObjectSort, PageStart, SortOrder};
 use file_storage::failpoint::{self, Action, Armed};
 use file_storage::file::{ObjectAttributes, PutMode};
 use file_storage::multipart::{ListedPart, MultipartUpload, NewResumable, Part, UploadAt};
-use file_storage::digests::Wanted;
 use file_storage::storage::{CompleteOptions, CopyOptions, MultipartOptions, PartBody, Uploader};
 use file_storage::{BucketName, BucketPolicy};
 use support::{Fixture, chunked, path, user};
@@ -103,7 +103,11 @@ impl Scene {
         let upload = self.begin().await?;
         self.part(&upload.at, 1, 7).await?;
         let parts = [self.part(&upload.at, 1, 2).await?, self.part(&upload.at, 2, 3).await?];
-        let listed = parts.map(|part| ListedPart { number: part.number, etag: Some(part.etag) });
+        let listed = parts.map(|part| ListedPart {
+            number: part.number,
+            etag: Some(part.etag),
+            checksums: Default::default(),
+        });
         let options = CompleteOptions::default();
         storage.complete_multipart(&user(1), &upload.at, listed.to_vec(), options).await.map(drop)
     }

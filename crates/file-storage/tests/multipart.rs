@@ -9,10 +9,11 @@
 
 mod support;
 
-use file_storage::digests::{Algorithm, Hasher, Wanted};
+use file_storage::digests::{Algorithm, ChecksumType, Checksums, Hasher, ObjectChecksum, Wanted};
 use file_storage::errors::StorageError;
+use file_storage::executor::Delimiter;
 use file_storage::file::{ETags, ObjectAttributes, PutMode};
-use file_storage::multipart::{ListedPart, MultipartUpload, Part, UploadAt, UploadListing};
+use file_storage::multipart::{ListedPart, MultipartUpload, Part, UploadAt, UploadListing, UploadPage};
 use file_storage::storage::{CompleteOptions, CopyOptions, MultipartOptions, PartBody};
 use file_storage::{BucketConfig, BucketName, BucketPolicy, RlsContext};
 use support::{Fixture, bucket, chunked, collect, options, path, service, user};
@@ -36,7 +37,11 @@ async fn complete(
     parts: &[Part],
     options: CompleteOptions,
 ) -> Result<file_storage::executor::Written, StorageError> {
-    let listed = |part: &Part| ListedPart { number: part.number, etag: Some(part.etag.clone()) };
+    let listed = |part: &Part| ListedPart {
+        number: part.number,
+        etag: Some(part.etag.clone()),
+        checksums: Checksums::new(),
+    };
     let listed = parts.iter().map(listed).collect();
     fixture.storage.complete_multipart(caller, at, listed, options).await
 }
@@ -171,9 +176,119 @@ async fn completing_keeps_to_limits_and_conditions() {
     let only_over =
         CompleteOptions { mode: Some(PutMode::IfMatch(ETags::Any)), ..CompleteOptions::default() };
     assert_eq!(finish(&parts[..1], only_over).await.unwrap_err(), "PRECONDITION_FAILED");
-    let new = CompleteOptions { mode: Some(PutMode::IfNoneMatch(ETags::Any)), min_part_size: 1000 };
+    let new = CompleteOptions {
+        mode: Some(PutMode::IfNoneMatch(ETags::Any)),
+        min_part_size: 1000,
+        ..CompleteOptions::default()
+    };
     assert!(finish(&[parts[0].clone(), parts[2].clone()], new).await.unwrap().created);
     let listing = UploadListing { limit: 10, ..UploadListing::default() };
-    assert!(fixture.storage.list_multipart_uploads(&service(), &docs, &listing).await.unwrap().is_empty());
+    let page = fixture.storage.list_multipart_uploads(&service(), &docs, &listing, None).await.unwrap();
+    assert_eq!(page, UploadPage::default());
     fixture.audit().await;
+}
+
+#[tokio::test]
+async fn what_is_completed_again_is_told_as_long_as_it_is_so() {
+    let fixture = Fixture::new().await;
+    let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    let at = begin(&fixture, (&docs, "a")).await.at;
+    let mut parts = Vec::new();
+    for number in 1..=3 {
+        let mut wanted = Wanted::default();
+        wanted.compute(Algorithm::Md5);
+        let body = PartBody { wanted, ..body(&[number as u8; 500]) };
+        parts.push(fixture.storage.upload_part(&user(1), &at, number, body).await.unwrap());
+    }
+    let finish = async |caller: &RlsContext, parts: &[Part]| {
+        complete(&fixture, caller, &at, parts, CompleteOptions::default()).await
+    };
+    let made = finish(&user(1), &parts).await.unwrap();
+    assert!(made.created);
+    let again = finish(&user(1), &parts).await.unwrap();
+    assert_eq!((again.object, again.created), (made.object, false));
+    for (caller, parts) in [(user(2), &parts[..]), (user(1), &parts[..2])] {
+        let other = finish(&caller, parts).await;
+        assert!(matches!(other, Err(StorageError::UploadNotFound { .. })), "{other:?}");
+    }
+    fixture.put(&user(1), (&docs, &path("a")), PutMode::Upsert, b"other").await.unwrap();
+    let other = finish(&user(1), &parts).await;
+    assert!(matches!(other, Err(StorageError::UploadNotFound { .. })), "{other:?}");
+    fixture.audit().await;
+}
+
+#[tokio::test]
+async fn an_object_has_the_checksum_that_was_asked_for_and_knows_its_parts() {
+    let fixture = Fixture::new().await;
+    let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    let place = (&docs, &path("a"));
+    let attributes = ObjectAttributes { content_type: "text/plain".into(), ..Default::default() };
+    let checksum = ObjectChecksum { algorithm: Algorithm::Crc32C, checksum_type: ChecksumType::Composite };
+    let options = MultipartOptions { checksum: Some(checksum) };
+    let storage = &fixture.storage;
+    let upload =
+        storage.create_multipart(&user(1), place, PutMode::Upsert, attributes, options).await.unwrap();
+    assert_eq!(storage.multipart(&user(1), &upload.at).await.unwrap().checksum, Some(checksum));
+    let mut other = Wanted::default();
+    other.compute(Algorithm::Sha1);
+    let refused =
+        storage.upload_part(&user(1), &upload.at, 1, PartBody { wanted: other, ..body(b"1") }).await;
+    assert!(matches!(refused, Err(StorageError::InvalidRequest { .. })), "{refused:?}");
+    let mut parts = Vec::new();
+    for (number, size) in [(1, 700), (2, 30), (3, 0)] {
+        let part = storage.upload_part(&user(1), &upload.at, number, body(&vec![number as u8; size])).await;
+        parts.push(part.unwrap());
+    }
+    let wrong = CompleteOptions {
+        checksums: [("CRC32C".to_owned(), "AAAAAA==-3".to_owned())].into(),
+        ..CompleteOptions::default()
+    };
+    let wrong = complete(&fixture, &user(1), &upload.at, &parts, wrong).await;
+    assert!(matches!(wrong, Err(StorageError::DigestMismatch { .. })), "{wrong:?}");
+    let short = CompleteOptions { size: Some(729), ..CompleteOptions::default() };
+    let short = complete(&fixture, &user(1), &upload.at, &parts, short).await;
+    assert!(matches!(short, Err(StorageError::InvalidRequest { .. })), "{short:?}");
+    let made = complete(&fixture, &user(1), &upload.at, &parts, CompleteOptions::default()).await.unwrap();
+    let extra = made.object.extra;
+    assert!(extra.checksums["CRC32C"].ends_with("-3"), "{extra:?}");
+    let of_parts = extra.parts.unwrap();
+    for part in &parts {
+        let digest = of_parts.digest(part.number, Algorithm::Crc32C);
+        assert_eq!(digest.as_ref(), part.checksums.get("CRC32C"), "{}", part.number);
+    }
+    let download = storage.download(&user(1), place.0, place.1).await.unwrap();
+    let ranges: Vec<_> = (0..=4).map(|number| download.part(number)).collect();
+    assert_eq!(ranges, [None, Some(0..700), Some(700..730), Some(730..730), None]);
+    fixture.audit().await;
+}
+
+#[tokio::test]
+async fn folders_stand_for_the_uploads_below_them() {
+    let fixture = Fixture::new().await;
+    let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    for at in ["a/1", "a/2", "a/b/3", "ab", "b/1", "c"] {
+        begin(&fixture, (&docs, at)).await;
+    }
+    let (caller, slash) = (user(1), Delimiter::SLASH);
+    for (prefix, wanted) in [("", &["a/", "ab", "b/", "c"][..]), ("a/", &["a/1", "a/2", "a/b/"]), ("x", &[])]
+    {
+        for limit in 1..=5 {
+            let (mut seen, mut after) = (Vec::new(), None);
+            loop {
+                let listing = UploadListing { prefix: prefix.to_owned(), after, limit };
+                let storage = &fixture.storage;
+                let page = storage.list_multipart_uploads(&caller, &docs, &listing, Some(&slash)).await;
+                let page = page.unwrap();
+                assert!(page.uploads.len() + page.folders.len() <= limit as usize);
+                seen.extend(page.uploads.iter().map(|upload| upload.at.path.to_string()));
+                seen.extend(page.folders);
+                if !page.is_truncated {
+                    break;
+                }
+                after = page.next;
+            }
+            seen.sort();
+            assert_eq!(seen, wanted, "{prefix} {limit}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ mod conditions;
 mod credentials;
 mod doors;
 mod forms;
+mod multipart;
 mod origins;
 mod signatures;
 mod signer;

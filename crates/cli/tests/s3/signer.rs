@@ -204,6 +204,12 @@ impl Client {
     }
 
     pub(crate) async fn send(&self, ask: Ask) -> Reply {
+        let what = format!("{} {}", ask.method, ask.path);
+        self.try_send(ask).await.unwrap_or_else(|error| panic!("{what}: {error:?}"))
+    }
+
+    /// Sends to a server that may be gone.
+    pub(crate) async fn try_send(&self, ask: Ask) -> reqwest::Result<Reply> {
         let query = ask.query_string();
         let query = if query.is_empty() { query } else { format!("?{query}") };
         let url = format!("http://{}{BASE}{}{query}", self.host, ask.path);
@@ -211,10 +217,10 @@ impl Client {
         let method = Method::from_bytes(ask.method.as_bytes()).unwrap();
         let request = self.http.request(method, url).body(ask.body);
         let request = ask.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
-        let answer = request.send().await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+        let answer = request.send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let body = answer.bytes().await.unwrap_or_else(|error| panic!("{what}: {error:?}")).to_vec();
-        Reply { what, status, headers, body }
+        let body = answer.bytes().await?.to_vec();
+        Ok(Reply { what, status, headers, body })
     }
 
     /// Signs by header with the payload's hash, and sends.

@@ -1,6 +1,7 @@
 //! Digests of bytes beside the SHA-256 that every object has: computed while the bytes pass by, and compared with what
 //! was announced before anything is committed. Knows no protocol.
 
+mod of_parts;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -9,7 +10,9 @@ use std::fmt;
 use aws_lc_rs::digest;
 use crc_fast::CrcAlgorithm;
 use md5::Digest as _;
+use serde::{Deserialize, Serialize};
 
+pub use of_parts::{ChecksumType, ObjectChecksum};
 pub use wanted::Wanted;
 pub(crate) use wanted::Watch;
 
@@ -17,7 +20,8 @@ pub(crate) use wanted::Watch;
 pub type Checksums = BTreeMap<String, String>;
 
 /// A way to compute a digest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
 pub enum Algorithm {
     /// MD5, by which S3 makes entity tags.
     Md5,

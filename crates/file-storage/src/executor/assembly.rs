@@ -75,20 +75,21 @@ pub(super) fn choose(
 /// What parts in this order make, under the tag that S3 gives them: the MD5 of their MD5s and their number, where every part
 /// has an MD5 for its tag; else [`of_run`]'s.
 pub(super) fn of_parts(pieces: &[Piece]) -> Assembled {
-    let mut all = Md5::new();
-    let are_md5s = !pieces.is_empty()
-        && pieces.iter().all(|piece| match hex::decode(&piece.etag) {
-            Ok(bytes) if bytes.len() == 16 => {
-                all.update(&bytes);
-                true
-            }
-            _ => false,
-        });
     let run = of_run(pieces);
-    match are_md5s {
-        true => Assembled { etag: format!("{}-{}", hex::encode(all.finalize()), pieces.len()), ..run },
-        false => run,
+    let etags: Vec<&str> = pieces.iter().map(|piece| piece.etag.as_str()).collect();
+    match tag_of_parts(&etags) {
+        Some(etag) => Assembled { etag, ..run },
+        None => run,
     }
+}
+
+/// The tag that S3 gives to parts with these tags; `None` where one is no MD5, or there is none.
+pub(crate) fn tag_of_parts(etags: &[&str]) -> Option<String> {
+    let mut all = Md5::new();
+    for etag in etags {
+        all.update(hex::decode(etag).ok().filter(|md5| md5.len() == 16)?);
+    }
+    (!etags.is_empty()).then(|| format!("{}-{}", hex::encode(all.finalize()), etags.len()))
 }
 
 /// What runs that were appended make. The tag is the SHA-256 of the bytes where there is one run, else that of the runs'
@@ -196,6 +197,7 @@ mod tests {
         let part = |(number, etag): &(u32, &str)| ListedPart {
             number: *number,
             etag: (!etag.is_empty()).then(|| (*etag).to_owned()),
+            checksums: crate::digests::Checksums::new(),
         };
         parts.iter().map(part).collect()
     }

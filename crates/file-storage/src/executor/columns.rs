@@ -34,7 +34,7 @@ pub(super) fn now() -> Timestamp {
 
 /// The columns of an unfinished upload `m`, and of `r`, what it has as one that is appended to.
 pub(super) const UPLOAD: &str = "m.id, m.bucket_id, m.path, m.role, m.owner_id, m.replaces, m.content_type, \
-     m.cache_control, m.metadata, m.checksums, m.held_bytes, m.created_at, m.expires_at, r.length, r.epoch, \
+     m.cache_control, m.metadata, m.checksum, m.held_bytes, m.created_at, m.expires_at, r.length, r.epoch, \
      r.is_partial, r.told, r.completed_at, m.extra";
 
 /// The columns of a part `p`.

@@ -70,7 +70,7 @@ impl Delimiter {
     }
 
     /// How long the path of the folder is in which a list below a prefix of that length shows this path, if in one.
-    pub(super) fn folder_length(&self, prefix: usize, path: &str) -> Option<usize> {
+    pub(crate) fn folder_length(&self, prefix: usize, path: &str) -> Option<usize> {
         path.get(prefix..)?.find(self.as_str()).map(|at| prefix + at + self.0.len())
     }
 }

@@ -43,6 +43,7 @@ use crate::path::ObjectPath;
 use crate::permissions::{Access, AnonGrants, Permission, Policy, PolicySet};
 use crate::sql::query::{Answer, Query, QueryLimits};
 
+pub(crate) use assembly::tag_of_parts;
 pub use event::Event;
 pub use explanation::{Effect, Explanation, Question, Reason};
 pub use listing::{

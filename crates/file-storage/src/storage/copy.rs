@@ -22,7 +22,7 @@ pub struct CopyOptions {
     pub cache_control: Option<String>,
     /// Other metadata, in place of all of the source's.
     pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
-    /// Other headers and tags, in place of the source's. Its checksums are those of the bytes, and stay.
+    /// Other headers and tags, in place of the source's. Its checksums and parts are those of the bytes, and stay.
     pub extra: Option<ObjectExtra>,
     /// The version that the source must still have: the one that was looked at.
     pub source_version: Option<Uuid>,
@@ -132,7 +132,11 @@ impl CopyOptions {
             },
             metadata: self.metadata.unwrap_or_else(|| object.metadata.clone()),
             extra: match self.extra {
-                Some(extra) => ObjectExtra { checksums: object.extra.checksums.clone(), ..extra },
+                Some(extra) => ObjectExtra {
+                    checksums: object.extra.checksums.clone(),
+                    parts: object.extra.parts.clone(),
+                    ..extra
+                },
                 None => object.extra.clone(),
             },
         }

@@ -110,6 +110,29 @@ impl Download {
         &self.object
     }
 
+    /// Where the object's part of this number lies, counted from 1. What did not come in numbered parts is one.
+    pub fn part(&self, number: u32) -> Option<Range<u64>> {
+        let size = self.object.size;
+        let count = self.object.extra.parts.as_ref().map_or(1, |parts| parts.count);
+        if !(1..=count).contains(&number) {
+            return None;
+        }
+        if count == 1 {
+            return Some(0..size);
+        }
+        match self.segments.get(usize::try_from(number).ok()?.checked_sub(1)?) {
+            Some(segment) => Some(segment.offset..segment.offset.saturating_add(segment.size)),
+            // The last one is empty, and no segment.
+            None => Some(size..size),
+        }
+    }
+
+    /// SHA-256 of that part, where the part has bytes.
+    pub fn part_sha256(&self, number: u32) -> Option<Sha256> {
+        let at = usize::try_from(number).ok()?.checked_sub(1)?;
+        self.segments.get(at).map(|segment| segment.sha256)
+    }
+
     pub(super) fn segments(&self) -> &[Segment] {
         &self.segments
     }

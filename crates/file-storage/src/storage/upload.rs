@@ -218,12 +218,7 @@ impl PendingUpload {
         storage.commit(self.access.clone(), object, self.mode.clone(), lease).await
     }
 
-    fn new_object(
-        &self,
-        mut attributes: ObjectAttributes,
-        stored: Stored,
-        watch: &Watch,
-    ) -> NewObject {
+    fn new_object(&self, mut attributes: ObjectAttributes, stored: Stored, watch: &Watch) -> NewObject {
         let etag = watch.etag(&stored.checksum);
         attributes.extra.checksums.extend(watch.checksums(&stored.checksum));
         NewObject {

@@ -53,11 +53,6 @@ impl Call {
         self.0.log.update(|log| log.operation = operation.name());
     }
 
-    /// The same for what is S3's alone.
-    pub(super) fn begin_named(&self, operation: &'static str) {
-        self.0.log.update(|log| log.operation = operation);
-    }
-
     pub(super) fn log_size(&self, size: u64) {
         self.0.log.update(|log| log.size = Some(size));
     }

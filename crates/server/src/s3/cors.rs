@@ -13,7 +13,7 @@ use crate::app::AppState;
 /// What pages may always read of an answer, where a bucket has no rules.
 const EXPOSED: &str = "etag, content-length, content-range, accept-ranges, last-modified, location, x-amz-request-id, \
      x-amz-tagging-count, x-amz-checksum-crc32, x-amz-checksum-crc32c, x-amz-checksum-crc64nvme, x-amz-checksum-sha1, \
-     x-amz-checksum-sha256, x-amz-version-id";
+     x-amz-checksum-sha256, x-amz-checksum-type, x-amz-mp-parts-count, x-amz-version-id";
 const MAX_AGE_SECONDS: i32 = 3600;
 
 /// A page that asks.

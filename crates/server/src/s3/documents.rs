@@ -7,7 +7,7 @@ use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 
 use super::call::Call;
 use super::failure::Failure;
-use super::{bucket, object};
+use super::{bucket, multipart, object};
 
 /// The operations. What is not here answers `NotImplemented`.
 pub(super) struct Documents;
@@ -70,5 +70,11 @@ operations! {
     delete_object_tagging: DeleteObjectTaggingInput => DeleteObjectTaggingOutput = object::tagging::delete;
     get_object_acl: GetObjectAclInput => GetObjectAclOutput = object::acl::get;
     put_object_acl: PutObjectAclInput => PutObjectAclOutput = object::acl::put;
+    create_multipart_upload: CreateMultipartUploadInput => CreateMultipartUploadOutput = multipart::create::create;
+    upload_part_copy: UploadPartCopyInput => UploadPartCopyOutput = multipart::copy_part::copy_part;
+    list_parts: ListPartsInput => ListPartsOutput = multipart::list::parts;
+    list_multipart_uploads: ListMultipartUploadsInput => ListMultipartUploadsOutput = multipart::list::uploads;
+    complete_multipart_upload: CompleteMultipartUploadInput => CompleteMultipartUploadOutput = multipart::complete::complete;
+    abort_multipart_upload: AbortMultipartUploadInput => AbortMultipartUploadOutput = multipart::abort;
     get_object_attributes: GetObjectAttributesInput => GetObjectAttributesOutput = object::attributes::get;
 }

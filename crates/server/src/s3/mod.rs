@@ -1,7 +1,7 @@
 //! Amazon's S3 protocol (SPEC 7), over the same storage and under the same row-level security as all others.
 //!
 //! A request is located (`target`), its signature verified (`signature`) and its caller found (`caller`), before
-//! anything else is looked at. What carries an object's bytes is answered here (`object`, `form`); what carries XML goes
+//! anything else is looked at. What carries an object's bytes is answered here (`object`, `multipart`, `form`); what carries XML goes
 //! through `s3s`, whose operations (`documents`) are one function each, in files by what they are about. `s3s` never
 //! sees a signature: it can't verify one below a path prefix or behind a proxy. Errors become S3's codes in `failure`
 //! alone. Decides nothing about access.

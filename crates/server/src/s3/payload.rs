@@ -132,6 +132,12 @@ impl Incoming {
     }
 }
 
+/// The headers without checksums.
+pub(super) fn without_checksums(headers: &HeaderMap) -> HeaderMap {
+    let others = headers.iter().filter(|(name, _)| !name.as_str().starts_with(CHECKSUM));
+    others.map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
 /// Takes digests from headers; gives the checksums that trailers will bring.
 fn announce(headers: &HeaderMap, wanted: &mut Wanted) -> Result<Vec<Algorithm>, Failure> {
     if let Some(value) = text(headers, "content-md5")? {

@@ -17,7 +17,7 @@ use super::call::{Call, NewCall};
 use super::caller::Signer;
 use super::documents::Documents;
 use super::failure::Failure;
-use super::payload::{Incoming, Payload};
+use super::payload::{Incoming, Payload, without_checksums};
 use super::signature::{self, Clock, Origin};
 use super::target::{self, Mount, Target};
 use super::{BASE, cors, form, multipart, object, supported};
@@ -115,6 +115,8 @@ enum Route {
     Write,
     /// `PUT` of a part's bytes.
     WritePart,
+    /// A document that makes an object of parts: checksums in the head are the object's.
+    Completion,
     /// A form with a file.
     Form,
     /// Everything that carries XML, or nothing.
@@ -139,6 +141,7 @@ impl Route {
             (&Method::PUT, Target::Object(..)) if has("uploadId") && has("partNumber") && !copies => {
                 Self::WritePart
             }
+            (&Method::POST, Target::Object(..)) if has("uploadId") => Self::Completion,
             (&Method::POST, Target::Bucket(_)) if form::is_form(&parts.headers) => Self::Form,
             _ => Self::Document,
         }
@@ -174,7 +177,10 @@ impl Service {
         };
         log.update(|log| log.user_id = context.user_id());
         supported::check(&query, &parts.headers)?;
-        let incoming = Incoming::new(&parts.headers, payload, body)?;
+        let incoming = match route {
+            Route::Completion => Incoming::new(&without_checksums(&parts.headers), payload, body)?,
+            _ => Incoming::new(&parts.headers, payload, body)?,
+        };
         let call = Call::new(NewCall {
             app: self.app.clone(),
             context,
@@ -188,8 +194,8 @@ impl Service {
         match route {
             Route::Read => object::get::get(&call).await,
             Route::Write => object::put::put(&call, incoming).await,
-            Route::WritePart => multipart::upload_part(&call, incoming).await,
-            Route::Document | Route::Form => self.document(call, parts, incoming).await,
+            Route::WritePart => multipart::part::upload(&call, incoming).await,
+            Route::Document | Route::Completion | Route::Form => self.document(call, parts, incoming).await,
         }
     }
 

@@ -33,6 +33,9 @@ const HEADERS: [(&str, &str); 13] = [
     ("x-amz-mfa", "Multi-factor authentication"),
 ];
 
+/// What follows `x-amz-checksum-` in headers that are understood.
+const CHECKSUMS: [&str; 8] = ["algorithm", "type", "mode", "crc32", "crc32c", "crc64nvme", "sha1", "sha256"];
+
 /// Refuses what is not supported.
 ///
 /// # Errors
@@ -51,6 +54,10 @@ pub(super) fn check(query: &[(String, String)], headers: &HeaderMap) -> Result<(
     }
     if headers.keys().any(|name| name.as_str().starts_with("x-amz-grant-")) {
         return Err(Failure::not_implemented("Granting by header"));
+    }
+    let checksums = headers.keys().filter_map(|name| name.as_str().strip_prefix("x-amz-checksum-"));
+    if let Some(other) = checksums.into_iter().find(|name| !CHECKSUMS.contains(name)) {
+        return Err(Failure::not_implemented(format!("The checksum {other}")));
     }
     match headers.get("x-amz-storage-class").map(|value| value.as_bytes()) {
         None | Some(b"STANDARD" | b"") => Ok(()),

@@ -97,6 +97,13 @@ impl Server {
         Self { child, address, s3_address, keys, client, log, data: Some(data) }
     }
 
+    /// Ends it by SIGKILL, amid whatever it does.
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) fn kill(&self) {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-KILL", &pid]).status().unwrap();
+    }
+
     /// Stops at once, and leaves the data to be used again.
     pub(crate) fn stop(mut self) -> Data {
         self.child.kill().unwrap();

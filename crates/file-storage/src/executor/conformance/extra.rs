@@ -22,6 +22,7 @@ pub(crate) async fn what_is_beside_an_object_is_kept_copied_and_replaced(subject
         headers: [("content-encoding".to_owned(), "gzip".to_owned())].into(),
         tags: tags(&[("b", "1"), ("a", "ü")]),
         checksums: [("CRC32".to_owned(), "AAAAAA==".to_owned())].into(),
+        parts: None,
     };
     let mut new = super::subject::new_object(&made, "x", b"1");
     new.attributes.extra = extra.clone();

@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::Utc;
-use serde_json::{Map, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::subject::{Subject, allow, anon, bucket, maintain, path, service, user};
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketPolicy};
-use crate::digests::Checksums;
+use crate::digests::{Algorithm, ChecksumType, Checksums, ObjectChecksum};
 use crate::errors::StorageError;
 use crate::executor::Written;
+use crate::extra::{ObjectExtra, OfParts};
 use crate::file::{BlobKey, ETags, ObjectAttributes, Place, PutMode, Sha256};
 use crate::multipart::{
     Chosen, Completion, ListedPart, MultipartUpload, NewMultipart, NewPart, Part, UploadAt, UploadListing,
@@ -20,6 +21,9 @@ use crate::multipart::{
 use crate::permissions::{Access, AccessRules, Operation, RlsContext};
 
 const MODE: PutMode = PutMode::Upsert;
+
+const CHECKSUM: ObjectChecksum =
+    ObjectChecksum { algorithm: Algorithm::Crc32, checksum_type: ChecksumType::Composite };
 
 pub(super) fn later() -> Timestamp {
     Utc::now() + Duration::from_secs(3600)
@@ -30,7 +34,7 @@ pub(super) fn new_upload(made: &Bucket, at: &str) -> NewMultipart {
         at: UploadAt { bucket: made.name.clone(), path: path(at), id: Uuid::now_v7() },
         bucket_uuid: made.uuid,
         attributes: ObjectAttributes { content_type: "text/plain".to_owned(), ..Default::default() },
-        checksums: Map::new(),
+        checksum: Some(CHECKSUM),
         resumable: None,
         expires_at: later(),
     }
@@ -71,8 +75,21 @@ async fn put(
 }
 
 fn listed(parts: &[Part]) -> Chosen {
-    let part = |part: &Part| ListedPart { number: part.number, etag: Some(part.etag.clone()) };
+    let part = |part: &Part| ListedPart {
+        number: part.number,
+        etag: Some(part.etag.clone()),
+        checksums: Checksums::new(),
+    };
     Chosen::Listed(parts.iter().map(part).collect())
+}
+
+/// What a completion says of its object.
+fn known_of(at: &UploadAt) -> ObjectExtra {
+    ObjectExtra {
+        checksums: [("CRC32".to_owned(), "AAAAAA==-3".to_owned())].into(),
+        parts: Some(OfParts { upload: at.id, count: 3, digests: Some("AAAAAAAAAAAAAAAA".to_owned()) }),
+        ..ObjectExtra::default()
+    }
 }
 
 pub(super) async fn complete(
@@ -83,7 +100,14 @@ pub(super) async fn complete(
     mode: PutMode,
 ) -> Result<Written, StorageError> {
     let access = Access::check(caller, Operation::CompleteMultipart(&mode), None, AccessRules::default())?;
-    let completion = Completion { parts, mode, version: Uuid::now_v7(), min_part_size: 0, max_size: None };
+    let completion = Completion {
+        parts,
+        mode,
+        version: Uuid::now_v7(),
+        extra: known_of(at),
+        min_part_size: 0,
+        max_size: None,
+    };
     subject.executor.complete_multipart(&access, at, completion).await
 }
 
@@ -103,12 +127,8 @@ pub(crate) async fn parts_become_the_segments_of_an_object(subject: &Subject) {
     let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
     let mut new = new_upload(&made, "a/b");
     new.attributes.metadata.insert("k".to_owned(), json!(1));
-    new.checksums.insert("algorithm".to_owned(), json!("crc32"));
     let upload = begin(subject, &owner, new.clone()).await;
-    assert_eq!(
-        (&upload.at, &upload.attributes, &upload.checksums),
-        (&new.at, &new.attributes, &new.checksums)
-    );
+    assert_eq!((&upload.at, &upload.attributes, &upload.checksum), (&new.at, &new.attributes, &new.checksum));
     let at = &upload.at;
     let (blob_part, key) = blob(&made, b"second");
     let (lost_part, lost) = blob(&made, b"left out");
@@ -136,6 +156,7 @@ pub(crate) async fn parts_become_the_segments_of_an_object(subject: &Subject) {
     let access = allow(&owner, Operation::Download);
     let opened = subject.executor.open_object(&access, &bucket("photos"), &path("a/b")).await.unwrap();
     assert_eq!(opened.object, written.object);
+    assert_eq!(opened.object.extra, known_of(at));
     let segments: Vec<(u64, u64)> = opened.segments.iter().map(|one| (one.offset, one.size)).collect();
     assert_eq!(segments, [(0, 6), (6, 6), (12, 5)]);
     assert_eq!(opened.segments[1].blob_key(), Some(&key));

@@ -5,19 +5,20 @@
 
 mod complete;
 mod copy_part;
+mod list;
 mod part;
 
 use chrono::Utc;
-use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::FileStorage;
 use crate::Timestamp;
 use crate::bucket::BucketName;
+use crate::digests::ObjectChecksum;
 use crate::errors::StorageError;
 use crate::executor::Announced;
 use crate::file::{ObjectAttributes, PutMode};
-use crate::multipart::{MultipartUpload, NewMultipart, Part, UploadAt, UploadListing};
+use crate::multipart::{MultipartUpload, NewMultipart, UploadAt};
 use crate::path::ObjectPath;
 use crate::permissions::{Operation, RlsContext};
 
@@ -26,10 +27,10 @@ pub use part::PartBody;
 pub(super) use part::Run;
 
 /// What a protocol says of an upload in parts, beside its object.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MultipartOptions {
-    /// What it keeps about checksums, for its own use: given back as it is.
-    pub checksums: Map<String, Value>,
+    /// The checksum that the object is to have. Its parts have one by the same algorithm.
+    pub checksum: Option<ObjectChecksum>,
 }
 
 impl FileStorage {
@@ -55,7 +56,7 @@ impl FileStorage {
             at: UploadAt { bucket: bucket.clone(), path: path.clone(), id: Uuid::now_v7() },
             bucket_uuid: admission.bucket.uuid,
             attributes,
-            checksums: options.checksums,
+            checksum: options.checksum,
             resumable: None,
             expires_at: expiry(self.inner.options.multipart_expiry),
         };
@@ -77,35 +78,6 @@ impl FileStorage {
             None => Ok(upload),
             Some(_) => Err(StorageError::UploadNotFound { upload: at.id }),
         }
-    }
-
-    /// Parts of an upload, by number, after the given one.
-    ///
-    /// # Errors
-    /// As [`FileStorage::multipart`].
-    pub async fn list_parts(
-        &self,
-        context: &RlsContext,
-        at: &UploadAt,
-        after: u32,
-        limit: u32,
-    ) -> Result<Vec<Part>, StorageError> {
-        let access = self.access(context, Operation::ListParts, Some(&at.bucket)).await?;
-        self.executor().parts(&access, at, after, limit).await
-    }
-
-    /// Uploads in parts that the caller has begun in a bucket, by path and then by age; of all callers for the service role.
-    ///
-    /// # Errors
-    /// Those of the database. A bucket that is missing has none.
-    pub async fn list_multipart_uploads(
-        &self,
-        context: &RlsContext,
-        bucket: &BucketName,
-        listing: &UploadListing,
-    ) -> Result<Vec<MultipartUpload>, StorageError> {
-        let access = self.access(context, Operation::ListMultipartUploads, Some(bucket)).await?;
-        self.executor().list_multipart(&access, bucket, listing).await
     }
 
     /// Gives an upload up, and its parts.

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::expiry;
 use crate::body::ByteStream;
-use crate::digests::{Checksums, Wanted};
+use crate::digests::{Algorithm, Checksums, ObjectChecksum, Wanted};
 use crate::errors::StorageError;
 use crate::executor::{Admission, Announced, QuotaLeft};
 use crate::file::{BlobKey, Place, Sha256};
@@ -69,8 +69,9 @@ impl FileStorage {
         let limit =
             self.size_limit(&admission.bucket).map_or(MAX_PART_SIZE, |limit| limit.min(MAX_PART_SIZE));
         self.check_part(&admission, limit, body.length.unwrap_or(0))?;
+        let wanted = with_checksum(body.wanted, upload)?;
         let bytes = self.bounded(body.bytes, Some(limit), admission.quota_left);
-        let (mut bytes, watch) = body.wanted.watch(bytes);
+        let (mut bytes, watch) = wanted.watch(bytes);
         let threshold = self.inner.options.inline_threshold;
         let head = Head::read(&mut bytes, threshold, body.length).await?;
         if number == 1 {
@@ -153,6 +154,20 @@ impl FileStorage {
         }
         why
     }
+}
+
+/// Has a part's digest computed of which the object's checksum will be made. A client that has sent another one has other
+/// plans.
+fn with_checksum(mut wanted: Wanted, upload: &MultipartUpload) -> Result<Wanted, StorageError> {
+    let Some(ObjectChecksum { algorithm, .. }) = upload.checksum else { return Ok(wanted) };
+    let is_other =
+        |other: &Algorithm| *other != Algorithm::Md5 && *other != algorithm && wanted.computes(*other);
+    if let Some(other) = Algorithm::ALL.iter().find(|other| is_other(other)) {
+        let message = format!("the upload was begun with the checksum {algorithm}, and the part has {other}");
+        return Err(StorageError::InvalidRequest { message });
+    }
+    wanted.compute(algorithm);
+    Ok(wanted)
 }
 
 impl Run {

@@ -131,9 +131,9 @@ impl FileStorage {
         mut upload: MultipartUpload,
         parts: Chosen,
     ) -> Result<Progress, StorageError> {
-        let mode = upload.mode();
+        let (mode, extra) = (upload.mode(), upload.attributes.extra.clone());
         let completion =
-            Completion { parts, mode, version: Uuid::now_v7(), min_part_size: 0, max_size: None };
+            Completion { parts, mode, version: Uuid::now_v7(), extra, min_part_size: 0, max_size: None };
         let written = self.complete(access, &upload, completion).await?;
         if let Some(resumable) = &mut upload.resumable {
             resumable.length = Some(written.object.size);

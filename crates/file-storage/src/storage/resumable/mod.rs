@@ -75,7 +75,7 @@ impl FileStorage {
             at: UploadAt { bucket: bucket.clone(), path: path.clone(), id: Uuid::now_v7() },
             bucket_uuid: admission.bucket.uuid,
             attributes,
-            checksums: serde_json::Map::new(),
+            checksum: None,
             resumable: Some(new),
             expires_at: expiry(self.inner.options.resumable_expiry),
         };

@@ -83,7 +83,7 @@ pub(in crate::s3) fn policy_of_grants(grants: &[Grant]) -> Result<BucketPolicy, 
 }
 
 /// Refuses a canned list for an object that is not what its bucket gives.
-pub(super) fn check_canned(bucket: &Bucket, headers: &HeaderMap) -> Result<(), Failure> {
+pub(in crate::s3) fn check_canned(bucket: &Bucket, headers: &HeaderMap) -> Result<(), Failure> {
     match headers.get("x-amz-acl").and_then(|value| value.to_str().ok()) {
         None => Ok(()),
         Some(canned) => check_word(bucket, canned),

@@ -1,14 +1,21 @@
 //! `GET ?attributes`: what is known of an object, as a document.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use file_storage::Operation;
+use file_storage::digests::{Algorithm, ChecksumType};
+use file_storage::storage::Download;
 use http::StatusCode;
 use s3s::dto::{
-    Checksum, ChecksumType, ETag, GetObjectAttributesInput, GetObjectAttributesOutput, StorageClass,
+    Checksum, ETag, GetObjectAttributesInput, GetObjectAttributesOutput, GetObjectAttributesParts,
+    ObjectPart, StorageClass,
 };
 
+use super::headers::checksum_type;
 use crate::s3::bucket::timestamp;
 use crate::s3::call::Call;
 use crate::s3::failure::Failure;
+use crate::s3::multipart::page_length;
 
 /// Names of attributes.
 const KNOWN: [&str; 5] = ["ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize"];
@@ -32,23 +39,74 @@ pub(in crate::s3) async fn get(
             "Invalid attribute name specified",
         ));
     }
-    let object = call.info().await?;
+    let (bucket, path) = call.object()?;
     let wants = |name: &str| asked.iter().any(|asked| asked == name);
+    // What is known of parts is known of the way to their bytes.
+    let download = call.storage().download(call.context(), bucket, path).await?;
+    let object = download.object();
     let of = |name: &str| object.extra.checksums.get(name).cloned();
-    let checksum = (wants("Checksum") && !object.extra.checksums.is_empty()).then(|| Checksum {
+    let any = object.extra.checksums.values().next();
+    let checksum = any.filter(|_| wants("Checksum")).map(|value| Checksum {
         checksum_crc32: of("CRC32"),
         checksum_crc32c: of("CRC32C"),
         checksum_crc64nvme: of("CRC64NVME"),
         checksum_sha1: of("SHA1"),
         checksum_sha256: of("SHA256"),
-        checksum_type: Some(ChecksumType::from_static(ChecksumType::FULL_OBJECT)),
+        checksum_type: Some(checksum_type(value)),
     });
+    let object_parts = if wants("ObjectParts") { parts(&download, &input)? } else { None };
     Ok(GetObjectAttributesOutput {
         e_tag: wants("ETag").then(|| ETag::Strong(object.etag.clone())),
         checksum,
+        object_parts,
         storage_class: wants("StorageClass").then(|| StorageClass::from_static(StorageClass::STANDARD)),
         object_size: if wants("ObjectSize") { i64::try_from(object.size).ok() } else { None },
         last_modified: Some(timestamp(object.updated_at)),
         ..Default::default()
     })
+}
+
+/// Of which parts an object was made. They are counted, and listed where there is a checksum to list, as S3 does.
+fn parts(
+    download: &Download,
+    input: &GetObjectAttributesInput,
+) -> Result<Option<GetObjectAttributesParts>, Failure> {
+    let object = download.object();
+    let Some(of_parts) = &object.extra.parts else { return Ok(None) };
+    let total_parts_count = i32::try_from(of_parts.count).ok();
+    let Some((word, value)) = object.extra.checksums.first_key_value() else {
+        return Ok(Some(GetObjectAttributesParts { total_parts_count, ..Default::default() }));
+    };
+    let algorithm = Algorithm::from_word(word).filter(|_| ChecksumType::of(value) == ChecksumType::Composite);
+    let most = page_length(input.max_parts, "max-parts")?;
+    let after = u32::try_from(input.part_number_marker.unwrap_or(0));
+    let after = after.map_err(|_| Failure::argument("The part-number-marker is no number of a part"))?;
+    let last = after.saturating_add(most).min(of_parts.count);
+    let part = |number: u32| {
+        let range = download.part(number).unwrap_or_default();
+        let of = |one: Algorithm| match algorithm {
+            Some(Algorithm::Sha256) if one == Algorithm::Sha256 => {
+                Some(STANDARD.encode(download.part_sha256(number)?.0))
+            }
+            Some(algorithm) if one == algorithm => of_parts.digest(number, algorithm),
+            _ => None,
+        };
+        ObjectPart {
+            checksum_crc32: of(Algorithm::Crc32),
+            checksum_crc32c: of(Algorithm::Crc32C),
+            checksum_crc64nvme: of(Algorithm::Crc64Nvme),
+            checksum_sha1: of(Algorithm::Sha1),
+            checksum_sha256: of(Algorithm::Sha256),
+            part_number: i32::try_from(number).ok(),
+            size: i64::try_from(range.end.saturating_sub(range.start)).ok(),
+        }
+    };
+    Ok(Some(GetObjectAttributesParts {
+        is_truncated: Some(last < of_parts.count),
+        max_parts: i32::try_from(most).ok(),
+        next_part_number_marker: i32::try_from(last.max(after)).ok(),
+        part_number_marker: i32::try_from(after).ok(),
+        parts: Some((after.saturating_add(1)..=last).map(part).collect()),
+        total_parts_count,
+    }))
 }

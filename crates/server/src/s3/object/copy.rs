@@ -8,12 +8,12 @@ use file_storage::{BucketName, ObjectPath, Operation, StorageError, StorageObjec
 use http::header::{HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use http::{HeaderMap, HeaderValue};
 use s3s::dto::{
-    ChecksumType, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, MetadataDirective,
+    CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, ETag, MetadataDirective,
     TaggingDirective,
 };
 
 use super::acl;
-use super::headers::Described;
+use super::headers::{Described, checksum_type};
 use super::put::condition;
 use crate::conditional::{self, Verdict};
 use crate::s3::bucket::timestamp;
@@ -79,7 +79,7 @@ fn replaces_tags(input: &CopyObjectInput) -> Result<bool, Failure> {
 }
 
 /// The conditions on the source, as if it were read by itself.
-pub(in crate::s3) fn check_source(call: &Call, found: &StorageObject) -> Result<(), Failure> {
+pub(in crate::s3) fn check_source(call: &Call, found: &StorageObject) -> Result<(), StorageError> {
     let mut headers = HeaderMap::new();
     let mut take = |name: &'static str, as_: HeaderName| {
         if let Some(value) = call.headers().get(name) {
@@ -94,7 +94,7 @@ pub(in crate::s3) fn check_source(call: &Call, found: &StorageObject) -> Result<
         Verdict::Serve => Ok(()),
         Verdict::NotModified | Verdict::Failed => {
             let (bucket, path) = (found.bucket.clone(), found.path.clone());
-            Err(StorageError::PreconditionFailed { bucket, path }.into())
+            Err(StorageError::PreconditionFailed { bucket, path })
         }
     }
 }
@@ -134,14 +134,14 @@ fn options(
 
 fn result(object: &StorageObject) -> CopyObjectResult {
     let of = |name: &str| object.extra.checksums.get(name).cloned();
-    let any = !object.extra.checksums.is_empty();
+    let any = object.extra.checksums.values().next();
     CopyObjectResult {
         checksum_crc32: of("CRC32"),
         checksum_crc32c: of("CRC32C"),
         checksum_crc64nvme: of("CRC64NVME"),
         checksum_sha1: of("SHA1"),
         checksum_sha256: of("SHA256"),
-        checksum_type: any.then(|| ChecksumType::from_static(ChecksumType::FULL_OBJECT)),
+        checksum_type: any.map(String::as_str).map(checksum_type),
         e_tag: Some(ETag::Strong(object.etag.clone())),
         last_modified: Some(timestamp(object.updated_at)),
     }

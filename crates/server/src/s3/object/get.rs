@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use file_storage::storage::DownloadBody;
+use file_storage::storage::{Download, DownloadBody};
 use file_storage::{Operation, StorageError, StorageObject};
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -51,8 +51,11 @@ pub(in crate::s3) async fn get(call: &Call) -> Result<Response, Failure> {
         }
     }
     overrides(call, response.headers_mut())?;
+    if let (Some(parts), Some(_)) = (&object.extra.parts, call.parameter("partNumber")) {
+        response.headers_mut().insert("x-amz-mp-parts-count", HeaderValue::from(parts.count));
+    }
     let size = object.size;
-    let range = match part(call)?.unwrap_or_else(|| wanted_range(call.headers(), object)) {
+    let range = match part(call, &download)?.unwrap_or_else(|| wanted_range(call.headers(), object)) {
         Asked::Whole => None,
         Asked::Part(range) => {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
@@ -79,15 +82,21 @@ pub(in crate::s3) async fn get(call: &Call) -> Result<Response, Failure> {
     Ok(response)
 }
 
-/// What `partNumber` asks for: an object that was uploaded in one piece has one part.
-fn part(call: &Call) -> Result<Option<Asked>, Failure> {
-    match call.parameter("partNumber") {
-        None => Ok(None),
-        Some("1") => Ok(Some(Asked::Whole)),
-        Some(_) => {
-            let message = "The requested partnumber is not satisfiable";
-            Err(Failure::new(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidPartNumber", message))
-        }
+/// What `partNumber` asks for. A part of an object that came in parts is partial content, also where it is the only one.
+fn part(call: &Call, download: &Download) -> Result<Option<Asked>, Failure> {
+    let Some(number) = call.parameter("partNumber") else { return Ok(None) };
+    if call.headers().contains_key(header::RANGE) {
+        return Err(Failure::invalid("Cannot specify both Range header and partNumber query parameter"));
+    }
+    let missing = || {
+        let message = "The requested partnumber is not satisfiable";
+        Failure::new(StatusCode::RANGE_NOT_SATISFIABLE, "InvalidPartNumber", message)
+    };
+    let range = download.part(number.parse().unwrap_or(0)).ok_or_else(missing)?;
+    match download.object().extra.parts.is_some() && !range.is_empty() {
+        true => Ok(Some(Asked::Part(range))),
+        // An empty range can't be told; an object of one part is all of it.
+        false => Ok(Some(Asked::Whole)),
     }
 }
 

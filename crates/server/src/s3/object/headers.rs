@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use file_storage::StorageObject;
+use file_storage::digests::{ChecksumType, Checksums};
 use file_storage::extra::{ObjectExtra, Tag};
 use file_storage::file::ObjectAttributes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
@@ -70,7 +71,12 @@ impl Described {
             content_type: self.content_type,
             cache_control: self.cache_control,
             metadata: self.metadata,
-            extra: ObjectExtra { headers: self.headers, tags: self.tags, checksums: BTreeMap::new() },
+            extra: ObjectExtra {
+                headers: self.headers,
+                tags: self.tags,
+                checksums: Checksums::new(),
+                parts: None,
+            },
         }
     }
 }
@@ -139,7 +145,7 @@ fn printable(text: &str) -> String {
 }
 
 /// Sets a header, unless the value can't be one.
-pub(super) fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
+pub(in crate::s3) fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
     if let Ok(value) = HeaderValue::try_from(value) {
         headers.insert(name, value);
     }
@@ -151,17 +157,25 @@ fn insert_bytes(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-/// The checksums of an object, as headers.
+/// The checksums of an object, as headers, and how they cover it.
 pub(super) fn checksums(object: &StorageObject, headers: &mut HeaderMap) {
-    let mut any = false;
-    for (algorithm, value) in &object.extra.checksums {
+    checksum_headers(&object.extra.checksums, headers);
+    if let Some(value) = object.extra.checksums.values().next() {
+        headers.insert("x-amz-checksum-type", HeaderValue::from_static(ChecksumType::of(value).as_str()));
+    }
+}
+
+/// How a checksum covers its object, as documents say it.
+pub(in crate::s3) fn checksum_type(value: &str) -> s3s::dto::ChecksumType {
+    s3s::dto::ChecksumType::from_static(ChecksumType::of(value).as_str())
+}
+
+/// Checksums as headers.
+pub(in crate::s3) fn checksum_headers(checksums: &Checksums, headers: &mut HeaderMap) {
+    for (algorithm, value) in checksums {
         let name = HeaderName::try_from(format!("x-amz-checksum-{}", algorithm.to_ascii_lowercase()));
         if let Ok(name) = name {
             insert(headers, name, value.clone());
-            any = true;
         }
-    }
-    if any {
-        headers.insert("x-amz-checksum-type", HeaderValue::from_static("FULL_OBJECT"));
     }
 }

@@ -22,7 +22,7 @@ use crate::s3::failure::Failure;
 const MOST: i32 = 1000;
 
 /// What stays as it is where keys are asked for in URL encoding.
-const IN_KEYS: AsciiSet =
+pub(in crate::s3) const IN_KEYS: AsciiSet =
     NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'~');
 
 /// What all forms ask for.

@@ -11,5 +11,8 @@ pub(super) mod put;
 pub(super) mod tagging;
 mod tags;
 
-pub(super) use headers::Described;
+pub(super) use acl::{check_canned, owner};
+pub(super) use headers::{Described, checksum_headers, checksum_type, insert};
+pub(super) use list::IN_KEYS;
+pub(super) use put::{condition, not_as_announced};
 pub(super) use tags::{from_set as tags_from_set, to_set as tags_to_set};

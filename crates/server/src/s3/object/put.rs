@@ -48,9 +48,16 @@ pub(in crate::s3) async fn take_in(
     acl::check_canned(pending.bucket(), call.headers())?;
     // By MD5 are S3's entity tags.
     incoming.wanted.compute(Algorithm::Md5);
-    let has_checksum = call.headers().contains_key("x-amz-checksum-sha256");
     let stored = pending.store_checked(attributes, incoming.length, incoming.bytes, &incoming.wanted).await;
-    let written = stored.map_err(|error| match error {
+    let written = stored.map_err(|error| not_as_announced(call, error))?;
+    call.log_size(written.object.size);
+    Ok(written)
+}
+
+/// Says of bytes that were not taken what they are not. SHA-256 is the payload's, or a checksum.
+pub(in crate::s3) fn not_as_announced(call: &Call, error: StorageError) -> Failure {
+    let has_checksum = call.headers().contains_key("x-amz-checksum-sha256");
+    match error {
         StorageError::DigestMismatch { algorithm: Algorithm::Sha256 } if has_checksum => {
             Failure::bad_request("BadDigest", "The SHA256 you specified did not match what we received")
         }
@@ -58,9 +65,7 @@ pub(in crate::s3) async fn take_in(
             Failure::bad_request("EntityTooSmall", message)
         }
         other => other.into(),
-    })?;
-    call.log_size(written.object.size);
-    Ok(written)
+    }
 }
 
 /// How a write decides where the path is taken.

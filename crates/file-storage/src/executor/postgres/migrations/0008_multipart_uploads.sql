@@ -10,7 +10,7 @@ CREATE TABLE {schema}.multipart_uploads (
     content_type  text             NOT NULL,
     cache_control text,
     metadata      jsonb            NOT NULL DEFAULT '{}',
-    checksums     jsonb            NOT NULL DEFAULT '{}',
+    checksum      jsonb,
     held_bytes    bigint           NOT NULL DEFAULT 0 CHECK (held_bytes >= 0),
     created_at    timestamptz      NOT NULL DEFAULT now(),
     expires_at    timestamptz      NOT NULL

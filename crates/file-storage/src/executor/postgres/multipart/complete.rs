@@ -16,7 +16,7 @@ use crate::executor::postgres::put::{self, Linked};
 use crate::executor::postgres::rls::Caller;
 use crate::executor::postgres::rows::int;
 use crate::executor::postgres::session::{Session, Step};
-use crate::file::NewObject;
+use crate::file::{NewObject, ObjectAttributes};
 use crate::multipart::{Chosen, Completion, MultipartUpload, UploadAt};
 use crate::permissions::{Access, Permission};
 
@@ -51,7 +51,7 @@ pub(in crate::executor::postgres) async fn complete(
         bucket_uuid,
         bucket: at.bucket.clone(),
         path: at.path.clone(),
-        attributes: upload.attributes.clone(),
+        attributes: ObjectAttributes { extra: completion.extra.clone(), ..upload.attributes.clone() },
         size,
         checksum: assembled.checksum,
         etag: assembled.etag,

@@ -19,7 +19,7 @@ use crate::permissions::policy::Candidate;
 use crate::permissions::{Access, Permission};
 
 const BEGIN: &str = "INSERT INTO {schema}.multipart_uploads (id, bucket_id, path, role, owner_id, replaces, content_type, \
-     cache_control, metadata, checksums, created_at, expires_at, extra) \
+     cache_control, metadata, checksum, created_at, expires_at, extra) \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 
 const BEGIN_RESUMABLE: &str = "INSERT INTO {schema}.resumable_uploads (upload_id, length, epoch, is_partial, told) \
@@ -50,7 +50,7 @@ pub(in crate::executor::postgres) async fn create(
         return Err(StorageError::BucketNotFound { bucket: at.bucket.clone() }.into());
     }
     let replaces = !matches!(mode, PutMode::Create);
-    let (metadata, checksums) = (Json(&new.attributes.metadata), Json(&new.checksums));
+    let (metadata, checksum) = (Json(&new.attributes.metadata), new.checksum.map(Json));
     let extra = extra(&new.attributes.extra);
     let values: [&(dyn ToSql + Sync); 13] = [
         &at.id,
@@ -62,7 +62,7 @@ pub(in crate::executor::postgres) async fn create(
         &new.attributes.content_type,
         &new.attributes.cache_control,
         &metadata,
-        &checksums,
+        &checksum,
         &now,
         &new.expires_at,
         &extra,
@@ -88,7 +88,7 @@ fn begun(access: &Access, new: &NewMultipart, replaces: bool, now: crate::Timest
         owner_id: access.context().user_id(),
         replaces,
         attributes: new.attributes.clone(),
-        checksums: new.checksums.clone(),
+        checksum: new.checksum,
         held_bytes: 0,
         resumable: new.resumable.as_ref().map(|new| Resumable {
             length: new.length,

@@ -6,6 +6,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Json;
 
 use crate::bucket::BucketName;
+use crate::digests::ObjectChecksum;
 use crate::errors::StorageError;
 use crate::executor::assembly::Piece;
 use crate::executor::columns::{PART, UPLOAD};
@@ -88,7 +89,8 @@ fn in_time(upload: MultipartUpload) -> Result<MultipartUpload, Fault> {
 }
 
 fn upload(row: &Row) -> Result<MultipartUpload, Fault> {
-    let (Json(metadata), Json(checksums)) = (row.try_get(8)?, row.try_get(9)?);
+    let Json(metadata) = row.try_get(8)?;
+    let checksum = row.try_get::<_, Option<Json<ObjectChecksum>>>(9)?.map(|Json(checksum)| checksum);
     let held_bytes = count(row, 10)?;
     let (length, completed_at) = (opt_count(row, 13)?, row.try_get::<_, Option<crate::Timestamp>>(17)?);
     let resumable = match opt_count(row, 14)? {
@@ -117,7 +119,7 @@ fn upload(row: &Row) -> Result<MultipartUpload, Fault> {
             metadata,
             extra: extra(row, 18)?,
         },
-        checksums,
+        checksum,
         held_bytes,
         resumable,
         created_at: row.try_get(11)?,

@@ -10,7 +10,7 @@ CREATE TABLE multipart_uploads (
     content_type  TEXT    NOT NULL,
     cache_control TEXT,
     metadata      TEXT    NOT NULL DEFAULT '{}',
-    checksums     TEXT    NOT NULL DEFAULT '{}',
+    checksum      TEXT,
     held_bytes    INTEGER NOT NULL DEFAULT 0 CHECK (held_bytes >= 0),
     created_at    INTEGER NOT NULL,
     expires_at    INTEGER NOT NULL

@@ -14,7 +14,7 @@ use crate::executor::sqlite::put;
 use crate::executor::sqlite::rls::text;
 use crate::executor::sqlite::rows::{int, micros, now};
 use crate::executor::sqlite::rules::Rules;
-use crate::file::NewObject;
+use crate::file::{NewObject, ObjectAttributes};
 use crate::multipart::{Chosen, Completion, MultipartUpload, UploadAt};
 use crate::permissions::{Access, Permission};
 
@@ -67,7 +67,7 @@ pub(in crate::executor::sqlite) fn complete(
         bucket_uuid: put::bucket_uuid(conn, &at.bucket)?,
         bucket: at.bucket.clone(),
         path: at.path.clone(),
-        attributes: upload.attributes.clone(),
+        attributes: ObjectAttributes { extra: completion.extra.clone(), ..upload.attributes.clone() },
         size,
         checksum: assembled.checksum,
         etag: assembled.etag,

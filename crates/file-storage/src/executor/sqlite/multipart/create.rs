@@ -1,7 +1,7 @@
 //! Beginning an upload.
 
 use rusqlite::{Connection, named_params};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::find::opt_int;
 use crate::errors::StorageError;
@@ -39,7 +39,7 @@ pub(in crate::executor::sqlite) fn create(
         owner_id: context.user_id(),
         replaces: !matches!(mode, PutMode::Create),
         attributes: new.attributes,
-        checksums: new.checksums,
+        checksum: new.checksum,
         held_bytes: 0,
         resumable: new.resumable.map(|new| Resumable {
             length: new.length,
@@ -55,15 +55,15 @@ pub(in crate::executor::sqlite) fn create(
     };
     conn.prepare_cached(
         "INSERT INTO multipart_uploads (id, bucket_id, path, role, owner_id, replaces, content_type, cache_control, \
-         metadata, checksums, created_at, expires_at, extra) VALUES (:id, :bucket, :path, :role, :owner, :replaces, :type, \
-         :cache, :metadata, :checksums, :created, :expires, :extra)",
+         metadata, checksum, created_at, expires_at, extra) VALUES (:id, :bucket, :path, :role, :owner, :replaces, :type, \
+         :cache, :metadata, :checksum, :created, :expires, :extra)",
     )?
     .execute(named_params! {
         ":id": text(upload.at.id), ":bucket": upload.at.bucket.as_str(), ":path": upload.at.path.as_str(),
         ":role": upload.role.as_str(), ":owner": upload.owner_id.map(text), ":replaces": upload.replaces,
         ":type": upload.attributes.content_type, ":cache": upload.attributes.cache_control,
         ":metadata": Value::Object(upload.attributes.metadata.clone()).to_string(),
-        ":checksums": Value::Object(upload.checksums.clone()).to_string(),
+        ":checksum": upload.checksum.map(|checksum| json!(checksum).to_string()),
         ":created": micros(now), ":expires": micros(upload.expires_at),
         ":extra": extra(&upload.attributes.extra),
     })?;

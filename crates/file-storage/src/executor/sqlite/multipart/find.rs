@@ -86,7 +86,7 @@ fn upload(row: &Row<'_>) -> Result<MultipartUpload, Fault> {
             metadata: metadata(row, 8)?,
             extra: json(row, 18, "extra")?,
         },
-        checksums: metadata(row, 9)?,
+        checksum: json(row, 9, "checksum")?,
         held_bytes,
         resumable,
         created_at: time(row, 11)?,
