@@ -179,9 +179,13 @@ impl Signer {
             .header("x-amz-decoded-content-length", &body.len().to_string())
             .header("x-amz-trailer", trailer.0);
         let (ask, _) = self.by_header(ask, host, "STREAMING-UNSIGNED-PAYLOAD-TRAILER");
-        let mut sent = format!("{:x}\r\n", body.len()).into_bytes();
-        sent.extend_from_slice(body);
-        sent.extend_from_slice(format!("\r\n0\r\n{}:{}\r\n\r\n", trailer.0, trailer.1).as_bytes());
+        let mut sent = Vec::new();
+        if !body.is_empty() {
+            sent.extend_from_slice(format!("{:x}\r\n", body.len()).as_bytes());
+            sent.extend_from_slice(body);
+            sent.extend_from_slice(b"\r\n");
+        }
+        sent.extend_from_slice(format!("0\r\n{}:{}\r\n\r\n", trailer.0, trailer.1).as_bytes());
         ask.body(sent)
     }
 }

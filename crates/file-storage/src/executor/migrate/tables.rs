@@ -96,6 +96,7 @@ pub(in crate::executor) const TABLES: &[Table] = &[
             ("held_bytes", Type::INT8),
             ("created_at", Type::TIMESTAMPTZ),
             ("expires_at", Type::TIMESTAMPTZ),
+            ("extra", Type::JSONB),
         ],
         sequence: None,
     },

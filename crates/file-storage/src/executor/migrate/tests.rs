@@ -33,8 +33,8 @@ const ROWS: &str = r#"
         ('{6}', 1, 9, 8, '{sha}', 'local', 'k2', NULL), ('{8}', 0, 0, 0, '{sha}', NULL, NULL, x'');
     INSERT INTO storage_usage VALUES ('{1}', '{9}', 9007199254740993, 2, 77, NULL, 1, 2, 12);
     INSERT INTO multipart_uploads VALUES
-        ('{1}', 'pub', 'big', 'authenticated', '{9}', 1, 'text/plain', NULL, '{"a":1}', '{}', 12, 1, 2),
-        ('{2}', 'ü.b', 'x', 'service_role', NULL, 0, '', 'no-store', '{}', '{"crc32":"AA"}', 0, 1, 2);
+        ('{1}', 'pub', 'big', 'authenticated', '{9}', 1, 'text/plain', NULL, '{"a":1}', '{}', 12, 1, 2, '{"tags":[["k","v"]]}'),
+        ('{2}', 'ü.b', 'x', 'service_role', NULL, 0, '', 'no-store', '{}', '{"crc32":"AA"}', 0, 1, 2, NULL);
     INSERT INTO multipart_parts VALUES
         ('{1}', 1, 9, '{sha}', 'e', '{}', 'local', 'k3', NULL, 1), ('{1}', 7, 3, '{sha}', 'e', '{}', NULL, NULL, x'00ff5c', 1);
     INSERT INTO resumable_uploads VALUES ('{2}', 5, 3, 0, 'filename eA==', NULL);
