@@ -253,8 +253,11 @@ async fn fails_anywhere(write: Write) {
             untold += u32::from(check(write, size, failure, &before, &after).await);
             checked += 1;
         }
-        let has_a_network = met.contains(&DONE);
-        assert_eq!(untold > 0, has_a_network, "what was done, and its answer lost");
+        // Where the files stay as they are, nobody can tell by them.
+        if before != after {
+            let has_a_network = met.contains(&DONE);
+            assert_eq!(untold > 0, has_a_network, "what was done, and its answer lost");
+        }
     }
     eprintln!("{write:?}: {checked} failures injected, of which {untold} after it was done");
 }

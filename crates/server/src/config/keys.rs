@@ -134,7 +134,7 @@ settings! {
         /// How long an upload in numbered parts (S3) may stand without a new part before it is given up.
         multipart_expiry: Duration = "7d", positive;
         /// The same of a resumable upload (TUS), and how long it is known that one came.
-        resumable_expiry: Duration = "24h", positive;
+        resumable_expiry: Duration = "1d", positive;
     }
 
     /// Buckets.

@@ -96,7 +96,7 @@ async fn a_recount_reports_and_only_a_post_repairs() {
     assert_eq!(changed, 1);
     let wrong = json!([{
         "scope": "bucket", "name": "photos", "counted_bytes": 7, "actual_bytes": 0, "counted_files": 3,
-        "actual_files": 0
+        "actual_files": 0, "counted_unfinished": 0, "actual_unfinished": 0
     }]);
     let differences =
         async |method, path| call(&server, method, path, Some(&service)).await.1["differences"].clone();

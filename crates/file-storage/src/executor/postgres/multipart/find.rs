@@ -27,14 +27,13 @@ const FROM: &str = "FROM {schema}.multipart_uploads m \
 const OWN: &str =
     "($1::text = 'service_role' OR (m.role = $1::text AND m.owner_id IS NOT DISTINCT FROM $2::uuid))";
 
-fn one(lock: &str) -> String {
-    format!("SELECT {UPLOAD} {FROM} WHERE m.id = $3 AND m.bucket_id = $4 AND m.path = $5 AND {OWN} {lock}")
-}
+static FIND: LazyLock<String> = LazyLock::new(|| {
+    format!("SELECT {UPLOAD} {FROM} WHERE m.id = $3 AND m.bucket_id = $4 AND m.path = $5 AND {OWN}")
+});
 
-static FIND: LazyLock<String> = LazyLock::new(|| one(""));
-
-/// The same, and nobody else changes it until the transaction ends.
-static FIND_TO_CHANGE: LazyLock<String> = LazyLock::new(|| one("FOR NO KEY UPDATE OF m"));
+/// Nobody else changes the upload until the transaction ends. A statement before the one that reads it: one that waited for
+/// the lock itself would see what is joined to the row as it was before.
+const HOLD: &str = "SELECT FROM {schema}.multipart_uploads WHERE id = $1 FOR NO KEY UPDATE";
 
 const PIECES: &str =
     "SELECT number, size, sha256, etag FROM {schema}.multipart_parts WHERE upload_id = $1 ORDER BY number";
@@ -61,8 +60,9 @@ pub(super) async fn any(
     let context = access.on_object(Permission::UploadContinue, &at.bucket, &at.path)?;
     let Subject { role, user } = Subject::from(context);
     let values = [&role as _, &user as _, &at.id as _, &at.bucket.as_str() as _, &at.path.as_str() as _];
-    let answers = session.run(&[Step::As(&Caller::keeper()), Step::Run(&FIND_TO_CHANGE, &values)]).await?;
-    first(answers.first().and_then(|answer| answer.rows.first()), at)
+    let steps = [Step::As(&Caller::keeper()), Step::Run(HOLD, &[&at.id]), Step::Run(&FIND, &values)];
+    let answers = session.run(&steps).await?;
+    first(answers.get(1).and_then(|answer| answer.rows.first()), at)
 }
 
 /// An upload that still has time; nobody else changes it until the session's transaction ends.
