@@ -21,6 +21,7 @@ mod forms;
 mod origins;
 mod signatures;
 mod signer;
+mod versions;
 
 use signer::{Client, Signer};
 use support::{Reply, Server, Who};

@@ -173,7 +173,7 @@ impl Service {
             }
         };
         log.update(|log| log.user_id = context.user_id());
-        supported::check(&query, &parts.headers)?;
+        supported::check(&parts.method, &query, &parts.headers)?;
         let incoming = Incoming::new(&parts.headers, payload, body)?;
         let call = Call::new(NewCall {
             app: self.app.clone(),

@@ -10,6 +10,7 @@ pub(super) mod list;
 pub(super) mod put;
 pub(super) mod tagging;
 mod tags;
+pub(super) mod versions;
 
-pub(super) use headers::Described;
+pub(super) use headers::{Described, VERSION_ID};
 pub(super) use tags::{from_set as tags_from_set, to_set as tags_to_set};
