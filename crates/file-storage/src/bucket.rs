@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 use crate::errors::StorageError;
+use crate::versions::Versioning;
 
 /// A name that a bucket can have. It is the bucket's public identity, unique on a server (BKT-I1).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -200,6 +201,8 @@ pub struct BucketConfig {
     pub max_file_size: u64,
     /// Most bytes of all its objects together; `None` means unlimited.
     pub quota_bytes: Option<u64>,
+    /// Whether it keeps what is overwritten and deleted.
+    pub versioning: Versioning,
 }
 
 impl BucketConfig {
@@ -222,6 +225,8 @@ pub struct BucketUpdate {
     pub max_file_size: Option<u64>,
     /// The new quota, in bytes; `Some(None)` means unlimited.
     pub quota_bytes: Option<Option<u64>>,
+    /// Whether it keeps versions from now on.
+    pub versioning: Option<Versioning>,
 }
 
 /// A bucket as its row has it.
@@ -237,7 +242,7 @@ pub struct Bucket {
     pub config: BucketConfig,
     /// Objects in it, counted in the transactions that change them.
     pub file_count: u64,
-    /// Bytes of all its objects, likewise.
+    /// Bytes of all its objects and of all their versions, likewise.
     pub total_bytes: u64,
     /// Bytes that unfinished uploads hold in it, likewise.
     pub unfinished_bytes: u64,
@@ -274,8 +279,14 @@ impl Bucket {
     }
 
     /// Takes on a change of its configuration.
-    pub(crate) fn update(&mut self, update: &BucketUpdate, now: Timestamp) {
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidRequest`] where versioning would be switched off.
+    pub(crate) fn update(&mut self, update: &BucketUpdate, now: Timestamp) -> Result<(), StorageError> {
         let config = &mut self.config;
+        if let Some(next) = update.versioning {
+            config.versioning = config.versioning.changed_to(next)?;
+        }
         config.policy = update.policy.unwrap_or(config.policy);
         if let Some(patterns) = &update.allowed_mime_types {
             config.allowed_mime_types.clone_from(patterns);
@@ -283,6 +294,7 @@ impl Bucket {
         config.max_file_size = update.max_file_size.unwrap_or(config.max_file_size);
         config.quota_bytes = update.quota_bytes.unwrap_or(config.quota_bytes);
         self.updated_at = now;
+        Ok(())
     }
 }
 

@@ -13,6 +13,7 @@ use crate::digests::Algorithm;
 use crate::path::ObjectPath;
 use crate::permissions::Permission;
 use crate::sql::SqlFault;
+use crate::versions::VersionId;
 
 /// The cause behind an error, for logs alone: a client never sees it.
 pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
@@ -79,6 +80,36 @@ pub enum StorageError {
         bucket: BucketName,
         /// The path asked for.
         path: ObjectPath,
+    },
+    /// There is no such object any more: the newest version at its path is a delete marker, which the caller sees.
+    #[error("Object not found")]
+    ObjectDeleted {
+        /// The bucket asked for.
+        bucket: BucketName,
+        /// The path asked for.
+        path: ObjectPath,
+        /// The delete marker.
+        marker: VersionId,
+    },
+    /// There is no such version, or none that the caller may know of.
+    #[error("Version not found")]
+    VersionNotFound {
+        /// The bucket asked for.
+        bucket: BucketName,
+        /// The path asked for.
+        path: ObjectPath,
+        /// The version asked for.
+        version: VersionId,
+    },
+    /// The version is a delete marker, and has no bytes.
+    #[error("The version is a delete marker")]
+    VersionIsMarker {
+        /// The bucket asked for.
+        bucket: BucketName,
+        /// The path asked for.
+        path: ObjectPath,
+        /// The version asked for.
+        version: VersionId,
     },
     /// Bucket names are unique (BKT-I1).
     #[error("The resource already exists")]
@@ -377,6 +408,9 @@ impl StorageError {
             | Self::UrlExpired(_)
             | Self::BucketNotFound { .. }
             | Self::ObjectNotFound { .. }
+            | Self::ObjectDeleted { .. }
+            | Self::VersionNotFound { .. }
+            | Self::VersionIsMarker { .. }
             | Self::BucketExists { .. }
             | Self::ObjectExists { .. }
             | Self::PolicyExists { .. }
@@ -414,7 +448,9 @@ impl StorageError {
             Self::InvalidSignature { .. } => "INVALID_SIGNATURE",
             Self::UrlExpired(_) => "URL_EXPIRED",
             Self::BucketNotFound { .. } => "BUCKET_NOT_FOUND",
-            Self::ObjectNotFound { .. } => "OBJECT_NOT_FOUND",
+            Self::ObjectNotFound { .. } | Self::ObjectDeleted { .. } => "OBJECT_NOT_FOUND",
+            Self::VersionNotFound { .. } => "VERSION_NOT_FOUND",
+            Self::VersionIsMarker { .. } => "VERSION_IS_DELETE_MARKER",
             Self::PolicyNotFound { .. } => "POLICY_NOT_FOUND",
             Self::BucketExists { .. } => "BUCKET_EXISTS",
             Self::ObjectExists { .. } => "OBJECT_EXISTS",
@@ -441,6 +477,16 @@ impl StorageError {
             Self::OperationTimeout { .. } => "OPERATION_TIMEOUT",
             Self::Io { .. } => "IO_ERROR",
             Self::Internal { .. } => "INTERNAL",
+        }
+    }
+
+    /// The same answer about one version of the object.
+    pub(crate) fn of_version(self, version: VersionId) -> Self {
+        match self {
+            Self::ObjectNotFound { bucket, path } | Self::ObjectDeleted { bucket, path, .. } => {
+                Self::VersionNotFound { bucket, path, version }
+            }
+            error => error,
         }
     }
 

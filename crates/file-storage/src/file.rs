@@ -11,6 +11,7 @@ use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::extra::ObjectExtra;
 use crate::path::ObjectPath;
+use crate::versions::{VersionId, Versioning};
 
 /// An object as its row has it (SPEC 4, `storage_objects`).
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +40,8 @@ pub struct StorageObject {
     pub extra: ObjectExtra,
     /// Identity of these bytes: another after each overwrite and move.
     pub version: Uuid,
+    /// Whether it is a version of its own: else it is the null version, written while its bucket kept none.
+    pub versioned: bool,
     /// When the path was first taken.
     pub created_at: Timestamp,
     /// When bytes, path or metadata last changed.
@@ -50,6 +53,16 @@ impl StorageObject {
     pub(crate) fn moved(&self, to: (&BucketName, &ObjectPath), now: Timestamp) -> Self {
         let (bucket, path) = (to.0.clone(), to.1.clone());
         Self { bucket, path, version: Uuid::now_v7(), updated_at: now, ..self.clone() }
+    }
+
+    /// The same, in a bucket that does so with versions.
+    pub(crate) fn within(self, versioning: Versioning) -> Self {
+        Self { versioned: versioning.makes_versions(), ..self }
+    }
+
+    /// How this version is named.
+    pub fn version_id(&self) -> VersionId {
+        VersionId::of(self.version, self.versioned)
     }
 }
 

@@ -20,6 +20,7 @@ pub mod signed_url;
 pub mod sql;
 pub mod storage;
 pub mod upkeep;
+pub mod versions;
 
 pub use bucket::{Bucket, BucketConfig, BucketName, BucketPolicy, BucketUpdate};
 pub use errors::StorageError;
@@ -27,6 +28,7 @@ pub use file::StorageObject;
 pub use path::ObjectPath;
 pub use permissions::{Operation, RlsContext, Role};
 pub use storage::FileStorage;
+pub use versions::{VersionId, Versioning};
 
 /// A moment by the server's clock, in UTC.
 pub type Timestamp = chrono::DateTime<chrono::Utc>;

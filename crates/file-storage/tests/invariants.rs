@@ -17,7 +17,7 @@ use file_storage::errors::StorageError;
 use file_storage::file::{ObjectAttributes, PutMode};
 use file_storage::storage::{CopyOptions, SignOptions};
 use file_storage::upkeep::{Upkeep, UpkeepOptions};
-use file_storage::{BucketConfig, BucketPolicy};
+use file_storage::{BucketConfig, BucketPolicy, Versioning};
 use futures_util::{StreamExt, stream};
 use support::{Fixture, anon, bucket, collect, path, service, user};
 
@@ -38,7 +38,7 @@ async fn fs_i1_a_file_exists_as_long_as_its_metadata_does() {
         assert_eq!(fixture.get(&user(1), at).await.unwrap(), bytes);
         fixture.put(&user(1), at, PutMode::Upsert, &[bytes, LARGE].concat()).await.unwrap();
         fixture.audit().await;
-        fixture.storage.delete(&user(1), at.0, at.1).await.unwrap().unwrap();
+        fixture.storage.delete(&user(1), at.0, at.1).await.unwrap().object.unwrap();
         assert!(matches!(fixture.get(&user(1), at).await, Err(StorageError::ObjectNotFound { .. })));
         fixture.audit().await;
     }
@@ -55,6 +55,39 @@ async fn fs_i1_survives_a_crash_without_goodbye() {
         assert_eq!(fixture.get(&user(1), at).await.unwrap(), LARGE);
         fixture.audit().await;
     }
+}
+
+#[tokio::test]
+async fn fs_i1_versions_have_their_files_until_they_go() {
+    let mut fixture = Fixture::new().await;
+    let docs = bucket("docs");
+    let config = BucketConfig { versioning: Versioning::Enabled, ..BucketConfig::default() };
+    fixture.storage.create_bucket(&user(1), &docs, &config).await.unwrap();
+    let (name, moved) = (path("a"), path("b"));
+    let at = (&docs, &name);
+    let mut versions = Vec::new();
+    for bytes in [LARGE, SMALL, &[], &[8; 700]] {
+        let written = fixture.put(&user(1), at, PutMode::Upsert, bytes).await.unwrap();
+        versions.push((written.object.version_id(), bytes));
+    }
+    fixture = fixture.crash_and_reopen().await;
+    fixture.audit().await;
+    for (version, bytes) in &versions {
+        let download = fixture.storage.download_version(&user(1), at.0, at.1, *version).await.unwrap();
+        assert_eq!(collect(download.body(None).await.unwrap()).await.unwrap(), *bytes);
+    }
+    fixture.storage.restore_version(&user(1), at.0, at.1, versions[0].0).await.unwrap();
+    assert_eq!(fixture.get(&user(1), at).await.unwrap(), LARGE);
+    fixture.storage.move_object(&user(1), at, (&docs, &moved), PutMode::Create).await.unwrap();
+    assert_eq!(fixture.get(&user(1), (&docs, &moved)).await.unwrap(), LARGE);
+    assert!(fixture.get(&user(1), at).await.is_err());
+    fixture.audit().await;
+    for (version, _) in &versions {
+        fixture.storage.delete_version(&user(1), at.0, at.1, *version).await.unwrap().unwrap();
+        fixture.audit().await;
+    }
+    fixture.storage.delete_bucket(&user(1), &docs, true).await.unwrap();
+    fixture.audit().await;
 }
 
 #[tokio::test]

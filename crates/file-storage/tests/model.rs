@@ -260,7 +260,11 @@ async fn run(steps: Vec<Step>) {
             Step::Delete { caller, at: place } => {
                 let (bucket, path) = at(place);
                 let real = fixture.storage.delete(&context(caller), bucket, path).await;
-                assert_eq!(code(real.map(|object| object.is_some())), model.delete(caller, place), "{what}");
+                assert_eq!(
+                    code(real.map(|deletion| deletion.object.is_some())),
+                    model.delete(caller, place),
+                    "{what}"
+                );
             }
             Step::Move { caller, from, to } => {
                 let real =

@@ -84,7 +84,10 @@ async fn tried(fixture: &Fixture, who: &RlsContext, does: &str, asked: &Asked) -
     match does {
         "read" => fixture.storage.info(who, &name, &asked.path).await.is_ok(),
         "overwrite" => put(fixture, who, asked, PutMode::Upsert).await.is_ok(),
-        "delete" => matches!(fixture.storage.delete(who, &name, &asked.path).await, Ok(Some(_))),
+        "delete" => {
+            let outcome = fixture.storage.delete(who, &name, &asked.path).await;
+            outcome.is_ok_and(|deletion| deletion.object.is_some())
+        }
         other => panic!("nobody can {other}"),
     }
 }

@@ -134,6 +134,7 @@ mod tests {
             owner_id: None,
             metadata: serde_json::Map::new(),
             version: uuid::Uuid::nil(),
+            versioned: false,
             created_at: updated_at,
             extra: Default::default(),
             updated_at,

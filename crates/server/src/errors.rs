@@ -261,7 +261,10 @@ fn native_storage(error: &StorageError) -> Native {
         E::InvalidSignature { .. } => (StatusCode::FORBIDDEN, "InvalidSignature"),
         E::UrlExpired(_) => (StatusCode::GONE, "ExpiredToken"),
         E::BucketNotFound { .. } => (StatusCode::NOT_FOUND, "Bucket not found"),
-        E::ObjectNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+        E::ObjectNotFound { .. } | E::ObjectDeleted { .. } | E::VersionNotFound { .. } => {
+            (StatusCode::NOT_FOUND, "not_found")
+        }
+        E::VersionIsMarker { .. } => (StatusCode::METHOD_NOT_ALLOWED, "DeleteMarker"),
         E::PolicyNotFound { .. } | E::CredentialNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
         E::DigestMismatch { .. } => (StatusCode::BAD_REQUEST, "InvalidChecksum"),
         E::BucketExists { .. } | E::ObjectExists { .. } | E::PolicyExists { .. } => {
@@ -329,6 +332,11 @@ fn storage_context(error: &StorageError) -> Value {
         E::InvalidSignature { reason } => json!({ "reason": reason }),
         E::BucketNotFound { bucket } | E::BucketExists { bucket } | E::BucketNotEmpty { bucket } => {
             json!({ "bucket": bucket.as_str() })
+        }
+        E::ObjectDeleted { bucket, path, marker: version }
+        | E::VersionNotFound { bucket, path, version }
+        | E::VersionIsMarker { bucket, path, version } => {
+            json!({ "bucket": bucket.as_str(), "path": path.as_str(), "version": version.to_string() })
         }
         E::ObjectNotFound { bucket, path }
         | E::ObjectExists { bucket, path }

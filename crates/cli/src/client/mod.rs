@@ -11,6 +11,7 @@ pub(crate) mod policies;
 pub(crate) mod queries;
 mod response;
 pub(crate) mod transfer;
+pub(crate) mod versions;
 
 use std::time::Duration;
 

@@ -91,6 +91,17 @@ struct Settings {
     /// A content type to allow, like image/png or `image/*`; may be given several times; `any` allows all
     #[arg(long = "mime-type", value_name = "TYPE")]
     mime_types: Vec<String>,
+    /// Keep what is overwritten and deleted, or (suspended) only what was kept so far
+    #[arg(long)]
+    versioning: Option<Versioning>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Versioning {
+    /// Every write makes a version
+    Enabled,
+    /// No more versions; those that are there stay
+    Suspended,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -108,6 +119,9 @@ impl Settings {
         let mut settings = Map::new();
         if let Some(policy) = self.policy.as_ref().and_then(ValueEnum::to_possible_value) {
             settings.insert("policy".to_owned(), policy.get_name().into());
+        }
+        if let Some(versioning) = self.versioning.as_ref().and_then(ValueEnum::to_possible_value) {
+            settings.insert("versioning".to_owned(), versioning.get_name().into());
         }
         if let Some(limit) = self.max_file_size {
             let value = if limit == 0 { Value::Null } else { limit.into() };

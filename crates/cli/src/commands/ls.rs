@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Context, bucket};
+use super::{Context, bucket, versions};
 use crate::address::Remote;
 use crate::client::objects::{Entry, Page};
 use crate::failure::Failure;
@@ -23,13 +23,22 @@ pub(crate) struct Ls {
     /// Sizes in bytes
     #[arg(long, short)]
     bytes: bool,
+    /// Old versions and delete markers too, the newest first: everything below, by its full path
+    #[arg(long)]
+    versions: bool,
 }
 
 /// Runs `aerostore ls`.
 pub(crate) async fn run(ls: &Ls, context: &Context<'_>) -> Result<(), Failure> {
     let Some(address) = &ls.address else {
-        return bucket::list(context).await;
+        return match ls.versions {
+            true => Err(Failure::Usage("--versions takes a bucket, a folder or a path".to_owned())),
+            false => bucket::list(context).await,
+        };
     };
+    if ls.versions {
+        return versions::list(address, ls.bytes, context).await;
+    }
     let mut printer = Printer { ls, context, json: Vec::new(), any: false };
     printer.folder(&address.as_folder()).await?;
     if !printer.any {

@@ -19,6 +19,7 @@ pub(crate) mod serve;
 pub(crate) mod sign;
 pub(crate) mod token;
 pub(crate) mod usage;
+pub(crate) mod versions;
 
 use anyhow::Context as _;
 use tokio::runtime::Builder;

@@ -26,3 +26,4 @@ mod refusals;
 mod signing;
 mod tokens;
 mod tus;
+mod versions;

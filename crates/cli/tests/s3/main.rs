@@ -22,6 +22,7 @@ mod multipart;
 mod origins;
 mod signatures;
 mod signer;
+mod versions;
 
 use signer::{Client, Signer};
 use support::{Reply, Server, Who};

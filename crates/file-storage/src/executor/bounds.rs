@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 /// The smallest text above every text that starts with `prefix`; `None` where there is none.
-pub(in crate::executor) fn successor(prefix: &str) -> Option<String> {
+pub(crate) fn successor(prefix: &str) -> Option<String> {
     let mut text = prefix.to_owned();
     while let Some(last) = text.pop() {
         // The range knows that surrogates are no characters.
@@ -18,7 +18,7 @@ pub(in crate::executor) fn successor(prefix: &str) -> Option<String> {
 }
 
 /// The smallest text above `text` itself.
-pub(in crate::executor) fn just_after(text: &str) -> String {
+pub(crate) fn just_after(text: &str) -> String {
     format!("{text}\0")
 }
 

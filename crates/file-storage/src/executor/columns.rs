@@ -6,17 +6,18 @@ use crate::Timestamp;
 
 /// The columns of a bucket `b`.
 pub(super) const BUCKET: &str = "b.id, b.uuid, b.owner_id, b.policy, b.allowed_mime_types, b.max_file_size, \
-     b.quota_bytes, b.file_count, b.total_bytes, b.created_at, b.updated_at, b.unfinished_bytes";
+     b.quota_bytes, b.file_count, b.total_bytes, b.created_at, b.updated_at, b.unfinished_bytes, \
+     b.versioning";
 
 /// How many they are.
-pub(super) const BUCKET_WIDTH: usize = 12;
+pub(super) const BUCKET_WIDTH: usize = 13;
 
 /// The columns of an object `o`.
 pub(super) const OBJECT: &str = "o.id, o.bucket_id, o.path, o.size, o.content_type, o.cache_control, \
-     o.checksum, o.etag, o.owner_id, o.metadata, o.version, o.created_at, o.updated_at, o.extra";
+     o.checksum, o.etag, o.owner_id, o.metadata, o.version, o.created_at, o.updated_at, o.extra, o.versioned";
 
 /// How many they are.
-pub(super) const OBJECT_WIDTH: usize = 14;
+pub(super) const OBJECT_WIDTH: usize = 15;
 
 /// The columns of a segment `s`.
 pub(super) const SEGMENT: &str = "s.\"offset\", s.size, s.sha256, s.provider, s.blob_key, s.bytes";

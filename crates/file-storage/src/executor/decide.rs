@@ -164,7 +164,9 @@ fn verdict(target: &Target, mode: &PutMode) -> Verdict {
 /// Leave to write into what [`write`] let in. `user` is what the owner of the object uses and may use, where that
 /// is limited.
 pub(super) fn admission(target: Target, user: Option<(u64, u64)>) -> Admission {
-    let returned = target.existing.as_ref().map_or(0, |object| object.size);
+    // What is kept as a version gives nothing back.
+    let keeps = |object: &&StorageObject| target.bucket.config.versioning.keeps(object.versioned);
+    let returned = target.existing.as_ref().filter(|object| !keeps(object)).map_or(0, |object| object.size);
     let left = |scope, used, limit| QuotaLeft { scope, used, limit, returned };
     let of_bucket = target.bucket.config.quota_bytes;
     let of_bucket = of_bucket.map(|limit| left("bucket", target.bucket.used_bytes(), limit));

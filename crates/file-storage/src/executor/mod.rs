@@ -42,8 +42,10 @@ use crate::multipart::{
 use crate::path::ObjectPath;
 use crate::permissions::{Access, AnonGrants, Permission, Policy, PolicySet};
 use crate::sql::query::{Answer, Query, QueryLimits};
+use crate::versions::{Deletion, ObjectVersion, VersionId, VersionScan};
 
 pub(crate) use assembly::tag_of_parts;
+pub(crate) use bounds::{just_after, successor};
 pub use event::Event;
 pub use explanation::{Effect, Explanation, Question, Reason};
 pub use listing::{
@@ -52,7 +54,7 @@ pub use listing::{
 };
 pub use upkeep::{Backlog, QueuedBlob, SegmentBlob, Turn};
 pub use usage::{UsageDifference, UserUsage};
-pub use write::{Admission, Announced, QuotaLeft, Written};
+pub use write::{Admission, Announced, QuotaLeft, Relocation, Written};
 
 /// What runs metadata operations in a database.
 #[async_trait]
@@ -280,7 +282,45 @@ pub trait Executor: Send + Sync + 'static {
         path: &ObjectPath,
     ) -> Result<StorageObject, StorageError>;
 
-    /// Deletes one object and queues its blobs; gives it back, or `None` where no row is visible.
+    /// Reads a version's row and the way to its bytes: the current one, or an older one, under the rules of objects.
+    ///
+    /// # Errors
+    /// As [`Executor::open_object`], but [`StorageError::VersionNotFound`]; and [`StorageError::VersionIsMarker`].
+    async fn open_version(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        version: VersionId,
+    ) -> Result<StoredObject, StorageError>;
+
+    /// Versions of a bucket's objects that the caller may see, by path and the newest first. A bucket that is missing or
+    /// closed has nothing to show.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn scan_versions(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        scan: &VersionScan,
+    ) -> Result<Vec<ObjectVersion>, StorageError>;
+
+    /// Deletes a version for good and queues its blobs; gives it back, or `None` where none is visible. Where it was the
+    /// newest at its path, the next one is the object, unless that is a delete marker.
+    ///
+    /// # Errors
+    /// As [`Executor::delete_object`].
+    async fn delete_version(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        version: VersionId,
+    ) -> Result<Option<ObjectVersion>, StorageError>;
+
+    /// Deletes one object and queues its blobs. Where the bucket keeps versions, it puts a delete marker on top of the
+    /// path instead; also of one where nothing is, for whom the whole bucket is open to.
     ///
     /// # Errors
     /// [`StorageError::BucketNotFound`], or a denial: the row is visible and not the caller's to delete, or
@@ -290,9 +330,9 @@ pub trait Executor: Send + Sync + 'static {
         access: &Access,
         bucket: &BucketName,
         path: &ObjectPath,
-    ) -> Result<Option<StorageObject>, StorageError>;
+    ) -> Result<Deletion, StorageError>;
 
-    /// Deletes those of the objects that the caller may delete, and gives them back. Others are left out.
+    /// The same with those of the objects that the caller may delete. Others are left out.
     ///
     /// # Errors
     /// Only those of the engine: a bucket that is not there has no objects.
@@ -301,10 +341,11 @@ pub trait Executor: Send + Sync + 'static {
         access: &Access,
         bucket: &BucketName,
         paths: &[ObjectPath],
-    ) -> Result<Vec<StorageObject>, StorageError>;
+    ) -> Result<Vec<Deletion>, StorageError>;
 
     /// Moves an object's row, also to another bucket; its id, owner and bytes stay. What was at the target is
-    /// replaced as [`Executor::put_object`] would. Moving an object onto itself changes nothing.
+    /// replaced as [`Executor::put_object`] would. Moving an object onto itself changes nothing. Out of a bucket that keeps
+    /// versions no row moves: see [`Executor::move_copied`].
     ///
     /// # Errors
     /// Those of reading and deleting at the source and of writing at the target.
@@ -314,7 +355,21 @@ pub trait Executor: Send + Sync + 'static {
         from: (&BucketName, &ObjectPath),
         to: (&BucketName, &ObjectPath),
         mode: &PutMode,
-    ) -> Result<StorageObject, StorageError>;
+    ) -> Result<Relocation, StorageError>;
+
+    /// Moves an object out of a bucket that keeps versions: writes a copy of this version, whose bytes are stored, and puts a
+    /// delete marker on top of it.
+    ///
+    /// # Errors
+    /// As [`Executor::move_object`], and [`StorageError::PreconditionFailed`] where another version is there.
+    async fn move_copied(
+        &self,
+        access: &Access,
+        from: (&BucketName, &ObjectPath),
+        version: Uuid,
+        object: NewObject,
+        mode: &PutMode,
+    ) -> Result<Written, StorageError>;
 
     /// Lists one level of a bucket, or all of it. Cost follows the answer, not the bucket. A bucket that is
     /// missing or closed to the caller has nothing to show.
@@ -368,6 +423,19 @@ pub trait Executor: Send + Sync + 'static {
         access: &Access,
         bucket: &BucketName,
         path: &ObjectPath,
+        tags: &[Tag],
+    ) -> Result<StorageObject, StorageError>;
+
+    /// The same for a version that is not the current one.
+    ///
+    /// # Errors
+    /// [`StorageError::VersionNotFound`], [`StorageError::BucketNotFound`], or a denial.
+    async fn tag_version(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        version: VersionId,
         tags: &[Tag],
     ) -> Result<StorageObject, StorageError>;
 

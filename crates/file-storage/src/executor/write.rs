@@ -61,6 +61,15 @@ impl QuotaLeft {
     }
 }
 
+/// What became of a move.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Relocation {
+    /// It is done; the object as it now is.
+    Moved(Box<StorageObject>),
+    /// Nothing: the object's bytes stay where they are as a version, and so must be copied.
+    KeepsVersions,
+}
+
 /// What a write did.
 #[derive(Debug, Clone)]
 pub struct Written {

@@ -41,8 +41,14 @@ pub enum Operation<'a> {
     Download,
     /// Read what is known about an object.
     Info,
+    /// List the versions of objects.
+    ListVersions,
+    /// Make an old version the current one again.
+    RestoreVersion,
     /// Delete objects.
     Delete,
+    /// Delete a version for good.
+    DeleteVersion,
     /// Copy an object.
     Copy(&'a PutMode),
     /// Move an object.
@@ -170,9 +176,12 @@ impl Operation<'_> {
                 PutMode::Create | PutMode::Upsert | PutMode::IfNoneMatch(_) => &[P::ObjectCreate],
                 PutMode::IfMatch(_) => &[P::ObjectOverwrite],
             },
-            Self::Download | Self::Info | Self::List | Self::SignDownload => &[P::ObjectRead],
+            Self::Download | Self::Info | Self::List | Self::ListVersions | Self::SignDownload => {
+                &[P::ObjectRead]
+            }
+            Self::RestoreVersion => &[P::ObjectCreate, P::ObjectRead],
             Self::TagObject => &[P::ObjectOverwrite, P::ObjectRead],
-            Self::Delete => &[P::ObjectDelete],
+            Self::Delete | Self::DeleteVersion => &[P::ObjectDelete],
             Self::Copy(mode) => match mode {
                 PutMode::Create | PutMode::Upsert | PutMode::IfNoneMatch(_) => {
                     &[P::ObjectCreate, P::ObjectRead]
@@ -208,6 +217,7 @@ impl Operation<'_> {
                 PutMode::Upsert | PutMode::IfNoneMatch(_) => Some(Permission::ObjectOverwrite),
                 PutMode::Create | PutMode::IfMatch(_) => None,
             },
+            Self::RestoreVersion => Some(Permission::ObjectOverwrite),
             Self::CreateBucket
             | Self::ListBuckets
             | Self::ShowBucket
@@ -222,7 +232,9 @@ impl Operation<'_> {
             | Self::Download
             | Self::Info
             | Self::Delete
+            | Self::DeleteVersion
             | Self::List
+            | Self::ListVersions
             | Self::SignDownload
             | Self::Query
             | Self::ReadUsage
@@ -253,7 +265,10 @@ impl Operation<'_> {
             Self::AbortMultipart => "abort_multipart",
             Self::Download => "download",
             Self::Info => "info",
+            Self::ListVersions => "list_versions",
+            Self::RestoreVersion => "restore_version",
             Self::Delete => "delete",
+            Self::DeleteVersion => "delete_version",
             Self::Copy(_) => "copy",
             Self::Move(_) => "move",
             Self::List => "list",

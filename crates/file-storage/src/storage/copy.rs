@@ -12,6 +12,7 @@ use crate::extra::ObjectExtra;
 use crate::file::{BlobKey, NewObject, ObjectAttributes, Place, PutMode, Segment};
 use crate::path::ObjectPath;
 use crate::permissions::{Operation, RlsContext};
+use crate::versions::VersionId;
 
 /// What a copy says differently from its source. `None` keeps the source's.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -26,6 +27,8 @@ pub struct CopyOptions {
     pub extra: Option<ObjectExtra>,
     /// The version that the source must still have: the one that was looked at.
     pub source_version: Option<Uuid>,
+    /// Which version is copied; the current one where none is named.
+    pub version: Option<VersionId>,
     /// Nothing of what the source says is kept: what is not said here is not said at all.
     pub replaces_all: bool,
 }
@@ -44,7 +47,7 @@ impl FileStorage {
         options: CopyOptions,
     ) -> Result<Written, StorageError> {
         let access = self.access(context, Operation::Copy(&mode), Some(to.0)).await?;
-        let source = self.open(&access, from.0, from.1).await?;
+        let source = self.open_version_or_current(&access, from.0, from.1, options.version).await?;
         if options.source_version.is_some_and(|version| version != source.object().version) {
             let (bucket, path) = (from.0.clone(), from.1.clone());
             return Err(StorageError::PreconditionFailed { bucket, path });
@@ -53,9 +56,21 @@ impl FileStorage {
         let announced = Announced::known(&attributes, source.object().size);
         let admission = self.executor().admit_put(&access, to.0, to.1, &mode, &announced).await?;
         self.check_limits(&admission, &attributes.content_type, source.object().size)?;
-        let (segments, lease) = self.copy_segments(&source, &admission.bucket).await?;
+        let (object, lease) = self.copied(&source, attributes, &admission.bucket, to).await?;
+        self.commit(access, object, mode, lease).await
+    }
+
+    /// What a copy will be, its bytes being stored.
+    pub(super) async fn copied(
+        &self,
+        source: &Download,
+        attributes: ObjectAttributes,
+        bucket: &Bucket,
+        to: (&BucketName, &ObjectPath),
+    ) -> Result<(NewObject, Lease), StorageError> {
+        let (segments, lease) = self.copy_segments(source, bucket).await?;
         let object = NewObject {
-            bucket_uuid: admission.bucket.uuid,
+            bucket_uuid: bucket.uuid,
             bucket: to.0.clone(),
             path: to.1.clone(),
             attributes,
@@ -65,7 +80,7 @@ impl FileStorage {
             version: Uuid::now_v7(),
             segments,
         };
-        self.commit(access, object, mode, lease).await
+        Ok((object, lease))
     }
 
     /// Makes second blobs. Those of a copy that fails half-way are deleted again.
@@ -122,7 +137,7 @@ impl Drop for Unsettled<'_> {
 }
 
 impl CopyOptions {
-    fn over(self, source: &Download) -> ObjectAttributes {
+    pub(super) fn over(self, source: &Download) -> ObjectAttributes {
         let object = source.object();
         ObjectAttributes {
             content_type: self.content_type.unwrap_or_else(|| object.content_type.clone()),

@@ -3,12 +3,12 @@
 use super::FileStorage;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::file::StorageObject;
 use crate::path::ObjectPath;
 use crate::permissions::{Operation, RlsContext};
+use crate::versions::Deletion;
 
 impl FileStorage {
-    /// Deletes one object; gives it back, or `None` where there was none that the caller could see.
+    /// Deletes one object, and says what became of it: where its bucket keeps versions, a delete marker hides it.
     ///
     /// # Errors
     /// [`StorageError::BucketNotFound`], or a denial.
@@ -17,15 +17,15 @@ impl FileStorage {
         context: &RlsContext,
         bucket: &BucketName,
         path: &ObjectPath,
-    ) -> Result<Option<StorageObject>, StorageError> {
+    ) -> Result<Deletion, StorageError> {
         let access = self.access(context, Operation::Delete, Some(bucket)).await?;
         let deleted = self.executor().delete_object(&access, bucket, path).await?;
         self.inner.deletions_queued.notify_one();
         Ok(deleted)
     }
 
-    /// Deletes those of the objects that the caller may delete, in one transaction, and gives them back.
-    /// Others, and paths where nothing is, are left out.
+    /// Deletes those of the objects that the caller may delete, and says what became of them. Others, and paths where
+    /// nothing is, are left out.
     ///
     /// # Errors
     /// A denial where the role never deletes.
@@ -34,7 +34,7 @@ impl FileStorage {
         context: &RlsContext,
         bucket: &BucketName,
         paths: &[ObjectPath],
-    ) -> Result<Vec<StorageObject>, StorageError> {
+    ) -> Result<Vec<Deletion>, StorageError> {
         let access = self.access(context, Operation::Delete, Some(bucket)).await?;
         let deleted = self.executor().delete_objects(&access, bucket, paths).await?;
         self.inner.deletions_queued.notify_one();

@@ -16,6 +16,7 @@ use crate::file::{Place, Segment, Sha256, StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Operation, RlsContext};
 use crate::signed_url::{SignedDownload, SignedObject};
+use crate::versions::VersionId;
 
 /// An object that the caller may read, and the way to its bytes. While it lives, the bytes stay, even if the
 /// object is overwritten or deleted.
@@ -95,8 +96,22 @@ impl FileStorage {
         bucket: &BucketName,
         path: &ObjectPath,
     ) -> Result<Download, StorageError> {
+        self.open_version_or_current(access, bucket, path, None).await
+    }
+
+    /// The same with an old version, where one is named.
+    pub(super) async fn open_version_or_current(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        version: Option<VersionId>,
+    ) -> Result<Download, StorageError> {
         let lookup = self.inner.leases.begin_lookup().await;
-        let StoredObject { object, segments } = self.executor().open_object(access, bucket, path).await?;
+        let StoredObject { object, segments } = match version {
+            None => self.executor().open_object(access, bucket, path).await?,
+            Some(version) => self.executor().open_version(access, bucket, path, version).await?,
+        };
         let keys: Vec<_> = segments.iter().filter_map(|segment| segment.blob_key().cloned()).collect();
         let lease = (!keys.is_empty()).then(|| self.inner.leases.hold(keys));
         drop(lookup);

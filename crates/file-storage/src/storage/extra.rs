@@ -7,6 +7,7 @@ use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
 use crate::file::StorageObject;
 use crate::path::ObjectPath;
 use crate::permissions::{Operation, RlsContext};
+use crate::versions::VersionId;
 
 impl FileStorage {
     /// Replaces all tags of an object. It takes the permission to overwrite it; its bytes and its time stay.
@@ -24,6 +25,28 @@ impl FileStorage {
         // What can't be seen is not there to be tagged.
         self.executor().object(&access, bucket, path).await?;
         self.executor().tag_object(&access, bucket, path, &tags).await
+    }
+
+    /// The same for a version of an object.
+    ///
+    /// # Errors
+    /// [`StorageError::VersionNotFound`], [`StorageError::VersionIsMarker`], [`StorageError::BucketNotFound`], or a denial.
+    pub async fn tag_version(
+        &self,
+        context: &RlsContext,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        version: VersionId,
+        tags: Vec<Tag>,
+    ) -> Result<StorageObject, StorageError> {
+        let access = self.access(context, Operation::TagObject, Some(bucket)).await?;
+        let named = self.executor().open_version(&access, bucket, path, version).await?.object;
+        match self.executor().object(&access, bucket, path).await {
+            Ok(current) if current.version == named.version => {
+                self.executor().tag_object(&access, bucket, path, &tags).await
+            }
+            _ => self.executor().tag_version(&access, bucket, path, version, &tags).await,
+        }
     }
 
     /// What is kept beside a bucket, for those who may change it.

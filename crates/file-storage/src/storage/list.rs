@@ -34,7 +34,7 @@ impl FileStorage {
         // What is answered of an object that is not there, the bucket decides, and no row does.
         let nowhere = ObjectPath::parse("\u{a0}")?;
         match self.executor().object(&access, bucket, &nowhere).await {
-            Ok(_) | Err(StorageError::ObjectNotFound { .. }) => Ok(()),
+            Ok(_) | Err(StorageError::ObjectNotFound { .. } | StorageError::ObjectDeleted { .. }) => Ok(()),
             Err(error) => Err(error),
         }
     }

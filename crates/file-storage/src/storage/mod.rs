@@ -23,6 +23,7 @@ mod telemetry;
 mod turns;
 mod upload;
 mod usage;
+mod versions;
 
 use std::sync::Arc;
 

@@ -1,16 +1,17 @@
 //! Moving an object: its row changes place, its bytes do not.
 
-use super::FileStorage;
+use super::{CopyOptions, FileStorage};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::Announced;
+use crate::executor::{Announced, Relocation};
 use crate::file::{PutMode, StorageObject};
 use crate::path::ObjectPath;
-use crate::permissions::{Operation, RlsContext};
+use crate::permissions::{Access, Operation, RlsContext};
 
 impl FileStorage {
     /// Moves an object to another path or bucket. It keeps its id and owner and gets a new version. A move takes
-    /// the object away from its old place, so that it needs the permission to delete there.
+    /// the object away from its old place, so that it needs the permission to delete there. Out of a bucket that keeps
+    /// versions, a move is a copy, which is the caller's, and a delete marker.
     ///
     /// # Errors
     /// Those of reading and deleting the source and of writing the target; the target bucket's limits hold.
@@ -32,8 +33,35 @@ impl FileStorage {
             self.check_limits(&admission, &source.content_type, source.size)?;
         }
         self.hit("move.before_commit").await?;
-        let moved = self.executor().move_object(&access, from, to, &mode).await?;
+        let moved = match self.executor().move_object(&access, from, to, &mode).await? {
+            Relocation::Moved(moved) => *moved,
+            Relocation::KeepsVersions => self.move_copied(access, from, to, mode).await?,
+        };
         self.inner.deletions_queued.notify_one();
         Ok(moved)
+    }
+
+    /// Moves an object out of a bucket that keeps versions: what stays as a version keeps its bytes, so that they are copied.
+    async fn move_copied(
+        &self,
+        access: Access,
+        from: (&BucketName, &ObjectPath),
+        to: (&BucketName, &ObjectPath),
+        mode: PutMode,
+    ) -> Result<StorageObject, StorageError> {
+        let source = self.open(&access, from.0, from.1).await?;
+        let version = source.object().version;
+        let attributes = CopyOptions::default().over(&source);
+        let announced = Announced::known(&attributes, source.object().size);
+        let admission = self.executor().admit_put(&access, to.0, to.1, &mode, &announced).await?;
+        self.check_limits(&admission, &attributes.content_type, source.object().size)?;
+        let (object, lease) = self.copied(&source, attributes, &admission.bucket, to).await?;
+        let (storage, from) = (self.clone(), (from.0.clone(), from.1.clone()));
+        let keys = object.segments.iter().filter_map(|segment| segment.blob_key().cloned()).collect();
+        let commit = async move {
+            let from = (&from.0, &from.1);
+            storage.executor().move_copied(&access, from, version, object, &mode).await
+        };
+        Ok(self.settled(keys, lease, commit).await?.object)
     }
 }

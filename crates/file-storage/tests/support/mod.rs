@@ -32,7 +32,7 @@ use file_storage::permissions::{Access, AccessRules, Operation};
 use file_storage::signed_url::SigningKeys;
 use file_storage::storage::{DownloadBody, StorageOptions};
 use file_storage::upkeep::{Upkeep, UpkeepOptions};
-use file_storage::{BucketConfig, BucketName, BucketPolicy, FileStorage, ObjectPath, RlsContext};
+use file_storage::{BucketConfig, BucketName, BucketPolicy, FileStorage, ObjectPath, RlsContext, VersionId};
 use futures_util::{StreamExt, TryStreamExt};
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -173,8 +173,8 @@ impl Fixture {
         self.executor.multipart(&access, &at).await.is_ok()
     }
 
-    /// Checks, once nothing is going on, what must always hold: blobs and rows are one to one (FS-I1), every object
-    /// reads back whole, and a recount confirms every counter.
+    /// Checks, once nothing is going on, what must always hold: blobs and rows are one to one (FS-I1), every object and
+    /// version reads back whole, and a recount confirms every counter.
     pub async fn audit(&self) {
         self.settle().await;
         let access = maintain();
@@ -187,8 +187,11 @@ impl Fixture {
             if self.is_of_upload(segment).await {
                 continue;
             }
-            let object = self.storage.info(&service(), &segment.bucket, &segment.path).await.unwrap();
-            let bytes = self.get(&service(), (&segment.bucket, &segment.path)).await.unwrap();
+            // Of the current version, or of an old one.
+            let (at, version) = ((&segment.bucket, &segment.path), VersionId::Id(segment.version));
+            let download = self.storage.download_version(&service(), at.0, at.1, version).await.unwrap();
+            let object = download.object().clone();
+            let bytes = collect(download.body(None).await.unwrap()).await.unwrap();
             assert_eq!(bytes.len() as u64, object.size);
             if let Some(checksum) = object.checksum {
                 assert_eq!(Sha256::of(&bytes), checksum, "{}/{}", object.bucket, object.path);

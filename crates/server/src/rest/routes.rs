@@ -69,6 +69,8 @@ fn with_token() -> OpenApiRouter<AppState> {
         .routes(routes!(object::r#move::r#move))
         .routes(routes!(object::list::list))
         .routes(routes!(object::list_v2::list))
+        .routes(routes!(object::versions::list))
+        .routes(routes!(object::versions::restore))
         .routes(routes!(object::sign::one))
         .routes(routes!(object::sign::many))
         .routes(routes!(object::signed_upload::make))
@@ -110,6 +112,8 @@ fn buckets_named_like_routes() -> OpenApiRouter<AppState> {
         .route("/object/sign/{bucket}", read().merge(alter()))
         .route("/object/list/{bucket}", read().merge(alter()))
         .route("/object/list-v2/{bucket}", read().merge(alter()))
+        .route("/object/list-versions/{bucket}", read().merge(alter()))
+        .route("/object/restore", delete(object::delete::many))
         .route("/object/copy", delete(object::delete::many))
         .route("/object/move", delete(object::delete::many))
         // An empty path is refused as one, rather than being a route that is not there.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use file_storage::{BucketName, FileStorage, ObjectPath, Operation, RlsContext, StorageObject};
+use file_storage::{BucketName, FileStorage, ObjectPath, Operation, RlsContext, StorageObject, VersionId};
 use http::{HeaderMap, Method};
 
 use super::failure::Failure;
@@ -119,6 +119,25 @@ impl Call {
     /// The row of the object that the request is about.
     pub(super) async fn info(&self) -> Result<StorageObject, Failure> {
         let (bucket, path) = self.object()?;
-        Ok(self.storage().info(self.context(), bucket, path).await?)
+        Ok(match self.version()? {
+            None => self.storage().info(self.context(), bucket, path).await?,
+            Some(version) => self.storage().version_info(self.context(), bucket, path, version).await?,
+        })
     }
+
+    /// The version that the request names.
+    pub(super) fn version(&self) -> Result<Option<VersionId>, Failure> {
+        self.parameter("versionId").map(version).transpose()
+    }
+
+    /// How an object's version is told: where it has a name, or was asked for by one.
+    pub(super) fn told_version(&self, object: &StorageObject) -> Option<String> {
+        let told = object.versioned || self.parameter("versionId").is_some();
+        told.then(|| object.version_id().to_string())
+    }
+}
+
+/// A version by its name.
+pub(super) fn version(id: &str) -> Result<VersionId, Failure> {
+    VersionId::parse(id).map_err(|_| Failure::argument("Invalid version id specified"))
 }

@@ -49,7 +49,8 @@ operations! {
     head_bucket: HeadBucketInput => HeadBucketOutput = bucket::manage::head;
     delete_bucket: DeleteBucketInput => DeleteBucketOutput = bucket::manage::delete;
     get_bucket_location: GetBucketLocationInput => GetBucketLocationOutput = bucket::manage::location;
-    get_bucket_versioning: GetBucketVersioningInput => GetBucketVersioningOutput = bucket::manage::versioning;
+    get_bucket_versioning: GetBucketVersioningInput => GetBucketVersioningOutput = bucket::versioning::get;
+    put_bucket_versioning: PutBucketVersioningInput => PutBucketVersioningOutput = bucket::versioning::put;
     get_bucket_acl: GetBucketAclInput => GetBucketAclOutput = bucket::acl::get;
     put_bucket_acl: PutBucketAclInput => PutBucketAclOutput = bucket::acl::put;
     get_bucket_policy_status: GetBucketPolicyStatusInput => GetBucketPolicyStatusOutput = bucket::acl::status;
@@ -61,7 +62,7 @@ operations! {
     delete_bucket_cors: DeleteBucketCorsInput => DeleteBucketCorsOutput = bucket::cors::delete;
     list_objects: ListObjectsInput => ListObjectsOutput = object::list::v1;
     list_objects_v2: ListObjectsV2Input => ListObjectsV2Output = object::list::v2;
-    list_object_versions: ListObjectVersionsInput => ListObjectVersionsOutput = object::list::versions;
+    list_object_versions: ListObjectVersionsInput => ListObjectVersionsOutput = object::versions::list;
     copy_object: CopyObjectInput => CopyObjectOutput = object::copy::copy;
     delete_object: DeleteObjectInput => DeleteObjectOutput = object::delete::one;
     delete_objects: DeleteObjectsInput => DeleteObjectsOutput = object::delete::many;

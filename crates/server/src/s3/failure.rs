@@ -9,6 +9,7 @@ use file_storage::digests::Algorithm;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use s3s::{S3Error, S3ErrorCode};
 
+use super::object::VERSION_ID;
 use crate::auth::AuthError;
 use crate::errors;
 use crate::rate_limit::RateLimited;
@@ -125,6 +126,9 @@ pub(super) fn escaped(text: &str) -> String {
     safe
 }
 
+/// Says that what was asked for is a delete marker.
+const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
+
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
         use StorageError as E;
@@ -141,7 +145,9 @@ impl From<StorageError> for Failure {
             E::InvalidSignature { .. } => (StatusCode::FORBIDDEN, "SignatureDoesNotMatch"),
             E::UrlExpired(_) => (StatusCode::FORBIDDEN, "AccessDenied"),
             E::BucketNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchBucket"),
-            E::ObjectNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchKey"),
+            E::ObjectNotFound { .. } | E::ObjectDeleted { .. } => (StatusCode::NOT_FOUND, "NoSuchKey"),
+            E::VersionNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchVersion"),
+            E::VersionIsMarker { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             // Of management, which S3 has no words for.
             E::PolicyNotFound { .. } | E::CredentialNotFound { .. } => {
                 (StatusCode::NOT_FOUND, "NoSuchEntity")
@@ -184,6 +190,15 @@ impl From<StorageError> for Failure {
             }
             E::BodyInterrupted { reason } => {
                 failure.message = format!("{}: {reason}", failure.message).into();
+            }
+            E::ObjectDeleted { marker: version, .. } | E::VersionIsMarker { version, .. } => {
+                failure = failure.header(DELETE_MARKER, HeaderValue::from_static("true"));
+                if let Ok(value) = HeaderValue::try_from(version.to_string()) {
+                    failure.headers.insert(VERSION_ID, value);
+                }
+                if status == StatusCode::METHOD_NOT_ALLOWED {
+                    failure.headers.insert(header::ALLOW, HeaderValue::from_static("DELETE"));
+                }
             }
             E::InvalidRange { size } => {
                 if let Ok(value) = HeaderValue::try_from(format!("bytes */{size}")) {

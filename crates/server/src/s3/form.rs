@@ -117,7 +117,7 @@ pub(super) async fn post(
         limits = policy.check(clock.now, bucket.as_str(), &key, &fields.0)?;
     }
     let mut headers = fields.headers()?;
-    supported::check(&[], &headers)?;
+    supported::check(&Method::POST, &[], &headers)?;
     if let Some(tagging) = fields.get("tagging") {
         let tags = policy::tags(tagging)?;
         let text = tags_from_set(tags, 10)?;

@@ -176,7 +176,7 @@ impl Service {
             }
         };
         log.update(|log| log.user_id = context.user_id());
-        supported::check(&query, &parts.headers)?;
+        supported::check(&parts.method, &query, &parts.headers)?;
         let incoming = match route {
             Route::Completion => Incoming::new(&without_checksums(&parts.headers), payload, body)?,
             _ => Incoming::new(&parts.headers, payload, body)?,

@@ -1,7 +1,7 @@
 //! What this server has not, found before anything is done: S3 ignores parameters and headers that it does not know, but
 //! one that it knows and we don't must never seem to have been heeded.
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 use super::failure::Failure;
 
@@ -40,13 +40,13 @@ const CHECKSUMS: [&str; 8] = ["algorithm", "type", "mode", "crc32", "crc32c", "c
 ///
 /// # Errors
 /// `NotImplemented`, saying what.
-pub(super) fn check(query: &[(String, String)], headers: &HeaderMap) -> Result<(), Failure> {
+pub(super) fn check(method: &Method, query: &[(String, String)], headers: &HeaderMap) -> Result<(), Failure> {
     for (name, value) in query {
         if PARAMETERS.contains(&name.as_str()) {
             return Err(Failure::not_implemented(name));
         }
-        if name == "versionId" && value != "null" {
-            return Err(Failure::not_implemented("Versions of objects"));
+        if name == "versionId" && value != "null" && !takes_version(method, query) {
+            return Err(Failure::not_implemented("A version for this operation"));
         }
     }
     if let Some((_, what)) = HEADERS.iter().find(|(name, _)| headers.contains_key(*name)) {
@@ -65,5 +65,17 @@ pub(super) fn check(query: &[(String, String)], headers: &HeaderMap) -> Result<(
             let message = "The storage class you specified is not valid: there is STANDARD alone";
             Err(Failure::bad_request("InvalidStorageClass", message))
         }
+    }
+}
+
+/// Whether an operation on an object is about the version that it names. Nothing is written to an old one, but its tags.
+fn takes_version(method: &Method, query: &[(String, String)]) -> bool {
+    let asks = |names: &[&str]| query.iter().any(|(name, _)| names.contains(&name.as_str()));
+    match *method {
+        Method::GET | Method::HEAD | Method::DELETE => {
+            !asks(&["acl", "uploadId", "retention", "legal-hold", "torrent"])
+        }
+        Method::PUT => asks(&["tagging"]),
+        _ => false,
     }
 }

@@ -65,6 +65,7 @@ pub(crate) async fn buckets_are_changed(subject: &Subject) {
         allowed_mime_types: Some(Some(vec![MimePattern::parse("image/*").unwrap()])),
         max_file_size: Some(u64::from(u32::MAX) + 1),
         quota_bytes: Some(Some(7)),
+        versioning: Some(crate::versions::Versioning::Enabled),
     };
     let access = |caller: &RlsContext| allow(caller, Operation::UpdateBucket);
     let changed = subject.executor.update_bucket(&access(&owner), &bucket("photos"), &update).await.unwrap();

@@ -17,6 +17,7 @@ pub(crate) mod queries;
 pub(crate) mod resumable;
 pub(crate) mod subject;
 pub(crate) mod upkeep;
+pub(crate) mod versions;
 
 pub(crate) use subject::Subject;
 
@@ -57,6 +58,14 @@ macro_rules! executor_conformance {
                 every_segments_blob_is_queued, every_way_of_going_is_an_event,
                 known_and_lost_blobs, nonces_work_once, events_tell_what_happened,
                 upkeep_is_the_service_roles
+            ],
+            versions: [
+                an_overwrite_keeps_what_was_there, a_delete_marker_hides_and_comes_off,
+                a_version_is_deleted_for_good, a_suspended_bucket_has_one_null_version,
+                versions_count_against_quotas, old_versions_are_seen_and_deleted_by_whom_their_rows_let,
+                policies_speak_of_old_versions, versions_are_listed_newest_first_and_in_pages,
+                a_move_out_of_a_bucket_with_versions_leaves_a_marker, a_bucket_with_versions_is_not_empty,
+                lost_versions_go_and_what_is_under_them_comes_up, twenty_writers_leave_twenty_versions
             ],
             listings: [
                 folders_are_shown_once, pages_follow_each_other, lists_show_what_may_be_read,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketPolicy};
 use crate::errors::StorageError;
-use crate::executor::{Executor, Listing, ObjectSort, Page, PageStart, SortOrder, Written};
+use crate::executor::{Executor, Listing, ObjectSort, Page, PageStart, Relocation, SortOrder, Written};
 use crate::file::{BlobKey, NewObject, ObjectAttributes, Place, PutMode, Segment, Sha256, StorageObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, AccessRules, Operation, RlsContext};
@@ -79,7 +79,7 @@ impl Subject {
         at: &str,
     ) -> Result<Option<StorageObject>, StorageError> {
         let access = Access::check(caller, Operation::Delete, Some(&bucket(name)), AccessRules::default())?;
-        self.executor.delete_object(&access, &bucket(name), &path(at)).await
+        Ok(self.executor.delete_object(&access, &bucket(name), &path(at)).await?.object)
     }
 
     pub(crate) async fn rename(
@@ -92,7 +92,10 @@ impl Subject {
         let access =
             Access::check(caller, Operation::Move(&mode), Some(&bucket(from.0)), AccessRules::default())?;
         let (from, to) = ((bucket(from.0), path(from.1)), (bucket(to.0), path(to.1)));
-        self.executor.move_object(&access, (&from.0, &from.1), (&to.0, &to.1), &mode).await
+        match self.executor.move_object(&access, (&from.0, &from.1), (&to.0, &to.1), &mode).await? {
+            Relocation::Moved(moved) => Ok(*moved),
+            Relocation::KeepsVersions => panic!("the bucket keeps versions"),
+        }
     }
 
     pub(crate) async fn list(&self, caller: &RlsContext, name: &str, listing: &Listing) -> Page {

@@ -9,17 +9,19 @@ use super::multipart::DISCARD_OF_BUCKET;
 use super::pool::Pool;
 use super::rls::{Caller, Subject, flag, refused};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, int, now};
-use super::session::{Session, Step, alone, read};
+use super::session::{Answer, Session, Step, Values, alone, read};
+use super::versions::{self, FOR_GOOD, PROMOTE_ALL};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
 use crate::errors::{DenialReason, StorageError};
 use crate::executor::{BucketListing, BucketSort, SortOrder, decide};
 use crate::permissions::{Access, Permission, RlsContext};
+use crate::versions::Versioning;
 
 const CREATE: &str = "INSERT INTO {schema}.storage_buckets (id, uuid, owner_id, policy, allowed_mime_types, \
-     max_file_size, quota_bytes, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8)";
+     max_file_size, quota_bytes, created_at, updated_at, versioning) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9)";
 
 const UPDATE: &str = "UPDATE {schema}.storage_buckets SET policy = $2, allowed_mime_types = $3, \
-     max_file_size = $4, quota_bytes = $5, updated_at = $6 WHERE id = $1";
+     max_file_size = $4, quota_bytes = $5, updated_at = $6, versioning = $7 WHERE id = $1";
 
 /// The part of a bucket that is deleted at a time: how many rows were found after a path, up to which, and how many of
 /// them went.
@@ -50,6 +52,7 @@ pub(super) async fn create(
         &int(config.max_file_size) as _,
         &config.quota_bytes.map(int) as _,
         &bucket.created_at as _,
+        &config.versioning.as_str() as _,
     ];
     match alone(pool, "create_bucket", &Caller::of(context), CREATE, &values).await {
         Ok(_) => Ok(bucket),
@@ -110,9 +113,30 @@ pub(super) async fn reach(
 ) -> Result<Bucket, Fault> {
     static REACH: LazyLock<String> =
         LazyLock::new(|| one(Permission::BucketUpdate, "FOR NO KEY UPDATE OF b"));
+    reach_by(session, context, permission, name, &REACH).await
+}
+
+/// The same, and nobody writes objects in it meanwhile: a transaction that writes goes on with versions as it began.
+async fn reach_alone(
+    session: &mut Session,
+    context: &RlsContext,
+    permission: Permission,
+    name: &BucketName,
+) -> Result<Bucket, Fault> {
+    static REACH: LazyLock<String> = LazyLock::new(|| one(Permission::BucketUpdate, "FOR UPDATE OF b"));
+    reach_by(session, context, permission, name, &REACH).await
+}
+
+async fn reach_by(
+    session: &mut Session,
+    context: &RlsContext,
+    permission: Permission,
+    name: &BucketName,
+    sql: &'static str,
+) -> Result<Bucket, Fault> {
     let Subject { role, user } = Subject::from(context);
     let values = [&role as _, &user as _, &name.as_str() as _];
-    let answers = session.run(&[Step::As(&Caller::keeper()), Step::Run(&REACH, &values)]).await?;
+    let answers = session.run(&[Step::As(&Caller::keeper()), Step::Run(sql, &values)]).await?;
     let seen = seen(answers.first().and_then(|answer| answer.rows.first()))?;
     Ok(decide::reach(context, permission, name, seen)?)
 }
@@ -171,8 +195,11 @@ pub(super) async fn update(
     let permission = Permission::BucketUpdate;
     let context = access.on_rows(permission, Some(name))?;
     let mut session = Session::start(pool, "update_bucket").await?;
-    let mut bucket = reach(&mut session, context, permission, name).await?;
-    bucket.update(update, now());
+    let mut bucket = match update.versioning {
+        Some(_) => reach_alone(&mut session, context, permission, name).await?,
+        None => reach(&mut session, context, permission, name).await?,
+    };
+    bucket.update(update, now())?;
     let mimes = mimes(bucket.config.allowed_mime_types.as_deref());
     let values = [
         &name.as_str() as _,
@@ -181,12 +208,13 @@ pub(super) async fn update(
         &int(bucket.config.max_file_size) as _,
         &bucket.config.quota_bytes.map(int) as _,
         &bucket.updated_at as _,
+        &bucket.config.versioning.as_str() as _,
     ];
     change(&mut session, context, permission, name, UPDATE, &values).await?;
     Ok(bucket)
 }
 
-/// Deletes up to `limit` objects; gives the number.
+/// Deletes up to `limit` objects and versions; gives the number.
 pub(super) async fn empty(
     pool: &Arc<Pool>,
     access: &Access,
@@ -196,15 +224,18 @@ pub(super) async fn empty(
     let permission = Permission::BucketUpdate;
     let context = access.on_rows(permission, Some(name))?;
     access.on_rows(Permission::ObjectDelete, Some(name))?;
-    decide::reach(context, permission, name, look(pool, context, permission, name).await?)?;
+    let bucket = decide::reach(context, permission, name, look(pool, context, permission, name).await?)?;
+    let keeps = bucket.config.versioning != Versioning::Off;
     alone(pool, "empty_bucket", &Caller::keeper(), DISCARD_OF_BUCKET, &[&name.as_str()]).await?;
     let (caller, limit) = (Caller::of(context), u64::from(limit));
-    let (mut deleted, mut after) = (0, String::new());
+    // Old versions first: what is under an object must not come up when it goes.
+    let mut deleted = if keeps { versions::empty(pool, context, name, limit).await? } else { 0 };
+    let mut after = String::new();
     // Rows that policies keep from being deleted are passed over.
     while deleted < limit {
         let wanted = limit - deleted;
         let values = [&name.as_str() as _, &int(wanted) as _, &after as _];
-        let emptied = match alone(pool, "empty_bucket", &caller, EMPTY, &values).await {
+        let emptied = match emptied(pool, &caller, name, &values).await {
             Ok(emptied) => emptied,
             Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectDelete, name).await),
         };
@@ -216,6 +247,26 @@ pub(super) async fn empty(
         }
     }
     Ok(deleted)
+}
+
+/// Deletes objects for good, and has come up what policies keep of the versions under them.
+async fn emptied(
+    pool: &Arc<Pool>,
+    caller: &Caller,
+    name: &BucketName,
+    values: Values<'_>,
+) -> Result<Answer, Fault> {
+    let (keeper, bucket) = (Caller::keeper(), [&name.as_str() as _]);
+    let steps = [
+        Step::As(caller),
+        Step::Run(FOR_GOOD, &[]),
+        Step::Run(EMPTY, values),
+        Step::As(&keeper),
+        Step::Run(PROMOTE_ALL, &bucket),
+        Step::Commit,
+    ];
+    let answers = Session::start(pool, "empty_bucket").await?.run(&steps).await?;
+    Ok(answers.into_iter().nth(1).unwrap_or_default())
 }
 
 /// Deletes an empty bucket.
@@ -241,7 +292,7 @@ pub(super) async fn change(
     permission: Permission,
     name: &BucketName,
     sql: &'static str,
-    values: super::session::Values<'_>,
+    values: Values<'_>,
 ) -> Result<(), Fault> {
     let caller = Caller::of(context);
     let steps = [Step::As(&caller), Step::Run(sql, values), Step::Commit];

@@ -3,24 +3,30 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 
-use super::decide::{look, seen};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::buckets;
+use super::decide::{LOCK, look, place, seen};
 use super::errors::Fault;
 use super::pool::Pool;
 use super::rls::{Caller, policy_failed};
-use super::rows::{self, OBJECT};
+use super::rows::{self, OBJECT, OBJECT_WIDTH};
 use super::session::{Session, Step, alone};
-use crate::bucket::BucketName;
+use crate::bucket::{Bucket, BucketName};
 use crate::errors::DenialReason;
 use crate::executor::decide;
 use crate::executor::proposal::Purpose;
 use crate::file::StorageObject;
 use crate::path::ObjectPath;
-use crate::permissions::{Access, Permission};
+use crate::permissions::{Access, BucketGrant, Permission, RlsContext, Role};
+use crate::versions::{DeleteMarker, Deletion, Versioning};
 
 /// By the whole key: of other rows, policies are not asked.
 static DELETE: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "DELETE FROM {{schema}}.storage_objects o WHERE o.bucket_id = $1 AND o.path = $2 RETURNING {OBJECT}"
+        "DELETE FROM {{schema}}.storage_objects o WHERE o.bucket_id = $1 AND o.path = $2 \
+         RETURNING {OBJECT}, {{schema}}.versioning(o.bucket_id)"
     )
 });
 
@@ -28,24 +34,27 @@ static DELETE: LazyLock<String> = LazyLock::new(|| {
 static DELETE_MANY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "DELETE FROM {{schema}}.storage_objects o WHERE o.bucket_id = $1 AND o.path = ANY ($2::text[]) \
-         RETURNING {OBJECT}"
+         RETURNING {OBJECT}, {{schema}}.versioning(o.bucket_id)"
     )
 });
 
-/// Deletes one object; `None` where no row is visible.
+/// Puts a delete marker where no object is; says whether it is a version of its own, or NULL where it did not.
+const MARK: &str = "SELECT {inner}.mark($1, $2, $3, $4)";
+
+/// Deletes one object, or puts a delete marker on top of it.
 pub(super) async fn one(
     pool: &Arc<Pool>,
     access: &Access,
     bucket: &BucketName,
     path: &ObjectPath,
-) -> Result<Option<StorageObject>, Fault> {
+) -> Result<Deletion, Fault> {
     let context = access.on_object(Permission::ObjectDelete, bucket, path)?;
     let values = [&bucket.as_str() as _, &path.as_str() as _];
     let permission = Permission::ObjectDelete;
     let failed = match alone(pool, "delete_object", &Caller::of(context), &DELETE, &values).await {
         Ok(gone) => {
             if let Some(row) = gone.rows.first() {
-                return Ok(Some(rows::object_at(row, 0, bucket, path)?));
+                return deletion(row, rows::object_at(row, 0, bucket, path)?);
             }
             false
         }
@@ -55,14 +64,49 @@ pub(super) async fn one(
     let (row, rules) = Box::pin(look(pool, access, bucket, path)).await?;
     let seen = seen(row.as_ref(), &rules, context, Purpose::Remove, (bucket, path))?;
     let seen = seen.map(|seen| seen.target);
+    let may_mark = seen.as_ref().is_some_and(|target| may_mark(&target.bucket, context));
     match decide::delete(access, (bucket, path), seen)? {
         Some(_) if failed => {
             Err(decide::refusal(context, permission, bucket, DenialReason::PolicyFailed).into())
         }
         // It came between the two.
         Some(_) => Err(Fault::Overtaken),
-        None => Ok(None),
+        None if may_mark => mark(pool, context, bucket, path).await,
+        None => Ok(Deletion { path: path.clone(), object: None, marker: None }),
     }
+}
+
+/// What a row says that was deleted.
+fn deletion(row: &Row, object: StorageObject) -> Result<Deletion, Fault> {
+    let word: Option<&str> = row.try_get(OBJECT_WIDTH)?;
+    let versioning = word.and_then(Versioning::from_word).ok_or_else(|| Fault::corrupt("versioning"))?;
+    let marker = DeleteMarker::over(object.version, versioning);
+    Ok(Deletion { path: object.path.clone(), object: Some(object), marker })
+}
+
+/// Whether the caller may put a delete marker where nothing is: to whom the whole bucket is open.
+fn may_mark(bucket: &Bucket, context: &RlsContext) -> bool {
+    bucket.config.versioning != Versioning::Off && BucketGrant::of(bucket, context) == BucketGrant::All
+}
+
+/// Puts a delete marker where no object is.
+async fn mark(
+    pool: &Arc<Pool>,
+    context: &RlsContext,
+    bucket: &BucketName,
+    path: &ObjectPath,
+) -> Result<Deletion, Fault> {
+    let (keeper, places, version) = (Caller::keeper(), vec![place(bucket, path)], Uuid::now_v7());
+    let owner = context.user_id();
+    let values = [&bucket.as_str() as _, &path.as_str() as _, &version as _, &owner as _];
+    let steps = [Step::As(&keeper), Step::Run(LOCK, &[&places]), Step::Run(MARK, &values), Step::Commit];
+    let answers = Session::start(pool, "delete_object").await?.run(&steps).await?;
+    let versioned: Option<bool> = match answers.last().and_then(|answer| answer.rows.first()) {
+        Some(row) => row.try_get(0)?,
+        None => None,
+    };
+    let marker = versioned.map(|versioned| DeleteMarker { version, versioned });
+    Ok(Deletion { path: path.clone(), object: None, marker })
 }
 
 /// One of many: what fails is taken back, and nothing else.
@@ -76,7 +120,7 @@ pub(super) async fn many(
     access: &Access,
     bucket: &BucketName,
     paths: &[ObjectPath],
-) -> Result<Vec<StorageObject>, Fault> {
+) -> Result<Vec<Deletion>, Fault> {
     let context = access.on_rows(Permission::ObjectDelete, Some(bucket))?;
     let names: Vec<&str> = paths.iter().map(ObjectPath::as_str).collect();
     let values = [&bucket.as_str() as _, &names as _];
@@ -91,9 +135,36 @@ pub(super) async fn many(
     let mut deleted = HashMap::with_capacity(gone.rows.len());
     for row in &gone.rows {
         let object = rows::object(row, 0)?;
-        deleted.insert(object.path.clone(), object);
+        deleted.insert(object.path.clone(), deletion(row, object)?);
+    }
+    let keeps = deleted.values().next().map(|deletion| deletion.marker.is_some());
+    if deleted.len() < paths.len() && keeps != Some(false) && context.role() != Role::Anon {
+        Box::pin(mark_others(pool, context, bucket, paths, &mut deleted)).await?;
     }
     Ok(paths.iter().filter_map(|path| deleted.remove(path)).collect())
+}
+
+/// Puts delete markers on those paths where no object was, where the caller may.
+async fn mark_others(
+    pool: &Arc<Pool>,
+    context: &RlsContext,
+    bucket: &BucketName,
+    paths: &[ObjectPath],
+    deleted: &mut HashMap<ObjectPath, Deletion>,
+) -> Result<(), Fault> {
+    let found = buckets::look(pool, context, Permission::BucketRead, bucket).await?;
+    if found.is_none_or(|(bucket, _)| !may_mark(&bucket, context)) {
+        return Ok(());
+    }
+    for path in paths {
+        if !deleted.contains_key(path) {
+            let marked = mark(pool, context, bucket, path).await?;
+            if marked.marker.is_some() {
+                deleted.insert(path.clone(), marked);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The same, in one transaction still, but each object by a statement of its own: where a policy fails, the object stays,
@@ -103,7 +174,7 @@ async fn one_by_one(
     caller: &Caller,
     bucket: &BucketName,
     paths: &[ObjectPath],
-) -> Result<Vec<StorageObject>, Fault> {
+) -> Result<Vec<Deletion>, Fault> {
     let mut session = Session::start(pool, "delete_objects").await?;
     session.run(&[Step::As(caller)]).await?;
     let mut deleted = Vec::new();
@@ -112,7 +183,7 @@ async fn one_by_one(
         match session.run(&[Step::Once(TRY), Step::Run(&DELETE, &values), Step::Once(KEEP)]).await {
             Ok(gone) => {
                 if let Some(row) = gone.first().and_then(|gone| gone.rows.first()) {
-                    deleted.push(rows::object_at(row, 0, bucket, path)?);
+                    deleted.push(deletion(row, rows::object_at(row, 0, bucket, path)?)?);
                 }
             }
             Err(fault) if fault.of_policy().is_some() => {

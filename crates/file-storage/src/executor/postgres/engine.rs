@@ -10,7 +10,7 @@ use super::errors::Fault;
 use super::session::retried;
 use super::{
     PostgresExecutor, buckets, credentials, decide, delete, events, explain, extra, listing, multipart,
-    policies, put, query, read, relocate, upkeep, usage,
+    policies, put, query, read, relocate, upkeep, usage, versions,
 };
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
@@ -18,7 +18,7 @@ use crate::credentials::Credential;
 use crate::errors::StorageError;
 use crate::executor::{
     Admission, Announced, Backlog, BucketListing, Event, Executor, Explanation, Listing, Page, Question,
-    QueuedBlob, SegmentBlob, Turn, UsageDifference, UserUsage, Written,
+    QueuedBlob, Relocation, SegmentBlob, Turn, UsageDifference, UserUsage, Written,
 };
 use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
 use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
@@ -28,6 +28,7 @@ use crate::multipart::{
 use crate::path::ObjectPath;
 use crate::permissions::{Access, AnonGrants, Policy, PolicySet};
 use crate::sql::query::{Answer, Query, QueryLimits};
+use crate::versions::{Deletion, ObjectVersion, VersionId, VersionScan};
 
 impl PostgresExecutor {
     async fn run<T>(
@@ -249,12 +250,42 @@ impl Executor for PostgresExecutor {
         self.run("object", read::show(&self.pool, access, bucket, path)).await
     }
 
+    async fn open_version(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        version: VersionId,
+    ) -> Result<StoredObject, StorageError> {
+        self.run("open_version", versions::open(&self.pool, access, (bucket, path), version)).await
+    }
+
+    async fn scan_versions(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        scan: &VersionScan,
+    ) -> Result<Vec<ObjectVersion>, StorageError> {
+        self.run("scan_versions", versions::scan(&self.pool, access, bucket, scan)).await
+    }
+
+    async fn delete_version(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        version: VersionId,
+    ) -> Result<Option<ObjectVersion>, StorageError> {
+        let delete = async { retried!(versions::delete(&self.pool, access, (bucket, path), version)) };
+        self.run("delete_version", Box::pin(delete)).await
+    }
+
     async fn delete_object(
         &self,
         access: &Access,
         bucket: &BucketName,
         path: &ObjectPath,
-    ) -> Result<Option<StorageObject>, StorageError> {
+    ) -> Result<Deletion, StorageError> {
         let delete = async { retried!(delete::one(&self.pool, access, bucket, path)) };
         self.run("delete_object", delete).await
     }
@@ -264,7 +295,7 @@ impl Executor for PostgresExecutor {
         access: &Access,
         bucket: &BucketName,
         paths: &[ObjectPath],
-    ) -> Result<Vec<StorageObject>, StorageError> {
+    ) -> Result<Vec<Deletion>, StorageError> {
         let delete = async { retried!(delete::many(&self.pool, access, bucket, paths)) };
         self.run("delete_objects", delete).await
     }
@@ -275,9 +306,21 @@ impl Executor for PostgresExecutor {
         from: (&BucketName, &ObjectPath),
         to: (&BucketName, &ObjectPath),
         mode: &PutMode,
-    ) -> Result<StorageObject, StorageError> {
+    ) -> Result<Relocation, StorageError> {
         let relocate = async { retried!(relocate::relocate(&self.pool, access, from, to, mode)) };
         self.run("move_object", Box::pin(relocate)).await
+    }
+
+    async fn move_copied(
+        &self,
+        access: &Access,
+        from: (&BucketName, &ObjectPath),
+        version: Uuid,
+        object: NewObject,
+        mode: &PutMode,
+    ) -> Result<Written, StorageError> {
+        let copied = async { retried!(relocate::copied(&self.pool, access, (from, version), &object, mode)) };
+        self.run("move_object", Box::pin(copied)).await
     }
 
     async fn list_objects(
@@ -298,6 +341,17 @@ impl Executor for PostgresExecutor {
     ) -> Result<StorageObject, StorageError> {
         let tag = async { retried!(extra::tag(&self.pool, access, (bucket, path), tags)) };
         self.run("tag_object", Box::pin(tag)).await
+    }
+
+    async fn tag_version(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        version: VersionId,
+        tags: &[Tag],
+    ) -> Result<StorageObject, StorageError> {
+        self.run("tag_version", versions::tag(&self.pool, access, (bucket, path), version, tags)).await
     }
 
     async fn bucket_extra(&self, access: &Access, name: &BucketName) -> Result<BucketExtra, StorageError> {

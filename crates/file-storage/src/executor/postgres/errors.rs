@@ -8,6 +8,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::errors::{Cause, StorageError};
 use crate::sql::SqlFault;
+use crate::versions::VersionId;
 
 /// What errors call the metadata database.
 const PROVIDER: &str = "database";
@@ -41,6 +42,14 @@ impl From<tokio_postgres::Error> for Fault {
 }
 
 impl Fault {
+    /// As an answer about a version.
+    pub(super) fn of_version(self, version: VersionId) -> Self {
+        match self {
+            Self::Refused(error) => Self::Refused(error.of_version(version)),
+            fault => fault,
+        }
+    }
+
     /// A row that does not hold what our own code put there.
     pub(super) fn corrupt(what: &str) -> Self {
         Self::Refused(StorageError::internal(format!("the database holds a row with a bad {what}")))

@@ -205,8 +205,10 @@ impl Import<'_> {
             if &*policy.name != name {
                 return Err(refuse(format!("its statement makes {}", policy.name)).into());
             }
-            let made = self.transaction.batch_execute(&policy.for_postgres(self.schema.as_str())).await;
-            made.map_err(|error| match error.as_db_error() {
+            let schema = self.schema.as_str();
+            let native =
+                format!("{}; {}", policy.for_postgres(schema), policy.of_versions_for_postgres(schema));
+            self.transaction.batch_execute(&native).await.map_err(|error| match error.as_db_error() {
                 Some(said) => refuse(said.message().to_owned()).into(),
                 None => Fault::from(error),
             })?;

@@ -21,26 +21,27 @@ struct Migration {
 
 /// Names a script and its way back.
 macro_rules! migration {
-    ($version:literal, $name:literal) => {
+    ($version:literal, $file:literal, $name:literal) => {
         Migration {
             version: $version,
             name: $name,
-            forward: include_str!(concat!("migrations/000", $version, "_", $name, ".sql")),
-            back: include_str!(concat!("migrations/000", $version, "_", $name, ".rollback.sql")),
+            forward: include_str!(concat!("migrations/", $file, "_", $name, ".sql")),
+            back: include_str!(concat!("migrations/", $file, "_", $name, ".rollback.sql")),
         }
     };
 }
 
 const MIGRATIONS: &[Migration] = &[
-    migration!(1, "tables"),
-    migration!(2, "row_level_security"),
-    migration!(3, "bookkeeping"),
-    migration!(4, "lists"),
-    migration!(5, "queue_and_policies"),
-    migration!(6, "policies_in_force"),
-    migration!(7, "cheaper_reads"),
-    migration!(8, "multipart_uploads"),
-    migration!(9, "s3"),
+    migration!(1, "0001", "tables"),
+    migration!(2, "0002", "row_level_security"),
+    migration!(3, "0003", "bookkeeping"),
+    migration!(4, "0004", "lists"),
+    migration!(5, "0005", "queue_and_policies"),
+    migration!(6, "0006", "policies_in_force"),
+    migration!(7, "0007", "cheaper_reads"),
+    migration!(8, "0008", "multipart_uploads"),
+    migration!(9, "0009", "s3"),
+    migration!(10, "0010", "versions"),
 ];
 
 /// The oldest server that has all that the scripts use.

@@ -37,6 +37,7 @@ mod session;
 mod tls;
 mod upkeep;
 mod usage;
+mod versions;
 
 #[cfg(test)]
 pub(super) mod tests;

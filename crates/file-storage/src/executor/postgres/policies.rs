@@ -61,7 +61,8 @@ pub(super) async fn create(pool: &Arc<Pool>, access: &Access, policy: &Policy) -
 }
 
 async fn try_to_create(pool: &Arc<Pool>, policy: &Policy) -> Result<(), Fault> {
-    let native = policy.for_postgres(pool.schema().as_str());
+    let schema = pool.schema().as_str();
+    let (native, of_versions) = (policy.for_postgres(schema), policy.of_versions_for_postgres(schema));
     let (using, check) = shown(policy);
     let values = [
         &&*policy.name as _,
@@ -77,6 +78,7 @@ async fn try_to_create(pool: &Arc<Pool>, policy: &Policy) -> Result<(), Fault> {
         Step::Once(WAIT),
         Step::Run(LOCK, &[&place]),
         Step::Once(&native),
+        Step::Once(&of_versions),
         Step::As(&keeper),
         Step::Run(KEEP, &values),
         Step::Run(CHANGED, &[]),
@@ -111,7 +113,10 @@ async fn try_to_drop(pool: &Arc<Pool>, name: &str) -> Result<bool, Fault> {
     }
     let schema = pool.schema().as_str();
     let name = name.replace('"', "\"\"");
-    let native = format!("DROP POLICY IF EXISTS \"{name}\" ON \"{schema}\".storage_objects");
+    let native = format!(
+        "DROP POLICY IF EXISTS \"{name}\" ON \"{schema}\".storage_objects; \
+         DROP POLICY IF EXISTS \"{name}\" ON \"{schema}\".storage_object_versions"
+    );
     let steps = [Step::Once("RESET ROLE"), Step::Once(&native), Step::Commit];
     session.run(&steps).await?;
     Ok(true)

@@ -20,15 +20,16 @@ use crate::extra::ObjectExtra;
 use crate::file::{NewObject, Place, PutMode, Segment, StorageObject};
 use crate::permissions::policy::Candidate;
 use crate::permissions::{Access, Permission};
+use crate::versions::Versioning;
 
 /// Makes a row.
 pub(super) const CREATE: &str = "INSERT INTO {schema}.storage_objects (bucket_id, path, size, content_type, cache_control, \
-     checksum, etag, metadata, version, updated_at, extra, id, owner_id, created_at) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
+     checksum, etag, metadata, version, updated_at, extra, versioned, id, owner_id, created_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)";
 
 const OVERWRITE: &str = "UPDATE {schema}.storage_objects SET size = $3, content_type = $4, cache_control = $5, \
-     checksum = $6, etag = $7, metadata = $8, version = $9, updated_at = $10, extra = $11 \
-     WHERE bucket_id = $1 AND path = $2 AND version = $12";
+     checksum = $6, etag = $7, metadata = $8, version = $9, updated_at = $10, extra = $11, \
+     versioned = $12 WHERE bucket_id = $1 AND path = $2 AND version = $13";
 
 const LINK: &str = "INSERT INTO {schema}.storage_segments \
      (version, ordinal, \"offset\", size, sha256, provider, blob_key, bytes) \
@@ -36,7 +37,23 @@ const LINK: &str = "INSERT INTO {schema}.storage_segments \
      FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bytea[]) \
      WITH ORDINALITY AS s (\"offset\", size, sha256, provider, blob_key, bytes, number)";
 
+/// Makes room for the null version at a path.
+pub(super) const FORGET_NULL: &str = "SELECT {inner}.forget_null($1, $2)";
+
+/// Takes an object away that was copied to where it moves.
+const LEAVE: &str =
+    "DELETE FROM {schema}.storage_objects WHERE bucket_id = $1 AND path = $2 AND version = $3";
+
 const LINK_PARTS: &str = "SELECT {inner}.link_parts($1, $2)";
+
+/// What else a write does. By default, nothing.
+#[derive(Default)]
+pub(super) struct Along<'a> {
+    /// Parts that become the segments of the object.
+    pub(super) linked: Option<Linked<'a>>,
+    /// What the caller takes away in the same transaction: bucket, path and version.
+    pub(super) leaves: Option<(&'a str, &'a str, Uuid)>,
+}
 
 /// Parts that become the segments of an object.
 pub(super) struct Linked<'a> {
@@ -54,7 +71,7 @@ pub(super) async fn put(
     mode: &PutMode,
 ) -> Result<Written, Fault> {
     let session = Session::start(pool, "put_object").await?;
-    put_within(pool, session, access, new, mode, None).await
+    put_within(pool, session, access, new, mode, &Along::default()).await
 }
 
 /// Writes an object in a transaction that has begun, perhaps of parts that are known already, and commits.
@@ -64,7 +81,7 @@ pub(super) async fn put_within(
     access: &Access,
     new: &NewObject,
     mode: &PutMode,
-    linked: Option<&Linked<'_>>,
+    along: &Along<'_>,
 ) -> Result<Written, Fault> {
     let (bucket, path) = (&new.bucket, &new.path);
     let context = access.on_object(decide::first_permission(mode), bucket, path)?;
@@ -88,10 +105,10 @@ pub(super) async fn put_within(
     }
 
     let existing = target.existing.as_ref();
-    let object = written(access, new, existing, (id, now));
-    let stored =
-        store(&mut session, &Caller::of(context), &object, existing.map(|old| old.version), new, linked)
-            .await;
+    let versioning = target.bucket.config.versioning;
+    let object = written(access, new, existing, (id, now)).within(versioning);
+    let replacing = Replacing { version: existing.map(|old| old.version), versioning };
+    let stored = store(&mut session, &Caller::of(context), &object, replacing, new, along).await;
     let created = existing.is_none();
     let permission = if created { Permission::ObjectCreate } else { Permission::ObjectOverwrite };
     match stored {
@@ -134,6 +151,7 @@ fn written(
         metadata: new.attributes.metadata.clone(),
         extra: new.attributes.extra.clone(),
         version: new.version,
+        versioned: false,
         created_at: existing.map_or(now, |old| old.created_at),
         updated_at: now,
     }
@@ -144,14 +162,23 @@ pub(super) fn extra(extra: &ObjectExtra) -> Option<Json<&ObjectExtra>> {
     (!extra.is_empty()).then_some(Json(extra))
 }
 
+/// What a write meets.
+#[derive(Clone, Copy)]
+struct Replacing {
+    /// The version that is there.
+    version: Option<Uuid>,
+    /// What the bucket keeps.
+    versioning: Versioning,
+}
+
 /// Writes the row as the caller, under the policies of the table, and its segments as the keeper.
 async fn store(
     session: &mut Session,
     caller: &Caller,
     object: &StorageObject,
-    replaced: Option<Uuid>,
+    replacing: Replacing,
     new: &NewObject,
-    linked: Option<&Linked<'_>>,
+    along: &Along<'_>,
 ) -> Result<(), Fault> {
     let (size, checksum, metadata) =
         (int(object.size), object.checksum.map(|checksum| checksum.to_hex()), Json(&object.metadata));
@@ -169,8 +196,9 @@ async fn store(
         &object.version,
         &object.updated_at,
         &extra,
+        &object.versioned,
     ];
-    let sql = match &replaced {
+    let sql = match &replacing.version {
         Some(version) => {
             row.push(version);
             OVERWRITE
@@ -192,25 +220,52 @@ async fn store(
         &segments.bytes as _,
     ];
     let keeper = Caller::keeper();
-    let mut steps = vec![Step::As(caller), Step::Run(sql, &row)];
+    let mut steps = Vec::new();
+    let forgets = replacing.versioning == Versioning::Suspended;
+    let at: [&(dyn ToSql + Sync); 2] = [&bucket, &path];
+    if forgets {
+        steps.extend([Step::As(&keeper), Step::Run(FORGET_NULL, &at)]);
+    }
+    steps.extend([Step::As(caller), Step::Run(sql, &row)]);
     if !new.segments.is_empty() {
         steps.extend([Step::As(&keeper), Step::Run(LINK, &links)]);
     }
-    let parts = linked.map(|linked| linked.uploads);
+    let parts = along.linked.as_ref().map(|linked| linked.uploads);
     let of_parts: [&(dyn ToSql + Sync); 2] = [&object.version, &parts];
-    if let Some(linked) = linked {
+    if let Some(linked) = &along.linked {
         steps.extend([Step::As(&keeper), Step::Run(LINK_PARTS, &of_parts)]);
         steps.extend(linked.after.iter().map(|(sql, values)| Step::Run(sql, values)));
     }
-    steps.push(Step::Commit);
+    if along.leaves.is_none() {
+        steps.push(Step::Commit);
+    }
     let answers = session.run(&steps).await;
     // An overwrite that met no row has committed nothing: segments without a row are refused at the end.
     match answers {
-        Ok(answers) if answers.first().is_some_and(|answer| answer.affected == 1) => Ok(()),
+        Ok(answers) if answers.get(usize::from(forgets)).is_some_and(|answer| answer.affected == 1) => {
+            match along.leaves {
+                Some(left) => leave(session, caller, left).await,
+                None => Ok(()),
+            }
+        }
         Ok(_) => Err(Fault::Overtaken),
         Err(fault) if fault.breaks_reference() => Err(Fault::Overtaken),
         Err(fault) => Err(fault),
     }
+}
+
+/// Takes away what was moved, as the caller, and commits.
+async fn leave(
+    session: &mut Session,
+    caller: &Caller,
+    (bucket, path, version): (&str, &str, Uuid),
+) -> Result<(), Fault> {
+    let values = [&bucket as _, &path as _, &version as _];
+    let gone = session.run(&[Step::As(caller), Step::Run(LEAVE, &values)]).await?;
+    if gone.first().is_none_or(|answer| answer.affected != 1) {
+        return Err(Fault::Overtaken);
+    }
+    session.run(&[Step::Commit]).await.map(drop)
 }
 
 /// Segments, column by column.

@@ -8,10 +8,12 @@ use super::rls::{Caller, policy_failed};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, SEGMENT};
 use super::rules::{self, VERSION};
 use super::session::read;
+use super::versions;
 use crate::bucket::BucketName;
 use crate::file::{StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, BucketGrant, Permission, RlsContext, bucket_missing};
+use crate::versions::Versioning;
 
 static OPEN: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -86,17 +88,29 @@ async fn failed(
 }
 
 /// The answer that a miss gets. It depends on the bucket and on policies alone, and not on what is in it.
-async fn missing(pool: &Arc<Pool>, context: &RlsContext, bucket: &BucketName, path: &ObjectPath) -> Fault {
+pub(super) async fn missing(
+    pool: &Arc<Pool>,
+    context: &RlsContext,
+    bucket: &BucketName,
+    path: &ObjectPath,
+) -> Fault {
     let permission = Permission::ObjectRead;
     let grant = async || {
         let found = read(pool, "look", &Caller::keeper(), &BUCKET_OF_MISS, &[&bucket.as_str()]).await?;
         let Some(row) = found.first() else { return Ok(None) };
         let rules = rules::at(pool, row.try_get(BUCKET_WIDTH)?).await?;
         let opened = rules.policies().opens(context.role(), permission, bucket);
-        Ok(Some(BucketGrant::of(&rows::bucket(row, 0)?, context).or_rows(opened)))
+        let found = rows::bucket(row, 0)?;
+        Ok(Some((BucketGrant::of(&found, context).or_rows(opened), found.config.versioning)))
     };
     match grant().await {
-        Ok(Some(grant)) => grant.missing(context, permission, bucket, path).into(),
+        Ok(Some((grant, versioning))) => {
+            let answer = grant.missing(context, permission, bucket, path);
+            match versioning {
+                Versioning::Off => answer.into(),
+                Versioning::Enabled | Versioning::Suspended => versions::hidden(pool, context, answer).await,
+            }
+        }
         Ok(None) => bucket_missing(context, permission, bucket).into(),
         Err(fault) => fault,
     }

@@ -3,22 +3,24 @@
 use std::sync::Arc;
 
 use tokio_postgres::types::{Json, ToSql};
+use uuid::Uuid;
 
-use super::decide::{LOCK, TARGET_TO_WRITE, began, place, seen, version, write};
+use super::decide::{LOCK, TARGET_TO_WRITE, began, look, place, seen, version, write};
 use super::errors::Fault;
 use super::pool::Pool;
-use super::put::{CREATE, extra};
+use super::put::{self, Along, CREATE, FORGET_NULL, extra};
 use super::rls::{Caller, Subject, refused};
 use super::rows::{int, now};
 use super::session::{Session, Step};
 use crate::bucket::BucketName;
-use crate::errors::DenialReason;
-use crate::executor::decide;
+use crate::errors::{DenialReason, StorageError};
 use crate::executor::proposal::{Proposed, Purpose};
-use crate::file::{PutMode, StorageObject};
+use crate::executor::{Relocation, Written, decide};
+use crate::file::{NewObject, PutMode, StorageObject};
 use crate::path::ObjectPath;
 use crate::permissions::policy::Candidate;
 use crate::permissions::{Access, Permission};
+use crate::versions::Versioning;
 
 /// Whether the caller may replace a row, by the policies of the table: who may not, locks nothing.
 const MAY_REPLACE: &str = "SELECT 1 FROM {schema}.storage_objects \
@@ -29,8 +31,8 @@ const REPLACING: &str = "SELECT set_config('aerostore.reason', 'replaced', true)
 
 const REMOVE: &str = "DELETE FROM {schema}.storage_objects WHERE version = $1";
 
-const MOVE: &str = "UPDATE {schema}.storage_objects SET bucket_id = $1, path = $2, version = $3, updated_at = $4 \
-     WHERE bucket_id = $5 AND path = $6 AND version = $7";
+const MOVE: &str = "UPDATE {schema}.storage_objects SET bucket_id = $1, path = $2, version = $3, updated_at = $4, \
+     versioned = $8 WHERE bucket_id = $5 AND path = $6 AND version = $7";
 
 /// What is done natively to see whether policies let it happen, and then undone.
 const TRY: &str = "SAVEPOINT tried";
@@ -43,7 +45,7 @@ pub(super) async fn relocate(
     from: (&BucketName, &ObjectPath),
     to: (&BucketName, &ObjectPath),
     mode: &PutMode,
-) -> Result<StorageObject, Fault> {
+) -> Result<Relocation, Fault> {
     let context = access.on_object(Permission::ObjectRead, from.0, from.1)?;
     let mut session = Session::start(pool, "move_object").await?;
     let mut places = vec![place(from.0, from.1), place(to.0, to.1)];
@@ -65,9 +67,13 @@ pub(super) async fn relocate(
         None => (Arc::default(), now()),
     };
     let source = seen(row(1), &rules, context, Purpose::Remove, from)?;
+    let keeps = source.as_ref().is_some_and(|seen| seen.target.bucket.config.versioning != Versioning::Off);
     let source = decide::source(access, from, source.map(|seen| seen.target))?;
     if from == to {
-        return Ok(source);
+        return Ok(Relocation::Moved(Box::new(source)));
+    }
+    if keeps {
+        return Ok(Relocation::KeepsVersions);
     }
     let moved = source.moved(to, now);
     let candidate = Candidate::object(&moved);
@@ -76,13 +82,15 @@ pub(super) async fn relocate(
         decide::takes(access, &target.bucket, &source)?;
     }
 
+    let versioning = target.bucket.config.versioning;
+    let moved = moved.within(versioning);
     let caller = Caller::of(context);
     let is_own = source.owner_id == context.user_id();
     let mut moving =
-        Moving { session: &mut session, caller: &caller, source: &source, moved: &moved, is_own };
+        Moving { session: &mut session, caller: &caller, source: &source, moved: &moved, is_own, versioning };
     let done = moving.run(target.existing.as_ref(), rules.speak_of(context)).await;
     let (permission, fault) = match done {
-        Ok(()) => return Ok(moved),
+        Ok(()) => return Ok(Relocation::Moved(Box::new(moved))),
         Err(failed) => failed,
     };
     match fault {
@@ -99,6 +107,27 @@ pub(super) async fn relocate(
     }
 }
 
+/// Moves an object out of a bucket that keeps versions: its bytes are copied already, and a delete marker hides it.
+pub(super) async fn copied(
+    pool: &Arc<Pool>,
+    access: &Access,
+    (from, version): ((&BucketName, &ObjectPath), Uuid),
+    object: &NewObject,
+    mode: &PutMode,
+) -> Result<Written, Fault> {
+    let context = access.on_object(Permission::ObjectRead, from.0, from.1)?;
+    let (row, rules) = look(pool, access, from.0, from.1).await?;
+    let source = seen(row.as_ref(), &rules, context, Purpose::Remove, from)?;
+    let source = decide::source(access, from, source.map(|seen| seen.target))?;
+    if source.version != version {
+        let (bucket, path) = (from.0.clone(), from.1.clone());
+        return Err(StorageError::PreconditionFailed { bucket, path }.into());
+    }
+    let session = Session::start(pool, "move_object").await?;
+    let along = Along { linked: None, leaves: Some((from.0.as_str(), from.1.as_str(), version)) };
+    put::put_within(pool, session, access, object, mode, &along).await
+}
+
 /// A move that was let in.
 struct Moving<'a> {
     session: &'a mut Session,
@@ -107,6 +136,8 @@ struct Moving<'a> {
     moved: &'a StorageObject,
     /// Whether the row is the caller's own.
     is_own: bool,
+    /// What the target's bucket keeps.
+    versioning: Versioning,
 }
 
 impl Moving<'_> {
@@ -120,6 +151,11 @@ impl Moving<'_> {
             self.replace(old).await.map_err(|fault| (Permission::ObjectOverwrite, fault))?;
         }
         let failed = |fault| (Permission::ObjectCreate, fault);
+        if self.versioning == Versioning::Suspended {
+            let at = [&self.moved.bucket.as_str() as _, &self.moved.path.as_str() as _];
+            let forgotten = [Step::As(&Caller::keeper()), Step::Run(FORGET_NULL, &at)];
+            self.session.run(&forgotten).await.map_err(failed)?;
+        }
         if !under_policies {
             return self.change(self.caller).await.map_err(failed);
         }
@@ -150,7 +186,7 @@ impl Moving<'_> {
         let (size, checksum, metadata) =
             (int(moved.size), moved.checksum.map(|checksum| checksum.to_hex()), Json(&moved.metadata));
         let extra = extra(&moved.extra);
-        let made: [&(dyn ToSql + Sync); 14] = [
+        let made: [&(dyn ToSql + Sync); 15] = [
             &moved.bucket.as_str(),
             &moved.path.as_str(),
             &size,
@@ -162,6 +198,7 @@ impl Moving<'_> {
             &moved.version,
             &moved.updated_at,
             &extra,
+            &moved.versioned,
             &moved.id,
             &moved.owner_id,
             &moved.created_at,
@@ -191,6 +228,7 @@ impl Moving<'_> {
             &source.bucket.as_str() as _,
             &source.path.as_str() as _,
             &source.version as _,
+            &moved.versioned as _,
         ];
         let steps = [Step::As(caller), Step::Run(MOVE, &values), Step::Commit];
         let answers = self.session.run(&steps).await?;

@@ -8,6 +8,7 @@ use super::errors::Fault;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketPolicy, MimePattern};
 use crate::file::{BlobKey, Place, Segment, Sha256, StorageObject};
 use crate::path::ObjectPath;
+use crate::versions::Versioning;
 
 pub(super) use crate::executor::columns::{BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, SEGMENT, int, now};
 
@@ -21,6 +22,8 @@ pub(super) fn bucket(row: &Row, at: usize) -> Result<Bucket, Fault> {
         allowed_mime_types,
         max_file_size: count(row, at + 5)?,
         quota_bytes: opt_count(row, at + 6)?,
+        versioning: Versioning::from_word(row.try_get(at + 12)?)
+            .ok_or_else(|| Fault::corrupt("versioning"))?,
     };
     Ok(Bucket {
         name: BucketName::parse(row.try_get(at)?)?,
@@ -65,6 +68,7 @@ pub(super) fn object_at(
         created_at: row.try_get(at + 11)?,
         updated_at: row.try_get(at + 12)?,
         extra: extra(row, at + 13)?,
+        versioned: row.try_get(at + 14)?,
     })
 }
 

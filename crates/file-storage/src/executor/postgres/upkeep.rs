@@ -12,6 +12,7 @@ use super::pool::Pool;
 use super::rls::Caller;
 use super::rows::{blob_key, count, now};
 use super::session::{Answer, Session, Step, alone, read};
+use super::versions::PROMOTE;
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::executor::{Backlog, QueuedBlob, SegmentBlob, Turn};
@@ -45,17 +46,23 @@ const KNOWN: &str = "SELECT key FROM unnest($1::text[]) key WHERE \
      OR EXISTS (SELECT 1 FROM {schema}.multipart_parts p WHERE p.blob_key = key) \
      OR EXISTS (SELECT 1 FROM {schema}.blob_deletions d WHERE d.blob_key = key)";
 
-const SEGMENTS: &str = "(SELECT s.blob_key, s.size, s.version, o.bucket_id, o.path \
-     FROM {schema}.storage_segments s JOIN {schema}.storage_objects o ON o.version = s.version \
+const SEGMENTS: &str = "(SELECT s.blob_key, s.size, s.version, coalesce(o.bucket_id, v.bucket_id), \
+     coalesce(o.path, v.path) FROM {schema}.storage_segments s \
+     LEFT JOIN {schema}.storage_objects o ON o.version = s.version \
+     LEFT JOIN {schema}.storage_object_versions v ON v.version = s.version \
      WHERE s.blob_key > $1 AND s.provider = $2 ORDER BY s.blob_key LIMIT $3) \
      UNION ALL (SELECT p.blob_key, p.size, m.id, m.bucket_id, m.path \
      FROM {schema}.multipart_parts p JOIN {schema}.multipart_uploads m ON m.id = p.upload_id \
      WHERE p.blob_key > $1 AND p.provider = $2 ORDER BY p.blob_key LIMIT $3) \
      ORDER BY 1 LIMIT $3";
 
-const LOST: &str = "SELECT set_config('aerostore.reason', 'lost', true)";
+const LOST: &str =
+    "SELECT set_config('aerostore.reason', 'lost', true), set_config('aerostore.for_good', 'on', true)";
 
-const DELETE_LOST: &str = "DELETE FROM {schema}.storage_objects WHERE version = $1";
+const DELETE_LOST: &str = "WITH lost AS ( \
+         DELETE FROM {schema}.storage_objects WHERE version = $1 RETURNING bucket_id, path), \
+     old AS (DELETE FROM {schema}.storage_object_versions WHERE version = $1 RETURNING bucket_id, path) \
+     SELECT * FROM lost UNION ALL SELECT * FROM old";
 
 const FORGET_NONCES: &str = "DELETE FROM {schema}.used_nonces WHERE nonce IN \
      (SELECT nonce FROM {schema}.used_nonces WHERE expires_at < $1 ORDER BY expires_at LIMIT 10 \
@@ -173,11 +180,16 @@ pub(super) async fn segment_blobs(
 pub(super) async fn delete_lost(pool: &Arc<Pool>, access: &Access, version: Uuid) -> Result<bool, Fault> {
     access.on_rows(Permission::Maintain, None)?;
     let keeper = Caller::keeper();
-    let steps = [Step::As(&keeper), Step::Run(LOST, &[]), Step::Run(DELETE_LOST, &[&version]), Step::Commit];
-    let answers = Session::start(pool, "delete_lost_object").await?.run(&steps).await?;
-    if answers.last().is_some_and(|answer| answer.affected == 1) {
+    let mut session = Session::start(pool, "delete_lost_object").await?;
+    let steps = [Step::As(&keeper), Step::Run(LOST, &[]), Step::Run(DELETE_LOST, &[&version])];
+    let answers = session.run(&steps).await?;
+    if let Some(row) = answers.last().and_then(|answer| answer.rows.first()) {
+        let (bucket, path): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+        session.run(&[Step::Run(PROMOTE, &[&bucket, &path]), Step::Commit]).await?;
         return Ok(true);
     }
+    session.run(&[Step::Commit]).await?;
+    drop(session);
     multipart::lost(pool, version).await
 }
 

@@ -26,6 +26,8 @@ const DIFFERENCES: &str = "\
         SELECT bucket_id, owner_id, count(*) AS files, sum(size) AS bytes, 0 AS pending \
         FROM {schema}.storage_objects GROUP BY bucket_id, owner_id \
         UNION ALL \
+        SELECT bucket_id, owner_id, 0, sum(size), 0 FROM {schema}.storage_object_versions GROUP BY bucket_id, owner_id \
+        UNION ALL \
         SELECT m.bucket_id, m.owner_id, 0, 0, sum(p.size) FROM {schema}.multipart_uploads m \
         JOIN {schema}.multipart_parts p ON p.upload_id = m.id GROUP BY m.bucket_id, m.owner_id), \
     sides AS ( \
@@ -48,8 +50,8 @@ const DIFFERENCES: &str = "\
     ORDER BY scope, name";
 
 /// Waits until nobody writes, and keeps it so.
-const STILL: &str =
-    "LOCK TABLE {schema}.storage_objects, {schema}.multipart_parts IN SHARE ROW EXCLUSIVE MODE";
+const STILL: &str = "LOCK TABLE {schema}.storage_objects, {schema}.storage_object_versions, {schema}.multipart_parts \
+     IN SHARE ROW EXCLUSIVE MODE";
 
 const SET_BUCKET: &str = "UPDATE {schema}.storage_buckets SET file_count = $2, total_bytes = $3, unfinished_bytes = $4 WHERE id = $1";
 

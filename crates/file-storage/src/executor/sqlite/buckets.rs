@@ -8,11 +8,12 @@ use super::errors::Fault;
 use super::rls::{Caller, builtin, is_true, refused, text};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, int, micros, now};
 use super::rules::{RoleRules, Rules, Statement};
-use super::{events, multipart, removal};
+use super::{events, history, multipart, removal, versions};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
 use crate::errors::StorageError;
 use crate::executor::{BucketListing, BucketSort, SortOrder, decide};
 use crate::permissions::{Access, Permission, RlsContext};
+use crate::versions::Versioning;
 
 /// Creates a bucket that belongs to the caller's user.
 pub(super) fn create(
@@ -27,8 +28,8 @@ pub(super) fn create(
     static INSERT: LazyLock<String> = LazyLock::new(|| {
         format!(
             "INSERT INTO storage_buckets (id, uuid, owner_id, policy, allowed_mime_types, max_file_size, \
-             quota_bytes, created_at, updated_at) \
-             SELECT :id, :uuid, :owner, :policy, :mimes, :max, :quota, :now, :now WHERE {} \
+             quota_bytes, versioning, created_at, updated_at) \
+             SELECT :id, :uuid, :owner, :policy, :mimes, :max, :quota, :versioning, :now, :now WHERE {} \
              ON CONFLICT (id) DO NOTHING",
             builtin(Permission::BucketCreate)
         )
@@ -37,6 +38,7 @@ pub(super) fn create(
         ":id": name.as_str(), ":uuid": text(bucket.uuid), ":owner": bucket.owner_id.map(text),
         ":policy": config.policy.as_str(), ":mimes": mimes(config.allowed_mime_types.as_deref()),
         ":max": int(config.max_file_size), ":quota": config.quota_bytes.map(int),
+        ":versioning": config.versioning.as_str(),
         ":now": micros(now), ":role": context.role().as_str(),
     })?;
     if made == 0 {
@@ -129,22 +131,22 @@ pub(super) fn update(
 ) -> Result<Bucket, Fault> {
     let mut bucket = reach(conn, access, Permission::BucketUpdate, name)?;
     let now = now();
-    bucket.update(update, now);
+    bucket.update(update, now)?;
     conn.prepare_cached(
         "UPDATE storage_buckets SET policy = :policy, allowed_mime_types = :mimes, max_file_size = :max, \
-         quota_bytes = :quota, updated_at = :now WHERE id = :id",
+         quota_bytes = :quota, versioning = :versioning, updated_at = :now WHERE id = :id",
     )?
     .execute(named_params! {
         ":id": name.as_str(), ":policy": bucket.config.policy.as_str(),
         ":mimes": mimes(bucket.config.allowed_mime_types.as_deref()),
         ":max": int(bucket.config.max_file_size), ":quota": bucket.config.quota_bytes.map(int),
-        ":now": micros(now),
+        ":versioning": bucket.config.versioning.as_str(), ":now": micros(now),
     })?;
     events::bucket(conn, "storage.bucket.updated", &bucket, now)?;
     Ok(bucket)
 }
 
-/// Deletes up to `limit` objects; gives the number.
+/// Deletes up to `limit` objects and versions; gives the number.
 pub(super) fn empty(
     conn: &Connection,
     rules: &Rules,
@@ -152,7 +154,11 @@ pub(super) fn empty(
     name: &BucketName,
     limit: u32,
 ) -> Result<u64, Fault> {
-    reach(conn, access, Permission::BucketUpdate, name)?;
+    let bucket = reach(conn, access, Permission::BucketUpdate, name)?;
+    let keeps = bucket.config.versioning != Versioning::Off;
+    // Old versions first: what is under an object must not come up when it goes.
+    let versions = if keeps { versions::empty(conn, rules, access, name, limit)? } else { 0 };
+    let limit = limit.saturating_sub(u32::try_from(versions).unwrap_or(u32::MAX));
     let context = access.on_rows(Permission::ObjectDelete, Some(name))?;
     let caller = Caller::under(rules, context);
     let mut doomed = Vec::new();
@@ -171,8 +177,11 @@ pub(super) fn empty(
     for object in &doomed {
         removal::remove(conn, object, now)?;
         events::object(conn, "storage.object.deleted", object, &[], now)?;
+        if keeps {
+            history::promote(conn, (name, &object.path), now)?;
+        }
     }
-    Ok(doomed.len() as u64)
+    Ok(versions + doomed.len() as u64)
 }
 
 /// The first objects of a bucket that the caller sees and may delete.
@@ -189,7 +198,10 @@ fn some_sql(rules: &RoleRules) -> String {
 pub(super) fn delete(conn: &Connection, access: &Access, name: &BucketName) -> Result<(), Fault> {
     let bucket = reach(conn, access, Permission::BucketDelete, name)?;
     let taken: bool = conn
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM storage_objects WHERE bucket_id = :bucket)")?
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM storage_objects WHERE bucket_id = :bucket) \
+             OR EXISTS (SELECT 1 FROM storage_object_versions WHERE bucket_id = :bucket)",
+        )?
         .query_row(named_params! { ":bucket": name.as_str() }, |row| row.get(0))?;
     if taken {
         return Err(StorageError::BucketNotEmpty { bucket: name.clone() }.into());

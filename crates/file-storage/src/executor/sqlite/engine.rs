@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::errors::{Fault, full, unavailable};
 use super::{
     SqliteExecutor, buckets, credentials, decide, delete, events, explain, extra, listing, multipart,
-    policies, put, read, relocate, upkeep, usage,
+    policies, put, read, relocate, upkeep, usage, versions,
 };
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
@@ -18,7 +18,7 @@ use crate::credentials::Credential;
 use crate::errors::StorageError;
 use crate::executor::{
     Admission, Announced, Backlog, BucketListing, Event, Executor, Explanation, Listing, Page, Question,
-    QueuedBlob, SegmentBlob, UsageDifference, UserUsage, Written,
+    QueuedBlob, Relocation, SegmentBlob, UsageDifference, UserUsage, Written,
 };
 use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
 use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
@@ -28,6 +28,7 @@ use crate::multipart::{
 use crate::path::ObjectPath;
 use crate::permissions::{Access, AnonGrants, Permission, Policy, PolicySet};
 use crate::sql::query::{Answer, Query, QueryLimits};
+use crate::versions::{Deletion, ObjectVersion, VersionId, VersionScan};
 
 #[async_trait]
 impl Executor for SqliteExecutor {
@@ -235,12 +236,48 @@ impl Executor for SqliteExecutor {
         self.read("object", |conn| read::show(conn, &rules, access, bucket, path))
     }
 
+    async fn open_version(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        version: VersionId,
+    ) -> Result<StoredObject, StorageError> {
+        let rules = self.rules.load();
+        self.read("open_version", |conn| versions::open(conn, &rules, access, (bucket, path), version))
+    }
+
+    async fn scan_versions(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        scan: &VersionScan,
+    ) -> Result<Vec<ObjectVersion>, StorageError> {
+        let (access, rules) = (access.clone(), self.rules.load_full());
+        let (bucket, scan) = (bucket.clone(), scan.clone());
+        self.scan("scan_versions", move |conn| versions::scan(conn, &rules, &access, &bucket, &scan)).await
+    }
+
+    async fn delete_version(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        version: VersionId,
+    ) -> Result<Option<ObjectVersion>, StorageError> {
+        let (access, rules) = (access.clone(), self.rules.load_full());
+        let (bucket, path) = (bucket.clone(), path.clone());
+        let delete =
+            move |conn: &Connection| versions::delete(conn, &rules, &access, (&bucket, &path), version);
+        self.writer.free("delete_version", delete).await
+    }
+
     async fn delete_object(
         &self,
         access: &Access,
         bucket: &BucketName,
         path: &ObjectPath,
-    ) -> Result<Option<StorageObject>, StorageError> {
+    ) -> Result<Deletion, StorageError> {
         let access = access.clone();
         let (bucket, path) = (bucket.clone(), path.clone());
         let rules = self.rules.load_full();
@@ -254,7 +291,7 @@ impl Executor for SqliteExecutor {
         access: &Access,
         bucket: &BucketName,
         paths: &[ObjectPath],
-    ) -> Result<Vec<StorageObject>, StorageError> {
+    ) -> Result<Vec<Deletion>, StorageError> {
         let access = access.clone();
         let (bucket, paths) = (bucket.clone(), paths.to_vec());
         let rules = self.rules.load_full();
@@ -269,7 +306,7 @@ impl Executor for SqliteExecutor {
         from: (&BucketName, &ObjectPath),
         to: (&BucketName, &ObjectPath),
         mode: &PutMode,
-    ) -> Result<StorageObject, StorageError> {
+    ) -> Result<Relocation, StorageError> {
         let access = access.clone();
         let from = (from.0.clone(), from.1.clone());
         let to = (to.0.clone(), to.1.clone());
@@ -279,6 +316,22 @@ impl Executor for SqliteExecutor {
                 relocate::relocate(conn, &rules, &access, (&from.0, &from.1), (&to.0, &to.1), &mode)
             })
             .await
+    }
+
+    async fn move_copied(
+        &self,
+        access: &Access,
+        from: (&BucketName, &ObjectPath),
+        version: Uuid,
+        object: NewObject,
+        mode: &PutMode,
+    ) -> Result<Written, StorageError> {
+        let (access, rules, mode) = (access.clone(), self.rules.load_full(), mode.clone());
+        let from = (from.0.clone(), from.1.clone());
+        let copied = move |conn: &Connection| {
+            relocate::copied(conn, &rules, &access, ((&from.0, &from.1), version), object, &mode)
+        };
+        self.writer.run("move_object", copied).await
     }
 
     async fn list_objects(
@@ -333,6 +386,21 @@ impl Executor for SqliteExecutor {
         let (bucket, path, tags) = (bucket.clone(), path.clone(), tags.to_vec());
         let tag = move |conn: &Connection| extra::tag(conn, &rules, &access, (&bucket, &path), &tags);
         self.writer.run("tag_object", tag).await
+    }
+
+    async fn tag_version(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        version: VersionId,
+        tags: &[Tag],
+    ) -> Result<StorageObject, StorageError> {
+        let (access, rules, tags) = (access.clone(), self.rules.load_full(), tags.to_vec());
+        let (bucket, path) = (bucket.clone(), path.clone());
+        let tag =
+            move |conn: &Connection| versions::tag(conn, &rules, &access, (&bucket, &path), version, &tags);
+        self.writer.run("tag_version", tag).await
     }
 
     async fn bucket_extra(&self, access: &Access, name: &BucketName) -> Result<BucketExtra, StorageError> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rusqlite::ErrorCode;
 
 use crate::errors::StorageError;
+use crate::versions::VersionId;
 
 /// Why an operation did not happen.
 #[derive(Debug)]
@@ -28,6 +29,14 @@ impl From<rusqlite::Error> for Fault {
 }
 
 impl Fault {
+    /// As an answer about a version.
+    pub(super) fn of_version(self, version: VersionId) -> Self {
+        match self {
+            Self::Refused(error) => Self::Refused(error.of_version(version)),
+            fault => fault,
+        }
+    }
+
     /// A row that does not hold what our own code put there.
     pub(super) fn corrupt(what: &str) -> Self {
         Self::Refused(StorageError::internal(format!("the database holds a row with a bad {what}")))

@@ -53,6 +53,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0006_s3.sql"),
         back: include_str!("migrations/0006_s3.rollback.sql"),
     },
+    Migration {
+        version: 7,
+        name: "versions",
+        forward: include_str!("migrations/0007_versions.sql"),
+        back: include_str!("migrations/0007_versions.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

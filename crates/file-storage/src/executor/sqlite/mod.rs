@@ -18,6 +18,7 @@ mod explain;
 pub(super) mod export;
 mod extra;
 mod functions;
+mod history;
 mod ledger;
 mod listing;
 mod lock;
@@ -39,6 +40,7 @@ mod rules;
 mod task;
 mod upkeep;
 mod usage;
+mod versions;
 mod writer;
 
 #[cfg(test)]

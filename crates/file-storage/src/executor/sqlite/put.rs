@@ -8,7 +8,7 @@ use super::ledger::{Change, count_for_owner, count_in_bucket, fits_in_bucket};
 use super::rls::text;
 use super::rows::{int, micros, now, uuid};
 use super::rules::Rules;
-use super::{decide, events, removal};
+use super::{decide, events, history};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::Written;
@@ -28,11 +28,14 @@ pub(super) fn put(
 ) -> Result<Written, Fault> {
     let (id, now) = (Uuid::now_v7(), now());
     let candidate = Candidate::stored(&new, id, now);
-    let target =
+    let mut target =
         decide::write(conn, rules, access, (&new.bucket, &new.path), mode, Proposed::Own(&candidate), now)?;
     if target.bucket.uuid != new.bucket_uuid {
         return Err(StorageError::BucketNotFound { bucket: new.bucket }.into());
     }
+    let versioning = target.bucket.config.versioning;
+    let freed = history::forget_null(conn, versioning, (&new.bucket, &new.path), now)?;
+    target.bucket.total_bytes = target.bucket.total_bytes.saturating_sub(freed);
     let existing = target.existing.as_ref();
     let object = StorageObject {
         id: existing.map_or(id, |old| old.id),
@@ -50,18 +53,19 @@ pub(super) fn put(
         metadata: new.attributes.metadata,
         extra: new.attributes.extra,
         version: new.version,
+        versioned: versioning.makes_versions(),
         created_at: existing.map_or(now, |old| old.created_at),
         updated_at: now,
     };
     let change = Change {
         files: i64::from(existing.is_none()),
         added: object.size,
-        returned: existing.map_or(0, |old| old.size),
+        returned: match existing {
+            Some(old) => history::replace(conn, versioning, old, now)?,
+            None => 0,
+        },
     };
     fits_in_bucket(&target.bucket, change)?;
-    if let Some(old) = existing {
-        removal::discard_bytes(conn, old.version, now)?;
-    }
     store(conn, &object)?;
     for (ordinal, segment) in (0_i64..).zip(&new.segments) {
         link(conn, object.version, ordinal, segment)?;
@@ -93,13 +97,14 @@ fn store(conn: &Connection, object: &StorageObject) -> Result<(), Fault> {
     };
     conn.prepare_cached(
         "INSERT INTO storage_objects (id, bucket_id, path, size, content_type, cache_control, checksum, etag, \
-         owner_id, metadata, version, created_at, updated_at, extra) \
+         owner_id, metadata, version, created_at, updated_at, extra, versioned) \
          VALUES (:id, :bucket, :path, :size, :type, :cache, :checksum, :etag, :owner, :metadata, :version, \
-         :created, :updated, :extra) \
+         :created, :updated, :extra, :versioned) \
          ON CONFLICT (bucket_id, path) DO UPDATE SET size = excluded.size, \
          content_type = excluded.content_type, cache_control = excluded.cache_control, \
          checksum = excluded.checksum, etag = excluded.etag, metadata = excluded.metadata, \
-         version = excluded.version, updated_at = excluded.updated_at, extra = excluded.extra",
+         version = excluded.version, updated_at = excluded.updated_at, extra = excluded.extra, \
+         versioned = excluded.versioned",
     )?
     .execute(named_params! {
         ":id": text(object.id), ":bucket": object.bucket.as_str(), ":path": object.path.as_str(),
@@ -107,7 +112,7 @@ fn store(conn: &Connection, object: &StorageObject) -> Result<(), Fault> {
         ":checksum": object.checksum.map(|checksum| checksum.to_hex()), ":etag": object.etag, ":owner": object.owner_id.map(text),
         ":metadata": metadata, ":version": text(object.version),
         ":created": micros(object.created_at), ":updated": micros(object.updated_at),
-        ":extra": extra(&object.extra),
+        ":extra": extra(&object.extra), ":versioned": object.versioned,
     })?;
     Ok(())
 }

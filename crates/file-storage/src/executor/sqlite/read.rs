@@ -10,9 +10,11 @@ use super::rls::{Caller, policy_failed};
 use super::rows::{self, BUCKET, OBJECT, OBJECT_WIDTH, SEGMENT};
 use super::rules::{RoleRules, Rules, Statement};
 use crate::bucket::BucketName;
+use crate::errors::StorageError;
 use crate::file::{StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, BucketGrant, Permission, RlsContext, bucket_missing};
+use crate::versions::{VersionId, Versioning};
 
 fn open_sql(rules: &RoleRules) -> String {
     format!(
@@ -84,7 +86,7 @@ pub(super) fn show(
 
 /// The row, where the caller sees it. One of which a policy could not be computed is as good as invisible: another answer
 /// would tell that it is there.
-fn seen<'r>(
+pub(super) fn seen<'r>(
     row: rusqlite::Result<Option<&'r Row<'r>>>,
     rules: &Rules,
     context: &RlsContext,
@@ -97,7 +99,7 @@ fn seen<'r>(
 }
 
 /// The answer where a row is missing or invisible: it depends on the bucket and on policies alone, and not on rows.
-fn missing(
+pub(super) fn missing(
     conn: &Connection,
     rules: &Rules,
     context: &RlsContext,
@@ -110,9 +112,48 @@ fn missing(
         None => bucket_missing(context, Permission::ObjectRead, bucket),
         Some(row) => {
             let opened = rules.policies().opens(context.role(), Permission::ObjectRead, bucket);
-            let grant = BucketGrant::of(&rows::bucket(row, 0)?, context).or_rows(opened);
-            grant.missing(context, Permission::ObjectRead, bucket, path)
+            let found = rows::bucket(row, 0)?;
+            let grant = BucketGrant::of(&found, context).or_rows(opened);
+            let answer = grant.missing(context, Permission::ObjectRead, bucket, path);
+            match found.config.versioning {
+                Versioning::Off => answer,
+                Versioning::Enabled | Versioning::Suspended => hidden(conn, rules, context, answer)?,
+            }
         }
     }
     .into())
+}
+
+/// The answer where an object is missing because of a delete marker that the caller sees: it says so.
+fn hidden(
+    conn: &Connection,
+    rules: &Rules,
+    context: &RlsContext,
+    answer: StorageError,
+) -> Result<StorageError, Fault> {
+    let StorageError::ObjectNotFound { bucket, path } = answer else { return Ok(answer) };
+    let caller = Caller::under(rules, context);
+    let mut statement = conn.prepare_cached(rules.of(context).sql(Statement::Marker, marker_sql))?;
+    let mut rows = statement.query(&*caller.with(named_params! {
+        ":bucket": bucket.as_str(), ":path": path.as_str(), ":role": caller.role, ":uid": caller.uid,
+    }))?;
+    Ok(match seen(rows.next(), rules, context, &bucket)? {
+        Some(row) => {
+            let marker = VersionId::of(rows::uuid(row, 0)?, row.get(1)?);
+            StorageError::ObjectDeleted { bucket, path, marker }
+        }
+        None => StorageError::ObjectNotFound { bucket, path },
+    })
+}
+
+/// The delete marker on top of a path. Where an object is that the caller does not see, there is none on top.
+fn marker_sql(rules: &RoleRules) -> String {
+    format!(
+        "SELECT o.version, o.versioned FROM storage_buckets b JOIN storage_object_versions o \
+         ON o.bucket_id = b.id AND o.path = :path WHERE b.id = :bucket AND o.is_delete_marker \
+         AND o.sequence = (SELECT max(sequence) FROM storage_object_versions \
+             WHERE bucket_id = :bucket AND path = :path) \
+         AND NOT EXISTS (SELECT 1 FROM storage_objects WHERE bucket_id = :bucket AND path = :path) AND {}",
+        rules.predicate(Permission::ObjectRead)
+    )
 }

@@ -4,25 +4,16 @@ use rusqlite::{Connection, named_params};
 use uuid::Uuid;
 
 use super::errors::Fault;
-use super::ledger::{Change, count_for_owner, count_in_bucket};
+use super::history;
 use super::rls::text;
 use super::rows::micros;
 use crate::Timestamp;
-use crate::errors::StorageError;
 use crate::file::StorageObject;
+use crate::versions::Versioning;
 
-/// Deletes an object's row, queues its blobs and gives back what it counted for.
+/// Deletes an object's row for good, whatever its bucket keeps, queues its blobs and gives back what it counted for.
 pub(super) fn remove(conn: &Connection, object: &StorageObject, now: Timestamp) -> Result<(), Fault> {
-    discard_bytes(conn, object.version, now)?;
-    let gone = conn
-        .prepare_cached("DELETE FROM storage_objects WHERE bucket_id = :bucket AND path = :path")?
-        .execute(named_params! { ":bucket": object.bucket.as_str(), ":path": object.path.as_str() })?;
-    if gone != 1 {
-        return Err(StorageError::internal("a row to be deleted was not there").into());
-    }
-    let change = Change { files: -1, added: 0, returned: object.size };
-    count_in_bucket(conn, object.bucket.as_str(), change)?;
-    count_for_owner(conn, object.owner_id, change, now)
+    history::retire(conn, Versioning::Off, object, now)
 }
 
 /// Deletes the segments of a version and queues their blobs for deletion.

@@ -10,6 +10,7 @@ use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketPolicy, MimePattern};
 use crate::file::{BlobKey, Place, Segment, Sha256, StorageObject};
 use crate::path::ObjectPath;
+use crate::versions::Versioning;
 
 pub(super) use crate::executor::columns::{BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, SEGMENT, int, now};
 
@@ -32,6 +33,7 @@ pub(super) fn bucket(row: &Row<'_>, at: usize) -> Result<Bucket, Fault> {
         allowed_mime_types,
         max_file_size: count(row, at + 5)?,
         quota_bytes: opt_count(row, at + 6)?,
+        versioning: Versioning::from_word(str(row, at + 12)?).ok_or_else(|| Fault::corrupt("versioning"))?,
     };
     Ok(Bucket {
         name: BucketName::parse(str(row, at)?)?,
@@ -75,6 +77,7 @@ pub(super) fn object_at(
         created_at: time(row, at + OBJECT_TIMES.0)?,
         updated_at: time(row, at + OBJECT_TIMES.1)?,
         extra: json(row, at + 13, "extra")?,
+        versioned: row.get(at + 14)?,
     })
 }
 

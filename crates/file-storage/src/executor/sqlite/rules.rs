@@ -23,9 +23,15 @@ pub(in super::super) enum Statement {
     AllDown,
     OwnUp,
     OwnDown,
+    OpenVersion,
+    ToRemoveVersion,
+    ToTagVersion,
+    ScanVersions,
+    SomeVersions,
+    Marker,
 }
 
-const STATEMENTS: usize = Statement::OwnDown as usize + 1;
+const STATEMENTS: usize = Statement::Marker as usize + 1;
 
 /// The rules in force.
 #[derive(Debug)]

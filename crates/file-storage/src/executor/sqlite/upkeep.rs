@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::errors::Fault;
 use super::rls::{Caller, builtin, text};
 use super::rows::{self, OBJECT, blob_key, count, micros, now, str, uuid};
-use super::{events, multipart, removal};
+use super::{multipart, versions};
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::executor::{Backlog, QueuedBlob, SegmentBlob};
@@ -94,8 +94,9 @@ pub(super) fn segment_blobs(
 ) -> Result<Vec<SegmentBlob>, Fault> {
     let caller = maintainer(access)?;
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT * FROM (SELECT s.blob_key, s.size, s.version, o.bucket_id, o.path \
-         FROM storage_segments s CROSS JOIN storage_objects o ON o.version = s.version \
+        "SELECT * FROM (SELECT s.blob_key, s.size, s.version, coalesce(o.bucket_id, v.bucket_id), \
+         coalesce(o.path, v.path) FROM storage_segments s LEFT JOIN storage_objects o ON o.version = s.version \
+         LEFT JOIN storage_object_versions v ON v.version = s.version \
          WHERE s.blob_key > :after AND s.provider = :provider AND {0} ORDER BY s.blob_key LIMIT :limit) \
          UNION ALL SELECT * FROM (SELECT p.blob_key, p.size, m.id, m.bucket_id, m.path \
          FROM multipart_parts p CROSS JOIN multipart_uploads m ON m.id = p.upload_id \
@@ -124,7 +125,8 @@ pub(super) fn segment_blobs(
 pub(super) fn delete_lost(conn: &Connection, access: &Access, version: Uuid) -> Result<bool, Fault> {
     let caller = maintainer(access)?;
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {OBJECT} FROM storage_objects o WHERE o.version = :version AND {}",
+        "SELECT {OBJECT} FROM storage_objects o WHERE o.version = :version AND {0} \
+         UNION ALL SELECT {OBJECT} FROM storage_object_versions o WHERE o.version = :version AND {0}",
         builtin(Permission::Maintain)
     ))?;
     let mut rows = statement.query(named_params! { ":version": text(version), ":role": caller.role })?;
@@ -133,9 +135,7 @@ pub(super) fn delete_lost(conn: &Connection, access: &Access, version: Uuid) -> 
         None => return multipart::lost(conn, version),
     };
     drop(rows);
-    let now = now();
-    removal::remove(conn, &lost, now)?;
-    events::object(conn, "storage.object.deleted", &lost, &[("reason", "lost")], now)?;
+    versions::end(conn, &lost, &[("reason", "lost")])?;
     Ok(true)
 }
 

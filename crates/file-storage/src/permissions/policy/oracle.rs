@@ -225,6 +225,7 @@ impl Row {
             owner_id: self.owner,
             metadata,
             version: self.id,
+            versioned: false,
             created_at: time(self.created),
             updated_at: time(self.updated),
             extra: Default::default(),

@@ -35,6 +35,8 @@ pub(in crate::rest) struct CreateBucket {
     /// Most bytes of all its objects.
     #[schema(value_type = Option<String>)]
     quota_bytes: Option<Bytes64>,
+    /// Whether it keeps versions: `off` (the default), `enabled` or `suspended`.
+    versioning: Option<String>,
 }
 
 /// Makes a bucket, which belongs to the caller.
@@ -77,6 +79,7 @@ impl CreateBucket {
             allowed_mime_types: fields::mime_types(self.allowed_mime_types)?,
             max_file_size: fields::size_limit(self.file_size_limit, self.max_file_size)?.unwrap_or(0),
             quota_bytes: self.quota_bytes.map(|quota| quota.0),
+            versioning: fields::versioning(self.versioning.as_deref())?.unwrap_or_default(),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Fields that creating and changing a bucket have in common.
 
-use file_storage::BucketPolicy;
 use file_storage::bucket::MimePattern;
+use file_storage::{BucketPolicy, Versioning};
 
 use crate::errors::ApiError;
 use crate::rest::json::Bytes64;
@@ -35,6 +35,15 @@ pub(super) fn size_limit(
         }
         (one, other) => Ok(one.or(other)),
     }
+}
+
+/// Whether versions are kept.
+pub(super) fn versioning(word: Option<&str>) -> Result<Option<Versioning>, ApiError> {
+    let parsed = word.map(|word| {
+        Versioning::from_word(word)
+            .ok_or_else(|| ApiError::schema("body/versioning must be one of: off, enabled, suspended"))
+    });
+    parsed.transpose()
 }
 
 /// The content types of a list; none and an empty list mean any.

@@ -34,6 +34,8 @@ pub(in crate::rest) struct UpdateBucket {
     #[serde(default, deserialize_with = "json::nullable")]
     #[schema(value_type = Option<String>)]
     quota_bytes: Option<Option<Bytes64>>,
+    /// Whether it keeps versions: `enabled` or `suspended`.
+    versioning: Option<String>,
 }
 
 /// Changes a bucket's policy or limits. Objects that are there already stay.
@@ -65,6 +67,7 @@ impl UpdateBucket {
             allowed_mime_types: self.allowed_mime_types.map(fields::mime_types).transpose()?,
             max_file_size: fields::size_limit(self.file_size_limit, self.max_file_size)?,
             quota_bytes: self.quota_bytes.map(|quota| quota.map(|quota| quota.0)),
+            versioning: fields::versioning(self.versioning.as_deref())?,
         };
         if update == BucketUpdate::default() {
             return Err(ApiError::schema("body must have at least one property to change"));

@@ -4,13 +4,14 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use file_storage::executor::{Page, Written};
 use file_storage::storage::SignedToken;
+use file_storage::versions::VersionPage;
 use file_storage::{Bucket, BucketName, ObjectPath, StorageError, StorageObject};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::native::{
     BucketBody, BucketUpdated, Emptied, ListEntry, ListV2Body, Message, Moved, ObjectBody, Signed,
-    SignedEntry, UploadTarget, Uploaded,
+    SignedEntry, UploadTarget, Uploaded, VersionsBody,
 };
 use super::{Dialect, supabase};
 use crate::errors::ApiError;
@@ -123,6 +124,13 @@ impl Dialect {
         match self {
             Self::Native => ok(&ObjectBody::described(object)),
             Self::Supabase => ok(&supabase::Info::new(object)),
+        }
+    }
+
+    /// Versions, of which Supabase knows nothing.
+    pub(in crate::rest) fn versions(self, page: &VersionPage, next: Option<&str>) -> Response {
+        match self {
+            Self::Native | Self::Supabase => ok(&VersionsBody::new(page, next)),
         }
     }
 

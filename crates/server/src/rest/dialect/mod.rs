@@ -19,7 +19,7 @@ pub(super) use answers::{Listed, SignedOutcome, SignedUrl};
 pub(super) use cursor::{decode as decode_cursor, encode as encode_cursor};
 pub(super) use native::{
     BucketBody, ErrorBody, ListEntry, ListV2Body, Message, ObjectBody, Signed, SignedEntry, UploadTarget,
-    Uploaded,
+    Uploaded, VersionsBody,
 };
 
 use crate::app::AppState;

@@ -5,7 +5,8 @@ use file_storage::{ObjectPath, Operation, StorageError};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::described::ObjectInUrl;
+use super::described::{ObjectInUrl, OfVersion};
+use super::version;
 use crate::errors::ApiError;
 use crate::rest::call::{Call, Token};
 use crate::rest::dialect::{ErrorBody, ObjectBody};
@@ -14,10 +15,11 @@ use crate::rest::json;
 /// Most paths of one request.
 const MAX_PATHS: usize = 1000;
 
-/// Deletes an object. One that is not there counts as deleted.
+/// Deletes an object, or one version of it for good. What is not there counts as deleted. Where the bucket keeps versions, a
+/// delete marker hides the object.
 #[utoipa::path(
     delete, path = "/object/{bucket}/{*path}", tag = "Objects", operation_id = "deleteObject",
-    params(ObjectInUrl),
+    params(ObjectInUrl, OfVersion),
     responses(
         (status = 204, description = "It is gone"),
         (status = 400, description = "A bad path", body = ErrorBody),
@@ -27,9 +29,17 @@ const MAX_PATHS: usize = 1000;
     ),
 )]
 pub(in crate::rest) async fn one(call: Call<Token>) -> Result<Response, ApiError> {
-    call.begin(Operation::Delete);
+    let version = version(call.uri())?;
+    call.begin(if version.is_some() { Operation::DeleteVersion } else { Operation::Delete });
     let (bucket, path) = call.object("/object/")?;
-    let deleted = call.storage().delete(call.context(), &bucket, &path).await?;
+    let storage = call.storage();
+    let deleted = match version {
+        None => storage.delete(call.context(), &bucket, &path).await?.object,
+        Some(version) => {
+            let deleted = storage.delete_version(call.context(), &bucket, &path, version).await?;
+            deleted.map(|version| version.object)
+        }
+    };
     call.dialect().deleted(deleted.as_ref(), bucket, path)
 }
 
@@ -67,5 +77,6 @@ pub(in crate::rest) async fn many(mut call: Call<Token>) -> Result<Response, Api
         Err(StorageError::AuthRequired(_) | StorageError::Unauthorized(_)) if call.has_token() => Vec::new(),
         outcome => outcome?,
     };
+    let deleted: Vec<_> = deleted.into_iter().filter_map(|deletion| deletion.object).collect();
     Ok(call.dialect().deleted_many(&deleted))
 }

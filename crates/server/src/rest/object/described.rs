@@ -16,6 +16,14 @@ pub(super) struct ObjectInUrl {
     path: String,
 }
 
+/// Which version is meant.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct OfVersion {
+    /// A version's id, or `null` for the one written while the bucket kept none; the current one by default
+    version: Option<String>,
+}
+
 /// How a browser shall take the bytes.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]

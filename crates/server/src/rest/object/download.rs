@@ -7,8 +7,8 @@ use file_storage::{Operation, StorageError, StorageObject, Timestamp};
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::closed_to_public;
-use super::described::{AsDownload, Bytes, ObjectInUrl, PublicReadRefused, ReadRefused};
+use super::described::{AsDownload, Bytes, ObjectInUrl, OfVersion, PublicReadRefused, ReadRefused};
+use super::{closed_to_public, version};
 use crate::conditional::{self, Verdict};
 use crate::errors::{self, ApiError};
 use crate::range::{self, Asked};
@@ -26,6 +26,7 @@ const SANDBOX: HeaderValue =
     params(
         ObjectInUrl,
         AsDownload,
+        OfVersion,
         ("Range" = Option<String>, Header, description = "One range of bytes; several are answered with the whole"),
         ("If-None-Match" = Option<String>, Header, description = "304 where the tag is one of these"),
     ),
@@ -48,7 +49,7 @@ pub(in crate::rest) async fn optional(call: Call<OptionalToken>) -> Result<Respo
     path = "/object/authenticated/{bucket}/{*path}",
     tag = "Objects",
     operation_id = "getObjectAuthenticated",
-    params(ObjectInUrl, AsDownload),
+    params(ObjectInUrl, AsDownload, OfVersion),
     responses(Bytes, ReadRefused)
 )]
 pub(in crate::rest) async fn authenticated(call: Call<Token>) -> Result<Response, ApiError> {
@@ -61,7 +62,7 @@ pub(in crate::rest) async fn authenticated(call: Call<Token>) -> Result<Response
     path = "/object/public/{bucket}/{*path}",
     tag = "Objects",
     operation_id = "getPublicObject",
-    params(ObjectInUrl, AsDownload),
+    params(ObjectInUrl, AsDownload, OfVersion),
     responses(Bytes, PublicReadRefused)
 )]
 pub(in crate::rest) async fn public(call: Call<Public>) -> Result<Response, ApiError> {
@@ -90,6 +91,9 @@ pub(in crate::rest) async fn signed(call: Call<Signed>) -> Result<Response, ApiE
     call.begin(Operation::Download);
     let token = query::required(call.uri(), "token")?;
     let (bucket, path) = call.object("/object/sign/")?;
+    if version(call.uri())?.is_some() {
+        return Err(ApiError::schema("querystring/version is not what a URL is signed for"));
+    }
     let expires = query::parameter(call.uri(), "expires").map(|text| text.parse().unwrap_or(i64::MIN));
     let verified = call.storage().verify_download(&token, &bucket, &path, expires);
     let verified = verified.map_err(|error| of_this_kind(error, "the token is not scoped for download"))?;
@@ -110,7 +114,10 @@ pub(super) fn of_this_kind(error: StorageError, scope: &'static str) -> StorageE
 async fn open<C: Caller>(call: Call<C>, prefix: &str, has_token: bool) -> Result<Response, ApiError> {
     call.begin(Operation::Download);
     let (bucket, path) = call.object(prefix)?;
-    let opened = call.storage().download(call.context(), &bucket, &path).await;
+    let opened = match version(call.uri())? {
+        None => call.storage().download(call.context(), &bucket, &path).await,
+        Some(version) => call.storage().download_version(call.context(), &bucket, &path, version).await,
+    };
     let download = if has_token { opened? } else { opened.map_err(closed_to_public)? };
     answer(call, download, if has_token { Validity::Private } else { Validity::Public }).await
 }

@@ -4,8 +4,8 @@ use axum::response::Response;
 use file_storage::{Operation, StorageError};
 use http::HeaderMap;
 
-use super::closed_to_public;
-use super::described::{ObjectInUrl, PublicReadRefused, ReadRefused};
+use super::described::{ObjectInUrl, OfVersion, PublicReadRefused, ReadRefused};
+use super::{closed_to_public, version};
 use crate::errors::ApiError;
 use crate::rest::call::{Call, Caller, OptionalToken, Public, Token};
 use crate::rest::dialect::ObjectBody;
@@ -13,7 +13,7 @@ use crate::rest::dialect::ObjectBody;
 /// Says what is known about an object that the caller may read.
 #[utoipa::path(
     get, path = "/object/info/{bucket}/{*path}", tag = "Objects", operation_id = "getObjectInfo",
-    params(ObjectInUrl),
+    params(ObjectInUrl, OfVersion),
     responses(
         (status = 200, description = "The object", body = ObjectBody<'static>),
         ReadRefused,
@@ -28,7 +28,7 @@ pub(in crate::rest) async fn optional(call: Call<OptionalToken>) -> Result<Respo
 #[utoipa::path(
     get, path = "/object/info/authenticated/{bucket}/{*path}", tag = "Objects",
     operation_id = "getObjectInfoAuthenticated",
-    params(ObjectInUrl),
+    params(ObjectInUrl, OfVersion),
     responses(
         (status = 200, description = "The object", body = ObjectBody<'static>),
         ReadRefused,
@@ -41,7 +41,7 @@ pub(in crate::rest) async fn authenticated(call: Call<Token>) -> Result<Response
 /// The same of a public bucket. Tokens do not count.
 #[utoipa::path(
     get, path = "/object/info/public/{bucket}/{*path}", tag = "Objects", operation_id = "getPublicObjectInfo",
-    params(ObjectInUrl),
+    params(ObjectInUrl, OfVersion),
     responses(
         (status = 200, description = "The object", body = ObjectBody<'static>),
         PublicReadRefused,
@@ -54,10 +54,15 @@ pub(in crate::rest) async fn public(call: Call<Public>) -> Result<Response, ApiE
 async fn answer<C: Caller>(call: Call<C>, prefix: &str, has_token: bool) -> Result<Response, ApiError> {
     call.begin(Operation::Info);
     let (bucket, path) = call.object(prefix)?;
-    let found = call.storage().info(call.context(), &bucket, &path).await;
+    let found = match version(call.uri())? {
+        None => call.storage().info(call.context(), &bucket, &path).await,
+        Some(version) => call.storage().version_info(call.context(), &bucket, &path, version).await,
+    };
     let supabase_client = is_supabase_client(call.headers());
     let object = found.map_err(|error| match error {
-        StorageError::ObjectNotFound { .. } if supabase_client => ApiError::NoSuchKey(error),
+        StorageError::ObjectNotFound { .. } | StorageError::ObjectDeleted { .. } if supabase_client => {
+            ApiError::NoSuchKey(error)
+        }
         error if has_token => error.into(),
         error => closed_to_public(error),
     })?;

@@ -11,14 +11,16 @@ pub(super) mod r#move;
 pub(super) mod sign;
 pub(super) mod signed_upload;
 pub(super) mod upload;
+pub(super) mod versions;
 
 use file_storage::file::PutMode;
 use file_storage::path::PathRules;
-use file_storage::{BucketName, ObjectPath, StorageError};
+use file_storage::{BucketName, ObjectPath, StorageError, VersionId};
 use http::HeaderMap;
 
 use crate::errors::ApiError;
 use crate::rest::call::{Call, Token};
+use crate::rest::query;
 
 /// What `x-upsert` asks for. Clients also send words like `undefined`: only `true` replaces anything.
 fn put_mode(headers: &HeaderMap) -> PutMode {
@@ -28,6 +30,12 @@ fn put_mode(headers: &HeaderMap) -> PutMode {
 /// Whether `x-upsert` asks to replace what is there.
 pub(crate) fn wants_upsert(headers: &HeaderMap) -> bool {
     headers.get("x-upsert").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+}
+
+/// The version that a URL names.
+fn version(uri: &http::Uri) -> Result<Option<VersionId>, ApiError> {
+    let named = query::parameter(uri, "version").filter(|version| !version.is_empty());
+    Ok(named.map(|version| VersionId::parse(&version)).transpose()?)
 }
 
 /// The places that a copy or move names in its body.

@@ -7,9 +7,8 @@ use file_storage::{BucketConfig, BucketName, Operation, StorageError};
 use http::StatusCode;
 use s3s::dto::{
     Bucket, BucketCannedACL, BucketLocationConstraint, CreateBucketInput, CreateBucketOutput,
-    DeleteBucketInput, DeleteBucketOutput, GetBucketLocationInput, GetBucketLocationOutput,
-    GetBucketVersioningInput, GetBucketVersioningOutput, HeadBucketInput, HeadBucketOutput, ListBucketsInput,
-    ListBucketsOutput,
+    DeleteBucketInput, DeleteBucketOutput, GetBucketLocationInput, GetBucketLocationOutput, HeadBucketInput,
+    HeadBucketOutput, ListBucketsInput, ListBucketsOutput,
 };
 
 use super::timestamp;
@@ -90,16 +89,6 @@ pub(in crate::s3) async fn location(
     let region = &call.app().config.s3.region;
     let named = (region != NAMELESS_REGION).then(|| BucketLocationConstraint::from(region.clone()));
     Ok(GetBucketLocationOutput { location_constraint: named })
-}
-
-/// Whether a bucket keeps versions: none ever did.
-pub(in crate::s3) async fn versioning(
-    call: Call,
-    _: GetBucketVersioningInput,
-) -> Result<GetBucketVersioningOutput, Failure> {
-    call.begin(Operation::ShowBucket);
-    call.storage().reach(call.context(), call.bucket()?).await?;
-    Ok(GetBucketVersioningOutput::default())
 }
 
 /// Lists the buckets that the caller may see.

@@ -4,6 +4,7 @@ pub(super) mod acl;
 pub(super) mod cors;
 pub(super) mod manage;
 pub(super) mod tagging;
+pub(super) mod versioning;
 
 use s3s::dto::Timestamp;
 

@@ -4,7 +4,7 @@ use file_storage::digests::Algorithm;
 use file_storage::extra::ObjectExtra;
 use file_storage::path::PathRules;
 use file_storage::storage::CopyOptions;
-use file_storage::{BucketName, ObjectPath, Operation, StorageError, StorageObject};
+use file_storage::{BucketName, ObjectPath, Operation, StorageError, StorageObject, VersionId};
 use http::header::{HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_UNMODIFIED_SINCE};
 use http::{HeaderMap, HeaderValue};
 use s3s::dto::{
@@ -17,7 +17,7 @@ use super::headers::{Described, checksum_type};
 use super::put::condition;
 use crate::conditional::{self, Verdict};
 use crate::s3::bucket::timestamp;
-use crate::s3::call::Call;
+use crate::s3::call::{Call, version};
 use crate::s3::failure::Failure;
 
 /// Copies an object.
@@ -26,16 +26,22 @@ pub(in crate::s3) async fn copy(call: Call, input: CopyObjectInput) -> Result<Co
     call.begin(Operation::Copy(&mode));
     let (bucket, path) = call.object()?;
     ObjectPath::parse_new(path.as_str(), PathRules::Lenient)?;
-    let (from_bucket, from_path) = source(&input.copy_source)?;
+    let (from_bucket, from_path, from_version) = versioned_source(&input.copy_source)?;
     let replaces = replaces(input.metadata_directive.as_ref().map(MetadataDirective::as_str), "metadata")?;
     let replaces_tags = replaces_tags(&input)?;
-    if (&from_bucket, &from_path) == (bucket, path) && !replaces && !replaces_tags {
+    let onto_itself = (&from_bucket, &from_path) == (bucket, path) && from_version.is_none();
+    if onto_itself && !replaces && !replaces_tags {
         return Err(Failure::invalid(
             "This copy request is illegal because it is trying to copy an object to itself without changing its \
              metadata",
         ));
     }
-    let found = call.storage().info(call.context(), &from_bucket, &from_path).await?;
+    let found = match from_version {
+        None => call.storage().info(call.context(), &from_bucket, &from_path).await?,
+        Some(version) => {
+            call.storage().version_info(call.context(), &from_bucket, &from_path, version).await?
+        }
+    };
     check_source(&call, &found)?;
     if let Some(algorithm) = &input.checksum_algorithm {
         has_checksum(&found, algorithm.as_str())?;
@@ -45,20 +51,27 @@ pub(in crate::s3) async fn copy(call: Call, input: CopyObjectInput) -> Result<Co
         acl::check_canned(&target, call.headers())?;
     }
     let options = options(&call, &found, replaces, replaces_tags)?;
+    let options = CopyOptions { version: from_version, ..options };
     let from = (&from_bucket, &from_path);
     let copied = call.storage().copy(call.context(), from, (bucket, path), mode, options).await?;
     call.log_size(copied.object.size);
-    Ok(CopyObjectOutput { copy_object_result: Some(result(&copied.object)), ..Default::default() })
+    let told = found.versioned || from_version.is_some();
+    Ok(CopyObjectOutput {
+        copy_object_result: Some(result(&copied.object)),
+        copy_source_version_id: told.then(|| found.version_id().to_string()),
+        version_id: call.told_version(&copied.object),
+        ..Default::default()
+    })
 }
 
-/// The source that a header names.
-pub(in crate::s3) fn source(source: &CopySource) -> Result<(BucketName, ObjectPath), Failure> {
+/// The source that a header names, and the version of it.
+pub(in crate::s3) fn versioned_source(
+    source: &CopySource,
+) -> Result<(BucketName, ObjectPath, Option<VersionId>), Failure> {
     match source {
         CopySource::Bucket { bucket, key, version_id } => {
-            if version_id.as_deref().is_some_and(|version| version != "null") {
-                return Err(Failure::not_implemented("Versions of objects"));
-            }
-            Ok((BucketName::parse(bucket)?, ObjectPath::parse(key)?))
+            let version = version_id.as_deref().map(version).transpose()?;
+            Ok((BucketName::parse(bucket)?, ObjectPath::parse(key)?, version))
         }
         CopySource::AccessPoint { .. } | CopySource::Outpost { .. } => {
             Err(Failure::not_implemented("Access points"))
@@ -129,6 +142,7 @@ fn options(
         extra: Some(ObjectExtra { tags, ..said.extra }),
         source_version,
         replaces_all: true,
+        ..CopyOptions::default()
     })
 }
 

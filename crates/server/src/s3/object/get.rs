@@ -7,7 +7,7 @@ use file_storage::{Operation, StorageError, StorageObject};
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::headers::{checksums, describe, insert};
+use super::headers::{VERSION_ID, checksums, describe, insert};
 use crate::conditional::{self, Verdict};
 use crate::errors;
 use crate::range::{self, Asked};
@@ -32,10 +32,16 @@ const SANDBOX: HeaderValue =
 pub(in crate::s3) async fn get(call: &Call) -> Result<Response, Failure> {
     call.begin(if call.is_head() { Operation::Info } else { Operation::Download });
     let (bucket, path) = call.object()?;
-    let download = call.storage().download(call.context(), bucket, path).await?;
+    let download = match call.version()? {
+        None => call.storage().download(call.context(), bucket, path).await?,
+        Some(version) => call.storage().download_version(call.context(), bucket, path, version).await?,
+    };
     let object = download.object();
     let mut response = Response::new(Body::empty());
     describe(object, response.headers_mut());
+    if let Some(version) = call.told_version(object) {
+        insert(response.headers_mut(), VERSION_ID, version);
+    }
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, SANDBOX);
     match conditional::read(call.headers(), object) {

@@ -15,6 +15,9 @@ use super::tags;
 use crate::s3::failure::Failure;
 use crate::s3::payload::text;
 
+/// The header that names a version.
+pub(in crate::s3) const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
+
 /// What an object is of which nothing is said.
 const UNKNOWN_TYPE: &str = "binary/octet-stream";
 const META: &str = "x-amz-meta-";

@@ -1,4 +1,4 @@
-//! Lists of objects, in their three forms: all of them are the same walk over the same rows.
+//! Lists of objects, in their two forms: both are the same walk over the same rows.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,9 +8,8 @@ use file_storage::executor::{
 use file_storage::{Operation, StorageObject};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
-    CommonPrefix, ETag, EncodingType, ListObjectVersionsInput, ListObjectVersionsOutput, ListObjectsInput,
-    ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, Object, ObjectStorageClass, ObjectVersion,
-    ObjectVersionStorageClass,
+    CommonPrefix, ETag, EncodingType, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
+    ListObjectsV2Output, Object, ObjectStorageClass,
 };
 
 use super::acl::owner;
@@ -19,7 +18,7 @@ use crate::s3::call::Call;
 use crate::s3::failure::Failure;
 
 /// Most entries of a page.
-const MOST: i32 = 1000;
+pub(super) const MOST: i32 = 1000;
 
 /// What stays as it is where keys are asked for in URL encoding.
 pub(in crate::s3) const IN_KEYS: AsciiSet =
@@ -178,47 +177,6 @@ pub(in crate::s3) async fn v2(call: Call, input: ListObjectsV2Input) -> Result<L
         common_prefixes: listed.prefixes(),
         delimiter: listed.given(input.delimiter.filter(|delimiter| !delimiter.is_empty())),
         start_after: listed.given(input.start_after),
-        encoding_type: input.encoding_type,
-        ..Default::default()
-    })
-}
-
-/// All versions: of each object the one that there is, in a bucket that never kept others.
-pub(in crate::s3) async fn versions(
-    call: Call,
-    input: ListObjectVersionsInput,
-) -> Result<ListObjectVersionsOutput, Failure> {
-    let asked = Asked {
-        prefix: input.prefix.clone(),
-        delimiter: input.delimiter.clone(),
-        max_keys: input.max_keys,
-        after: input.key_marker.clone(),
-        encoding: input.encoding_type.clone(),
-    };
-    let listed = list(&call, &asked).await?;
-    let version = |object: &StorageObject| ObjectVersion {
-        key: Some(listed.name(object.path.as_str())),
-        version_id: Some("null".to_owned()),
-        is_latest: Some(true),
-        size: i64::try_from(object.size).ok(),
-        e_tag: Some(ETag::Strong(object.etag.clone())),
-        last_modified: Some(timestamp(object.updated_at)),
-        storage_class: Some(ObjectVersionStorageClass::from_static(ObjectVersionStorageClass::STANDARD)),
-        owner: Some(owner(object.owner_id)),
-        ..Default::default()
-    };
-    Ok(ListObjectVersionsOutput {
-        name: Some(input.bucket),
-        prefix: Some(listed.name(input.prefix.unwrap_or_default())),
-        key_marker: Some(listed.name(input.key_marker.unwrap_or_default())),
-        version_id_marker: input.version_id_marker,
-        max_keys: Some(listed.max_keys),
-        is_truncated: Some(listed.next().is_some()),
-        next_key_marker: listed.next().map(|next| listed.name(next)),
-        next_version_id_marker: listed.next().map(|_| "null".to_owned()),
-        versions: Some(listed.objects().map(version).collect()),
-        common_prefixes: listed.prefixes(),
-        delimiter: listed.given(input.delimiter.filter(|delimiter| !delimiter.is_empty())),
         encoding_type: input.encoding_type,
         ..Default::default()
     })

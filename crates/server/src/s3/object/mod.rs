@@ -10,9 +10,10 @@ pub(super) mod list;
 pub(super) mod put;
 pub(super) mod tagging;
 mod tags;
+pub(super) mod versions;
 
 pub(super) use acl::{check_canned, owner};
-pub(super) use headers::{Described, checksum_headers, checksum_type, insert};
+pub(super) use headers::{Described, VERSION_ID, checksum_headers, checksum_type, insert};
 pub(super) use list::IN_KEYS;
 pub(super) use put::{condition, not_as_announced};
 pub(super) use tags::{from_set as tags_from_set, to_set as tags_to_set};

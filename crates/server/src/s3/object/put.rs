@@ -10,7 +10,7 @@ use file_storage::{BucketName, ObjectPath, Operation, StorageError};
 use http::header;
 
 use super::acl;
-use super::headers::{Described, checksums, insert};
+use super::headers::{Described, VERSION_ID, checksums, insert};
 use crate::conditional;
 use crate::s3::call::Call;
 use crate::s3::failure::Failure;
@@ -29,6 +29,9 @@ pub(in crate::s3) async fn put(call: &Call, incoming: Incoming) -> Result<Respon
     let headers = response.headers_mut();
     insert(headers, header::ETAG, format!("\"{}\"", written.object.etag));
     checksums(&written.object, headers);
+    if let Some(version) = call.told_version(&written.object) {
+        insert(headers, VERSION_ID, version);
+    }
     Ok(response)
 }
 

@@ -1,6 +1,7 @@
 //! `?tagging` of an object.
 
 use file_storage::Operation;
+use file_storage::extra::Tag;
 use s3s::dto::{
     DeleteObjectTaggingInput, DeleteObjectTaggingOutput, GetObjectTaggingInput, GetObjectTaggingOutput,
     PutObjectTaggingInput, PutObjectTaggingOutput,
@@ -17,7 +18,8 @@ pub(in crate::s3) async fn get(
 ) -> Result<GetObjectTaggingOutput, Failure> {
     call.begin(Operation::Info);
     let object = call.info().await?;
-    Ok(GetObjectTaggingOutput { tag_set: to_set(object.extra.tags), version_id: None })
+    let version_id = call.told_version(&object);
+    Ok(GetObjectTaggingOutput { tag_set: to_set(object.extra.tags), version_id })
 }
 
 /// Replaces an object's tags.
@@ -26,10 +28,9 @@ pub(in crate::s3) async fn put(
     input: PutObjectTaggingInput,
 ) -> Result<PutObjectTaggingOutput, Failure> {
     call.begin(Operation::TagObject);
-    let (bucket, path) = call.object()?;
     let tags = from_set(input.tagging.tag_set, 10)?;
-    call.storage().tag(call.context(), bucket, path, tags).await?;
-    Ok(PutObjectTaggingOutput::default())
+    let version_id = replace(&call, tags).await?;
+    Ok(PutObjectTaggingOutput { version_id })
 }
 
 /// Takes all of an object's tags away.
@@ -38,7 +39,17 @@ pub(in crate::s3) async fn delete(
     _: DeleteObjectTaggingInput,
 ) -> Result<DeleteObjectTaggingOutput, Failure> {
     call.begin(Operation::TagObject);
+    let version_id = replace(&call, Vec::new()).await?;
+    Ok(DeleteObjectTaggingOutput { version_id })
+}
+
+/// Replaces the tags of the object, or of the version that is named; tells the version.
+async fn replace(call: &Call, tags: Vec<Tag>) -> Result<Option<String>, Failure> {
     let (bucket, path) = call.object()?;
-    call.storage().tag(call.context(), bucket, path, Vec::new()).await?;
-    Ok(DeleteObjectTaggingOutput::default())
+    let (storage, context) = (call.storage(), call.context());
+    let tagged = match call.version()? {
+        None => storage.tag(context, bucket, path, tags).await?,
+        Some(version) => storage.tag_version(context, bucket, path, version, tags).await?,
+    };
+    Ok(call.told_version(&tagged))
 }

@@ -12,7 +12,7 @@ use crate::executor::assembly::{self, Assembled, Piece};
 use crate::executor::postgres::decide::{LOCK, place};
 use crate::executor::postgres::errors::Fault;
 use crate::executor::postgres::pool::Pool;
-use crate::executor::postgres::put::{self, Linked};
+use crate::executor::postgres::put::{self, Along, Linked};
 use crate::executor::postgres::rls::Caller;
 use crate::executor::postgres::rows::int;
 use crate::executor::postgres::session::{Session, Step};
@@ -68,8 +68,9 @@ pub(in crate::executor::postgres) async fn complete(
         None => after.push((DISCARD, vec![&at.id])),
         Some(_) => after.push((COMPLETED, of_end.to_vec())),
     }
-    let linked = Linked { uploads: &sources, after: &after };
-    put::put_within(pool, session, access, &object, &completion.mode, Some(&linked)).await
+    let linked = Some(Linked { uploads: &sources, after: &after });
+    let along = Along { linked, leaves: None };
+    put::put_within(pool, session, access, &object, &completion.mode, &along).await
 }
 
 /// What the chosen parts make, and the uploads that they are of. What they count for is given back, before the object counts:

@@ -14,7 +14,7 @@ use crate::executor::conformance::subject::{
     allow, anon, bucket, listing, maintain, new_object, path, paths, service,
 };
 use crate::executor::sqlite::{SqliteExecutor, SqliteOptions};
-use crate::executor::{Announced, Question};
+use crate::executor::{Announced, Question, Relocation};
 use crate::file::{ETags, NewObject, PutMode};
 use crate::permissions::policy::oracle::policy;
 use crate::permissions::{Access, AccessRules, Operation, Permission, Policy, RlsContext};
@@ -120,11 +120,14 @@ impl Side {
                 let access = check(Operation::Move(mode))?;
                 let to = (&bucket(to_bucket), &path(to));
                 let moved = on.move_object(&access, (&name, &place), to, mode).await?;
-                format!("{:?}", moved.owner_id)
+                match moved {
+                    Relocation::Moved(moved) => format!("{:?}", moved.owner_id),
+                    Relocation::KeepsVersions => "keeps".to_owned(),
+                }
             }
             Deed::Delete => {
                 let gone = on.delete_object(&check(Operation::Delete)?, &name, &place).await?;
-                format!("{}", gone.is_some())
+                format!("{}", gone.object.is_some())
             }
             Deed::DeleteAll => {
                 let gone = on.delete_objects(&check(Operation::Delete)?, &name, &[place, path("p")]).await?;

@@ -56,8 +56,9 @@ async fn what_waits_shares_a_commit_and_fails_with_it() {
             .run("broken", |conn| {
                 // A foreign key that is checked at the commit, and breaks it.
                 conn.execute_batch(
-                    "PRAGMA defer_foreign_keys = ON; INSERT INTO storage_segments VALUES \
-                     ('00000000-0000-0000-0000-000000000001', 0, 0, 1, printf('%064d', 0), NULL, NULL, x'00')",
+                    "PRAGMA defer_foreign_keys = ON; INSERT INTO multipart_parts \
+                     (upload_id, number, size, sha256, etag, bytes, created_at) VALUES \
+                     ('00000000-0000-0000-0000-000000000001', 1, 1, printf('%064d', 0), '', x'00', 0)",
                 )?;
                 Ok(())
             })

@@ -29,9 +29,11 @@ pub(in crate::rest) struct BucketBody<'a> {
     allowed_mime_types: Option<Vec<&'a str>>,
     /// Most bytes of all its objects; null for no limit.
     quota_bytes: Option<u64>,
+    /// Whether it keeps versions: `off`, `enabled` or `suspended`.
+    versioning: &'static str,
     /// Objects in it.
     file_count: u64,
-    /// Bytes of all its objects.
+    /// Bytes of all its objects, and of all their versions.
     total_size: u64,
     #[schema(value_type = String, format = DateTime)]
     created_at: Time,
@@ -54,6 +56,7 @@ impl<'a> BucketBody<'a> {
             max_file_size: config.max_file_size,
             allowed_mime_types: mime_types(bucket),
             quota_bytes: config.quota_bytes,
+            versioning: config.versioning.as_str(),
             file_count: bucket.file_count,
             total_size: bucket.total_bytes,
             created_at: Time(bucket.created_at),

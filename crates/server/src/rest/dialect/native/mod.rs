@@ -9,6 +9,7 @@ mod errors;
 mod list;
 mod object;
 mod signed;
+mod versions;
 
 pub(in crate::rest) use bucket::BucketBody;
 pub(super) use bucket::{BucketUpdated, Emptied};
@@ -17,6 +18,7 @@ pub(in crate::rest) use list::{ListEntry, ListV2Body};
 pub(super) use object::Moved;
 pub(in crate::rest) use object::{ObjectBody, Uploaded};
 pub(in crate::rest) use signed::{Signed, SignedEntry, UploadTarget};
+pub(in crate::rest) use versions::VersionsBody;
 
 use serde::Serialize;
 use utoipa::ToSchema;

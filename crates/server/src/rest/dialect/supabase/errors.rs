@@ -113,7 +113,10 @@ fn storage(error: &StorageError) -> Worded {
         E::InvalidSignature { reason } => signature(reason),
         E::UrlExpired(_) => wrapped(400, "InvalidJWT", "InvalidJWT", EXPIRED),
         E::BucketNotFound { .. } => no_bucket(),
-        E::ObjectNotFound { .. } => no_key(),
+        E::ObjectNotFound { .. } | E::ObjectDeleted { .. } => no_key(),
+        // Supabase has no versions.
+        E::VersionNotFound { .. } => wrapped(404, "not_found", "NoSuchVersion", message),
+        E::VersionIsMarker { .. } => wrapped(405, "DeleteMarker", "MethodNotAllowed", message),
         E::PolicyNotFound { .. } | E::CredentialNotFound { .. } => {
             wrapped(404, "not_found", "InvalidRequest", message)
         }

@@ -1,0 +1,358 @@
+//! Versions that are named, read and deleted under the rules of objects, and their lists.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, named_params};
+
+use super::errors::Fault;
+use super::history::{self, COLUMNS};
+use super::put::extra;
+use super::read::{missing, seen};
+use super::rls::{Caller, builtin, is_true, refused, text};
+use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, SEGMENT, micros, now};
+use super::rules::{RoleRules, Rules, Statement};
+use super::{events, removal};
+use crate::bucket::BucketName;
+use crate::errors::StorageError;
+use crate::executor::decide::{self, PolicyView, Target};
+use crate::executor::proposal::{self, Proposed, Purpose, Seen};
+use crate::extra::Tag;
+use crate::file::{ETags, PutMode, StorageObject, StoredObject};
+use crate::path::ObjectPath;
+use crate::permissions::policy::Candidate;
+use crate::permissions::{Access, Permission, RlsContext};
+use crate::versions::{ObjectVersion, VersionId, VersionScan};
+
+/// What comes before every version, in the order of versions: the object.
+const CURRENT: i64 = i64::MAX;
+
+/// The row of either table that is meant, as `o`.
+fn meant() -> String {
+    let one = |table: &str, marker: &str| {
+        format!(
+            "SELECT {COLUMNS}, {marker} AS is_delete_marker FROM {table} \
+             WHERE bucket_id = :bucket AND path = :path \
+             AND CASE WHEN :version IS NULL THEN versioned = 0 ELSE version = :version END"
+        )
+    };
+    let (object, version) = (one("storage_objects", "0"), one("storage_object_versions", "is_delete_marker"));
+    format!("({object} UNION ALL {version}) o")
+}
+
+fn open_sql(rules: &RoleRules) -> String {
+    format!(
+        "SELECT {OBJECT}, {SEGMENT}, o.is_delete_marker FROM storage_buckets b JOIN {} \
+         LEFT JOIN storage_segments s ON s.version = o.version \
+         WHERE b.id = :bucket AND {} ORDER BY s.ordinal",
+        meant(),
+        rules.predicate(Permission::ObjectRead)
+    )
+}
+
+/// Where in those rows it is said whether it is a delete marker.
+const IS_MARKER: usize = OBJECT_WIDTH + 6;
+
+/// A version and its segments.
+pub(super) fn open(
+    conn: &Connection,
+    rules: &Rules,
+    access: &Access,
+    (bucket, path): (&BucketName, &ObjectPath),
+    version: VersionId,
+) -> Result<StoredObject, Fault> {
+    let context = access.on_object(Permission::ObjectRead, bucket, path)?;
+    let caller = Caller::under(rules, context);
+    let mut statement = conn.prepare_cached(rules.of(context).sql(Statement::OpenVersion, open_sql))?;
+    let mut rows = statement.query(&*caller.with(named_params! {
+        ":bucket": bucket.as_str(), ":path": path.as_str(), ":version": version.uuid().map(text),
+        ":role": caller.role, ":uid": caller.uid,
+    }))?;
+    let Some(first) = seen(rows.next(), rules, context, bucket)? else {
+        return Err(missing(conn, rules, context, bucket, path)?.of_version(version));
+    };
+    if first.get(IS_MARKER)? {
+        let (bucket, path) = (bucket.clone(), path.clone());
+        return Err(StorageError::VersionIsMarker { bucket, path, version }.into());
+    }
+    let object = rows::object_at(first, 0, bucket, path)?;
+    let mut segments = Vec::with_capacity(1);
+    let mut next = Some(first);
+    while let Some(row) = next {
+        segments.extend(rows::segment(row, OBJECT_WIDTH)?);
+        next = rows.next()?;
+    }
+    Ok(StoredObject { object, segments })
+}
+
+fn target_sql(rules: &RoleRules) -> String {
+    format!(
+        "SELECT {BUCKET}, {OBJECT}, o.is_delete_marker, {}, {} FROM storage_buckets b LEFT JOIN {} ON true \
+         WHERE b.id = :bucket",
+        is_true(rules.predicate(Permission::ObjectRead)),
+        is_true(rules.predicate(Permission::ObjectDelete)),
+        meant()
+    )
+}
+
+/// Looks at a version that is to be deleted, and whether it is a delete marker.
+fn look(
+    conn: &Connection,
+    rules: &Rules,
+    context: &RlsContext,
+    (bucket, path): (&BucketName, &ObjectPath),
+    version: VersionId,
+) -> Result<Option<(Seen, bool)>, Fault> {
+    let caller = Caller::under(rules, context);
+    let mut statement = conn.prepare_cached(rules.of(context).sql(Statement::ToRemoveVersion, target_sql))?;
+    let mut rows = statement.query(&*caller.with(named_params! {
+        ":bucket": bucket.as_str(), ":path": path.as_str(), ":version": version.uuid().map(text),
+        ":role": caller.role, ":uid": caller.uid,
+    }))?;
+    let row = match rows.next().map_err(Fault::from) {
+        // Which condition failed, and what it was asked for, is found out one by one.
+        Err(fault) if fault.of_policy().is_some() => {
+            let found = look(conn, &Rules::of_table(), context, (bucket, path), version)?;
+            return Ok(found.map(|(mut seen, is_marker)| {
+                seen.target.policy = proposal::view(rules.policies(), context, bucket);
+                seen.ask_of_old_row(rules.policies(), context, micros(now()), Purpose::Remove);
+                (seen, is_marker)
+            }));
+        }
+        row => row?,
+    };
+    let Some(row) = row else { return Ok(None) };
+    let there = row.get_ref(BUCKET_WIDTH)? != ValueRef::Null;
+    let flags = BUCKET_WIDTH + OBJECT_WIDTH;
+    let visible = there && row.get(flags + 1)?;
+    let target = Target {
+        bucket: rows::bucket(row, 0)?,
+        existing: if there { Some(rows::object_at(row, BUCKET_WIDTH, bucket, path)?) } else { None },
+        visible,
+        creatable: false,
+        overwritable: false,
+        // What can't be seen can't be found to be deleted.
+        deletable: visible && row.get(flags + 2)?,
+        policy: match rules.of(context).has_policies() {
+            true => proposal::view(rules.policies(), context, bucket),
+            false => PolicyView::default(),
+        },
+    };
+    Ok(Some((Seen { target, reads: visible, overwrites: false }, there && row.get(flags)?)))
+}
+
+/// Deletes a version for good; `None` where none is visible. What is the newest then is the object.
+pub(super) fn delete(
+    conn: &Connection,
+    rules: &Rules,
+    access: &Access,
+    at: (&BucketName, &ObjectPath),
+    version: VersionId,
+) -> Result<Option<ObjectVersion>, Fault> {
+    let context = access.on_object(Permission::ObjectDelete, at.0, at.1)?;
+    let (seen, is_delete_marker) = look(conn, rules, context, at, version)?.unzip();
+    let doomed = decide::delete(access, at, seen.map(|seen| seen.target))?;
+    let Some(object) = doomed else { return Ok(None) };
+    end(conn, &object, &[])?;
+    let is_delete_marker = is_delete_marker.unwrap_or(false);
+    Ok(Some(ObjectVersion { object, is_delete_marker, is_latest: false }))
+}
+
+/// Ends a version, current or not.
+pub(super) fn end(conn: &Connection, version: &StorageObject, told: &[(&str, &str)]) -> Result<(), Fault> {
+    let now = now();
+    let is_current: bool = conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM storage_objects WHERE version = :version)")?
+        .query_row(named_params! { ":version": text(version.version) }, |row| row.get(0))?;
+    if is_current {
+        removal::remove(conn, version, now)?;
+        events::object(conn, "storage.object.deleted", version, told, now)?;
+    } else {
+        history::remove(conn, version, now)?;
+    }
+    history::promote(conn, (&version.bucket, &version.path), now)
+}
+
+fn tag_sql(rules: &RoleRules) -> String {
+    format!(
+        "SELECT {BUCKET}, {OBJECT}, {}, {}, {}, {}, {} FROM storage_buckets b \
+         LEFT JOIN storage_object_versions o ON o.bucket_id = b.id AND o.path = :path AND NOT o.is_delete_marker \
+         AND CASE WHEN :version IS NULL THEN o.versioned = 0 ELSE o.version = :version END WHERE b.id = :bucket",
+        is_true(rules.predicate(Permission::ObjectRead)),
+        is_true(builtin(Permission::ObjectCreate)),
+        is_true(rules.predicate(Permission::ObjectOverwrite)),
+        is_true(builtin(Permission::ObjectRead)),
+        is_true(builtin(Permission::ObjectOverwrite)),
+    )
+}
+
+/// Replaces the tags of a version that is not current, by the rules of an overwrite of it by itself.
+pub(super) fn tag(
+    conn: &Connection,
+    rules: &Rules,
+    access: &Access,
+    (bucket, path): (&BucketName, &ObjectPath),
+    version: VersionId,
+    tags: &[Tag],
+) -> Result<StorageObject, Fault> {
+    let permission = Permission::ObjectOverwrite;
+    let context = access.on_object(permission, bucket, path)?;
+    let caller = Caller::under(rules, context);
+    let mut statement = conn.prepare_cached(rules.of(context).sql(Statement::ToTagVersion, tag_sql))?;
+    let mut rows = statement.query(&*caller.with(named_params! {
+        ":bucket": bucket.as_str(), ":path": path.as_str(), ":version": version.uuid().map(text),
+        ":role": caller.role, ":uid": caller.uid,
+    }))?;
+    let row = rows.next().map_err(|error| refused(error.into(), rules, context, permission, bucket))?;
+    let not_there = || StorageError::VersionNotFound { bucket: bucket.clone(), path: path.clone(), version };
+    let Some(row) = row.filter(|row| !matches!(row.get_ref(BUCKET_WIDTH), Ok(ValueRef::Null))) else {
+        return Err(not_there().into());
+    };
+    let flags = BUCKET_WIDTH + OBJECT_WIDTH;
+    let mut object = rows::object_at(row, BUCKET_WIDTH, bucket, path)?;
+    let target = Target {
+        bucket: rows::bucket(row, 0)?,
+        existing: Some(object.clone()),
+        visible: row.get(flags)?,
+        creatable: row.get(flags + 1)?,
+        overwritable: row.get(flags + 2)?,
+        deletable: false,
+        policy: PolicyView::default(),
+    };
+    if !target.visible {
+        return Err(not_there().into());
+    }
+    let mut seen = Seen { target, reads: row.get(flags + 3)?, overwrites: row.get(flags + 4)? };
+    drop(rows);
+    if rules.of(context).has_policies() {
+        let candidate = Candidate::object(&object);
+        seen.ask_policies(rules.policies(), context, micros(now()), Proposed::Own(&candidate));
+    }
+    decide::write(access, (bucket, path), &PutMode::IfMatch(ETags::Any), Some(seen.target))?;
+    object.extra.tags = tags.to_vec();
+    conn.prepare_cached("UPDATE storage_object_versions SET extra = :extra WHERE version = :version")?
+        .execute(named_params! { ":extra": extra(&object.extra), ":version": text(object.version) })?;
+    Ok(object)
+}
+
+fn scan_sql(rules: &RoleRules) -> String {
+    let read = rules.predicate(Permission::ObjectRead);
+    let rows = |table: &str, marker: &str, sequence: &str, from: &str, order: &str| {
+        format!(
+            "SELECT * FROM (SELECT {OBJECT}, {marker} AS is_delete_marker, {sequence} AS sequence \
+             FROM storage_buckets b CROSS JOIN {table} o WHERE b.id = :bucket AND o.bucket_id = :bucket \
+             AND o.path >= :from AND o.path < :until AND (o.path > :from OR {from}) AND {read} \
+             ORDER BY {order} LIMIT :limit)"
+        )
+    };
+    let current = CURRENT.to_string();
+    format!(
+        "{} UNION ALL {} ORDER BY path, sequence DESC LIMIT :limit",
+        rows("storage_objects", "0", &current, ":below IS NULL", "o.path"),
+        rows(
+            "storage_object_versions",
+            "o.is_delete_marker",
+            "o.sequence",
+            ":below IS NULL OR o.sequence < :below",
+            "o.path, o.sequence DESC"
+        )
+    )
+}
+
+/// Versions, by path and the newest first.
+pub(super) fn scan(
+    conn: &Connection,
+    rules: &Rules,
+    access: &Access,
+    bucket: &BucketName,
+    scan: &VersionScan,
+) -> Result<Vec<ObjectVersion>, Fault> {
+    let context = access.on_rows(Permission::ObjectRead, Some(bucket))?;
+    // Both statements see the same rows.
+    let _snapshot = conn.unchecked_transaction()?;
+    let below = match scan.after {
+        Some(after) => place(conn, bucket, &scan.from, after)?,
+        None => None,
+    };
+    let caller = Caller::under(rules, context);
+    let mut statement = conn.prepare_cached(rules.of(context).sql(Statement::ScanVersions, scan_sql))?;
+    // Above every path, as the greatest character repeated.
+    let above_all = "\u{10ffff}".repeat(257);
+    let mut rows = statement.query(&*caller.with(named_params! {
+        ":bucket": bucket.as_str(), ":from": scan.from, ":below": below, ":limit": scan.limit,
+        ":until": scan.until.as_deref().unwrap_or(&above_all), ":role": caller.role, ":uid": caller.uid,
+    }))?;
+    let mut found: Vec<ObjectVersion> = Vec::new();
+    let failed =
+        |error: rusqlite::Error| refused(error.into(), rules, context, Permission::ObjectRead, bucket);
+    while let Some(row) = rows.next().map_err(failed)? {
+        let object = rows::object(row, 0)?;
+        let is_latest = match found.last() {
+            Some(before) => before.object.path != object.path,
+            None => below.is_none() || object.path.as_str() != scan.from,
+        };
+        found.push(ObjectVersion { is_delete_marker: row.get(OBJECT_WIDTH)?, is_latest, object });
+    }
+    Ok(found)
+}
+
+/// Where a version is in the order of its path's versions; `None` where it is gone.
+fn place(
+    conn: &Connection,
+    bucket: &BucketName,
+    path: &str,
+    version: VersionId,
+) -> Result<Option<i64>, Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT CASE WHEN is_current THEN :current ELSE sequence END FROM ( \
+             SELECT 1 AS is_current, 0 AS sequence, versioned, version FROM storage_objects \
+             WHERE bucket_id = :bucket AND path = :path \
+             UNION ALL SELECT 0, sequence, versioned, version FROM storage_object_versions \
+             WHERE bucket_id = :bucket AND path = :path) \
+         WHERE CASE WHEN :version IS NULL THEN versioned = 0 ELSE version = :version END",
+    )?;
+    let mut rows = statement.query(named_params! {
+        ":current": CURRENT, ":bucket": bucket.as_str(), ":path": path,
+        ":version": version.uuid().map(text),
+    })?;
+    Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
+}
+
+fn some_sql(rules: &RoleRules) -> String {
+    format!(
+        "SELECT {OBJECT} FROM storage_buckets b CROSS JOIN storage_object_versions o \
+         WHERE b.id = :bucket AND o.bucket_id = :bucket AND {} AND {} ORDER BY o.sequence LIMIT :limit",
+        rules.predicate(Permission::ObjectRead),
+        rules.predicate(Permission::ObjectDelete)
+    )
+}
+
+/// Deletes the oldest versions of a bucket that are not current and that the caller sees and may delete; gives their number.
+pub(super) fn empty(
+    conn: &Connection,
+    rules: &Rules,
+    access: &Access,
+    bucket: &BucketName,
+    limit: u32,
+) -> Result<u64, Fault> {
+    let context = access.on_rows(Permission::ObjectDelete, Some(bucket))?;
+    let caller = Caller::under(rules, context);
+    let mut statement = conn.prepare_cached(rules.of(context).sql(Statement::SomeVersions, some_sql))?;
+    let mut rows = statement.query(&*caller.with(named_params! {
+        ":bucket": bucket.as_str(), ":role": caller.role, ":uid": caller.uid, ":limit": limit,
+    }))?;
+    let failed =
+        |error: rusqlite::Error| refused(error.into(), rules, context, Permission::ObjectDelete, bucket);
+    let mut doomed = Vec::new();
+    while let Some(row) = rows.next().map_err(failed)? {
+        doomed.push(rows::object(row, 0)?);
+    }
+    drop(rows);
+    let now = now();
+    for version in &doomed {
+        history::remove(conn, version, now)?;
+    }
+    // What policies kept may be the newest now.
+    for version in &doomed {
+        history::promote(conn, (&version.bucket, &version.path), now)?;
+    }
+    Ok(doomed.len() as u64)
+}
