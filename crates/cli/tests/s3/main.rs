@@ -19,6 +19,7 @@ mod credentials;
 mod doors;
 mod forms;
 mod origins;
+mod policies;
 mod signatures;
 mod signer;
 

@@ -3,6 +3,7 @@
 pub(super) mod acl;
 pub(super) mod cors;
 pub(super) mod manage;
+pub(super) mod policy;
 pub(super) mod tagging;
 
 use s3s::dto::Timestamp;
