@@ -14,12 +14,14 @@
 mod support;
 
 mod bodies;
+mod check;
 mod conditions;
 mod credentials;
 mod doors;
 mod forms;
 mod origins;
 mod policies;
+mod proxy;
 mod signatures;
 mod signer;
 
