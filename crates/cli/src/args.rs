@@ -88,6 +88,9 @@ pub(crate) enum Command {
     /// Make, list, disable and delete keys of S3's clients
     #[command(subcommand)]
     Credential(commands::credential::Credential),
+    /// Look at S3 as its clients see it
+    #[command(subcommand)]
+    S3(commands::s3::S3),
     /// Add, list, drop and try out access policies in SQL
     #[command(subcommand)]
     Policy(commands::policy::Policy),

@@ -10,6 +10,7 @@ mod client;
 mod commands;
 mod failure;
 mod output;
+mod s3_check;
 mod settings;
 mod transfer;
 mod units;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use server::secrets::Keys;
+
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::settings;
@@ -33,25 +35,30 @@ impl fmt::Debug for Token {
 }
 
 /// The caller's token, if any; without one the server sees `anon`.
-///
-/// The service key of a data directory goes to the server that was asked for only if the user named
-/// that directory, or the server is on this machine: a key that lies about is not for strangers.
 pub(super) fn find(global: &Global, loopback: bool) -> Result<Option<Token>, Failure> {
     if let Some(token) = global.token.as_deref().filter(|token| !token.is_empty()) {
         return Token::parse(token).map(Some);
     }
+    keys_of_data_dir(global, loopback)?.map(|keys| Token::parse(&keys.service_key)).transpose()
+}
+
+/// The keys of a data directory, where they may be used.
+///
+/// They are shown to the server that was asked for only if the user named that directory, or the server is on this
+/// machine: a key that lies about is not for strangers.
+pub(crate) fn keys_of_data_dir(global: &Global, loopback: bool) -> Result<Option<Keys>, Failure> {
     let by_variable = std::env::var_os(settings::DATA_DIR_VARIABLE).is_some_and(|value| !value.is_empty());
     let named = global.data_dir.is_some() || global.config.is_some() || by_variable;
     if !named && !loopback {
         return Ok(None);
     }
-    let key = || {
+    let key = || -> Result<Keys, Failure> {
         let config = settings::load(global, Vec::new())?.config;
         let keys = settings::secrets(&config)?.keys().map_err(anyhow::Error::from)?;
-        Token::parse(&keys.service_key)
+        Ok(keys)
     };
     match key() {
-        Ok(token) => Ok(Some(token)),
+        Ok(keys) => Ok(Some(keys)),
         Err(_) if !named => Ok(None),
         Err(failure) => Err(failure),
     }

@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 
 use crate::args::Global;
 use crate::failure::Failure;
-pub(crate) use credentials::Token;
+pub(crate) use credentials::{Token, keys_of_data_dir};
 
 /// What a URL's path may hold unescaped: RFC 3986's unreserved characters and the separator.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
@@ -126,7 +126,7 @@ pub(crate) fn encode(text: &str) -> String {
 }
 
 /// The innermost cause: reqwest's own words repeat the URL and say little.
-fn root_cause(error: &reqwest::Error) -> String {
+pub(crate) fn root_cause(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(source) = cause.source() {
         cause = source;
@@ -134,9 +134,20 @@ fn root_cause(error: &reqwest::Error) -> String {
     cause.to_string()
 }
 
-fn parse_base(text: &str) -> Result<Url, Failure> {
+/// The address of a server, below which its routes are.
+pub(crate) fn parse_base(text: &str) -> Result<Url, Failure> {
+    let mut url = parse_url(text)?;
+    // The address that other clients are given is as good.
+    let path = url.path().trim_end_matches('/');
+    let path = path.strip_suffix("/storage/v1").unwrap_or(path).to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// The URL of something on a server.
+pub(crate) fn parse_url(text: &str) -> Result<Url, Failure> {
     let wrong = |why: &str| Failure::Usage(format!("`{text}` is not the URL of a server: {why}"));
-    let mut url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+    let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err(wrong("write http://HOST:PORT or https://HOST"));
     }
@@ -146,14 +157,11 @@ fn parse_base(text: &str) -> Result<Url, Failure> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(wrong("it holds no user and password; use --token"));
     }
-    // The address that other clients are given is as good.
-    let path = url.path().trim_end_matches('/');
-    let path = path.strip_suffix("/storage/v1").unwrap_or(path).to_owned();
-    url.set_path(&path);
     Ok(url)
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether the server is on this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }

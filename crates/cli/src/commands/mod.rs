@@ -15,6 +15,7 @@ pub(crate) mod mv;
 pub(crate) mod policy;
 pub(crate) mod query;
 pub(crate) mod rm;
+pub(crate) mod s3;
 pub(crate) mod serve;
 pub(crate) mod sign;
 pub(crate) mod token;
@@ -55,6 +56,7 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Credential(credential) => {
             with_client(&global, out, async |it| credential::run(credential, it).await)
         }
+        Command::S3(s3) => with_runtime(async || s3::run(s3, &global, out).await),
         Command::Policy(policy) => with_client(&global, out, async |it| policy::run(policy, it).await),
         Command::Explain(explain) => with_client(&global, out, async |it| explain::run(&explain, it).await),
         Command::Usage(usage) => with_client(&global, out, async |it| usage::run(&usage, it).await),
@@ -70,11 +72,16 @@ fn with_client(
     out: &Output,
     command: impl AsyncFnOnce(&Context<'_>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let runtime = Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
-    let result = runtime.block_on(async {
+    with_runtime(async || {
         let context = Context { client: Client::new(global)?, out };
         command(&context).await
-    });
+    })
+}
+
+/// Runs a command that waits for something.
+fn with_runtime(command: impl AsyncFnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    let runtime = Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+    let result = runtime.block_on(command());
     // A read from stdin may still be waiting; nothing else outlives a command.
     runtime.shutdown_background();
     result

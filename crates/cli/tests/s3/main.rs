@@ -14,12 +14,15 @@
 mod support;
 
 mod bodies;
+mod check;
 mod conditions;
 mod credentials;
 mod doors;
 mod forms;
 mod multipart;
 mod origins;
+mod policies;
+mod proxy;
 mod signatures;
 mod signer;
 mod versions;

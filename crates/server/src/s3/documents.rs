@@ -53,6 +53,9 @@ operations! {
     put_bucket_versioning: PutBucketVersioningInput => PutBucketVersioningOutput = bucket::versioning::put;
     get_bucket_acl: GetBucketAclInput => GetBucketAclOutput = bucket::acl::get;
     put_bucket_acl: PutBucketAclInput => PutBucketAclOutput = bucket::acl::put;
+    get_bucket_policy: GetBucketPolicyInput => GetBucketPolicyOutput = bucket::policy::get;
+    put_bucket_policy: PutBucketPolicyInput => PutBucketPolicyOutput = bucket::policy::put;
+    delete_bucket_policy: DeleteBucketPolicyInput => DeleteBucketPolicyOutput = bucket::policy::delete;
     get_bucket_policy_status: GetBucketPolicyStatusInput => GetBucketPolicyStatusOutput = bucket::acl::status;
     get_bucket_tagging: GetBucketTaggingInput => GetBucketTaggingOutput = bucket::tagging::get;
     put_bucket_tagging: PutBucketTaggingInput => PutBucketTaggingOutput = bucket::tagging::put;

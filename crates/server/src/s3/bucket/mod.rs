@@ -3,6 +3,7 @@
 pub(super) mod acl;
 pub(super) mod cors;
 pub(super) mod manage;
+pub(super) mod policy;
 pub(super) mod tagging;
 pub(super) mod versioning;
 
