@@ -14,7 +14,7 @@ use file_storage::errors::StorageError;
 use file_storage::executor::Delimiter;
 use file_storage::file::{ETags, ObjectAttributes, PutMode};
 use file_storage::multipart::{ListedPart, MultipartUpload, Part, UploadAt, UploadListing, UploadPage};
-use file_storage::storage::{CompleteOptions, CopyOptions, MultipartOptions, PartBody};
+use file_storage::storage::{CompleteOptions, CopyOptions, MultipartOptions, PartBody, PartSource};
 use file_storage::{BucketConfig, BucketName, BucketPolicy, RlsContext};
 use support::{Fixture, bucket, chunked, collect, options, path, service, user};
 use tempfile::TempDir;
@@ -137,7 +137,7 @@ async fn a_part_may_be_a_range_of_an_object_that_one_may_read() {
     let upload = begin(&fixture, (&docs, "to")).await;
     let from = path("from");
     let copy = async |bucket: &BucketName, number: u32, range: Option<std::ops::Range<u64>>| {
-        let source = (bucket, &from, range);
+        let source = PartSource { bucket, path: &from, version: None, range };
         fixture.storage.copy_part(&user(1), source, (&upload.at, number), |_| Ok(()), Wanted::default()).await
     };
     let refused = copy(&theirs, 1, None).await;

@@ -40,7 +40,7 @@ use crate::signed_url::SigningKeys;
 
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
-pub use multipart::{CompleteOptions, MultipartOptions, PartBody};
+pub use multipart::{CompleteOptions, MultipartOptions, PartBody, PartSource};
 pub use options::{QueryOptions, StorageOptions};
 pub use query::QueryRequest;
 

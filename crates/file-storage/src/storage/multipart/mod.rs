@@ -23,6 +23,7 @@ use crate::path::ObjectPath;
 use crate::permissions::{Operation, RlsContext};
 
 pub use complete::CompleteOptions;
+pub use copy_part::PartSource;
 pub use part::PartBody;
 pub(super) use part::Run;
 

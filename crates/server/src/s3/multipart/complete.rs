@@ -53,6 +53,7 @@ pub(in crate::s3) async fn complete(
         checksum_sha1: of("SHA1"),
         checksum_sha256: of("SHA256"),
         checksum_type: any.map(String::as_str).map(checksum_type),
+        version_id: call.told_version(&object),
         e_tag: Some(ETag::Strong(object.etag)),
         bucket: Some(object.bucket.to_string()),
         key: Some(object.path.to_string()),

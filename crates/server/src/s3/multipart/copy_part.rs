@@ -5,6 +5,7 @@ use std::ops::Range;
 use file_storage::Operation;
 use file_storage::digests::{Algorithm, Wanted};
 use file_storage::file::PutMode;
+use file_storage::storage::{Download, PartSource};
 use s3s::dto::{CopyPartResult, ETag, UploadPartCopyInput, UploadPartCopyOutput};
 
 use super::{named, part_number};
@@ -21,13 +22,18 @@ pub(in crate::s3) async fn copy_part(
     call.begin(Operation::CopyPart(&PutMode::Upsert));
     let at = named(&call, &input.upload_id)?;
     let number = part_number(u32::try_from(input.part_number).ok())?;
-    let (bucket, path) = copy::source(&input.copy_source)?;
+    let (bucket, path, version) = copy::versioned_source(&input.copy_source)?;
     let range = input.copy_source_range.as_deref().map(range).transpose()?;
     // By MD5 are S3's entity tags.
     let mut wanted = Wanted::default();
     wanted.compute(Algorithm::Md5);
-    let inspect = |source: &file_storage::storage::Download| copy::check_source(&call, source.object());
-    let from = (&bucket, &path, range);
+    let mut told = None;
+    let inspect = |source: &Download| {
+        let found = source.object();
+        told = (found.versioned || version.is_some()).then(|| found.version_id().to_string());
+        copy::check_source(&call, found)
+    };
+    let from = PartSource { bucket: &bucket, path: &path, version, range };
     let part = call.storage().copy_part(call.context(), from, (&at, number), inspect, wanted).await?;
     call.log_size(part.size);
     let of = |name: &str| part.checksums.get(name).cloned();
@@ -40,7 +46,11 @@ pub(in crate::s3) async fn copy_part(
         e_tag: Some(ETag::Strong(part.etag.clone())),
         last_modified: Some(timestamp(part.created_at)),
     };
-    Ok(UploadPartCopyOutput { copy_part_result: Some(result), ..Default::default() })
+    Ok(UploadPartCopyOutput {
+        copy_part_result: Some(result),
+        copy_source_version_id: told,
+        ..Default::default()
+    })
 }
 
 /// `bytes=first-last`, and nothing else.
