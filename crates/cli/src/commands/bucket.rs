@@ -263,7 +263,7 @@ mod tests {
     fn settings_send_only_what_was_said() {
         let check = |limit: Option<u64>, types: &[&str], expected: Option<Value>| {
             let mime_types = types.iter().map(|kind| (*kind).to_owned()).collect();
-            let settings = Settings { policy: None, max_file_size: limit, mime_types };
+            let settings = Settings { policy: None, max_file_size: limit, mime_types, versioning: None };
             assert_eq!(settings.to_json().ok().map(Value::Object), expected);
         };
         check(None, &[], Some(json!({})));
