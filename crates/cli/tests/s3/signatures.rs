@@ -116,7 +116,7 @@ async fn what_is_not_supported_says_so_and_does_nothing() {
     let (s3, key) = (client(&server), signer(&server, Who::Service));
     server.bucket(Who::Service, "plain", "private").await;
     let put = || Ask::new("PUT", "/plain/x").body("1");
-    let versioning = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    let lock = "<ObjectLockConfiguration/>";
     for ask in [
         put().header("x-amz-server-side-encryption", "AES256"),
         put().header("x-amz-object-lock-mode", "COMPLIANCE"),
@@ -126,7 +126,7 @@ async fn what_is_not_supported_says_so_and_does_nothing() {
         put().query("renameObject", ""),
         put().query("versionId", "3"),
         put().query("legal-hold", ""),
-        Ask::new("PUT", "/plain").query("versioning", "").body(versioning),
+        Ask::new("PUT", "/plain").query("object-lock", "").body(lock),
         Ask::new("PUT", "/plain").query("policy", "").body("{}"),
         Ask::new("GET", "/plain").query("lifecycle", ""),
         Ask::new("GET", "/plain").query("notification", ""),

@@ -196,7 +196,7 @@ pub(super) async fn update(
     let context = access.on_rows(permission, Some(name))?;
     let mut session = Session::start(pool, "update_bucket").await?;
     let mut bucket = match update.versioning {
-        Some(_) => reach_alone(&mut session, context, permission, name).await?,
+        Some(_) => Box::pin(reach_alone(&mut session, context, permission, name)).await?,
         None => reach(&mut session, context, permission, name).await?,
     };
     bucket.update(update, now())?;
@@ -229,13 +229,13 @@ pub(super) async fn empty(
     alone(pool, "empty_bucket", &Caller::keeper(), DISCARD_OF_BUCKET, &[&name.as_str()]).await?;
     let (caller, limit) = (Caller::of(context), u64::from(limit));
     // Old versions first: what is under an object must not come up when it goes.
-    let mut deleted = if keeps { versions::empty(pool, context, name, limit).await? } else { 0 };
+    let mut deleted = if keeps { Box::pin(versions::empty(pool, context, name, limit)).await? } else { 0 };
     let mut after = String::new();
     // Rows that policies keep from being deleted are passed over.
     while deleted < limit {
         let wanted = limit - deleted;
         let values = [&name.as_str() as _, &int(wanted) as _, &after as _];
-        let emptied = match emptied(pool, &caller, name, &values).await {
+        let emptied = match Box::pin(emptied(pool, &caller, name, &values)).await {
             Ok(emptied) => emptied,
             Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectDelete, name).await),
         };

@@ -71,7 +71,7 @@ pub(super) async fn one(
         }
         // It came between the two.
         Some(_) => Err(Fault::Overtaken),
-        None if may_mark => mark(pool, context, bucket, path).await,
+        None if may_mark => Box::pin(mark(pool, context, bucket, path)).await,
         None => Ok(Deletion { path: path.clone(), object: None, marker: None }),
     }
 }

@@ -108,7 +108,10 @@ pub(super) async fn missing(
             let answer = grant.missing(context, permission, bucket, path);
             match versioning {
                 Versioning::Off => answer.into(),
-                Versioning::Enabled | Versioning::Suspended => versions::hidden(pool, context, answer).await,
+                // What is rare is kept out of the futures of what is not.
+                Versioning::Enabled | Versioning::Suspended => {
+                    Box::pin(versions::hidden(pool, context, answer)).await
+                }
             }
         }
         Ok(None) => bucket_missing(context, permission, bucket).into(),

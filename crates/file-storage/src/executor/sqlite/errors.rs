@@ -33,7 +33,7 @@ impl Fault {
     pub(super) fn of_version(self, version: VersionId) -> Self {
         match self {
             Self::Refused(error) => Self::Refused(error.of_version(version)),
-            fault => fault,
+            Self::Engine(error) => Self::Engine(error),
         }
     }
 
