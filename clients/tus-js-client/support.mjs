@@ -30,7 +30,7 @@ export async function content(bucket, object) {
 export const sha256 = (bytes) => createHash('sha256').update(bytes).digest('hex')
 
 /** Bytes that tell where they are. */
-export const pattern = (size) => Buffer.from({ length: size }, (_, at) => (at * 31 + Math.floor(at / 251)) % 256)
+export const pattern = (size) => Buffer.from(Uint8Array.from({ length: size }, (_, at) => at * 31 + Math.floor(at / 251)))
 
 /** An upload that is not started yet, and the promise of its end. */
 export function prepare(bytes, bucket, object, options = {}) {

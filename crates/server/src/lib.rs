@@ -21,6 +21,14 @@ pub mod telemetry;
 mod tus;
 mod watch;
 
+/// The parsers of what strangers send, each with what must hold of it, for the targets of `fuzz/`.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::s3::fuzzing as s3;
+    pub use crate::tus::fuzzing as tus;
+}
+
 /// What the command line reads before it sends it.
 pub use file_storage::permissions::PolicyStatement;
 pub use serve::{Migration, Moved, MovedTable, Progress, Server, ServerError, check, migration, serve};

@@ -1,7 +1,7 @@
 //! `POST` of a form with a file, as browsers send it: its policy says what was allowed, and is signed. The file is passed
 //! on as it comes; nothing of a form is held in memory but its fields.
 
-mod policy;
+pub(super) mod policy;
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// The fields of a form before its file.
-struct Fields(Vec<(String, String)>);
+pub(super) struct Fields(pub(super) Vec<(String, String)>);
 
 impl Fields {
     fn get(&self, name: &str) -> Option<&str> {
@@ -59,7 +59,7 @@ impl Fields {
     }
 
     /// The fields that stand for headers.
-    fn headers(&self) -> Result<HeaderMap, Failure> {
+    pub(super) fn headers(&self) -> Result<HeaderMap, Failure> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.0 {
             let stands = matches!(
@@ -146,7 +146,9 @@ pub(super) async fn post(
 }
 
 /// Reads a form up to its file.
-async fn fields_before_file(form: &mut Multipart<'static>) -> Result<(Fields, Field<'static>), Failure> {
+pub(super) async fn fields_before_file(
+    form: &mut Multipart<'static>,
+) -> Result<(Fields, Field<'static>), Failure> {
     let (mut fields, mut size) = (Vec::new(), 0);
     loop {
         let Some(mut field) = form.next_field().await.map_err(form_failed)? else {
@@ -244,7 +246,7 @@ async fn by_version_4(
 }
 
 /// The file's bytes, which end well only where the form does.
-fn bytes_of(form: Multipart<'static>, file: Field<'static>) -> ByteStream {
+pub(super) fn bytes_of(form: Multipart<'static>, file: Field<'static>) -> ByteStream {
     let bytes = file.map_err(form_failed);
     let end = stream::once(async move {
         let mut form = form;
@@ -258,7 +260,7 @@ fn bytes_of(form: Multipart<'static>, file: Field<'static>) -> ByteStream {
 }
 
 /// Fails a file that is shorter or longer than its policy allows.
-fn bounded(bytes: ByteStream, limits: Option<(u64, u64)>) -> ByteStream {
+pub(super) fn bounded(bytes: ByteStream, limits: Option<(u64, u64)>) -> ByteStream {
     let Some((least, most)) = limits else { return bytes };
     let mut seen = 0_u64;
     let passed = bytes.map(Some).chain(stream::iter([None]));

@@ -13,6 +13,8 @@ mod cors;
 mod documents;
 mod failure;
 mod form;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod multipart;
 mod object;
 mod payload;

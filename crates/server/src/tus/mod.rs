@@ -9,6 +9,8 @@ mod concat;
 mod create;
 mod delete;
 mod document;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod head;
 mod headers;
 mod location;

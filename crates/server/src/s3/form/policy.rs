@@ -10,7 +10,7 @@ use crate::s3::failure::Failure;
 const FREE: [&str; 5] = ["x-amz-signature", "file", "policy", "awsaccesskeyid", "signature"];
 
 /// A policy that was signed.
-pub(super) struct Policy {
+pub(in crate::s3) struct Policy {
     expires: DateTime<Utc>,
     conditions: Vec<Condition>,
 }
@@ -29,7 +29,7 @@ pub(super) fn invalid(what: &str) -> Failure {
 }
 
 impl Policy {
-    pub(super) fn parse(json: &[u8]) -> Result<Self, Failure> {
+    pub(in crate::s3) fn parse(json: &[u8]) -> Result<Self, Failure> {
         let policy: Value = serde_json::from_slice(json).map_err(|_| invalid("it is no JSON"))?;
         let member = |name: &str| policy.as_object()?.get(name);
         let expires =
@@ -46,7 +46,7 @@ impl Policy {
     }
 
     /// Checks a form against it; gives how long the file may be, where it says.
-    pub(super) fn check(
+    pub(in crate::s3) fn check(
         &self,
         now: DateTime<Utc>,
         bucket: &str,
@@ -148,7 +148,7 @@ fn conditions_of(condition: &Value, parsed: &mut Vec<Condition>) -> Result<(), F
 }
 
 /// Reads the field `tagging`, a document of tags.
-pub(super) fn tags(xml: &str) -> Result<Vec<s3s::dto::Tag>, Failure> {
+pub(in crate::s3) fn tags(xml: &str) -> Result<Vec<s3s::dto::Tag>, Failure> {
     let malformed = |_| Failure::bad_request("MalformedXML", "The field 'tagging' is no document of tags");
     let mut reader = s3s::xml::Deserializer::new(xml.as_bytes());
     let tagging: s3s::dto::Tagging = s3s::xml::Deserialize::deserialize(&mut reader).map_err(malformed)?;

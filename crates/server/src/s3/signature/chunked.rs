@@ -23,7 +23,7 @@ pub(in crate::s3) struct Signing {
 }
 
 impl Signing {
-    pub(super) fn new(key: Key, time: &str, place: &str, first: &str) -> Self {
+    pub(in crate::s3) fn new(key: Key, time: &str, place: &str, first: &str) -> Self {
         Self { key, time: time.to_owned(), place: place.to_owned(), previous: first.to_owned() }
     }
 
