@@ -92,10 +92,8 @@ pub(crate) async fn an_overwrite_keeps_what_was_there(subject: &Subject) {
     assert_eq!(read(subject, &owner, "docs", "a", second.version_id()).await.unwrap(), second);
     assert_eq!(seen(subject, &owner, "docs").await, ["a2*", "a1"]);
     assert_eq!(queued(subject).await, 0);
-    assert_eq!(
-        subject.executor.known_blobs(&maintain(), std::slice::from_ref(&key)).await.unwrap(),
-        [key.clone()]
-    );
+    let known = subject.executor.known_blobs(&maintain(), std::slice::from_ref(&key)).await.unwrap();
+    assert_eq!(known, std::slice::from_ref(&key));
     let blobs = subject.executor.segment_blobs(&maintain(), "local", None, 10).await.unwrap();
     assert_eq!(
         blobs.iter().map(|blob| (&blob.key, blob.version)).collect::<Vec<_>>(),
