@@ -351,7 +351,8 @@ impl Executor for PostgresExecutor {
         version: VersionId,
         tags: &[Tag],
     ) -> Result<StorageObject, StorageError> {
-        self.run("tag_version", versions::tag(&self.pool, access, (bucket, path), version, tags)).await
+        let tag = versions::tag(&self.pool, access, (bucket, path), version, tags);
+        self.run("tag_version", Box::pin(tag)).await
     }
 
     async fn bucket_extra(&self, access: &Access, name: &BucketName) -> Result<BucketExtra, StorageError> {
