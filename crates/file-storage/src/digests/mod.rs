@@ -98,19 +98,20 @@ pub struct Hasher(Vec<(Algorithm, Hash)>);
 
 enum Hash {
     Md5(md5::Md5),
-    Crc(crc_fast::Digest),
+    Crc(Box<crc_fast::Digest>),
     Sha(digest::Context),
 }
 
 impl Hasher {
     /// Begins to compute these.
     pub fn new(algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        let crc = |algorithm| Hash::Crc(Box::new(crc_fast::Digest::new(algorithm)));
         let begin = |algorithm| {
             let hash = match algorithm {
                 Algorithm::Md5 => Hash::Md5(md5::Md5::new()),
-                Algorithm::Crc32 => Hash::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32IsoHdlc)),
-                Algorithm::Crc32C => Hash::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc32Iscsi)),
-                Algorithm::Crc64Nvme => Hash::Crc(crc_fast::Digest::new(CrcAlgorithm::Crc64Nvme)),
+                Algorithm::Crc32 => crc(CrcAlgorithm::Crc32IsoHdlc),
+                Algorithm::Crc32C => crc(CrcAlgorithm::Crc32Iscsi),
+                Algorithm::Crc64Nvme => crc(CrcAlgorithm::Crc64Nvme),
                 Algorithm::Sha1 => Hash::Sha(digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY)),
                 Algorithm::Sha256 => Hash::Sha(digest::Context::new(&digest::SHA256)),
             };

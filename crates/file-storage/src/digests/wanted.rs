@@ -15,11 +15,14 @@ use crate::body::ByteStream;
 use crate::errors::StorageError;
 use crate::file::Sha256;
 
+/// Digests that must come out.
+type Expected = Vec<(Algorithm, Vec<u8>)>;
+
 /// What is to be computed of a body, and what must come out. Clones are one.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
     algorithms: BTreeSet<Algorithm>,
-    expected: Arc<Mutex<Vec<(Algorithm, Vec<u8>)>>>,
+    expected: Arc<Mutex<Expected>>,
 }
 
 impl Wanted {
@@ -44,7 +47,7 @@ impl Wanted {
         self.expected().push((algorithm, digest));
     }
 
-    fn expected(&self) -> MutexGuard<'_, Vec<(Algorithm, Vec<u8>)>> {
+    fn expected(&self) -> MutexGuard<'_, Expected> {
         self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -50,10 +50,10 @@ pub(in crate::s3) async fn many(
         let versioned = object.version_id.as_deref().is_some_and(|version| version != "null");
         match ObjectPath::parse(&object.key) {
             _ if conditional => {
-                errors.push(error(&object.key, &Failure::not_implemented("Deleting under a condition")))
+                errors.push(error(&object.key, &Failure::not_implemented("Deleting under a condition")));
             }
             _ if versioned => {
-                errors.push(error(&object.key, &Failure::not_implemented("Versions of objects")))
+                errors.push(error(&object.key, &Failure::not_implemented("Versions of objects")));
             }
             Ok(path) => paths.push(path),
             Err(refused) => errors.push(error(&object.key, &refused.into())),
