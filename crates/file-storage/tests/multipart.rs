@@ -119,7 +119,8 @@ async fn a_part_that_is_not_what_was_announced_is_not_kept() {
     let part = put(&[7; 1000], Algorithm::Md5, &[7; 1000]).await.unwrap();
     assert_eq!(part.etag, hex::encode(digests_of(&[7; 1000]).get(Algorithm::Md5).unwrap()));
     assert!(part.checksums.is_empty());
-    assert_eq!(fixture.storage.list_parts(&user(1), &upload.at, 0, 10).await.unwrap(), [part.clone()]);
+    let listed = fixture.storage.list_parts(&user(1), &upload.at, 0, 10).await.unwrap();
+    assert_eq!(listed, std::slice::from_ref(&part));
     let written =
         complete(&fixture, &user(1), &upload.at, &[part], CompleteOptions::default()).await.unwrap();
     assert!(written.object.etag.ends_with("-1"), "{}", written.object.etag);

@@ -233,6 +233,7 @@ fn hosts(hosts: &Vec<String>) -> Result<(), String> {
     Ok(())
 }
 
+#[allow(clippy::ptr_arg, reason = "a check takes its key's own type")]
 fn region_name(region: &String) -> Result<(), String> {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if region.is_empty() || !region.chars().all(plain) {

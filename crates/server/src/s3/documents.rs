@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+#[allow(clippy::wildcard_imports, reason = "two types of each operation below, and nothing else")]
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result};
 

@@ -22,7 +22,7 @@ pub(super) struct Failure {
     message: Cow<'static, str>,
     /// Further elements of the answer's XML.
     details: Vec<(&'static str, String)>,
-    headers: HeaderMap,
+    headers: Box<HeaderMap>,
     /// What lies behind a fault of the server, for the log.
     cause: Option<String>,
 }
@@ -34,7 +34,7 @@ impl Failure {
             code,
             message: message.into(),
             details: Vec::new(),
-            headers: HeaderMap::new(),
+            headers: Box::default(),
             cause: None,
         }
     }
@@ -102,7 +102,7 @@ impl Failure {
         xml.push_str("</Error>");
         let mut response = Response::new(Body::from(xml));
         *response.status_mut() = self.status;
-        response.headers_mut().extend(self.headers.clone());
+        response.headers_mut().extend((*self.headers).clone());
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/xml"));
         response
     }
@@ -246,7 +246,7 @@ impl From<Failure> for S3Error {
         let mut error = Self::with_message(code, failure.message);
         error.set_status_code(failure.status);
         if !failure.headers.is_empty() {
-            error.set_headers(failure.headers);
+            error.set_headers(*failure.headers);
         }
         error
     }

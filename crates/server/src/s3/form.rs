@@ -142,7 +142,7 @@ pub(super) async fn post(
         Incoming { wanted: Wanted::default(), length: None, bytes: bounded(bytes_of(form, file), limits) };
     let incoming = incoming.with_digests(&headers)?;
     let written = put::take_in(&call, (&bucket, &path), mode, attributes, incoming).await?;
-    answer(&fields, &bucket.to_string(), &key, &written.object.etag)
+    answer(&fields, bucket.as_str(), &key, &written.object.etag)
 }
 
 /// Reads a form up to its file.

@@ -25,7 +25,7 @@ pub(super) enum Payload {
     /// Not at all.
     Unsigned,
     /// In chunks, perhaps signed ones, perhaps with trailers.
-    Chunked { signing: Option<Signing>, trailer: bool },
+    Chunked { signing: Option<Box<Signing>>, trailer: bool },
 }
 
 impl Payload {
@@ -35,8 +35,8 @@ impl Payload {
         match text {
             "UNSIGNED-PAYLOAD" => Ok(Self::Unsigned),
             "STREAMING-UNSIGNED-PAYLOAD-TRAILER" => chunked(None, true),
-            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => chunked(Some(signing()), false),
-            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => chunked(Some(signing()), true),
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" => chunked(Some(Box::new(signing())), false),
+            "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER" => chunked(Some(Box::new(signing())), true),
             "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD"
             | "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER" => {
                 Err(Failure::not_implemented("Signature Version 4A"))
@@ -92,7 +92,10 @@ impl Incoming {
             }
             Payload::Chunked { signing, trailer } => {
                 let trailers = trailer.then(|| Trailers { wanted: wanted.clone(), announced });
-                (decoded_length, chunked::decoded(raw, decoded_length, signing, trailers))
+                (
+                    decoded_length,
+                    chunked::decoded(raw, decoded_length, signing.map(|signing| *signing), trailers),
+                )
             }
         };
         Ok(Self { wanted, length, bytes })

@@ -55,11 +55,11 @@ pub(super) fn check(method: &Method, query: &[(String, String)], headers: &Heade
     if headers.keys().any(|name| name.as_str().starts_with("x-amz-grant-")) {
         return Err(Failure::not_implemented("Granting by header"));
     }
-    let checksums = headers.keys().filter_map(|name| name.as_str().strip_prefix("x-amz-checksum-"));
-    if let Some(other) = checksums.into_iter().find(|name| !CHECKSUMS.contains(name)) {
+    let mut checksums = headers.keys().filter_map(|name| name.as_str().strip_prefix("x-amz-checksum-"));
+    if let Some(other) = checksums.find(|name| !CHECKSUMS.contains(name)) {
         return Err(Failure::not_implemented(format!("The checksum {other}")));
     }
-    match headers.get("x-amz-storage-class").map(|value| value.as_bytes()) {
+    match headers.get("x-amz-storage-class").map(http::HeaderValue::as_bytes) {
         None | Some(b"STANDARD" | b"") => Ok(()),
         Some(_) => {
             let message = "The storage class you specified is not valid: there is STANDARD alone";

@@ -167,6 +167,7 @@ mod tests {
 
     use super::*;
 
+    #[allow(clippy::needless_pass_by_value, reason = "literals are given")]
     fn check(conditions: Value, fields: &[(&str, &str)]) -> Result<Option<(u64, u64)>, String> {
         let policy = json!({ "expiration": "2030-01-01T00:00:00Z", "conditions": conditions });
         let policy =

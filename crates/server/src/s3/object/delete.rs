@@ -68,7 +68,7 @@ pub(in crate::s3) async fn many(
         };
         match named() {
             _ if conditional => {
-                errors.push(error(&object.key, id, &Failure::not_implemented("Deleting under a condition")))
+                errors.push(error(&object.key, id, &Failure::not_implemented("Deleting under a condition")));
             }
             Ok((path, None)) => paths.push(path),
             Ok((path, Some(version))) => versions.push((path, version)),
