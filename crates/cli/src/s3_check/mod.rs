@@ -61,7 +61,7 @@ pub(crate) async fn run(plan: Plan) -> Result<Report, Failure> {
     match bucket {
         Some(bucket) => writes::run(&prober, &bucket, &mut report).await?,
         None => {
-            report.skip("writing", "--bucket BUCKET says where an object may be written and deleted again")
+            report.skip("writing", "--bucket BUCKET says where an object may be written and deleted again");
         }
     }
     Ok(report)

@@ -88,7 +88,7 @@ impl Writer<'_> {
     async fn all(&mut self, report: &mut Report) {
         let etag = self.put().await;
         let is_written = etag.is_ok();
-        let tag = etag.as_ref().map(String::clone).unwrap_or_default();
+        let tag = etag.clone().unwrap_or_default();
         report.add("put", etag.map(|_| "an upload arrives, Expect: 100-continue and all".to_owned()));
         if is_written {
             report.add("get", self.get(&tag).await);

@@ -188,7 +188,8 @@ fn check(statement: &Statement, bucket: &BucketName) -> Result<bool, Failure> {
         if !is_read && !LOOK.iter().any(|known| action.eq_ignore_ascii_case(known)) {
             return Err(Failure::not_implemented(format_args!("The action {action:?} for everybody")));
         }
-        if if is_read { !objects } else { !itself } {
+        let applies = if is_read { objects } else { itself };
+        if !applies {
             return Err(malformed(format_args!(
                 "{action:?} does not apply to any resource of its statement"
             )));

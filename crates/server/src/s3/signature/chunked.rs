@@ -181,16 +181,21 @@ impl Decoder {
         trailers.found(&found)
     }
 
-    /// The next line, without its end.
+    /// The next line, without its end. How long it may be does not depend on how much of the body came at once.
     async fn line(&mut self) -> Result<String, StorageError> {
+        let too_long = || malformed("a line between chunks is too long");
         loop {
             if let Some(end) = self.buffer.windows(2).position(|pair| pair == b"\r\n") {
+                if end > MAX_LINE {
+                    return Err(too_long());
+                }
                 let line = self.buffer.split_to(end);
                 self.buffer.advance(2);
                 return String::from_utf8(line.to_vec()).map_err(|_| malformed("a line is no text"));
             }
-            if self.buffer.len() > MAX_LINE {
-                return Err(malformed("a line between chunks is too long"));
+            // One byte more may be the first of the line's end.
+            if self.buffer.len() > MAX_LINE + 1 {
+                return Err(too_long());
             }
             self.more().await?;
         }
@@ -212,4 +217,33 @@ fn malformed(what: &str) -> StorageError {
 
 fn interrupted(what: &str) -> StorageError {
     StorageError::BodyInterrupted { reason: what.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// Decodes a body that comes in pieces of this size.
+    fn decode(body: &[u8], size: usize) -> Result<Vec<u8>, &'static str> {
+        let pieces: Vec<_> = body.chunks(size).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+        let chunks = decoded(stream::iter(pieces).boxed(), None, None, None).collect::<Vec<_>>();
+        let chunks = chunks.now_or_never().unwrap().into_iter().collect::<Result<Vec<_>, _>>();
+        chunks.map(|chunks| chunks.concat()).map_err(|error| error.code())
+    }
+
+    #[test]
+    fn what_is_taken_does_not_depend_on_where_the_network_cuts() {
+        let with_line = |length: usize| {
+            let extension = "x".repeat(length - 2);
+            format!("5;{extension}\r\nhello\r\n0\r\n\r\n").into_bytes()
+        };
+        for size in [1, 7, MAX_LINE + 1, 1 << 20] {
+            assert_eq!(decode(&with_line(MAX_LINE), size), Ok(b"hello".to_vec()), "{size}");
+            for length in [MAX_LINE + 1, MAX_LINE + 2, 2 * MAX_LINE] {
+                assert_eq!(decode(&with_line(length), size), Err("INVALID_REQUEST"), "{length} in {size}");
+            }
+        }
+    }
 }
