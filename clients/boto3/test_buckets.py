@@ -71,10 +71,9 @@ def test_canned_lists_are_the_buckets_policy(s3, bucket):
 
 
 def test_what_is_not_supported_says_so(s3, bucket):
-    assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
+    denial = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
     for ask in [
-        lambda: s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}),
-        lambda: s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": []})),
+        lambda: s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": denial})),
         lambda: s3.get_bucket_lifecycle_configuration(Bucket=bucket),
         lambda: s3.put_object(Bucket=bucket, Key="x", Body=b"1", ServerSideEncryption="AES256"),
     ]:

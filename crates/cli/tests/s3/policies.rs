@@ -11,8 +11,10 @@ fn ask(method: &'static str, bucket: &str) -> Ask {
 }
 
 fn readable(bucket: &str) -> Value {
-    json!({ "Version": "2012-10-17", "Statement": [{ "Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"],
-        "Resource": [format!("arn:aws:s3:::{bucket}/*")] }] })
+    json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"], "Resource": [format!("arn:aws:s3:::{bucket}/*")] },
+        { "Effect": "Allow", "Principal": "*", "Action": "s3:ListBucket", "Resource": format!("arn:aws:s3:::{bucket}") },
+    ] })
 }
 
 async fn put(s3: &Client, key: &Signer, bucket: &str, document: &Value) -> Reply {
@@ -41,7 +43,6 @@ async fn a_document_is_in_force_as_it_is_shown() {
     let shown = shown.json();
     let actions: Vec<_> =
         shown["Statement"].as_array().unwrap().iter().map(|one| one["Action"].clone()).collect();
-    // A public bucket can be listed, too, and the document says so.
     assert_eq!(actions, [json!(["s3:GetObject"]), json!(["s3:GetBucketLocation", "s3:ListBucket"])]);
     expect(&s3.send(Ask::new("GET", "/docs").query("location", "")).await, 200, "");
     let status = s3.signed(&key, Ask::new("GET", "/docs").query("policyStatus", "")).await;
@@ -73,6 +74,7 @@ async fn what_can_not_be_in_force_is_refused_and_changes_nothing() {
         (changed("Principal", json!({ "AWS": OTHER.to_string() })), "principal"),
         (changed("Resource", json!("arn:aws:s3:::docs/some/*")), "part of a bucket"),
         (changed("Condition", json!({ "Bool": { "aws:SecureTransport": "true" } })), "Condition"),
+        (json!({ "Statement": readable("docs")["Statement"][0] }), "s3:ListBucket"),
     ] {
         let reply = put(&s3, &key, "docs", &document).await;
         expect(&reply, 501, "NotImplemented");

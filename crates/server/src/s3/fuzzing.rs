@@ -62,7 +62,7 @@ pub fn request(target: &str, host: &str, lines: &[(String, Vec<u8>)], signed: bo
     }
     found(&uri, host);
     let query = parameters(&uri);
-    let _ = supported::check(&query, &headers);
+    let _ = supported::check(&http::Method::GET, &query, &headers);
     let (mut parts, ()) = Request::new(()).into_parts();
     (parts.uri, parts.headers) = (uri, headers);
     let clock = Clock { now: now(), skew: Duration::from_secs(900) };
@@ -167,7 +167,7 @@ pub fn headers(lines: &[(String, Vec<u8>)], text: &str, size: u64) {
         assert!(part.start < part.end && part.end <= size, "{part:?} of {size}");
     }
     if let Ok(source) = CopySource::parse(text) {
-        let _ = copy::source(&source);
+        let _ = copy::versioned_source(&source);
     }
     let mut headers = header_map(lines);
     let _ = crate::conditional::write(&headers, PutMode::Upsert);

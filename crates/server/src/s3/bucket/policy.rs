@@ -18,10 +18,11 @@ use crate::s3::failure::Failure;
 const MAX_BYTES: usize = 20 * 1024;
 /// The languages of policies; what differs between them is not supported in either.
 const VERSIONS: [&str; 2] = ["2012-10-17", "2008-10-17"];
-/// Reading objects, which makes a bucket public.
+/// What everybody may do with a public bucket's objects.
 const READ: &str = "s3:GetObject";
-/// What everybody may do with a public bucket besides.
-const LOOK: [&str; 2] = ["s3:GetBucketLocation", "s3:ListBucket"];
+/// What everybody may do with a public bucket itself.
+const LIST: &str = "s3:ListBucket";
+const LOCATE: &str = "s3:GetBucketLocation";
 
 /// Shows what the bucket's policy gives, as a document.
 pub(in crate::s3) async fn get(
@@ -77,7 +78,7 @@ pub(in crate::s3) fn public(bucket: &BucketName) -> Value {
     let statement = |id: &str, actions: &[&str], resource: String| json!({ "Sid": id, "Effect": "Allow", "Principal": "*", "Action": actions, "Resource": [resource] });
     let statements = [
         statement("PublicRead", &[READ], format!("{}/*", arn(bucket))),
-        statement("PublicList", &LOOK, arn(bucket)),
+        statement("PublicList", &[LOCATE, LIST], arn(bucket)),
     ];
     json!({ "Version": VERSIONS[0], "Statement": statements })
 }
@@ -145,18 +146,25 @@ pub(in crate::s3) fn parse(json: &str, bucket: &BucketName) -> Result<BucketPoli
     if document.statement.all().is_empty() {
         return Err(malformed("it has no Statement"));
     }
-    let mut reads = false;
+    let (mut reads, mut lists) = (false, false);
     for statement in document.statement.all() {
-        reads |= check(statement, bucket)?;
+        for action in check(statement, bucket)? {
+            reads |= action.eq_ignore_ascii_case(READ);
+            lists |= action.eq_ignore_ascii_case(LIST);
+        }
     }
-    if !reads {
-        return Err(Failure::not_implemented("A bucket that everybody may list and nobody may read"));
+    // A public bucket gives both, and a document must not give more than it says.
+    match (reads, lists) {
+        (true, true) => Ok(BucketPolicy::Public),
+        (true, false) => Err(Failure::not_implemented(
+            "A bucket that everybody may read and not list (add s3:ListBucket on the bucket to make it public)",
+        )),
+        (false, _) => Err(Failure::not_implemented("A bucket that everybody may look at and not read")),
     }
-    Ok(BucketPolicy::Public)
 }
 
-/// Refuses what a statement can't mean here; says whether it lets everybody read.
-fn check(statement: &Statement, bucket: &BucketName) -> Result<bool, Failure> {
+/// Refuses what a statement can't mean here; gives the actions that it lets everybody do.
+fn check<'s>(statement: &'s Statement, bucket: &BucketName) -> Result<&'s [String], Failure> {
     match statement.effect.as_str() {
         "Allow" => {}
         "Deny" => return Err(Failure::not_implemented("A statement that denies")),
@@ -182,10 +190,9 @@ fn check(statement: &Statement, bucket: &BucketName) -> Result<bool, Failure> {
     if actions.is_empty() {
         return Err(malformed("a statement has no Action"));
     }
-    let mut reads = false;
     for action in actions {
         let is_read = action.eq_ignore_ascii_case(READ);
-        if !is_read && !LOOK.iter().any(|known| action.eq_ignore_ascii_case(known)) {
+        if !is_read && ![LIST, LOCATE].iter().any(|known| action.eq_ignore_ascii_case(known)) {
             return Err(Failure::not_implemented(format_args!("The action {action:?} for everybody")));
         }
         let applies = if is_read { objects } else { itself };
@@ -194,9 +201,8 @@ fn check(statement: &Statement, bucket: &BucketName) -> Result<bool, Failure> {
                 "{action:?} does not apply to any resource of its statement"
             )));
         }
-        reads |= is_read;
     }
-    Ok(reads)
+    Ok(actions)
 }
 
 fn is_everybody(principal: &Value) -> bool {
@@ -236,7 +242,9 @@ mod tests {
     use super::*;
 
     fn parse_statement(statement: &Value) -> Result<BucketPolicy, &'static str> {
-        let document = json!({ "Version": "2012-10-17", "Statement": [statement] });
+        let list = json!({ "Effect": "Allow", "Principal": "*", "Action": "s3:ListBucket",
+            "Resource": "arn:aws:s3:::b" });
+        let document = json!({ "Version": "2012-10-17", "Statement": [statement, list] });
         parse(&document.to_string(), &BucketName::parse("b").unwrap()).map_err(|failure| failure.code())
     }
 
@@ -263,8 +271,21 @@ mod tests {
         ] {
             assert_eq!(parse_statement(&read(&changes)), Ok(BucketPolicy::Public), "{changes}");
         }
-        let one = json!({ "Statement": read(&json!({})) }).to_string();
+        let both = json!({ "Resource": ["arn:aws:s3:::b", "arn:aws:s3:::b/*"],
+            "Action": ["s3:GetObject", "s3:ListBucket"] });
+        let one = json!({ "Statement": read(&both) }).to_string();
         assert_eq!(parse(&one, &bucket).unwrap(), BucketPolicy::Public);
+    }
+
+    #[test]
+    fn a_document_gives_no_more_than_it_says() {
+        let bucket = BucketName::parse("b").unwrap();
+        let location = json!({ "Resource": ["arn:aws:s3:::b", "arn:aws:s3:::b/*"],
+            "Action": ["s3:GetObject", "s3:GetBucketLocation"] });
+        for changes in [json!({}), location] {
+            let one = json!({ "Statement": read(&changes) }).to_string();
+            assert_eq!(parse(&one, &bucket).unwrap_err().code(), "NotImplemented", "{changes}");
+        }
     }
 
     #[test]

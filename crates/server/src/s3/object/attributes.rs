@@ -62,7 +62,7 @@ pub(in crate::s3) async fn get(
         storage_class: wants("StorageClass").then(|| StorageClass::from_static(StorageClass::STANDARD)),
         object_size: if wants("ObjectSize") { i64::try_from(object.size).ok() } else { None },
         last_modified: Some(timestamp(object.updated_at)),
-        version_id: call.told_version(&object),
+        version_id: call.told_version(object),
         ..Default::default()
     })
 }
