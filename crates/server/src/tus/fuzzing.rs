@@ -18,10 +18,7 @@ pub fn headers(lines: &[(String, Vec<u8>)], name: &str) {
     let _ = numbers::check_version(&all);
     let _ = (numbers::number(&all, "upload-offset"), numbers::content_length(&all));
     let _ = concat::parse(&all);
-    if let Ok(Some(mut seal)) = checksum::parse(&all) {
-        seal.update(name.as_bytes());
-        let _ = seal.finish();
-    }
+    let _ = checksum::parse(&all);
     if let Ok(told) = Told::parse(&all) {
         for rules in [PathRules::Lenient, PathRules::Supabase] {
             let _ = told.object(rules);
