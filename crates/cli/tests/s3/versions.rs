@@ -208,6 +208,34 @@ async fn old_versions_are_copied_tagged_and_described() {
 }
 
 #[tokio::test]
+async fn an_upload_in_parts_makes_a_version_and_is_filled_from_one() {
+    let scene = Scene::new("docs", "private").await;
+    let first = scene.put("/docs/a", "first").await;
+    scene.put("/docs/a", "second").await;
+    let begun = scene.send(Ask::new("POST", "/docs/a").query("uploads", "")).await;
+    let upload = all(&begun.text(), "UploadId").remove(0);
+    let part = Ask::new("PUT", "/docs/a").query("uploadId", &upload).query("partNumber", "1");
+    let source = format!("docs/a?versionId={first}");
+    let copied = scene.send(part.header("x-amz-copy-source", &source)).await;
+    expect(&copied, 200, "");
+    assert_eq!(copied.header("x-amz-copy-source-version-id"), first);
+    let etag = all(&copied.text(), "ETag").remove(0);
+    let document = format!(
+        "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part></CompleteMultipartUpload>"
+    );
+    let complete = Ask::new("POST", "/docs/a").query("uploadId", &upload).body(document);
+    let completed = scene.send(complete).await;
+    expect(&completed, 200, "");
+    let third = completed.header("x-amz-version-id").to_owned();
+    assert_eq!(scene.send(Ask::new("GET", "/docs/a")).await.text(), "first");
+    assert_eq!(all(&scene.list("docs", &[]).await, "VersionId").first(), Some(&third));
+    assert_eq!(all(&scene.list("docs", &[]).await, "VersionId").len(), 3);
+    expect(&scene.send(Ask::new("DELETE", "/docs/a").query("versionId", &third)).await, 204, "");
+    assert_eq!(scene.send(Ask::new("GET", "/docs/a")).await.text(), "second");
+    scene.server.expect_clean().await;
+}
+
+#[tokio::test]
 async fn versions_are_listed_in_pages_by_marker_and_delimiter() {
     let scene = Scene::new("docs", "private").await;
     for path in ["a", "a", "f/x", "f/y", "f/y", "z%20%C3%BC"] {

@@ -11,6 +11,7 @@ use s3s::dto::{
     ObjectPart, StorageClass,
 };
 
+use super::get::open;
 use super::headers::checksum_type;
 use crate::s3::bucket::timestamp;
 use crate::s3::call::Call;
@@ -39,10 +40,9 @@ pub(in crate::s3) async fn get(
             "Invalid attribute name specified",
         ));
     }
-    let (bucket, path) = call.object()?;
     let wants = |name: &str| asked.iter().any(|asked| asked == name);
     // What is known of parts is known of the way to their bytes.
-    let download = call.storage().download(call.context(), bucket, path).await?;
+    let download = open(&call).await?;
     let object = download.object();
     let of = |name: &str| object.extra.checksums.get(name).cloned();
     let any = object.extra.checksums.values().next();

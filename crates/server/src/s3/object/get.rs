@@ -28,14 +28,19 @@ const OVERRIDES: [(&str, HeaderName); 6] = [
 const SANDBOX: HeaderValue =
     HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox");
 
+/// The object that a request is about, in the version that it names.
+pub(super) async fn open(call: &Call) -> Result<Download, Failure> {
+    let (bucket, path) = call.object()?;
+    Ok(match call.version()? {
+        None => call.storage().download(call.context(), bucket, path).await?,
+        Some(version) => call.storage().download_version(call.context(), bucket, path, version).await?,
+    })
+}
+
 /// Reads an object, a part of it, or what is known about it.
 pub(in crate::s3) async fn get(call: &Call) -> Result<Response, Failure> {
     call.begin(if call.is_head() { Operation::Info } else { Operation::Download });
-    let (bucket, path) = call.object()?;
-    let download = match call.version()? {
-        None => call.storage().download(call.context(), bucket, path).await?,
-        Some(version) => call.storage().download_version(call.context(), bucket, path, version).await?,
-    };
+    let download = open(call).await?;
     let object = download.object();
     let mut response = Response::new(Body::empty());
     describe(object, response.headers_mut());
