@@ -293,3 +293,36 @@ async fn folders_stand_for_the_uploads_below_them() {
         }
     }
 }
+
+#[cfg(feature = "failpoints")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_asks_how_far_an_upload_is_while_it_ends_is_told_its_end() {
+    use file_storage::failpoint::{self, Action};
+    use file_storage::multipart::NewResumable;
+    use file_storage::storage::Uploader;
+    let fixture = Fixture::new().await;
+    let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    let (caller, name) = (user(1), path("a"));
+    let storage = &fixture.storage;
+    let attributes = ObjectAttributes { content_type: "text/plain".into(), ..Default::default() };
+    let new = NewResumable { length: Some(500), ..NewResumable::default() };
+    let uploader = Uploader::Caller(&caller);
+    let begun = storage.create_resumable(&uploader, (&docs, &name), PutMode::Create, attributes, new).await;
+    let at = begun.unwrap().upload.at;
+    let paused = failpoint::arm(fixture.dir.path(), "complete.before_commit", Action::Pause);
+    let asking = async {
+        paused.reached(1).await;
+        let mut asked = std::pin::pin!(storage.resumable(&uploader, &at));
+        let waiting = tokio::time::timeout(std::time::Duration::from_millis(200), &mut asked).await;
+        assert!(waiting.is_err(), "it waits for the request that is there");
+        paused.release();
+        asked.await.unwrap()
+    };
+    let appending = storage.append_resumable(&uploader, &at, 0, None, body(&[7; 500]));
+    let (found, appended) = tokio::join!(asking, appending);
+    assert!(appended.unwrap().written.is_some());
+    let found = found.resumable().unwrap().clone();
+    assert_eq!((found.offset, found.completed_at.is_some()), (500, true));
+    assert_eq!(fixture.get(&caller, (&docs, &name)).await.unwrap(), vec![7; 500]);
+    fixture.audit().await;
+}

@@ -100,6 +100,10 @@ impl FileStorage {
         let _turn = self.inner.writers.take_over(at.id).await?;
         let upload = self.executor().claim_resumable(&access, at).await?.upload;
         let resumable = upload.resumable()?;
+        // The request that was there may have brought it to its end meanwhile.
+        if resumable.completed_at.is_some() {
+            return Ok(upload);
+        }
         // A crash came between the last byte and the object: who is told that all is there must find it there.
         if resumable.length == Some(resumable.offset) && !resumable.is_partial {
             let epoch = resumable.epoch;
