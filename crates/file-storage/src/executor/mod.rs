@@ -13,52 +13,55 @@ mod bounds;
 mod columns;
 #[cfg(test)]
 pub(crate) mod conformance;
+mod credentials;
 mod decide;
 mod event;
 mod explanation;
 mod listing;
 pub mod migrate;
+mod multipart;
 pub mod postgres;
 mod proposal;
 pub mod sqlite;
 mod upkeep;
 mod usage;
+mod versions;
 mod write;
-
-use std::time::Duration;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
-use crate::credentials::Credential;
 use crate::errors::StorageError;
 use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
-use crate::file::{BlobKey, NewObject, PutMode, StorageObject, StoredObject};
-use crate::multipart::{
-    Append, Claimed, Completion, MultipartUpload, NewMultipart, NewPart, Part, UploadAt, UploadListing,
-};
+use crate::file::{NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
-use crate::permissions::{Access, AnonGrants, Permission, Policy, PolicySet};
+use crate::permissions::{Access, AnonGrants, Policy, PolicySet};
 use crate::sql::query::{Answer, Query, QueryLimits};
-use crate::versions::{Deletion, ObjectVersion, VersionId, VersionScan};
+use crate::versions::Deletion;
 
 pub(crate) use assembly::tag_of_parts;
 pub(crate) use bounds::{just_after, successor};
+pub use credentials::CredentialExecutor;
 pub use event::Event;
 pub use explanation::{Effect, Explanation, Question, Reason};
 pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart,
     SortOrder,
 };
-pub use upkeep::{Backlog, QueuedBlob, SegmentBlob, Turn};
+pub use multipart::MultipartExecutor;
+pub use upkeep::{Backlog, QueuedBlob, SegmentBlob, Turn, UpkeepExecutor};
 pub use usage::{UsageDifference, UserUsage};
+pub use versions::VersionExecutor;
 pub use write::{Admission, Announced, QuotaLeft, Relocation, Written};
 
-/// What runs metadata operations in a database.
+/// What runs metadata operations in a database: those on buckets, objects, policies and usage here, the rest in traits by what
+/// they are about.
 #[async_trait]
-pub trait Executor: Send + Sync + 'static {
+pub trait Executor:
+    MultipartExecutor + VersionExecutor + CredentialExecutor + UpkeepExecutor + Send + Sync + 'static
+{
     /// Creates a bucket, owned by the caller's user; a service caller without a user makes a system bucket.
     ///
     /// # Errors
@@ -153,112 +156,6 @@ pub trait Executor: Send + Sync + 'static {
         mode: &PutMode,
     ) -> Result<Written, StorageError>;
 
-    /// Begins an upload in several pieces where its object could be written now, in the caller's name.
-    ///
-    /// # Errors
-    /// As [`Executor::put_object`].
-    async fn create_multipart(
-        &self,
-        access: &Access,
-        upload: NewMultipart,
-        mode: &PutMode,
-    ) -> Result<MultipartUpload, StorageError>;
-
-    /// Finds an unfinished upload that the caller has begun; the service role finds all.
-    ///
-    /// # Errors
-    /// [`StorageError::UploadNotFound`] also where it is somebody else's; [`StorageError::UploadExpired`].
-    async fn multipart(&self, access: &Access, at: &UploadAt) -> Result<MultipartUpload, StorageError>;
-
-    /// Lists uploads in numbered parts that the caller has begun in a bucket, by path and then by age. A bucket that is
-    /// missing has none.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn list_multipart(
-        &self,
-        access: &Access,
-        bucket: &BucketName,
-        listing: &UploadListing,
-    ) -> Result<Vec<MultipartUpload>, StorageError>;
-
-    /// Makes a part known whose bytes are stored, in place of the one of its number, whose blob is queued. Usage counters
-    /// and quotas are part of the transaction. The upload has time until `expires_at`, at least.
-    ///
-    /// # Errors
-    /// As [`Executor::multipart`], and [`StorageError::QuotaExceeded`].
-    async fn put_part(
-        &self,
-        access: &Access,
-        at: &UploadAt,
-        number: u32,
-        part: NewPart,
-        expires_at: Timestamp,
-    ) -> Result<Part, StorageError>;
-
-    /// Parts of an upload, by number, after the given one.
-    ///
-    /// # Errors
-    /// As [`Executor::multipart`].
-    async fn parts(
-        &self,
-        access: &Access,
-        at: &UploadAt,
-        after: u32,
-        limit: u32,
-    ) -> Result<Vec<Part>, StorageError>;
-
-    /// Takes an upload that is appended to over: what others append from now on is refused.
-    ///
-    /// # Errors
-    /// As [`Executor::multipart`].
-    async fn claim_resumable(&self, access: &Access, at: &UploadAt) -> Result<Claimed, StorageError>;
-
-    /// Says how long an upload will be, where that was left open.
-    ///
-    /// # Errors
-    /// As [`Executor::multipart`], and [`StorageError::InvalidRequest`] where it can't be so.
-    async fn announce_length(&self, access: &Access, at: &UploadAt, length: u64) -> Result<(), StorageError>;
-
-    /// Appends a run of bytes that are stored, wholly or not at all, and gives the upload as it then is.
-    ///
-    /// # Errors
-    /// As [`Executor::put_part`]; [`StorageError::UploadTakenOver`], [`StorageError::OffsetMismatch`] where it does not
-    /// begin at the end, and [`StorageError::PayloadTooLarge`] beyond the upload's length.
-    async fn append(
-        &self,
-        access: &Access,
-        at: &UploadAt,
-        run: Append,
-        expires_at: Timestamp,
-    ) -> Result<MultipartUpload, StorageError>;
-
-    /// Makes an object of an upload: its parts become the object's segments, and no byte is copied. Whether the caller may
-    /// write is decided again, as for [`Executor::put_object`]. Parts that are not chosen go.
-    ///
-    /// # Errors
-    /// As [`Executor::put_object`] and [`Executor::multipart`]; [`StorageError::InvalidPart`],
-    /// [`StorageError::InvalidPartOrder`], [`StorageError::PartTooSmall`], [`StorageError::UploadTakenOver`], and
-    /// [`StorageError::OffsetMismatch`] where bytes are still to come.
-    async fn complete_multipart(
-        &self,
-        access: &Access,
-        at: &UploadAt,
-        completion: Completion,
-    ) -> Result<Written, StorageError>;
-
-    /// Gives an unfinished upload up; its blobs are queued.
-    ///
-    /// # Errors
-    /// [`StorageError::UploadNotFound`].
-    async fn abort_multipart(&self, access: &Access, at: &UploadAt) -> Result<(), StorageError>;
-
-    /// Gives up to `limit` uploads up whose time is over; gives their number.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn expire_uploads(&self, access: &Access, limit: u32) -> Result<u64, StorageError>;
-
     /// Reads an object's row and the way to its bytes, in one consistent view.
     ///
     /// # Errors
@@ -281,43 +178,6 @@ pub trait Executor: Send + Sync + 'static {
         bucket: &BucketName,
         path: &ObjectPath,
     ) -> Result<StorageObject, StorageError>;
-
-    /// Reads a version's row and the way to its bytes: the current one, or an older one, under the rules of objects.
-    ///
-    /// # Errors
-    /// As [`Executor::open_object`], but [`StorageError::VersionNotFound`]; and [`StorageError::VersionIsMarker`].
-    async fn open_version(
-        &self,
-        access: &Access,
-        bucket: &BucketName,
-        path: &ObjectPath,
-        version: VersionId,
-    ) -> Result<StoredObject, StorageError>;
-
-    /// Versions of a bucket's objects that the caller may see, by path and the newest first. A bucket that is missing or
-    /// closed has nothing to show.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn scan_versions(
-        &self,
-        access: &Access,
-        bucket: &BucketName,
-        scan: &VersionScan,
-    ) -> Result<Vec<ObjectVersion>, StorageError>;
-
-    /// Deletes a version for good and queues its blobs; gives it back, or `None` where none is visible. Where it was the
-    /// newest at its path, the next one is the object, unless that is a delete marker.
-    ///
-    /// # Errors
-    /// As [`Executor::delete_object`].
-    async fn delete_version(
-        &self,
-        access: &Access,
-        bucket: &BucketName,
-        path: &ObjectPath,
-        version: VersionId,
-    ) -> Result<Option<ObjectVersion>, StorageError>;
 
     /// Deletes one object and queues its blobs. Where the bucket keeps versions, it puts a delete marker on top of the
     /// path instead; also of one where nothing is, for whom the whole bucket is open to.
@@ -345,7 +205,7 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Moves an object's row, also to another bucket; its id, owner and bytes stay. What was at the target is
     /// replaced as [`Executor::put_object`] would. Moving an object onto itself changes nothing. Out of a bucket that keeps
-    /// versions no row moves: see [`Executor::move_copied`].
+    /// versions no row moves: see [`VersionExecutor::move_copied`].
     ///
     /// # Errors
     /// Those of reading and deleting at the source and of writing at the target.
@@ -356,20 +216,6 @@ pub trait Executor: Send + Sync + 'static {
         to: (&BucketName, &ObjectPath),
         mode: &PutMode,
     ) -> Result<Relocation, StorageError>;
-
-    /// Moves an object out of a bucket that keeps versions: writes a copy of this version, whose bytes are stored, and puts a
-    /// delete marker on top of it.
-    ///
-    /// # Errors
-    /// As [`Executor::move_object`], and [`StorageError::PreconditionFailed`] where another version is there.
-    async fn move_copied(
-        &self,
-        access: &Access,
-        from: (&BucketName, &ObjectPath),
-        version: Uuid,
-        object: NewObject,
-        mode: &PutMode,
-    ) -> Result<Written, StorageError>;
 
     /// Lists one level of a bucket, or all of it. Cost follows the answer, not the bucket. A bucket that is
     /// missing or closed to the caller has nothing to show.
@@ -426,19 +272,6 @@ pub trait Executor: Send + Sync + 'static {
         tags: &[Tag],
     ) -> Result<StorageObject, StorageError>;
 
-    /// The same for a version that is not the current one.
-    ///
-    /// # Errors
-    /// [`StorageError::VersionNotFound`], [`StorageError::BucketNotFound`], or a denial.
-    async fn tag_version(
-        &self,
-        access: &Access,
-        bucket: &BucketName,
-        path: &ObjectPath,
-        version: VersionId,
-        tags: &[Tag],
-    ) -> Result<StorageObject, StorageError>;
-
     /// What is kept beside a bucket, for those who may change the bucket.
     ///
     /// # Errors
@@ -454,61 +287,6 @@ pub trait Executor: Send + Sync + 'static {
         access: &Access,
         name: &BucketName,
         update: &BucketExtraUpdate,
-    ) -> Result<(), StorageError>;
-
-    /// Adds a credential with its sealed secret; gives it back as it is kept.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn create_credential(
-        &self,
-        access: &Access,
-        credential: &Credential,
-        sealed_secret: &str,
-    ) -> Result<Credential, StorageError>;
-
-    /// All credentials, oldest first.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn credentials(&self, access: &Access) -> Result<Vec<Credential>, StorageError>;
-
-    /// A credential and its sealed secret.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn credential(
-        &self,
-        access: &Access,
-        access_key_id: &str,
-    ) -> Result<Option<(Credential, String)>, StorageError>;
-
-    /// Has a credential accepted, or not; `None` where there is none.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn enable_credential(
-        &self,
-        access: &Access,
-        access_key_id: &str,
-        enabled: bool,
-    ) -> Result<Option<Credential>, StorageError>;
-
-    /// Deletes a credential; `false` where there is none.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn delete_credential(&self, access: &Access, access_key_id: &str) -> Result<bool, StorageError>;
-
-    /// Notes when a credential was last used.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn credential_used(
-        &self,
-        access: &Access,
-        access_key_id: &str,
-        at: Timestamp,
     ) -> Result<(), StorageError>;
 
     /// Uses up the nonce of a single-use token: `true` for the first caller, `false` ever after. Nonces are
@@ -536,86 +314,11 @@ pub trait Executor: Send + Sync + 'static {
     /// Only those of the engine.
     async fn all_usage(&self, access: &Access, limit: u32) -> Result<Vec<UserUsage>, StorageError>;
 
-    /// Counts all usage anew and compares it with the counters; with `repair` it also sets them right. The
-    /// answer names each difference: none, unless there is a fault in our code.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn recount_usage(
-        &self,
-        access: &Access,
-        repair: bool,
-    ) -> Result<Vec<UsageDifference>, StorageError>;
-
-    /// Blobs that no object has any more, and that were queued at least `older_than` ago.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn due_deletions(
-        &self,
-        access: &Access,
-        older_than: Duration,
-        limit: u32,
-    ) -> Result<Vec<QueuedBlob>, StorageError>;
-
-    /// Forgets queued blobs that are deleted. Those that failed stay queued with one attempt more.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn finish_deletions(
-        &self,
-        access: &Access,
-        deleted: &[BlobKey],
-        failed: &[BlobKey],
-    ) -> Result<(), StorageError>;
-
-    /// Which of these blobs are known: part of an object or of an unfinished upload, or queued for deletion.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn known_blobs(&self, access: &Access, keys: &[BlobKey]) -> Result<Vec<BlobKey>, StorageError>;
-
-    /// Blobs that objects and unfinished uploads are made of, in the order of their keys, after the given one: for checking that they
-    /// are there.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn segment_blobs(
-        &self,
-        access: &Access,
-        provider: &str,
-        after: Option<&BlobKey>,
-        limit: u32,
-    ) -> Result<Vec<SegmentBlob>, StorageError>;
-
-    /// Deletes the object of this version, or gives up the upload of this id, whose bytes are lost. `false` where it is gone already.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn delete_lost_object(&self, access: &Access, version: Uuid) -> Result<bool, StorageError>;
-
-    /// Leave to run the orphan job, until the answer is dropped: `None` while somebody else over the same metadata has
-    /// it. Who is lost loses it, soon; who has it and is cut off from the database may meet another one, which costs
-    /// both of them time and does no harm. An engine that one process has to itself always gives it.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn orphan_job_turn(&self, access: &Access) -> Result<Option<Turn>, StorageError> {
-        access.on_rows(Permission::Maintain, None)?;
-        Ok(Some(Turn::default()))
-    }
-
     /// Events after the given sequence number, oldest first.
     ///
     /// # Errors
     /// Only those of the engine.
     async fn events(&self, access: &Access, after: u64, limit: u32) -> Result<Vec<Event>, StorageError>;
-
-    /// Counts rows of the tables that upkeep watches.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn backlog(&self, access: &Access) -> Result<Backlog, StorageError>;
 
     /// Whether writes that take room are let in. Asked for every upload, and while its bytes come in: costs nothing.
     ///

@@ -10,9 +10,9 @@ use uuid::Uuid;
 use super::tables::TABLES;
 use super::{Migration, Moved};
 use crate::errors::StorageError;
-use crate::executor::Executor;
 use crate::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use crate::executor::sqlite::{SqliteExecutor, SqliteOptions};
+use crate::executor::{Executor, UpkeepExecutor};
 use crate::failpoint::{Action, arm, arm_nth};
 use crate::permissions::{Access, AccessRules, Operation, Policy, RlsContext};
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::open_at;
 use crate::errors::StorageError;
-use crate::executor::Executor;
 use crate::executor::conformance::subject::{bucket, path, user};
 use crate::executor::sqlite::tests::groups::{mark, marks};
+use crate::executor::{Executor, UpkeepExecutor};
 use crate::failpoint::{self, Action};
 
 fn is_full<T>(outcome: &Result<T, StorageError>) -> bool {
