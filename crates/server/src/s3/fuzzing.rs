@@ -66,10 +66,10 @@ pub fn request(target: &str, host: &str, lines: &[(String, Vec<u8>)], signed: bo
     let (mut parts, ()) = Request::new(()).into_parts();
     (parts.uri, parts.headers) = (uri, headers);
     let clock = Clock { now: now(), skew: Duration::from_secs(900) };
-    if let Ok(Some(claim)) = signature::shown(&parts, clock) {
+    if let Ok(Some(claim)) = signature::shown(&parts, &query, clock) {
         let origins = [Origin { host: host.to_owned(), prefix: "/prefix".to_owned() }];
         let secret = CredentialSecret::new("what no input knows");
-        assert!(claim.verify(&secret, &parts, &origins).is_err(), "a signature was forged");
+        assert!(claim.verify(&secret, &parts, &query, &origins).is_err(), "a signature was forged");
     }
     if let Ok(payload) = Payload::of_anybody(&parts.headers)
         && let Ok(incoming) = Incoming::new(&parts.headers, payload, Body::from("a body"))

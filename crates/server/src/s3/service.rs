@@ -19,7 +19,7 @@ use super::documents::Documents;
 use super::failure::Failure;
 use super::payload::{Incoming, Payload, without_checksums};
 use super::signature::{self, Clock, Origin};
-use super::target::{self, Mount, Target};
+use super::target::{self, Mount, Parameters, Target};
 use super::{BASE, cors, form, multipart, object, supported};
 use crate::app::AppState;
 use crate::http::{LogSlot, Peer, RequestId, called_host};
@@ -128,7 +128,7 @@ const PARTS_OF_OBJECTS: [&str; 9] =
     ["acl", "attributes", "legal-hold", "retention", "tagging", "torrent", "uploadId", "uploads", "restore"];
 
 impl Route {
-    fn of(parts: &Parts, target: &Target, query: &[(String, String)]) -> Self {
+    fn of(parts: &Parts, target: &Target, query: &Parameters) -> Self {
         let has = |name: &str| query.iter().any(|(key, _)| key == name);
         let about_a_part = PARTS_OF_OBJECTS.iter().any(|name| has(name));
         let copies = parts.headers.contains_key("x-amz-copy-source");
@@ -163,11 +163,11 @@ impl Service {
             return form::post(&self.app, &parts, body, &target, log, id).await;
         }
         let clock = self.clock();
-        let (context, payload, region) = match signature::shown(&parts, clock)? {
+        let (context, payload, region) = match signature::shown(&parts, &query, clock)? {
             None => (self.anybody(&parts, &id)?, Payload::of_anybody(&parts.headers)?, None),
             Some(claim) => {
                 let signer = Signer::find(&self.app, &claim.scope, claim.session_token.as_deref()).await?;
-                let key = claim.verify(&signer.secret, &parts, &self.origins(&parts))?;
+                let key = claim.verify(&signer.secret, &parts, &query, &self.origins(&parts))?;
                 let context = signer.into_context(&self.app, id.clone()).await?;
                 if claim.is_in_query() {
                     self.app.rate_limits.signed.check(client(&self.app, &parts))?;
@@ -177,25 +177,22 @@ impl Service {
         };
         log.update(|log| log.user_id = context.user_id());
         supported::check(&parts.method, &query, &parts.headers)?;
+        let (app, log, method) = (self.app.clone(), log.clone(), parts.method.clone());
+        let new = |headers| NewCall { app, context, log, target, method, headers, query, region };
+        if route == Route::Read {
+            return object::get::get(&Call::new(new(parts.headers))).await;
+        }
         let incoming = match route {
             Route::Completion => Incoming::new(&without_checksums(&parts.headers), payload, body)?,
             _ => Incoming::new(&parts.headers, payload, body)?,
         };
-        let call = Call::new(NewCall {
-            app: self.app.clone(),
-            context,
-            log: log.clone(),
-            target,
-            method: parts.method.clone(),
-            headers: parts.headers.clone(),
-            query,
-            region,
-        });
+        let call = Call::new(new(parts.headers.clone()));
         match route {
-            Route::Read => object::get::get(&call).await,
             Route::Write => object::put::put(&call, incoming).await,
             Route::WritePart => multipart::part::upload(&call, incoming).await,
-            Route::Document | Route::Completion | Route::Form => self.document(call, parts, incoming).await,
+            Route::Read | Route::Document | Route::Completion | Route::Form => {
+                self.document(call, parts, incoming).await
+            }
         }
     }
 

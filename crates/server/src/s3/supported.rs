@@ -1,9 +1,10 @@
 //! What this server has not, found before anything is done: S3 ignores parameters and headers that it does not know, but
 //! one that it knows and we don't must never seem to have been heeded.
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 
 use super::failure::Failure;
+use super::target::Parameters;
 
 /// Parts of S3 that stand as a parameter in the query, and that the routes behind this would take for something else.
 const PARAMETERS: [&str; 7] = [
@@ -40,7 +41,7 @@ const CHECKSUMS: [&str; 8] = ["algorithm", "type", "mode", "crc32", "crc32c", "c
 ///
 /// # Errors
 /// `NotImplemented`, saying what.
-pub(super) fn check(method: &Method, query: &[(String, String)], headers: &HeaderMap) -> Result<(), Failure> {
+pub(super) fn check(method: &Method, query: &Parameters, headers: &HeaderMap) -> Result<(), Failure> {
     for (name, value) in query {
         if PARAMETERS.contains(&name.as_str()) {
             return Err(Failure::not_implemented(name));
@@ -49,27 +50,30 @@ pub(super) fn check(method: &Method, query: &[(String, String)], headers: &Heade
             return Err(Failure::not_implemented("A version for this operation"));
         }
     }
-    if let Some((_, what)) = HEADERS.iter().find(|(name, _)| headers.contains_key(*name)) {
+    let amazons = headers.iter().map(|(name, value)| (name.as_str(), value));
+    amazons.filter(|(name, _)| name.starts_with("x-amz-")).try_for_each(|(name, value)| header(name, value))
+}
+
+/// Refuses a header that asks for what is not there.
+fn header(name: &str, value: &HeaderValue) -> Result<(), Failure> {
+    if let Some((_, what)) = HEADERS.iter().find(|(known, _)| *known == name) {
         return Err(Failure::not_implemented(what));
     }
-    if headers.keys().any(|name| name.as_str().starts_with("x-amz-grant-")) {
+    if name.starts_with("x-amz-grant-") {
         return Err(Failure::not_implemented("Granting by header"));
     }
-    let mut checksums = headers.keys().filter_map(|name| name.as_str().strip_prefix("x-amz-checksum-"));
-    if let Some(other) = checksums.find(|name| !CHECKSUMS.contains(name)) {
+    if let Some(other) = name.strip_prefix("x-amz-checksum-").filter(|name| !CHECKSUMS.contains(name)) {
         return Err(Failure::not_implemented(format!("The checksum {other}")));
     }
-    match headers.get("x-amz-storage-class").map(http::HeaderValue::as_bytes) {
-        None | Some(b"STANDARD" | b"") => Ok(()),
-        Some(_) => {
-            let message = "The storage class you specified is not valid: there is STANDARD alone";
-            Err(Failure::bad_request("InvalidStorageClass", message))
-        }
+    if name == "x-amz-storage-class" && !matches!(value.as_bytes(), b"STANDARD" | b"") {
+        let message = "The storage class you specified is not valid: there is STANDARD alone";
+        return Err(Failure::bad_request("InvalidStorageClass", message));
     }
+    Ok(())
 }
 
 /// Whether an operation on an object is about the version that it names. Nothing is written to an old one, but its tags.
-fn takes_version(method: &Method, query: &[(String, String)]) -> bool {
+fn takes_version(method: &Method, query: &Parameters) -> bool {
     let asks = |names: &[&str]| query.iter().any(|(name, _)| names.contains(&name.as_str()));
     match *method {
         Method::GET | Method::HEAD | Method::DELETE => {

@@ -83,11 +83,14 @@ fn decoded(text: &str) -> Result<Cow<'_, str>, Failure> {
     percent_decode_str(text).decode_utf8().map_err(|_| refuse())
 }
 
+/// Names and values of a query, in its order.
+pub(super) type Parameters = [(String, String)];
+
 /// The parameters of a query, decoded as forms are. A name without a value has an empty one.
 pub(super) fn parameters(uri: &Uri) -> Vec<(String, String)> {
-    let decode = |text: &str| {
-        let spaced = text.replace('+', " ");
-        percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
+    let decode = |text: &str| match text.contains(['%', '+']) {
+        true => percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned(),
+        false => text.to_owned(),
     };
     let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
     pairs

@@ -11,7 +11,7 @@ use super::time::{self, Clock, MAX_EXPIRY_SECONDS};
 use super::{ALGORITHM, chunked};
 use crate::s3::failure::Failure;
 use crate::s3::payload::Payload;
-use crate::s3::target::parameters;
+use crate::s3::target::Parameters;
 
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
 
@@ -36,14 +36,17 @@ pub(in crate::s3) struct Claim {
 ///
 /// # Errors
 /// What is malformed, or of another kind.
-pub(in crate::s3) fn shown(parts: &Parts, clock: Clock) -> Result<Option<Claim>, Failure> {
-    let query = parameters(&parts.uri);
+pub(in crate::s3) fn shown(
+    parts: &Parts,
+    query: &Parameters,
+    clock: Clock,
+) -> Result<Option<Claim>, Failure> {
     let in_query =
         query.iter().any(|(name, _)| matches!(name.as_str(), "X-Amz-Signature" | "X-Amz-Algorithm"));
     let old = query.iter().any(|(name, _)| name == "AWSAccessKeyId" || name == "Signature");
     match (one(&parts.headers, header::AUTHORIZATION.as_str())?, in_query) {
         (Some(_), true) => Err(Failure::argument("Only one way to show a signature is allowed")),
-        (None, true) => of_query(&query, parts, clock).map(Some),
+        (None, true) => of_query(query, parts, clock).map(Some),
         (Some(value), false) => of_header(value, parts, clock).map(Some),
         (None, false) if old => Err(only_this_one()),
         (None, false) => Ok(None),
@@ -81,7 +84,7 @@ fn of_header(value: &str, parts: &Parts, clock: Clock) -> Result<Claim, Failure>
     claim(scope, names, signature, date, None, payload, one(&parts.headers, "x-amz-security-token")?)
 }
 
-fn of_query(query: &[(String, String)], parts: &Parts, clock: Clock) -> Result<Claim, Failure> {
+fn of_query(query: &Parameters, parts: &Parts, clock: Clock) -> Result<Claim, Failure> {
     let malformed = |message: String| Failure::bad_request("AuthorizationQueryParametersError", message);
     let find = |name: &str| -> Result<Option<&str>, Failure> {
         let mut found = query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -149,6 +152,7 @@ impl Claim {
         &self,
         secret: &CredentialSecret,
         parts: &Parts,
+        query: &Parameters,
         origins: &[Origin],
     ) -> Result<Key, Failure> {
         self.check_coverage(&parts.headers)?;
@@ -157,7 +161,8 @@ impl Claim {
         let mut first = None;
         for origin in origins {
             for as_sent in [false, true] {
-                let request = canonical::request(parts, origin, &self.signed_headers, &self.payload, as_sent);
+                let request =
+                    canonical::request(parts, query, origin, &self.signed_headers, &self.payload, as_sent);
                 let text = canonical::string_to_sign(&self.time, &place, &request);
                 if key.verifies(&text, &self.signature) {
                     return Ok(key);
