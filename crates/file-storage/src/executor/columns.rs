@@ -36,7 +36,7 @@ pub(super) fn now() -> Timestamp {
 /// The columns of an unfinished upload `m`, and of `r`, what it has as one that is appended to.
 pub(super) const UPLOAD: &str = "m.id, m.bucket_id, m.path, m.role, m.owner_id, m.replaces, m.content_type, \
      m.cache_control, m.metadata, m.checksum, m.held_bytes, m.created_at, m.expires_at, r.length, r.epoch, \
-     r.is_partial, r.told, r.completed_at, m.extra";
+     r.is_partial, r.told, r.completed_at, m.extra, m.nonce";
 
 /// The columns of a part `p`.
 pub(super) const PART: &str = "p.number, p.size, p.sha256, p.etag, p.checksums, p.created_at";

@@ -166,6 +166,8 @@ impl From<StorageError> for Failure {
             E::InvalidPart { .. } => (StatusCode::BAD_REQUEST, "InvalidPart"),
             E::InvalidPartOrder => (StatusCode::BAD_REQUEST, "InvalidPartOrder"),
             E::PartTooSmall { .. } => (StatusCode::BAD_REQUEST, "EntityTooSmall"),
+            // S3 has no such bound, and no word for it.
+            E::TooManyUploads { .. } => (StatusCode::BAD_REQUEST, "InvalidRequest"),
             // Of uploads that are appended to, which S3 has not.
             E::UploadTakenOver { .. } | E::OffsetMismatch { .. } => {
                 (StatusCode::CONFLICT, "OperationAborted")

@@ -40,7 +40,8 @@ macro_rules! executor_conformance {
                 replaced_and_given_up_parts_are_queued, an_upload_is_its_makers_and_the_service_roles,
                 writing_is_decided_again_at_the_end, quotas_count_what_unfinished_uploads_hold,
                 uploads_end_by_themselves_and_with_their_bucket, uploads_are_listed_by_path_and_age,
-                ten_thousand_parts_are_linked_at_once
+                ten_thousand_parts_are_linked_at_once, what_others_upload_keeps_a_bucket,
+                a_caller_has_a_number_of_unfinished_uploads, what_the_service_role_completes_is_who_began_its
             ],
             resumable: [
                 runs_are_appended_at_the_end_and_nowhere_else, who_took_an_upload_over_last_appends,

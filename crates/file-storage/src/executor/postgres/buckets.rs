@@ -3,12 +3,14 @@
 use std::sync::{Arc, LazyLock};
 
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
 use super::errors::Fault;
 use super::multipart::DISCARD_OF_BUCKET;
 use super::pool::Pool;
 use super::rls::{Caller, Subject, flag, refused};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, int, now};
+use super::rules;
 use super::session::{Answer, Session, Step, Values, alone, read};
 use super::versions::{self, FOR_GOOD, PROMOTE_ALL};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
@@ -226,7 +228,6 @@ pub(super) async fn empty(
     access.on_rows(Permission::ObjectDelete, Some(name))?;
     let bucket = decide::reach(context, permission, name, look(pool, context, permission, name).await?)?;
     let keeps = bucket.config.versioning != Versioning::Off;
-    alone(pool, "empty_bucket", &Caller::keeper(), DISCARD_OF_BUCKET, &[&name.as_str()]).await?;
     let (caller, limit) = (Caller::of(context), u64::from(limit));
     // Old versions first: what is under an object must not come up when it goes.
     let mut deleted = if keeps { Box::pin(versions::empty(pool, context, name, limit)).await? } else { 0 };
@@ -269,13 +270,36 @@ async fn emptied(
     Ok(answers.into_iter().nth(1).unwrap_or_default())
 }
 
-/// Deletes an empty bucket.
+/// Gives up to `limit` uploads of a bucket up. Whoever policies speak of may not be let delete what others bring: theirs
+/// stay.
+pub(super) async fn discard_uploads(
+    pool: &Arc<Pool>,
+    access: &Access,
+    name: &BucketName,
+    limit: u32,
+) -> Result<u64, Fault> {
+    let permission = Permission::BucketUpdate;
+    let context = access.on_rows(permission, Some(name))?;
+    access.on_rows(Permission::ObjectDelete, Some(name))?;
+    decide::reach(context, permission, name, look(pool, context, permission, name).await?)?;
+    let everybodys = !rules::current(pool).await?.speak_of(context);
+    let Subject { role, user } = Subject::from(context);
+    let (bucket, limit) = (name.as_str(), i64::from(limit));
+    let values = [&bucket as _, &everybodys as _, &role as _, &user as _, &limit as _];
+    let gone = alone(pool, "discard_uploads", &Caller::keeper(), DISCARD_OF_BUCKET, &values).await?;
+    Ok(gone.rows.len() as u64)
+}
+
+/// Deletes an empty bucket. What the caller has begun to upload goes with it, and what others have keeps it.
 pub(super) async fn delete(pool: &Arc<Pool>, access: &Access, name: &BucketName) -> Result<(), Fault> {
     let permission = Permission::BucketDelete;
     let context = access.on_rows(permission, Some(name))?;
     let mut session = Session::start(pool, "delete_bucket").await?;
     reach(&mut session, context, permission, name).await?;
-    session.run(&[Step::Run(DISCARD_OF_BUCKET, &[&name.as_str()])]).await?;
+    let Subject { role, user } = Subject::from(context);
+    let (bucket, everybodys) = (name.as_str(), false);
+    let own: [&(dyn ToSql + Sync); 5] = [&bucket, &everybodys, &role, &user, &i64::MAX];
+    session.run(&[Step::Run(DISCARD_OF_BUCKET, &own)]).await?;
     change(&mut session, context, permission, name, DELETE, &[&name.as_str()]).await.map_err(|fault| {
         if fault.breaks_reference() {
             StorageError::BucketNotEmpty { bucket: name.clone() }.into()

@@ -59,6 +59,8 @@ pub(super) struct Along<'a> {
 pub(super) struct Linked<'a> {
     /// The uploads that they are of, in their order.
     pub(super) uploads: &'a [Uuid],
+    /// Whose object it is, where it is new: who began the upload, whoever completes it.
+    pub(super) owner: Option<Uuid>,
     /// What else the keeper does in the transaction.
     pub(super) after: &'a [(&'static str, Vec<&'a (dyn ToSql + Sync)>)],
 }
@@ -106,7 +108,8 @@ pub(super) async fn put_within(
 
     let existing = target.existing.as_ref();
     let versioning = target.bucket.config.versioning;
-    let object = written(access, new, existing, (id, now)).within(versioning);
+    let owner = along.linked.as_ref().map_or(context.user_id(), |linked| linked.owner);
+    let object = written(owner, new, existing, (id, now)).within(versioning);
     let replacing = Replacing { version: existing.map(|old| old.version), versioning };
     let stored = store(&mut session, &Caller::of(context), &object, replacing, new, along).await;
     let created = existing.is_none();
@@ -130,7 +133,7 @@ pub(super) async fn put_within(
 
 /// The object as it is once it is written.
 fn written(
-    access: &Access,
+    owner: Option<Uuid>,
     new: &NewObject,
     existing: Option<&StorageObject>,
     (id, now): (Uuid, Timestamp),
@@ -146,7 +149,7 @@ fn written(
         etag: new.etag.clone(),
         owner_id: match existing {
             Some(old) => old.owner_id,
-            None => access.context().user_id(),
+            None => owner,
         },
         metadata: new.attributes.metadata.clone(),
         extra: new.attributes.extra.clone(),

@@ -173,7 +173,6 @@ pub(super) fn empty(
     }
     drop(rows);
     let now = now();
-    multipart::of_bucket(conn, name)?;
     for object in &doomed {
         removal::remove(conn, object, now)?;
         events::object(conn, "storage.object.deleted", object, &[], now)?;
@@ -194,9 +193,25 @@ fn some_sql(rules: &RoleRules) -> String {
     )
 }
 
-/// Deletes an empty bucket.
+/// Gives up to `limit` uploads of a bucket up. Whoever policies speak of may not be let delete what others bring: theirs
+/// stay.
+pub(super) fn discard_uploads(
+    conn: &Connection,
+    rules: &Rules,
+    access: &Access,
+    name: &BucketName,
+    limit: u32,
+) -> Result<u64, Fault> {
+    reach(conn, access, Permission::BucketUpdate, name)?;
+    let context = access.on_rows(Permission::ObjectDelete, Some(name))?;
+    let everybodys = !rules.of(context).has_policies();
+    multipart::of_bucket(conn, context, name, everybodys, limit)
+}
+
+/// Deletes an empty bucket. What the caller has begun to upload goes with it, and what others have keeps it.
 pub(super) fn delete(conn: &Connection, access: &Access, name: &BucketName) -> Result<(), Fault> {
     let bucket = reach(conn, access, Permission::BucketDelete, name)?;
+    let context = access.on_rows(Permission::BucketDelete, Some(name))?;
     let taken: bool = conn
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM storage_objects WHERE bucket_id = :bucket) \
@@ -206,7 +221,13 @@ pub(super) fn delete(conn: &Connection, access: &Access, name: &BucketName) -> R
     if taken {
         return Err(StorageError::BucketNotEmpty { bucket: name.clone() }.into());
     }
-    multipart::of_bucket(conn, name)?;
+    multipart::of_bucket(conn, context, name, false, u32::MAX)?;
+    let others: bool = conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM multipart_uploads WHERE bucket_id = :bucket)")?
+        .query_row(named_params! { ":bucket": name.as_str() }, |row| row.get(0))?;
+    if others {
+        return Err(StorageError::BucketNotEmpty { bucket: name.clone() }.into());
+    }
     conn.prepare_cached("DELETE FROM storage_buckets WHERE id = :bucket")?
         .execute(named_params! { ":bucket": name.as_str() })?;
     events::bucket(conn, "storage.bucket.deleted", &bucket, now())

@@ -18,11 +18,23 @@ use crate::file::{NewObject, Place, PutMode, Segment, StorageObject};
 use crate::permissions::Access;
 use crate::permissions::policy::Candidate;
 
-/// Writes an object.
+/// Writes an object, which is the caller's where it is new.
 pub(super) fn put(
     conn: &Connection,
     rules: &Rules,
     access: &Access,
+    new: NewObject,
+    mode: &PutMode,
+) -> Result<Written, Fault> {
+    put_for(conn, rules, access, access.context().user_id(), new, mode)
+}
+
+/// Writes an object, which is a user's where it is new.
+pub(super) fn put_for(
+    conn: &Connection,
+    rules: &Rules,
+    access: &Access,
+    owner: Option<Uuid>,
     new: NewObject,
     mode: &PutMode,
 ) -> Result<Written, Fault> {
@@ -48,7 +60,7 @@ pub(super) fn put(
         etag: new.etag,
         owner_id: match existing {
             Some(old) => old.owner_id,
-            None => access.context().user_id(),
+            None => owner,
         },
         metadata: new.attributes.metadata,
         extra: new.attributes.extra,

@@ -155,6 +155,13 @@ pub(super) fn consume_nonce(conn: &Connection, nonce: Uuid, expires_at: Timestam
     Ok(first == 1)
 }
 
+/// Makes a nonce good again.
+pub(super) fn give_back_nonce(conn: &Connection, nonce: Uuid) -> Result<(), Fault> {
+    conn.prepare_cached("DELETE FROM used_nonces WHERE nonce = :nonce")?
+        .execute(named_params! { ":nonce": text(nonce) })?;
+    Ok(())
+}
+
 /// Whether a nonce was used up.
 pub(super) fn is_nonce_used(conn: &Connection, nonce: Uuid) -> Result<bool, Fault> {
     let mut statement =
