@@ -241,3 +241,10 @@ pub struct UploadPage {
     /// After what the next page begins.
     pub next: Option<(String, Option<Uuid>)>,
 }
+
+impl UploadPage {
+    /// How many entries it has: uploads, and folders.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.uploads.len().saturating_add(self.folders.len())).unwrap_or(u32::MAX)
+    }
+}

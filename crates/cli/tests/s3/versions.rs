@@ -203,7 +203,9 @@ async fn old_versions_are_copied_tagged_and_described() {
     assert_eq!(all(&attributes.text(), "ObjectSize"), ["6"], "{}", attributes.text());
     assert_eq!(attributes.header("x-amz-version-id"), second);
     let acl = scene.send(Ask::new("GET", "/docs/a%20b").query("acl", "").query("versionId", &second)).await;
-    expect(&acl, 501, "NotImplemented");
+    expect(&acl, 200, "");
+    let acl = Ask::new("PUT", "/docs/a%20b").query("acl", "").query("versionId", &second);
+    expect(&scene.send(acl.header("x-amz-acl", "private")).await, 501, "NotImplemented");
     scene.server.expect_clean().await;
 }
 

@@ -68,6 +68,7 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
         storage,
         authenticator,
         s3_keys,
+        s3_documents: s3::Budget::default(),
         rate_limits: RateLimits::new(&config.rate_limit),
         proxies: Proxies::new(&config.server.trusted_proxies),
         figures,

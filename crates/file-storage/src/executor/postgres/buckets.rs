@@ -151,10 +151,11 @@ pub(super) async fn list(
 ) -> Result<Vec<Bucket>, Fault> {
     let context = access.on_rows(Permission::BucketRead, None)?;
     // No name has that character, and PostgreSQL's text can't.
-    if listing.search.contains('\0') {
+    if [&listing.search, &listing.prefix, &listing.after].into_iter().any(|text| text.contains('\0')) {
         return Ok(Vec::new());
     }
-    let values = [&listing.search as _, &i64::from(listing.limit) as _, &int(listing.offset) as _];
+    let (limit, offset) = (i64::from(listing.limit), int(listing.offset));
+    let values = [&listing.search as _, &limit as _, &offset as _, &listing.prefix as _, &listing.after as _];
     let found = read(pool, "list_buckets", &Caller::of(context), list_statement(listing), &values).await?;
     found.iter().map(|row| rows::bucket(row, 0)).collect()
 }
@@ -172,6 +173,7 @@ fn list_statement(listing: &BucketListing) -> &'static str {
         .map(|(column, way)| {
             format!(
                 "SELECT {BUCKET} FROM {{schema}}.storage_buckets b WHERE strpos(b.id, $1) > 0 \
+                 AND starts_with(b.id, $4) AND b.id > $5 \
                  ORDER BY b.{column} {way}, b.id {way} LIMIT $2 OFFSET $3"
             )
         })

@@ -6,7 +6,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 
 use super::canonical::{self, Origin};
-use super::key::{Key, Scope};
+use super::key::{Key, KnownKeys, Scope};
 use super::time::{self, Clock, MAX_EXPIRY_SECONDS};
 use super::{ALGORITHM, chunked};
 use crate::s3::failure::Failure;
@@ -144,19 +144,20 @@ impl Claim {
         self.expires.is_some()
     }
 
-    /// Verifies the signature, for one of the ways in which the client may have called the server.
+    /// Verifies the signature, for one of the ways in which the client may have called the server; gives that one, which says
+    /// what the signer meant.
     ///
     /// # Errors
     /// `SignatureDoesNotMatch` with what the server signed, so that the client can compare; or what is not signed.
-    pub(in crate::s3) fn verify(
+    pub(in crate::s3) fn verify<'o>(
         &self,
-        secret: &CredentialSecret,
+        (keys, secret): (&KnownKeys, &CredentialSecret),
         parts: &Parts,
         query: &Parameters,
-        origins: &[Origin],
-    ) -> Result<Key, Failure> {
+        origins: &'o [Origin],
+    ) -> Result<(Key, &'o Origin), Failure> {
         self.check_coverage(&parts.headers)?;
-        let key = Key::new(secret, &self.scope);
+        let (made, key) = keys.find(secret, &self.scope);
         let place = self.scope.place();
         let mut first = None;
         for origin in origins {
@@ -165,7 +166,8 @@ impl Claim {
                     canonical::request(parts, query, origin, &self.signed_headers, &self.payload, as_sent);
                 let text = canonical::string_to_sign(&self.time, &place, &request);
                 if key.verifies(&text, &self.signature) {
-                    return Ok(key);
+                    keys.keep(made, &key);
+                    return Ok((key, origin));
                 }
                 first.get_or_insert((text, request));
             }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! let shown = signature::shown(&parts, &query, clock)?;           // what the request shows: in its header or in its query
-//! let key = shown.verify(&secret, &parts, &query, &origins)?; // constant-time; refuses what is too old or unsigned
+//! let (key, origin) = shown.verify((&keys, &secret), &parts, &query, &origins)?; // constant-time; `origin` says what is meant
 //! let payload = shown.payload(key)?;                          // what the body must be
 //! ```
 //!
