@@ -11,8 +11,8 @@ use super::pool::Pool;
 use super::rls::{Caller, Subject, flag, refused};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, int, now};
 use super::rules;
-use super::session::{Answer, Session, Step, Values, alone, read};
-use super::versions::{self, FOR_GOOD, PROMOTE_ALL};
+use super::session::{Session, Step, Values, alone, read};
+use super::versions;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
 use crate::errors::{DenialReason, StorageError};
 use crate::executor::{BucketListing, BucketSort, SortOrder, decide};
@@ -25,13 +25,14 @@ const CREATE: &str = "INSERT INTO {schema}.storage_buckets (id, uuid, owner_id, 
 const UPDATE: &str = "UPDATE {schema}.storage_buckets SET policy = $2, allowed_mime_types = $3, \
      max_file_size = $4, quota_bytes = $5, updated_at = $6, versioning = $7 WHERE id = $1";
 
-/// The part of a bucket that is deleted at a time: how many rows were found after a path, up to which, and how many of
-/// them went.
+/// The part of a bucket that is deleted at a time: how many rows were found after a path, up to which, how many of them went,
+/// and at which paths.
 const EMPTY: &str = "WITH found AS (SELECT path FROM {schema}.storage_objects \
          WHERE bucket_id = $1 AND path > $3 ORDER BY path LIMIT $2), \
      gone AS (DELETE FROM {schema}.storage_objects \
          WHERE bucket_id = $1 AND path IN (SELECT path FROM found) RETURNING path) \
-     SELECT (SELECT count(*) FROM found), (SELECT max(path) FROM found), (SELECT count(*) FROM gone)";
+     SELECT (SELECT count(*) FROM found), (SELECT max(path) FROM found), (SELECT count(*) FROM gone), \
+         ARRAY(SELECT path FROM gone)";
 
 const DELETE: &str = "DELETE FROM {schema}.storage_buckets WHERE id = $1";
 
@@ -230,7 +231,7 @@ pub(super) async fn empty(
     access.on_rows(Permission::ObjectDelete, Some(name))?;
     let bucket = decide::reach(context, permission, name, look(pool, context, permission, name).await?)?;
     let keeps = bucket.config.versioning != Versioning::Off;
-    let (caller, limit) = (Caller::of(context), u64::from(limit));
+    let limit = u64::from(limit);
     // Old versions first: what is under an object must not come up when it goes.
     let mut deleted = if keeps { Box::pin(versions::empty(pool, context, name, limit)).await? } else { 0 };
     let mut after = String::new();
@@ -238,7 +239,7 @@ pub(super) async fn empty(
     while deleted < limit {
         let wanted = limit - deleted;
         let values = [&name.as_str() as _, &int(wanted) as _, &after as _];
-        let emptied = match Box::pin(emptied(pool, &caller, name, &values)).await {
+        let emptied = match Box::pin(versions::emptied(pool, context, name, (EMPTY, &values), true)).await {
             Ok(emptied) => emptied,
             Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectDelete, name).await),
         };
@@ -250,26 +251,6 @@ pub(super) async fn empty(
         }
     }
     Ok(deleted)
-}
-
-/// Deletes objects for good, and has come up what policies keep of the versions under them.
-async fn emptied(
-    pool: &Arc<Pool>,
-    caller: &Caller,
-    name: &BucketName,
-    values: Values<'_>,
-) -> Result<Answer, Fault> {
-    let (keeper, bucket) = (Caller::keeper(), [&name.as_str() as _]);
-    let steps = [
-        Step::As(caller),
-        Step::Run(FOR_GOOD, &[]),
-        Step::Run(EMPTY, values),
-        Step::As(&keeper),
-        Step::Run(PROMOTE_ALL, &bucket),
-        Step::Commit,
-    ];
-    let answers = Session::start(pool, "empty_bucket").await?.run(&steps).await?;
-    Ok(answers.into_iter().nth(1).unwrap_or_default())
 }
 
 /// Gives up to `limit` uploads of a bucket up. Whoever policies speak of may not be let delete what others bring: theirs

@@ -37,8 +37,8 @@ const LINK: &str = "INSERT INTO {schema}.storage_segments \
      FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bytea[]) \
      WITH ORDINALITY AS s (\"offset\", size, sha256, provider, blob_key, bytes, number)";
 
-/// Makes room for the null version at a path.
-pub(super) const FORGET_NULL: &str = "SELECT {inner}.forget_null($1, $2)";
+/// Makes room for the null version at a path, as the caller: what he may not delete, triggers keep.
+pub(super) const LET_NULL_GO: &str = "SELECT {schema}.let_null_go($1, $2)";
 
 /// Takes an object away that was copied to where it moves.
 const LEAVE: &str =
@@ -226,10 +226,11 @@ async fn store(
     let mut steps = Vec::new();
     let forgets = replacing.versioning == Versioning::Suspended;
     let at: [&(dyn ToSql + Sync); 2] = [&bucket, &path];
+    steps.push(Step::As(caller));
     if forgets {
-        steps.extend([Step::As(&keeper), Step::Run(FORGET_NULL, &at)]);
+        steps.push(Step::Run(LET_NULL_GO, &at));
     }
-    steps.extend([Step::As(caller), Step::Run(sql, &row)]);
+    steps.push(Step::Run(sql, &row));
     if !new.segments.is_empty() {
         steps.extend([Step::As(&keeper), Step::Run(LINK, &links)]);
     }

@@ -65,6 +65,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0008_unfinished_uploads.sql"),
         back: include_str!("migrations/0008_unfinished_uploads.rollback.sql"),
     },
+    Migration {
+        version: 9,
+        name: "owned_versions",
+        forward: include_str!("migrations/0009_owned_versions.sql"),
+        back: include_str!("migrations/0009_owned_versions.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

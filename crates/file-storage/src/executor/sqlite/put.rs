@@ -46,7 +46,8 @@ pub(super) fn put_for(
         return Err(StorageError::BucketNotFound { bucket: new.bucket }.into());
     }
     let versioning = target.bucket.config.versioning;
-    let freed = history::forget_null(conn, versioning, (&new.bucket, &new.path), now)?;
+    let at = (&new.bucket, &new.path);
+    let freed = history::make_way(conn, (rules, access.context()), versioning, at, now)?;
     target.bucket.total_bytes = target.bucket.total_bytes.saturating_sub(freed);
     let existing = target.existing.as_ref();
     let object = StorageObject {
