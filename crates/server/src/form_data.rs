@@ -54,8 +54,12 @@ impl FormData {
     pub(crate) fn new(body: Body, boundary: String, limit: Limit) -> Self {
         let (Limit::All(bytes) | Limit::Between(bytes)) = limit;
         let count = Arc::new(Count { left: AtomicUsize::new(bytes), is_spent: AtomicBool::new(false) });
-        let counted =
-            Counted { body: body.into_data_stream(), held: Bytes::new(), count: count.clone(), pauses: false };
+        let counted = Counted {
+            body: body.into_data_stream(),
+            held: Bytes::new(),
+            count: count.clone(),
+            pauses: false,
+        };
         Self { form: Multipart::new(counted, boundary), count, limit }
     }
 
@@ -149,8 +153,8 @@ impl Stream for Counted {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
     use futures_util::stream;
+    use std::convert::Infallible;
 
     use super::*;
 

@@ -1,6 +1,6 @@
 //! What a signed request means is what its signer signed, whatever host, prefix or listener it comes in by.
 
-use crate::signer::{Ask, Client, Signer};
+use crate::signer::{Ask, Client, Signer, encode};
 use crate::support::{Server, Who};
 use crate::{client, expect, signer};
 
@@ -82,8 +82,7 @@ async fn a_signed_url_is_about_one_object_on_both_listeners() {
     // A slash that is encoded is none between a bucket and its key.
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let ask = url(&key, "GET", "/mine/k", &s3.host);
-    let query: Vec<_> =
-        ask.query.iter().map(|(name, value)| format!("{name}={}", crate::signer::encode(value))).collect();
+    let query: Vec<_> = ask.query.iter().map(|(name, value)| format!("{name}={}", encode(value))).collect();
     let odd = format!("http://{}/storage/v1%2Fs3/mine/k?{}", alone.host, query.join("&"));
     let odd = http.get(odd).header("host", &s3.host).send().await.unwrap();
     assert_eq!(odd.status(), 400, "{}", odd.text().await.unwrap());

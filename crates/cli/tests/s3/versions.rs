@@ -317,3 +317,12 @@ async fn fs_i3_versions_are_closed_to_whom_the_object_is() {
         assert_eq!(scene.at("GET", "/docs/a", &first).await.text(), "first");
     }
 }
+
+#[tokio::test]
+async fn a_condition_on_what_a_marker_hides_is_a_condition_on_nothing() {
+    let scene = Scene::new("docs", "private").await;
+    scene.put("/docs/a", "first").await;
+    expect(&scene.send(Ask::new("DELETE", "/docs/a")).await, 204, "");
+    let put = Ask::new("PUT", "/docs/a").header("if-match", "*").body("second");
+    expect(&scene.send(put).await, 404, "NoSuchKey");
+}

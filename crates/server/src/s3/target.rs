@@ -56,9 +56,8 @@ impl Mount<'_> {
 
     /// What is below the base, as clients see it on the main listener, or as a proxy passes it on.
     fn below_base<'p>(&self, path: &'p str) -> Option<&'p str> {
-        let below = |path: &'p str| {
-            path.strip_prefix(BASE).filter(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
+        let below =
+            |path: &'p str| path.strip_prefix(BASE).filter(|rest| rest.is_empty() || rest.starts_with('/'));
         path.strip_prefix(self.prefix).and_then(below).or_else(|| below(path))
     }
 }

@@ -139,7 +139,8 @@ async fn a_form_is_not_read_for_ever_between_its_fields() {
         let lines = "content-type: multipart/form-data; boundary=b\r\ncontent-length: 9000000\r\n";
         let request = head(&server, Who::User(OWNER), "PUT", "/storage/v1/object/inbox/x", lines);
         let mut connection = open(server.address, request + &start).await;
-        connection.write_all(&[b'x'; 17 * 1024]).await.unwrap();
+        // What is read ahead with a field does not count, and the network decides how much that is.
+        connection.write_all(&[b'x'; 256 * 1024]).await.unwrap();
         let reply = read_reply(&mut connection).await;
         assert_eq!((reply.status, reply.code().as_str()), (400, "INVALID_REQUEST"), "{start}");
     }
