@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+use super::emptying;
 use super::errors::Fault;
 use super::multipart::DISCARD_OF_BUCKET;
 use super::pool::Pool;
@@ -12,7 +13,6 @@ use super::rls::{Caller, Subject, flag, refused};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, int, now};
 use super::rules;
 use super::session::{Session, Step, Values, alone, read};
-use super::versions;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
 use crate::errors::{DenialReason, StorageError};
 use crate::executor::{BucketListing, BucketSort, SortOrder, decide};
@@ -233,13 +233,13 @@ pub(super) async fn empty(
     let keeps = bucket.config.versioning != Versioning::Off;
     let limit = u64::from(limit);
     // Old versions first: what is under an object must not come up when it goes.
-    let mut deleted = if keeps { Box::pin(versions::empty(pool, context, name, limit)).await? } else { 0 };
+    let mut deleted = if keeps { Box::pin(emptying::versions(pool, context, name, limit)).await? } else { 0 };
     let mut after = String::new();
     // Rows that policies keep from being deleted are passed over.
     while deleted < limit {
         let wanted = limit - deleted;
         let values = [&name.as_str() as _, &int(wanted) as _, &after as _];
-        let emptied = match Box::pin(versions::emptied(pool, context, name, (EMPTY, &values), true)).await {
+        let emptied = match Box::pin(emptying::part(pool, context, name, (EMPTY, &values), true)).await {
             Ok(emptied) => emptied,
             Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectDelete, name).await),
         };

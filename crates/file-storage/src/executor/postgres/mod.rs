@@ -13,6 +13,7 @@ mod connection;
 mod credentials;
 mod decide;
 mod delete;
+mod emptying;
 mod engine;
 mod errors;
 mod events;

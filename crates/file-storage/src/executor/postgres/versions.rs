@@ -13,7 +13,7 @@ use super::put::extra;
 use super::read::missing;
 use super::rls::{Caller, policy_failed, refused};
 use super::rows::{self, OBJECT, OBJECT_WIDTH, SEGMENT, VERSION};
-use super::session::{Answer, Session, Step, Values, alone, read};
+use super::session::{Session, Step, Values, alone, read};
 use crate::bucket::BucketName;
 use crate::errors::{DenialReason, StorageError};
 use crate::executor::decide;
@@ -28,16 +28,13 @@ use crate::versions::{ObjectVersion, VersionId, VersionScan};
 const CURRENT: i64 = i64::MAX;
 
 /// Above every path: longer than any of them, of the greatest character.
-static ABOVE_ALL: LazyLock<String> = LazyLock::new(|| "\u{10ffff}".repeat(257));
+pub(super) static ABOVE_ALL: LazyLock<String> = LazyLock::new(|| "\u{10ffff}".repeat(257));
 
 /// Has deleted objects go, whatever their bucket keeps.
-const FOR_GOOD: &str = "SELECT set_config('aerostore.for_good', 'on', true)";
+pub(super) const FOR_GOOD: &str = "SELECT set_config('aerostore.for_good', 'on', true)";
 
 /// Makes the newest version at a path the object, where there is none.
 pub(super) const PROMOTE: &str = "SELECT {inner}.promote($1, $2)";
-
-/// The same at several paths.
-pub(super) const PROMOTE_SOME: &str = "SELECT {inner}.promote($1, place) FROM unnest($2::text[]) place";
 
 /// Texts about a version that is named by its id, and about the null version of a path: each is one search of an index.
 struct Named {
@@ -143,20 +140,6 @@ const ON_TOP: &str = "SELECT v.sequence FROM {schema}.storage_object_versions v 
          WHERE n.bucket_id = v.bucket_id AND n.path = v.path AND n.sequence > v.sequence)";
 
 const TAG: &str = "UPDATE {schema}.storage_object_versions SET extra = $2 WHERE version = $1";
-
-/// The part of a bucket's versions that is deleted at a time, from the last path to the first and of each the oldest first, so
-/// that none comes up that goes as well: how many were found after a place, the last of them, how many went, and their paths.
-const EMPTY: &str = "WITH found AS ( \
-         SELECT * FROM ((SELECT path, sequence FROM {schema}.storage_object_versions \
-             WHERE bucket_id = $1 AND path = $3 AND sequence > $4 ORDER BY path DESC, sequence LIMIT $2) \
-         UNION ALL (SELECT path, sequence FROM {schema}.storage_object_versions \
-             WHERE bucket_id = $1 AND path < $3 ORDER BY path DESC, sequence LIMIT $2)) part \
-         ORDER BY path DESC, sequence LIMIT $2), \
-     gone AS (DELETE FROM {schema}.storage_object_versions \
-         WHERE bucket_id = $1 AND sequence IN (SELECT sequence FROM found) RETURNING path), \
-     last AS (SELECT path, sequence FROM found ORDER BY path, sequence DESC LIMIT 1) \
-     SELECT (SELECT count(*) FROM found), (SELECT path FROM last), (SELECT count(*) FROM gone), \
-         ARRAY(SELECT DISTINCT path FROM gone), (SELECT sequence FROM last)";
 
 /// A version and its segments.
 pub(super) async fn open(
@@ -367,53 +350,4 @@ async fn crown(pool: &Arc<Pool>, versions: &mut [(ObjectVersion, i64)]) -> Resul
         version.is_latest |= on_top.contains(sequence);
     }
     Ok(())
-}
-
-/// Deletes versions of a bucket that are not current, as far as the caller may; gives their number.
-pub(super) async fn empty(
-    pool: &Arc<Pool>,
-    context: &RlsContext,
-    bucket: &BucketName,
-    limit: u64,
-) -> Result<u64, Fault> {
-    let (mut deleted, mut after) = (0, (ABOVE_ALL.clone(), 0_i64));
-    // Rows that policies keep from being deleted are passed over.
-    while deleted < limit {
-        let wanted = limit - deleted;
-        let values = [&bucket.as_str() as _, &rows::int(wanted) as _, &after.0 as _, &after.1 as _];
-        let emptied = match emptied(pool, context, bucket, (EMPTY, &values), false).await {
-            Ok(emptied) => emptied,
-            Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectDelete, bucket).await),
-        };
-        let Some(row) = emptied.rows.first() else { break };
-        deleted += rows::count(row, 2)?;
-        match row.try_get(1)? {
-            Some(last) if rows::count(row, 0)? == wanted => after = (last, row.try_get(4)?),
-            _ => break,
-        }
-    }
-    Ok(deleted)
-}
-
-/// Deletes rows as the caller by a statement whose fourth column says at which paths, and has come up there what policies keep.
-/// Objects go for good.
-pub(super) async fn emptied(
-    pool: &Arc<Pool>,
-    context: &RlsContext,
-    bucket: &BucketName,
-    (sql, values): (&'static str, Values<'_>),
-    keeps_nothing: bool,
-) -> Result<Answer, Fault> {
-    let (caller, keeper) = (Caller::of(context), Caller::keeper());
-    let mut session = Session::start(pool, "empty_bucket").await?;
-    let mut steps = vec![Step::As(&caller)];
-    if keeps_nothing {
-        steps.push(Step::Run(FOR_GOOD, &[]));
-    }
-    steps.push(Step::Run(sql, values));
-    let emptied = session.run(&steps).await?.pop().unwrap_or_default();
-    let paths: Vec<String> = emptied.rows.first().map(|row| row.try_get(3)).transpose()?.unwrap_or_default();
-    let at = [&bucket.as_str() as _, &paths as _];
-    session.run(&[Step::As(&keeper), Step::Run(PROMOTE_SOME, &at), Step::Commit]).await?;
-    Ok(emptied)
 }

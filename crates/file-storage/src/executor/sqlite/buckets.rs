@@ -8,7 +8,7 @@ use super::errors::Fault;
 use super::rls::{Caller, builtin, is_true, refused, text};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, int, micros, now};
 use super::rules::{RoleRules, Rules, Statement};
-use super::{events, history, multipart, removal, versions};
+use super::{emptying, events, history, multipart, removal};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
 use crate::errors::StorageError;
 use crate::executor::{BucketListing, BucketSort, SortOrder, decide};
@@ -158,7 +158,7 @@ pub(super) fn empty(
     let bucket = reach(conn, access, Permission::BucketUpdate, name)?;
     let keeps = bucket.config.versioning != Versioning::Off;
     // Old versions first: what is under an object must not come up when it goes.
-    let versions = if keeps { versions::empty(conn, rules, access, name, limit)? } else { 0 };
+    let versions = if keeps { emptying::versions(conn, rules, access, name, limit)? } else { 0 };
     let limit = limit.saturating_sub(u32::try_from(versions).unwrap_or(u32::MAX));
     let context = access.on_rows(Permission::ObjectDelete, Some(name))?;
     let caller = Caller::under(rules, context);
