@@ -105,8 +105,8 @@ pub(crate) fn is_too_long(error: &Error) -> bool {
 #[error("the form's boundaries, headers or fields are too long")]
 struct TooLong;
 
-/// A body of which so much is handed on. While it counts, it pauses after each piece, so that its reader looks at the one
-/// before it asks for the next.
+/// A body of which so much is handed on. It pauses after each piece: its reader would else take in all that there is before it
+/// looks at any of it.
 struct Counted {
     body: BodyDataStream,
     held: Bytes,
@@ -122,7 +122,7 @@ impl Stream for Counted {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         let left = this.count.left.load(Ordering::Relaxed);
-        if std::mem::take(&mut this.pauses) && left != UNCOUNTED {
+        if std::mem::take(&mut this.pauses) {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -141,12 +141,12 @@ impl Stream for Counted {
                 None => return Poll::Ready(None),
             }
         }
+        this.pauses = true;
         if left == UNCOUNTED {
             return Poll::Ready(Some(Ok(std::mem::take(&mut this.held))));
         }
         let piece = this.held.split_to(this.held.len().min(PIECE).min(left));
         this.count.left.store(left.saturating_sub(piece.len()), Ordering::Relaxed);
-        this.pauses = true;
         Poll::Ready(Some(Ok(piece)))
     }
 }
@@ -200,7 +200,8 @@ mod tests {
                     // Behind a boundary stands a line's end, or it is none.
                     let wanted = is_too_long(&error) || *start == "--XB";
                     assert!(wanted, "{limit:?} {start}: {error:?}");
-                    assert!(asked.load(Ordering::Relaxed) <= 120_000, "{limit:?} {start}");
+                    // Chunks that are read ahead with a field are held, too.
+                    assert!(asked.load(Ordering::Relaxed) <= 300_000, "{limit:?} {start}");
                 }
             }
         }
