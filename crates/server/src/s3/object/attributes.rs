@@ -67,7 +67,14 @@ pub(in crate::s3) async fn get(
     })
 }
 
-/// Of which parts an object was made. They are counted, and listed where there is a checksum to list, as S3 does.
+/// The document as S3 has it: its entity tag is the one that has no quotes.
+pub(in crate::s3) fn without_quotes(document: &[u8]) -> Option<String> {
+    let (head, rest) = std::str::from_utf8(document).ok()?.split_once("<ETag>")?;
+    let (tag, rest) = rest.split_once("</ETag>")?;
+    Some(format!("{head}<ETag>{}</ETag>{rest}", tag.replace("&quot;", "").replace('"', "")))
+}
+
+/// Of which parts an object was made, with the checksums that they have.
 fn parts(
     download: &Download,
     input: &GetObjectAttributesInput,
@@ -75,10 +82,12 @@ fn parts(
     let object = download.object();
     let Some(of_parts) = &object.extra.parts else { return Ok(None) };
     let total_parts_count = i32::try_from(of_parts.count).ok();
-    let Some((word, value)) = object.extra.checksums.first_key_value() else {
-        return Ok(Some(GetObjectAttributesParts { total_parts_count, ..Default::default() }));
-    };
-    let algorithm = Algorithm::from_word(word).filter(|_| ChecksumType::of(value) == ChecksumType::Composite);
+    let composite = object
+        .extra
+        .checksums
+        .first_key_value()
+        .filter(|(_, value)| ChecksumType::of(value) == ChecksumType::Composite);
+    let algorithm = composite.and_then(|(word, _)| Algorithm::from_word(word));
     let most = page_length(input.max_parts, "max-parts")?;
     let after = u32::try_from(input.part_number_marker.unwrap_or(0));
     let after = after.map_err(|_| Failure::argument("The part-number-marker is no number of a part"))?;
