@@ -278,6 +278,46 @@ pub enum StorageError {
         /// What was tried.
         operation: &'static str,
     },
+    /// The provider of the bytes wants to be left alone for a while.
+    #[error("Storage provider {provider} is unavailable")]
+    ProviderThrottled {
+        /// Which one.
+        provider: Arc<str>,
+        /// What was tried.
+        operation: &'static str,
+        /// When to come back.
+        retry_after: Duration,
+        /// For the log.
+        source: Cause,
+    },
+    /// The provider of the bytes failed too often, and is not asked for a while.
+    #[error("Storage provider {provider} failed too often and is left alone for a while")]
+    CircuitOpen {
+        /// Which one.
+        provider: Arc<str>,
+        /// What was to be tried.
+        operation: &'static str,
+        /// When it is asked again.
+        retry_after: Duration,
+    },
+    /// The provider of the bytes took longer than the operation may.
+    #[error("Storage provider {provider} took too long")]
+    ProviderTimeout {
+        /// Which one.
+        provider: Arc<str>,
+        /// What was tried.
+        operation: &'static str,
+    },
+    /// More waits for the provider of the bytes than it can be asked.
+    #[error("Storage provider {provider} is overloaded")]
+    ProviderOverloaded {
+        /// Which one.
+        provider: Arc<str>,
+        /// What was to be tried.
+        operation: &'static str,
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// Reading or writing bytes failed.
     #[error("Input or output failed")]
     Io {
@@ -392,6 +432,10 @@ impl StorageError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::ProviderUnavailable { .. }
+            | Self::ProviderThrottled { .. }
+            | Self::ProviderTimeout { .. }
+            | Self::ProviderOverloaded { .. }
+            | Self::CircuitOpen { .. }
             | Self::RateLimited { .. }
             | Self::Overloaded { .. }
             | Self::OperationTimeout { .. }
@@ -435,6 +479,19 @@ impl StorageError {
         }
     }
 
+    /// When the same request may succeed, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after }
+            | Self::Overloaded { retry_after }
+            | Self::ProviderOverloaded { retry_after, .. }
+            | Self::ProviderThrottled { retry_after, .. }
+            | Self::CircuitOpen { retry_after, .. } => Some(*retry_after),
+            Self::ProviderUnavailable { .. } => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
     /// The stable code of SPEC 6's table, which applications compare.
     pub fn code(&self) -> &'static str {
         match self {
@@ -471,10 +528,11 @@ impl StorageError {
             Self::DigestMismatch { .. } => "WRONG_CHECKSUM",
             Self::CredentialNotFound { .. } => "CREDENTIAL_NOT_FOUND",
             Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
-            Self::ProviderUnavailable { .. } => "PROVIDER_UNAVAILABLE",
+            Self::ProviderUnavailable { .. } | Self::ProviderThrottled { .. } => "PROVIDER_UNAVAILABLE",
+            Self::CircuitOpen { .. } => "CIRCUIT_OPEN",
             Self::RateLimited { .. } => "RATE_LIMITED",
-            Self::Overloaded { .. } => "OVERLOADED",
-            Self::OperationTimeout { .. } => "OPERATION_TIMEOUT",
+            Self::Overloaded { .. } | Self::ProviderOverloaded { .. } => "OVERLOADED",
+            Self::OperationTimeout { .. } | Self::ProviderTimeout { .. } => "OPERATION_TIMEOUT",
             Self::Io { .. } => "IO_ERROR",
             Self::Internal { .. } => "INTERNAL",
         }

@@ -102,6 +102,10 @@ impl<B: StorageBackend> StorageBackend for Metered<B> {
     async fn probe(&self) -> Result<(), BackendError> {
         self.probe.measure(self.inner.probe()).await
     }
+
+    async fn drain(&self) {
+        self.inner.drain().await;
+    }
 }
 
 /// The figures of one operation. Looked up once: the registry's lookup costs more than a measurement.
@@ -129,7 +133,7 @@ impl Meter {
         match &outcome {
             // A failed body is its client's failure, and a missing blob an answer.
             Ok(_) | Err(BackendError::Body(_) | BackendError::NotFound) => {}
-            Err(BackendError::DiskFull | BackendError::Io { .. }) => self.errors.increment(1),
+            Err(_) => self.errors.increment(1),
         }
         outcome
     }

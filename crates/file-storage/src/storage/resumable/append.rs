@@ -241,12 +241,12 @@ impl Appending {
         let (storage, access, at) = (self.storage.clone(), self.access.clone(), self.upload.at.clone());
         let expires_at = expiry(storage.inner.options.resumable_expiry);
         let etag = run.sha256.to_hex();
-        let (part, keys, lease) = run.into_part(etag, Checksums::new());
+        let (part, blobs, lease) = run.into_part(etag, Checksums::new());
         let kept = part.clone();
         let append = Append { epoch: self.epoch, offset: merged.offset, takes_in: merged.takes_in, part };
         let committed = storage.clone();
         self.upload = storage
-            .settled(keys, lease, async move {
+            .settled(blobs, lease, async move {
                 committed.hit("append.before_commit").await?;
                 committed.executor().append(&access, &at, append, expires_at).await
             })
