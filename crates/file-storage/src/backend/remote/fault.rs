@@ -81,10 +81,10 @@ fn fold(operation: &'static str, error: &object_store::Error) -> BackendError {
         return BackendError::NotFound;
     }
     let outermost: &(dyn Error + 'static) = error;
-    let mut chain = std::iter::successors(Some(outermost), |cause| (*cause).source());
-    let known = chain.find_map(|cause| {
-        cause.downcast_ref::<Fault>().cloned().or_else(|| cause.downcast_ref().map(Fault::network))
-    });
+    let chain = || std::iter::successors(Some(outermost), |cause| (*cause).source());
+    // A fault of ours stands inside of an error of HTTP's; an error of HTTP's alone is one of a body on its way.
+    let known = chain().find_map(|cause| cause.downcast_ref::<Fault>().cloned());
+    let known = known.or_else(|| chain().find_map(|cause| cause.downcast_ref().map(Fault::network)));
     match (known, error) {
         (Some(fault), _) => of(operation, fault),
         // Answers of 200 with an error inside, which S3 gives where a copy or a completion breaks off.
@@ -129,12 +129,6 @@ pub(super) fn of(operation: &'static str, fault: Fault) -> BackendError {
 /// An answer that can't be: the next one may be right.
 pub(super) fn wrong_answer(operation: &'static str, what: &'static str) -> BackendError {
     of(operation, Fault::Wrong(what))
-}
-
-/// What an upload was made of is not there any more.
-pub(super) fn gone(operation: &'static str) -> BackendError {
-    let fault = Fault::Refused { status: 404, code: "NoSuchUpload".to_owned() };
-    BackendError::Refused { operation, source: Arc::new(fault) }
 }
 
 /// A client that can't be made of its configuration.

@@ -114,11 +114,14 @@ impl Upload {
         let complete = || async {
             let completed = inner.client.complete_multipart(&self.path, &self.id, parts.clone());
             match write::within(inner.options.part_timeout, completed).await {
-                // An attempt before this one may have succeeded, and its answer been lost.
-                Err(BackendError::NotFound) => match inner.size(&self.key).await? {
-                    Some(found) if found == size => Ok(()),
-                    _ => Err(fault::gone("write")),
-                },
+                // An attempt before this one may have succeeded, and its answer been lost: then there is no such upload
+                // any more, and a blob.
+                Err(error @ (BackendError::NotFound | BackendError::Refused { .. })) => {
+                    match inner.size(&self.key).await? {
+                        Some(found) if found == size => Ok(()),
+                        _ => Err(refused(error)),
+                    }
+                }
                 outcome => outcome.map(drop),
             }
         };
@@ -151,6 +154,16 @@ impl Drop for Upload {
         if !self.id.is_empty() {
             self.give_up();
         }
+    }
+}
+
+/// A completion that failed for good. That an upload is missing is no missing blob.
+fn refused(error: BackendError) -> BackendError {
+    match error {
+        BackendError::NotFound => {
+            BackendError::Refused { operation: "write", source: Arc::new(BackendError::NotFound) }
+        }
+        error => error,
     }
 }
 

@@ -95,7 +95,7 @@ async fn limits_are_independent() {
     }
     timeout(SECOND, limit.size(&key())).await.unwrap_err();
     assert_eq!(backend.0.running(), (3, 4));
-    hanging.each_ref().map(JoinHandle::abort);
+    hanging.iter().for_each(JoinHandle::abort);
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,8 +125,9 @@ async fn who_goes_away_leaves_no_slot_taken() {
     let limit = limited(&backend, options);
     // While it runs, and while it waits.
     for _ in 0..3 {
-        let running = timeout(SECOND, limit.delete(&key()));
-        let waiting = timeout(Duration::from_millis(10), limit.delete(&key()));
+        let (first, second) = (key(), key());
+        let running = timeout(SECOND, limit.delete(&first));
+        let waiting = timeout(Duration::from_millis(10), limit.delete(&second));
         drop(tokio::join!(running, waiting));
     }
     advance(SECOND).await;
@@ -138,5 +139,5 @@ async fn who_goes_away_leaves_no_slot_taken() {
     }
     let body = limit.read(&key(), None).await.unwrap();
     body.try_collect::<Vec<_>>().await.unwrap();
-    limit.read(&key(), None).await.unwrap();
+    drop(limit.read(&key(), None).await.unwrap());
 }

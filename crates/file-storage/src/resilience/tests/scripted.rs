@@ -21,7 +21,6 @@ use crate::file::{BlobKey, Sha256};
 pub(super) enum Act {
     Succeed,
     Fail,
-    FailAfter(Duration),
     /// Says when to come back.
     Throttle(Duration),
     Refuse,
@@ -104,10 +103,6 @@ async fn act(act: Act, operation: &'static str) -> Result<(), BackendError> {
     match act {
         Act::Succeed => Ok(()),
         Act::Fail | Act::FailAfterChunks(_) => Err(unavailable(operation, None)),
-        Act::FailAfter(time) => {
-            sleep(time).await;
-            Err(unavailable(operation, None))
-        }
         Act::Throttle(wait) => Err(unavailable(operation, Some(wait))),
         Act::Refuse => {
             let source = Arc::new(std::io::Error::other("no"));
