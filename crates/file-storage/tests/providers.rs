@@ -78,6 +78,11 @@ impl StorageBackend for Cloud {
         self.disk.list().map_ok(|info| BlobInfo { modified: None, ..info }).boxed()
     }
 
+    /// Not by order, of which a list may know nothing: then each row is asked for.
+    fn lists_in_order(&self) -> bool {
+        true
+    }
+
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {
         self.disk.recover().await
     }

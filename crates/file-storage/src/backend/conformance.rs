@@ -329,6 +329,9 @@ pub(crate) async fn lists_every_blob_once(place: &mut dyn Place) {
     let after = chrono::Utc::now() + chrono::TimeDelta::minutes(1);
     let modified = infos.iter().map(|info| info.modified.unwrap());
     assert!(modified.into_iter().all(|modified| before < modified && modified < after));
+    if backend.lists_in_order() {
+        assert!(infos.is_sorted_by(|one, other| one.key < other.key));
+    }
     // A reader that stops early costs nobody anything.
     assert!(backend.list().next().await.unwrap().is_ok());
 }

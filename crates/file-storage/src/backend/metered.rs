@@ -95,6 +95,10 @@ impl<B: StorageBackend> StorageBackend for Metered<B> {
         self.inner.list()
     }
 
+    fn lists_in_order(&self) -> bool {
+        self.inner.lists_in_order()
+    }
+
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {
         self.recover.measure(self.inner.recover()).await
     }

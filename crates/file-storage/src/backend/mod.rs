@@ -86,6 +86,12 @@ pub trait StorageBackend: Send + Sync + 'static {
     /// All blobs, in no particular order, for the orphan job. Names that are not ours are passed over.
     fn list(&self) -> BoxStream<'static, Result<BlobInfo, BackendError>>;
 
+    /// Whether [`StorageBackend::list`] goes in the byte order of names, and costs less than asking for each: then upkeep
+    /// compares rows with a list, and asks for those that it does not find there.
+    fn lists_in_order(&self) -> bool {
+        false
+    }
+
     /// Blobs whose writing a crash interrupted, or that were never settled. Called at start-up, before anything
     /// is written; half-written ones are removed on the way. Cost follows their number, not the blobs'. A provider
     /// that can't be reached answers with none, and is asked again at the next start.

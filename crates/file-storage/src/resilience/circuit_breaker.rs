@@ -277,8 +277,10 @@ impl<B: StorageBackend> StorageBackend for CircuitBreaker<B> {
         let body = self.call("read", self.inner.read(key, range)).await?;
         let circuit = self.circuit.clone();
         let watched = body.inspect(move |chunk| {
-            if let Err(StorageError::ProviderUnavailable { .. } | StorageError::ProviderTimeout { .. }) =
-                chunk
+            use StorageError as E;
+            if let Err(
+                E::ProviderUnavailable { .. } | E::ProviderThrottled { .. } | E::ProviderTimeout { .. },
+            ) = chunk
             {
                 circuit.record_failure();
             }
@@ -305,6 +307,10 @@ impl<B: StorageBackend> StorageBackend for CircuitBreaker<B> {
     /// Not guarded: it is upkeep's, which asks now and then.
     fn list(&self) -> BoxStream<'static, Result<BlobInfo, BackendError>> {
         self.inner.list()
+    }
+
+    fn lists_in_order(&self) -> bool {
+        self.inner.lists_in_order()
     }
 
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {

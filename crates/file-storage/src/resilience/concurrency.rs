@@ -186,6 +186,10 @@ impl<B: StorageBackend> StorageBackend for ConcurrencyLimit<B> {
         self.inner.list()
     }
 
+    fn lists_in_order(&self) -> bool {
+        self.inner.lists_in_order()
+    }
+
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {
         self.inner.recover().await
     }

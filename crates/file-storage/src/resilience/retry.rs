@@ -86,18 +86,16 @@ impl Attempts {
         if !error.is_transient() {
             return None;
         }
+        let wanted = error.retry_after().unwrap_or_default();
+        if failed >= self.options.attempts || wanted > LONGEST_WAIT {
+            return None;
+        }
+        // The last failure is that of the whole operation, which its own breaker hears of.
         if let Some(circuit) = &self.circuit {
             circuit.record_failure();
             if circuit.is_open() {
                 return None;
             }
-        }
-        if failed >= self.options.attempts {
-            return None;
-        }
-        let wanted = error.retry_after().unwrap_or_default();
-        if wanted > LONGEST_WAIT {
-            return None;
         }
         let wait = self.options.jittered(self.options.delay(failed)).max(wanted);
         let (provider, next, of) = (&self.provider, failed.saturating_add(1), self.options.attempts);
@@ -214,6 +212,10 @@ impl<B: StorageBackend> StorageBackend for Retry<B> {
     /// A provider goes on by itself where its list was cut off.
     fn list(&self) -> BoxStream<'static, Result<BlobInfo, BackendError>> {
         self.inner.list()
+    }
+
+    fn lists_in_order(&self) -> bool {
+        self.inner.lists_in_order()
     }
 
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {

@@ -173,6 +173,10 @@ impl<B: StorageBackend> StorageBackend for Timeout<B> {
         each_within(self.inner.list(), limit, move || timed_out(&provider, "list", limit))
     }
 
+    fn lists_in_order(&self) -> bool {
+        self.inner.lists_in_order()
+    }
+
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {
         self.inner.recover().await
     }

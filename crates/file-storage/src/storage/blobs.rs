@@ -43,8 +43,11 @@ impl FileStorage {
         let blob = PlacedBlob { provider: backend.provider().clone(), key: key.clone() };
         let mut unwanted = Unwanted { storage: self, blobs: vec![blob.clone()] };
         let written = backend.write(key, body, size_hint).await;
+        // After a refusal, or a body that failed, there is no blob; of what broke off or stood still, nobody knows.
+        if written.as_ref().map_or_else(|error| !error.is_transient(), |_| true) {
+            unwanted.blobs.clear();
+        }
         let written = written.map_err(|error| error.into_storage_error(&blob.provider))?;
-        unwanted.blobs.clear();
         Ok((blob, written))
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::Utc;
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use uuid::Uuid;
 
@@ -228,9 +229,14 @@ impl Orphans {
         let mut tallies: HashMap<BucketName, Tally> = HashMap::new();
         let mut missing = Vec::new();
         let mut after: Option<BlobKey> = None;
+        let mut listing = provider.lists_in_order().then(|| Listing::of(provider));
         loop {
             let page = executor.segment_blobs(access, name, after.as_ref(), BATCH as u32).await?;
             let Some(last) = page.last().map(|last| last.key.clone()) else { return Ok((missing, tallies)) };
+            let page = match &mut listing {
+                Some(listing) => listing.pass_over(page, &mut tallies).await.map_err(of(provider))?,
+                None => page,
+            };
             let gone = self.missing_among(provider, page, &mut tallies, report).await?;
             if !gone.is_empty() {
                 // IMPORTANT: only what a row still names is missing. The others were deleted since the page was read.
@@ -298,6 +304,43 @@ impl Orphans {
             }
         }
         Ok(())
+    }
+}
+
+/// A list of blobs that is read along with rows, both in the order of names.
+struct Listing {
+    blobs: BoxStream<'static, Result<BlobInfo, BackendError>>,
+    next: Option<BlobInfo>,
+}
+
+impl Listing {
+    fn of(provider: &Arc<dyn StorageBackend>) -> Self {
+        Self { blobs: provider.list().fuse().boxed(), next: None }
+    }
+
+    /// Those rows whose blobs the list does not have as they should be. They are to be asked for: they may have come after
+    /// the list was made. The others are counted as seen.
+    async fn pass_over(
+        &mut self,
+        page: Vec<SegmentBlob>,
+        tallies: &mut HashMap<BucketName, Tally>,
+    ) -> Result<Vec<SegmentBlob>, BackendError> {
+        let mut doubtful = Vec::new();
+        for segment in page {
+            while self.next.as_ref().is_none_or(|blob| blob.key < segment.key) {
+                match self.blobs.next().await {
+                    Some(blob) => self.next = Some(blob?),
+                    None => break,
+                }
+            }
+            match &self.next {
+                Some(blob) if blob.key == segment.key && blob.size == segment.size => {
+                    tallies.entry(segment.bucket.clone()).or_default().seen += 1;
+                }
+                _ => doubtful.push(segment),
+            }
+        }
+        Ok(doubtful)
     }
 }
 

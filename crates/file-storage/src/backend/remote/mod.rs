@@ -218,9 +218,14 @@ impl StorageBackend for RemoteBackend {
         list::list(self.inner.clone())
     }
 
-    /// Gives up uploads in parts that a crash cut off. Blobs are left to the orphan job.
+    fn lists_in_order(&self) -> bool {
+        true
+    }
+
+    /// Gives up uploads in parts that a crash cut off, while the start goes on. Blobs are left to the orphan job.
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {
-        parts::give_up_noted(&self.inner).await;
+        let inner = self.inner.clone();
+        self.inner.tasks.spawn(async move { parts::give_up_noted(&inner).await });
         Ok(Vec::new())
     }
 

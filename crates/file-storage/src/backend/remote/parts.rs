@@ -193,7 +193,7 @@ pub(super) async fn give_up_noted(inner: &Arc<Inner>) {
     for (folder, note) in notes {
         let path = inner.path(&note.key);
         if !abort(inner, &path, &note.key, &note.upload).await {
-            // The others would fail alike, and a start waits for this.
+            // The others would fail alike.
             return;
         }
         tracing::info!(blob = %note.key, "gave up an upload that a crash cut off");

@@ -88,16 +88,19 @@ async fn one_that_a_crash_cut_off_is_given_up_at_the_next_start() {
     place.reopen();
     proxy.forget_requests();
     assert_eq!(place.get().recover().await.unwrap(), []);
+    place.get().drain().await;
     assert_eq!(proxy.count("DELETE"), 0);
     drop(living);
     // The store still does not answer: the start goes on, and the note stays.
     place.reopen();
     place.get().recover().await.unwrap();
+    place.get().drain().await;
     assert_eq!((proxy.count("DELETE"), notes(&journal)), (3, 1));
     place.reopen();
     place.get().recover().await.unwrap();
     until(|| notes(&journal) == 0).await;
     assert_eq!(proxy.count("DELETE"), 4);
     place.get().recover().await.unwrap();
+    place.get().drain().await;
     assert_eq!(proxy.count("DELETE"), 4);
 }
