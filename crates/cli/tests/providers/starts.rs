@@ -8,7 +8,12 @@ use crate::support::Server;
 /// The end of a server that can't start: what it says.
 fn refused(cloud: &Cloud) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let ended = Command::new(env!("CARGO_BIN_EXE_aerostore"))
+    let mut server = Command::new(env!("CARGO_BIN_EXE_aerostore"));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AEROSTORE_"))
+    {
+        server.env_remove(name);
+    }
+    let ended = server
         .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
         .arg(folder.path())
         .envs(cloud.settings(true))

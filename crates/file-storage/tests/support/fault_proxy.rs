@@ -64,7 +64,7 @@ impl FaultProxy {
         Self::start(upstream, None).await
     }
 
-    /// The same, where a header of requests gets another name on its way.
+    /// The same for a client without credentials, where a header of requests gets another name on its way.
     pub(crate) async fn renaming(upstream: &str, from: &'static str, to: &'static str) -> Self {
         Self::start(upstream, Some((from, to))).await
     }
@@ -215,6 +215,8 @@ async fn forward(state: &State, request: &[u8]) -> Option<Vec<u8>> {
     let mut headers = String::from_utf8(request[line..body].to_vec()).ok()?;
     if let Some((from, to)) = state.renamed {
         headers = headers.replace(from, to);
+        // Some want to know who asks, and believe everything.
+        headers.insert_str(0, "Authorization: AWS4-HMAC-SHA256 Credential=AKIDTEST/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0\r\n");
     }
     server.write_all(&request[..line]).await.ok()?;
     server.write_all(format!("Connection: close\r\n{headers}").as_bytes()).await.ok()?;

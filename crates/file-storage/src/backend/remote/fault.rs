@@ -137,8 +137,7 @@ pub(super) fn open(error: object_store::Error) -> BackendError {
 }
 
 /// A range that lies outside of its blob.
-pub(super) fn outside(range: &std::ops::Range<u64>, size: Option<u64>) -> BackendError {
-    let size = size.map_or_else(|| "fewer".to_owned(), |size| size.to_string());
+pub(super) fn outside(range: &std::ops::Range<u64>, size: u64) -> BackendError {
     let message = format!("bytes {}..{} of a blob of {size} bytes", range.start, range.end);
     let source = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, message);
     BackendError::Io { operation: "read", source: Arc::new(source) }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt, StreamExt};
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
 use tokio::time::timeout;
 
 use super::Inner;
@@ -27,13 +27,13 @@ pub(super) async fn read(
         return match inner.size(key).await? {
             None => Err(BackendError::NotFound),
             Some(size) if range.start == range.end && range.end <= size => Ok(body::from_bytes(Bytes::new())),
-            Some(size) => Err(fault::outside(range, Some(size))),
+            Some(size) => Err(fault::outside(range, size)),
         };
     }
     let path = inner.path(key);
     let opened = open(inner, &path, range.clone()).await?;
     let range = match range {
-        Some(range) if range.end > opened.size => return Err(fault::outside(&range, Some(opened.size))),
+        Some(range) if range.end > opened.size => return Err(fault::outside(&range, opened.size)),
         Some(range) => range,
         None => 0..opened.size,
     };
@@ -66,9 +66,12 @@ async fn open(inner: &Inner, path: &Path, range: Option<Range<u64>>) -> Result<O
     let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
     let answer = inner.client.get_opts(path, options).await.map_err(fault::during("read"));
     let answer = match (answer, &asked) {
-        // 416: it starts behind the end.
-        (Err(BackendError::Refused { source, .. }), Some(range)) if is_unsatisfiable(&*source) => {
-            return Err(fault::outside(range, None));
+        // Stores differ in what they say where a range starts behind the end: 416, or another refusal.
+        (Err(refused @ BackendError::Refused { .. }), Some(range)) => {
+            return match inner.client.head(path).await {
+                Ok(found) if range.start >= found.size => Err(fault::outside(range, found.size)),
+                _ => Err(refused),
+            };
         }
         (answer, _) => answer?,
     };
@@ -78,10 +81,6 @@ async fn open(inner: &Inner, path: &Path, range: Option<Range<u64>>) -> Result<O
         return Err(fault::wrong_answer("read", "another range"));
     }
     Ok(Opened { size, chunks: answer.into_stream() })
-}
-
-fn is_unsatisfiable(source: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
-    matches!(source.downcast_ref::<Fault>(), Some(Fault::Refused { status: 416, .. }))
 }
 
 /// The stream of a blob's bytes.
