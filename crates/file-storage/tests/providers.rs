@@ -1,7 +1,6 @@
 //! Several providers at once: where bytes go, where they are read and deleted, and what upkeep does on each.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
-#[allow(dead_code, reason = "shared with other suites")]
 mod support;
 
 use std::ops::Range;

@@ -28,9 +28,7 @@ pub(crate) trait Place: Send {
     async fn restart(&mut self);
 
     /// Whether what is not settled has a mark. Without one, a crash leaves it to be listed: to the orphan job.
-    fn has_marks(&self) -> bool {
-        true
-    }
+    fn has_marks(&self) -> bool;
 }
 
 /// One test for each promise; `$place` is an expression that makes a [`Place`].

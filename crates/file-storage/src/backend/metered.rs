@@ -176,6 +176,10 @@ mod tests {
             self.local.drain().await;
         }
 
+        fn has_marks(&self) -> bool {
+            true
+        }
+
         async fn restart(&mut self) {
             self.quiet().await;
             (self.local, self.backend) = open(&self.folder);

@@ -132,8 +132,8 @@ pub(super) fn wrong_answer(operation: &'static str, what: &'static str) -> Backe
 }
 
 /// A client that can't be made of its configuration.
-pub(super) fn open(error: object_store::Error) -> BackendError {
-    BackendError::Io { operation: "open", source: Arc::new(Fault::Network(head(&error))) }
+pub(super) fn open(error: &object_store::Error) -> BackendError {
+    BackendError::Io { operation: "open", source: Arc::new(Fault::Network(head(error))) }
 }
 
 /// A range that lies outside of its blob.

@@ -135,11 +135,12 @@ impl RemoteBackend {
     /// # Errors
     /// [`BackendError::Io`] for a configuration that can't be, or a journal that can't be made.
     pub fn open(options: RemoteOptions, attempts: Attempts) -> Result<Self, BackendError> {
-        let client: Arc<dyn Client> = match &options.store {
-            Store::S3(store) => Arc::new(store.connect(&options).map_err(fault::open)?),
-            Store::Azure(store) => Arc::new(store.connect(&options).map_err(fault::open)?),
-            Store::Gcs(store) => Arc::new(store.connect(&options).map_err(fault::open)?),
+        let client: Result<Arc<dyn Client>, object_store::Error> = match &options.store {
+            Store::S3(store) => store.connect(&options).map(|client| Arc::new(client) as _),
+            Store::Azure(store) => store.connect(&options).map(|client| Arc::new(client) as _),
+            Store::Gcs(store) => store.connect(&options).map(|client| Arc::new(client) as _),
         };
+        let client = client.map_err(|error| fault::open(&error))?;
         let journal = journal::Journal::open(&options.journal);
         let journal =
             journal.map_err(|error| BackendError::Io { operation: "open", source: Arc::new(error) })?;

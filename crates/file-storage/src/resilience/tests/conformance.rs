@@ -45,6 +45,10 @@ impl Place for DecoratedPlace {
         self.backend().drain().await;
     }
 
+    fn has_marks(&self) -> bool {
+        true
+    }
+
     async fn restart(&mut self) {
         self.quiet().await;
         self.open();
