@@ -52,8 +52,8 @@ impl Journal {
         }
     }
 
-    /// The notes of processes that died. Those of the living are left alone; what is left of a folder when
-    /// [`Journal::forget_dead`] comes is for the next start.
+    /// The notes of processes that died, each with the folder that it holds. Those of the living are left alone; what is
+    /// not struck out is found by the next start.
     pub(super) async fn of_the_dead(&self) -> io::Result<Vec<(Arc<Instance>, Note)>> {
         let root = self.root.clone();
         blocking(move || {
