@@ -1,8 +1,10 @@
 //! Google Cloud Storage.
 
 use std::fmt;
+use std::sync::Arc;
 
-use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder};
+use object_store::StaticCredentialProvider;
+use object_store::gcp::{GcpCredential, GoogleCloudStorage, GoogleCloudStorageBuilder};
 
 use super::{RemoteOptions, transport};
 
@@ -42,7 +44,14 @@ impl GcsStore {
             Some(GcsCredentials::ServiceAccount(key)) => {
                 GoogleCloudStorageBuilder::new().with_service_account_key(key)
             }
-            Some(GcsCredentials::Anonymous) => GoogleCloudStorageBuilder::new().with_skip_signature(true),
+            Some(GcsCredentials::Anonymous) => {
+                // NOTE: `with_skip_signature` alone does not keep the client (0.14.2) from asking the machine's metadata
+                // server for a token before each write.
+                let nobody = GcpCredential { bearer: String::new() };
+                GoogleCloudStorageBuilder::new()
+                    .with_skip_signature(true)
+                    .with_credentials(Arc::new(StaticCredentialProvider::new(nobody)))
+            }
         };
         let builder = match &self.endpoint {
             Some(endpoint) => builder.with_base_url(endpoint),
