@@ -155,6 +155,14 @@ pub enum StorageError {
         /// The upload asked for.
         upload: Uuid,
     },
+    /// The caller has begun as many uploads in the bucket as may be unfinished at a time.
+    #[error(
+        "Too many unfinished uploads: complete or abort some of the {limit} that you have in this bucket"
+    )]
+    TooManyUploads {
+        /// How many may be.
+        limit: u32,
+    },
     /// Somebody else goes on with the upload meanwhile: the same client, mostly, by a new connection.
     #[error("The upload was taken over by another request")]
     UploadTakenOver {
@@ -462,6 +470,7 @@ impl StorageError {
             | Self::BucketNotEmpty { .. }
             | Self::UploadNotFound { .. }
             | Self::UploadExpired { .. }
+            | Self::TooManyUploads { .. }
             | Self::OffsetMismatch { .. }
             | Self::InvalidPart { .. }
             | Self::InvalidPartOrder
@@ -515,6 +524,7 @@ impl StorageError {
             Self::BucketNotEmpty { .. } => "BUCKET_NOT_EMPTY",
             Self::UploadNotFound { .. } => "UPLOAD_NOT_FOUND",
             Self::UploadExpired { .. } => "UPLOAD_EXPIRED",
+            Self::TooManyUploads { .. } => "TOO_MANY_UPLOADS",
             Self::UploadTakenOver { .. } => "UPLOAD_TAKEN_OVER",
             Self::OffsetMismatch { .. } => "OFFSET_MISMATCH",
             Self::InvalidPart { .. } => "INVALID_PART",

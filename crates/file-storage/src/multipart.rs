@@ -42,6 +42,8 @@ pub struct MultipartUpload {
     pub owner_id: Option<Uuid>,
     /// Whether it may replace an object.
     pub replaces: bool,
+    /// The nonce of the single-use token by which it was begun, and by which alone a token's holder goes on with it.
+    pub nonce: Option<Uuid>,
     /// What was said of the object.
     pub attributes: ObjectAttributes,
     /// The checksum that the object is to have.
@@ -101,6 +103,10 @@ pub struct NewMultipart {
     pub checksum: Option<ObjectChecksum>,
     /// What it is as one that is appended to.
     pub resumable: Option<NewResumable>,
+    /// The nonce of the single-use token by which it is begun.
+    pub nonce: Option<Uuid>,
+    /// How many uploads the caller may have unfinished in the bucket, this one counted. The service role may have any number.
+    pub most_unfinished: u32,
     /// When it is given up.
     pub expires_at: Timestamp,
 }
@@ -234,4 +240,11 @@ pub struct UploadPage {
     pub is_truncated: bool,
     /// After what the next page begins.
     pub next: Option<(String, Option<Uuid>)>,
+}
+
+impl UploadPage {
+    /// How many entries it has: uploads, and folders.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.uploads.len().saturating_add(self.folders.len())).unwrap_or(u32::MAX)
+    }
 }

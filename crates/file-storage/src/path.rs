@@ -9,7 +9,8 @@ use crate::errors::StorageError;
 pub const MAX_PATH_BYTES: usize = 1024;
 
 /// A path that an object can have: 1 to 1024 bytes of UTF-8, no leading slash, no `.` or `..` segment, no
-/// control characters. Held by the millions, hence shared and immutable.
+/// control characters. Held by the millions, hence shared and immutable. A new one has no U+FFFE and U+FFFF either, which
+/// XML can't say; objects from before that rule are read as ever.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectPath(Arc<str>);
 
@@ -56,6 +57,9 @@ impl ObjectPath {
     pub fn parse_new(path: &str, rules: PathRules) -> Result<Self, StorageError> {
         let parsed = Self::parse(path)?;
         let reason = match rules {
+            _ if path.contains(['\u{fffe}', '\u{ffff}']) => {
+                Some("a path does not have the characters U+FFFE and U+FFFF")
+            }
             PathRules::Strict if path.ends_with('/') => Some("a path does not end with a slash"),
             PathRules::Strict if path.contains("//") => Some("a path has no empty segments"),
             PathRules::Supabase if !path.chars().all(is_supabase_key_char) => {
@@ -134,6 +138,10 @@ mod tests {
         check("a\0b", false, false, false);
         check("a\nb", false, false, false);
         check("a\u{85}b", false, false, false);
+        check("a\u{fffe}b", false, false, false);
+        check("\u{ffff}", false, false, false);
+        check("\u{10ffff}\u{1fffe}\u{fffd}", true, true, false);
+        assert!(ObjectPath::parse("a\u{fffe}\u{ffff}").is_ok(), "rows that are there stay readable");
         check(&"x".repeat(1024), true, true, true);
         check(&"x".repeat(1025), false, false, false);
         check(&"ü".repeat(513), false, false, false);

@@ -267,13 +267,19 @@ async fn an_object_has_the_checksum_that_was_asked_for_and_knows_its_parts() {
 async fn folders_stand_for_the_uploads_below_them() {
     let fixture = Fixture::new().await;
     let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
-    for at in ["a/1", "a/2", "a/b/3", "ab", "b/1", "c"] {
+    // A folder ends where the next text begins that is not below it, whatever characters are.
+    let many: Vec<_> = (0..40).map(|number| format!("m{number:02}")).collect();
+    let few = ["a/\u{10ffff}x", "a/1", "a/2", "a/b/3", "ab", "b/1", "c", "\u{10ffff}/1"];
+    for at in few.into_iter().chain(many.iter().map(String::as_str)) {
         begin(&fixture, (&docs, at)).await;
     }
+    let mut top = vec!["a/", "ab", "b/", "c", "\u{10ffff}/"];
+    top.extend(many.iter().map(String::as_str));
+    top.sort_unstable();
+    let below = ["a/1", "a/2", "a/b/", "a/\u{10ffff}x"];
     let (caller, slash) = (user(1), Delimiter::SLASH);
-    for (prefix, wanted) in [("", &["a/", "ab", "b/", "c"][..]), ("a/", &["a/1", "a/2", "a/b/"]), ("x", &[])]
-    {
-        for limit in 1..=5 {
+    for (prefix, wanted) in [("", &top[..]), ("a/", &below), ("x", &[])] {
+        for limit in [1, 2, 3, 4, 5, 17, 100] {
             let (mut seen, mut after) = (Vec::new(), None);
             loop {
                 let listing = UploadListing { prefix: prefix.to_owned(), after, limit };
@@ -283,6 +289,7 @@ async fn folders_stand_for_the_uploads_below_them() {
                 assert!(page.uploads.len() + page.folders.len() <= limit as usize);
                 seen.extend(page.uploads.iter().map(|upload| upload.at.path.to_string()));
                 seen.extend(page.folders);
+                assert!(seen.len() <= wanted.len(), "{prefix} {limit}: {seen:?}");
                 if !page.is_truncated {
                     break;
                 }

@@ -24,6 +24,8 @@ pub struct App {
     pub authenticator: Authenticator,
     /// Keys of S3's clients that are not in the database.
     pub(crate) s3_keys: s3::Keys,
+    /// Room for what S3's clients send as documents.
+    pub(crate) s3_documents: s3::Budget,
     /// How the server is configured.
     pub config: Config,
     /// Requests per client address.

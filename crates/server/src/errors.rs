@@ -276,6 +276,7 @@ fn native_storage(error: &StorageError) -> Native {
         E::BucketNotEmpty { .. } => (StatusCode::CONFLICT, "ResourceNotEmpty"),
         E::UploadNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchUpload"),
         E::UploadExpired { .. } => (StatusCode::GONE, "ExpiredUpload"),
+        E::TooManyUploads { .. } => (StatusCode::TOO_MANY_REQUESTS, "TooManyUploads"),
         E::UploadTakenOver { .. } => (StatusCode::LOCKED, "ResourceLocked"),
         E::OffsetMismatch { .. } => (StatusCode::CONFLICT, "InvalidUploadOffset"),
         E::InvalidPart { .. } => (StatusCode::BAD_REQUEST, "InvalidPart"),
@@ -379,6 +380,7 @@ fn storage_context(error: &StorageError) -> Value {
         E::UploadNotFound { upload } | E::UploadExpired { upload } | E::UploadTakenOver { upload } => {
             json!({ "upload": upload })
         }
+        E::TooManyUploads { limit } => json!({ "limit": limit }),
         E::OffsetMismatch { offset } => json!({ "offset": offset }),
         E::InvalidPart { number } => json!({ "part": number }),
         E::PartTooSmall { number, size, minimum } => {

@@ -6,6 +6,7 @@ pub mod client_address;
 mod conditional;
 pub mod config;
 pub mod errors;
+mod form_data;
 pub mod health;
 pub mod http;
 mod management;

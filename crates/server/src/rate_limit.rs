@@ -31,6 +31,8 @@ pub struct RateLimits {
     pub signed: RateLimiter,
     /// For public objects.
     pub public: RateLimiter,
+    /// For signatures of S3 that are not good, and keys that are not there: as many as there may be signed URLs.
+    pub refused: RateLimiter,
 }
 
 impl RateLimits {
@@ -39,6 +41,7 @@ impl RateLimits {
         Self {
             signed: RateLimiter::new(config.signed_per_second, config.signed_burst),
             public: RateLimiter::new(config.public_per_second, config.public_burst),
+            refused: RateLimiter::new(config.signed_per_second, config.signed_burst),
         }
     }
 }
@@ -97,7 +100,19 @@ impl RateLimiter {
         self.check_at(client, Instant::now())
     }
 
+    /// Whether one more request of this client would be too much, without counting one.
+    ///
+    /// # Errors
+    /// [`RateLimited`], where it would be.
+    pub fn peek(&self, client: IpAddr) -> Result<(), RateLimited> {
+        self.weigh(client, Instant::now(), false)
+    }
+
     fn check_at(&self, client: IpAddr, now: Instant) -> Result<(), RateLimited> {
+        self.weigh(client, now, true)
+    }
+
+    fn weigh(&self, client: IpAddr, now: Instant, counts: bool) -> Result<(), RateLimited> {
         let Some(interval) = self.interval else { return Ok(()) };
         let client = network(client);
         let index = usize::try_from(self.hasher.hash_one(client) % SHARDS as u64).unwrap_or_default();
@@ -107,7 +122,9 @@ impl RateLimiter {
         let after_this = (*full_at).max(now) + interval;
         match after_this.checked_duration_since(now + self.whole) {
             None | Some(Duration::ZERO) => {
-                *full_at = after_this;
+                if counts {
+                    *full_at = after_this;
+                }
                 Ok(())
             }
             Some(after) => Err(RateLimited { after }),
@@ -173,6 +190,14 @@ mod tests {
         assert_eq!(accepted(&limiter, "2001:db8::1".parse().unwrap(), now, 9), 2);
         assert_eq!(accepted(&limiter, "2001:db8::ffff:2".parse().unwrap(), now, 9), 0);
         assert_eq!(accepted(&limiter, "2001:db8:0:1::1".parse().unwrap(), now, 9), 2);
+    }
+
+    #[test]
+    fn looking_counts_nothing() {
+        let limiter = RateLimiter::new(1, 2);
+        assert!((0..9).all(|_| limiter.peek(client(1)).is_ok()));
+        assert_eq!(accepted(&limiter, client(1), Instant::now(), 9), 2);
+        assert!(limiter.peek(client(1)).is_err());
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Server {
         };
         tokio::select! {
             () = end => tracing::info!("stopped"),
-            () = shutdown.cutting() => tracing::warn!("stopped at once; the next start cleans up"),
+            () = shutdown.abandoning() => tracing::warn!("stopped at once; the next start cleans up"),
         }
     }
 }

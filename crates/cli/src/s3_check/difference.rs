@@ -80,8 +80,7 @@ fn of_other_header(name: &str, arrived: &str) -> String {
 fn of_path(signed: &str, arrived: &str, endpoint: &Endpoint) -> String {
     if let Some(prefix) = signed.strip_suffix(arrived).filter(|prefix| !prefix.is_empty()) {
         return format!(
-            "The proxy takes {prefix} off the path: set server.public_url to {}, or list the proxy in \
-             server.trusted_proxies and have it send X-Forwarded-Prefix: {prefix}.",
+            "The proxy takes {prefix} off the path: set server.public_url to {}, which says so.",
             endpoint.public_url()
         );
     }
@@ -181,7 +180,10 @@ mod tests {
             &with("host:h", "host:10.0.0.1"),
             &[("header host", "h", "10.0.0.1", "server.public_url to https://h/files")],
         );
-        check(&with("/files/b", "/b"), &[("path", "/files/b/x", "/b/x", "X-Forwarded-Prefix: /files")]);
+        check(
+            &with("/files/b", "/b"),
+            &[("path", "/files/b/x", "/b/x", "server.public_url to https://h/files,")],
+        );
         check(&with("/files/b", "/a/files/b"), &[("path", "/files/b/x", "/a/files/b/x", "s3.listen")]);
         check(&with("/files/b/x", "/files/b/y"), &[("path", "/files/b/x", "/files/b/y", "merge_slashes")]);
         check(&with("GET", "HEAD"), &[("method", "GET", "HEAD", "proxy_cache_convert_head")]);

@@ -184,7 +184,11 @@ async fn a_prefix_that_a_proxy_takes_away_is_told_and_put_right() {
     let fix = format!("set server.public_url to http://{}/files,", proxy.address);
     run(&first_key(&server), &[&url]).await.expect(1, &["takes /files off the path", &fix]);
 
-    let server = Server::start_with(&[("AEROSTORE_SERVER_TRUSTED_PROXIES", "127.0.0.1")]);
+    // The prefix is the operator's to say; a proxy's word counts where it is the same.
+    let server = Server::start_with(&[
+        ("AEROSTORE_SERVER_TRUSTED_PROXIES", "127.0.0.1"),
+        ("AEROSTORE_SERVER_PUBLIC_URL", "https://elsewhere.example/files"),
+    ]);
     let to_server = server.address.to_string();
     let told = Changes::request(move |head| {
         without_prefix(head);

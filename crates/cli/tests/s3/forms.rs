@@ -6,9 +6,9 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-use crate::signer::{BASE, Signer};
-use crate::support::{OWNER, Reply, Server, Who};
-use crate::{expect, signer};
+use crate::signer::{Ask, BASE, Signer};
+use crate::support::{OWNER, Reply, Server, Who, open, read_reply};
+use crate::{client, expect, signer};
 
 /// Sends a form; signed, with a policy of these conditions beside the usual ones.
 pub(crate) async fn post(
@@ -93,6 +93,12 @@ async fn a_form_does_what_its_policy_allows() {
     ] {
         expect(&send(&server, "forms", changed, b"1").await, status, code);
     }
+    // A field that is given twice could be held against the policy by one value, and heeded by the other.
+    for name in ["key", "x-amz-meta-a", "x-amz-date", "policy"] {
+        let mut twice = with("x-amz-meta-a", "1", hour);
+        twice.push((name.to_owned(), "other".to_owned()));
+        expect(&send(&server, "forms", twice, b"1").await, 400, "InvalidArgument");
+    }
     // A form for one bucket is none for another.
     server.bucket(Who::User(OWNER), "others", "private").await;
     let mut elsewhere = fields(hour);
@@ -121,4 +127,39 @@ async fn a_form_does_what_its_policy_allows() {
         assert_eq!(server.content(left).await, None, "{left}");
     }
     server.expect_clean().await;
+}
+
+#[tokio::test]
+async fn a_form_is_not_read_for_ever_before_its_file() {
+    use tokio::io::AsyncWriteExt;
+    let server = Server::start();
+    server.bucket(Who::Service, "forms", "private").await;
+    let field = "--XB\r\nContent-Disposition: form-data; name=\"a\"\r\n";
+    for start in [String::new(), format!("{field}x-more: "), format!("{field}\r\n")] {
+        let head = format!(
+            "POST {BASE}/forms HTTP/1.1\r\nhost: {}\r\ncontent-type: multipart/form-data; boundary=XB\r\n\
+             content-length: 9000000000\r\n\r\n{start}",
+            server.address
+        );
+        let mut connection = open(server.address, head).await;
+        connection.write_all(&[b'x'; 21 * 1024]).await.unwrap();
+        let reply = read_reply(&mut connection).await;
+        let text = String::from_utf8_lossy(&reply.body).into_owned();
+        assert!(reply.status == 400 && text.contains("MaxPostPreDataLengthExceeded"), "{start}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_tells_the_version_that_it_made() {
+    let server = Server::start();
+    let key = signer(&server, Who::Service);
+    server
+        .bucket_with(Who::Service, json!({ "name": "forms", "policy": "private", "versioning": "enabled" }))
+        .await;
+    let made = post(&server, Some(&key), "forms", "k", b"1", &[]).await;
+    expect(&made, 204, "");
+    let version = made.header("x-amz-version-id").to_owned();
+    let s3 = client(&server);
+    let read = s3.signed(&key, Ask::new("GET", "/forms/k").query("versionId", &version)).await;
+    assert_eq!((read.status, read.text().as_str()), (200, "1"), "{version}");
 }

@@ -19,6 +19,17 @@ pub(super) const OBJECT: &str = "o.id, o.bucket_id, o.path, o.size, o.content_ty
 /// How many they are.
 pub(super) const OBJECT_WIDTH: usize = 15;
 
+/// The same of a version `o` that is not current. A delete marker carries what policies ask of what it hides, and is shown
+/// without it: with its own time, and nothing else.
+pub(super) const VERSION: &str = "o.id, o.bucket_id, o.path, CASE WHEN o.is_delete_marker THEN 0 ELSE o.size END AS size, \
+     CASE WHEN o.is_delete_marker THEN '' ELSE o.content_type END AS content_type, \
+     CASE WHEN o.is_delete_marker THEN NULL ELSE o.cache_control END AS cache_control, \
+     CASE WHEN o.is_delete_marker THEN NULL ELSE o.checksum END AS checksum, \
+     CASE WHEN o.is_delete_marker THEN '' ELSE o.etag END AS etag, o.owner_id, \
+     CASE WHEN o.is_delete_marker THEN '{}' ELSE o.metadata END AS metadata, o.version, \
+     CASE WHEN o.is_delete_marker THEN o.noncurrent_at ELSE o.created_at END AS created_at, \
+     CASE WHEN o.is_delete_marker THEN o.noncurrent_at ELSE o.updated_at END AS updated_at, o.extra, o.versioned";
+
 /// The columns of a segment `s`.
 pub(super) const SEGMENT: &str = "s.\"offset\", s.size, s.sha256, s.provider, s.blob_key, s.bytes";
 
@@ -36,7 +47,7 @@ pub(super) fn now() -> Timestamp {
 /// The columns of an unfinished upload `m`, and of `r`, what it has as one that is appended to.
 pub(super) const UPLOAD: &str = "m.id, m.bucket_id, m.path, m.role, m.owner_id, m.replaces, m.content_type, \
      m.cache_control, m.metadata, m.checksum, m.held_bytes, m.created_at, m.expires_at, r.length, r.epoch, \
-     r.is_partial, r.told, r.completed_at, m.extra";
+     r.is_partial, r.told, r.completed_at, m.extra, m.nonce";
 
 /// The columns of a part `p`.
 pub(super) const PART: &str = "p.number, p.size, p.sha256, p.etag, p.checksums, p.created_at";

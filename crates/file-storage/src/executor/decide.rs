@@ -3,6 +3,8 @@
 //! The engine looks, under the predicates of all permissions, and says what it saw as a [`Target`]; what follows
 //! from it is said here once. Knows no SQL.
 
+use uuid::Uuid;
+
 use crate::bucket::{Bucket, BucketName};
 use crate::errors::{Denial, DenialReason, StorageError};
 use crate::executor::{Admission, QuotaLeft};
@@ -161,19 +163,49 @@ fn verdict(target: &Target, mode: &PutMode) -> Verdict {
     }
 }
 
+/// A null version that a write takes away beside what it replaces.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Freed {
+    /// Its size, in bytes.
+    pub(super) bytes: u64,
+    /// For whom they count.
+    pub(super) owner: Option<Uuid>,
+}
+
 /// Leave to write into what [`write`] let in. `user` is what the owner of the object uses and may use, where that
 /// is limited.
-pub(super) fn admission(target: Target, user: Option<(u64, u64)>) -> Admission {
+pub(super) fn admission(
+    access: &Access,
+    target: Target,
+    user: Option<(u64, u64)>,
+    freed: Option<Freed>,
+) -> Admission {
     // What is kept as a version gives nothing back.
     let keeps = |object: &&StorageObject| target.bucket.config.versioning.keeps(object.versioned);
     let returned = target.existing.as_ref().filter(|object| !keeps(object)).map_or(0, |object| object.size);
-    let left = |scope, used, limit| QuotaLeft { scope, used, limit, returned };
+    let charged = charged(access, &target);
+    let to_user = freed.filter(|freed| freed.owner == charged).map_or(0, |freed| freed.bytes);
+    let to_bucket = freed.map_or(0, |freed| freed.bytes);
+    let left = |scope, used, limit, freed: u64| QuotaLeft {
+        scope,
+        used,
+        limit,
+        returned: returned.saturating_add(freed),
+    };
     let of_bucket = target.bucket.config.quota_bytes;
-    let of_bucket = of_bucket.map(|limit| left("bucket", target.bucket.used_bytes(), limit));
-    let of_user = user.map(|(used, limit)| left("user", used, limit));
+    let of_bucket = of_bucket.map(|limit| left("bucket", target.bucket.used_bytes(), limit, to_bucket));
+    let of_user = user.map(|(used, limit)| left("user", used, limit, to_user));
     let room = |quota: &QuotaLeft| i128::from(quota.limit) - i128::from(quota.used);
     let quota_left = of_bucket.into_iter().chain(of_user).min_by_key(room);
     Admission { bucket: target.bucket, quota_left, asks_more: false }
+}
+
+/// For whom the bytes of a write count: whose object it replaces, or who makes it.
+pub(super) fn charged(access: &Access, target: &Target) -> Option<Uuid> {
+    match &target.existing {
+        Some(object) => object.owner_id,
+        None => access.context().user_id(),
+    }
 }
 
 /// Decides whether what is at a path may be deleted: the object, or `None` where no row is visible.

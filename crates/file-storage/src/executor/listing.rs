@@ -177,7 +177,7 @@ impl Entry {
 }
 
 /// A request to list buckets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BucketListing {
     /// Most buckets to answer.
     pub limit: u32,
@@ -187,6 +187,10 @@ pub struct BucketListing {
     pub sort: (BucketSort, SortOrder),
     /// Only names that contain this.
     pub search: String,
+    /// Only names that start with this.
+    pub prefix: String,
+    /// Only names behind this one, in byte order.
+    pub after: String,
 }
 
 /// What buckets are sorted by.

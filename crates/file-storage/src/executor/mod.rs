@@ -296,6 +296,12 @@ pub trait Executor:
     /// Only those of the engine.
     async fn consume_nonce(&self, nonce: Uuid, expires_at: Timestamp) -> Result<bool, StorageError>;
 
+    /// Makes the nonce of a single-use token good again, as what it was used for came to nothing.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn give_back_nonce(&self, nonce: Uuid) -> Result<(), StorageError>;
+
     /// Whether a nonce was used up. Changes nothing.
     ///
     /// # Errors

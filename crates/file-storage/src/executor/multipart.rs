@@ -6,7 +6,7 @@ use super::Written;
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::file::PutMode;
+use crate::file::{PutMode, Segment};
 use crate::multipart::{
     Append, Claimed, Completion, MultipartUpload, NewMultipart, NewPart, Part, UploadAt, UploadListing,
 };
@@ -18,7 +18,7 @@ pub trait MultipartExecutor: Send + Sync {
     /// Begins an upload in several pieces where its object could be written now, in the caller's name.
     ///
     /// # Errors
-    /// As [`Executor::put_object`](super::Executor::put_object).
+    /// As [`Executor::put_object`](super::Executor::put_object), and [`StorageError::TooManyUploads`].
     async fn create_multipart(
         &self,
         access: &Access,
@@ -32,8 +32,8 @@ pub trait MultipartExecutor: Send + Sync {
     /// [`StorageError::UploadNotFound`] also where it is somebody else's; [`StorageError::UploadExpired`].
     async fn multipart(&self, access: &Access, at: &UploadAt) -> Result<MultipartUpload, StorageError>;
 
-    /// Lists uploads in numbered parts that the caller has begun in a bucket, by path and then by age. A bucket that is
-    /// missing has none.
+    /// Lists uploads in numbered parts that the caller has begun in a bucket, by path and then by age; of a caller without a
+    /// user none, as nobody knows whose they are. A bucket that is missing has none.
     ///
     /// # Errors
     /// Only those of the engine.
@@ -70,11 +70,30 @@ pub trait MultipartExecutor: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Part>, StorageError>;
 
-    /// Takes an upload that is appended to over: what others append from now on is refused.
+    /// Where the bytes of an upload's parts are, from a number on and in its order, up to `limit` of them. Their offsets
+    /// say nothing.
     ///
     /// # Errors
     /// As [`Self::multipart`].
-    async fn claim_resumable(&self, access: &Access, at: &UploadAt) -> Result<Claimed, StorageError>;
+    async fn first_parts(
+        &self,
+        access: &Access,
+        at: &UploadAt,
+        number: u32,
+        limit: u32,
+    ) -> Result<Vec<Segment>, StorageError>;
+
+    /// Takes an upload that is appended to over: what others append from now on is refused. It has time until `expires_at`,
+    /// at least.
+    ///
+    /// # Errors
+    /// As [`Self::multipart`].
+    async fn claim_resumable(
+        &self,
+        access: &Access,
+        at: &UploadAt,
+        expires_at: Timestamp,
+    ) -> Result<Claimed, StorageError>;
 
     /// Says how long an upload will be, where that was left open.
     ///
@@ -82,7 +101,8 @@ pub trait MultipartExecutor: Send + Sync {
     /// As [`Self::multipart`], and [`StorageError::InvalidRequest`] where it can't be so.
     async fn announce_length(&self, access: &Access, at: &UploadAt, length: u64) -> Result<(), StorageError>;
 
-    /// Appends a run of bytes that are stored, wholly or not at all, and gives the upload as it then is.
+    /// Appends a run of bytes that are stored, wholly or not at all, and gives the upload as it then is. It need not have
+    /// time any more: it had when the run began.
     ///
     /// # Errors
     /// As [`Self::put_part`]; [`StorageError::UploadTakenOver`], [`StorageError::OffsetMismatch`] where it does not
@@ -108,6 +128,18 @@ pub trait MultipartExecutor: Send + Sync {
         at: &UploadAt,
         completion: Completion,
     ) -> Result<Written, StorageError>;
+
+    /// Gives up to `limit` uploads of a bucket up, for who may change the bucket: everybody's, but where policies speak of
+    /// the caller's role their own alone. Gives their number.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`], or a denial.
+    async fn discard_uploads(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        limit: u32,
+    ) -> Result<u64, StorageError>;
 
     /// Gives an unfinished upload up; its blobs are queued.
     ///

@@ -9,6 +9,9 @@ use crate::permissions::{Operation, RlsContext};
 /// Objects that one transaction deletes at most, so that emptying a large bucket does not hold up others.
 const EMPTY_BATCH: u32 = 1000;
 
+/// Unfinished uploads that one transaction gives up at most: one may have ten thousand parts.
+const UPLOADS_BATCH: u32 = 10;
+
 /// How often a forced deletion empties a bucket again into which others keep writing.
 const FORCE_ATTEMPTS: u32 = 10;
 
@@ -73,12 +76,15 @@ impl FileStorage {
         self.executor().update_bucket(&access, name, update).await
     }
 
-    /// Deletes all objects of a bucket, batch by batch; gives their number. What is written meanwhile may stay.
+    /// Deletes all objects of a bucket, batch by batch; gives their number. What is written meanwhile may stay. Unfinished
+    /// uploads are given up: everybody's, but where policies speak of the caller's role their own alone.
     ///
     /// # Errors
     /// [`StorageError::BucketNotFound`], or a denial.
     pub async fn empty_bucket(&self, context: &RlsContext, name: &BucketName) -> Result<u64, StorageError> {
         let access = self.access(context, Operation::EmptyBucket, Some(name)).await?;
+        let most = u64::from(UPLOADS_BATCH);
+        while self.executor().discard_uploads(&access, name, UPLOADS_BATCH).await? == most {}
         let (mut deleted, mut limit) = (0, EMPTY_BATCH);
         loop {
             let batch = match self.executor().empty_bucket(&access, name, limit).await {
@@ -97,7 +103,7 @@ impl FileStorage {
         }
     }
 
-    /// Deletes a bucket; with `force` also one that has objects.
+    /// Deletes a bucket; with `force` also one that has objects, or uploads that others have begun.
     ///
     /// # Errors
     /// [`StorageError::BucketNotEmpty`], [`StorageError::BucketNotFound`], or a denial.

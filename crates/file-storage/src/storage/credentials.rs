@@ -159,6 +159,11 @@ impl FileStorage {
         Ok(())
     }
 
+    /// The same as [`FileStorage::active_credential`], as far as it takes no query: `None` where nothing is remembered.
+    pub fn remembered_credential(&self, access_key_id: &str) -> Option<ActiveCredential> {
+        self.inner.known_credentials.find(access_key_id).1
+    }
+
     /// What verifies signatures by this access key; `None` where there is none that is accepted.
     ///
     /// # Errors

@@ -186,6 +186,20 @@ impl FileStorage {
         }
     }
 
+    /// Whether the caller's role may ask for such a thing at all, so that what it sends along need not be read where it may
+    /// not. Rows are not looked at: the operation itself decides.
+    ///
+    /// # Errors
+    /// A denial, and those of the database.
+    pub async fn may_ask(
+        &self,
+        context: &RlsContext,
+        operation: Operation<'_>,
+        bucket: Option<&BucketName>,
+    ) -> Result<(), StorageError> {
+        self.access(context, operation, bucket).await.map(drop)
+    }
+
     /// Access for the server's own upkeep, under the service role.
     pub(crate) fn maintain(&self, purpose: &'static str) -> Result<Access, StorageError> {
         let rules = self.inner.options.access_rules;

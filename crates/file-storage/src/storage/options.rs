@@ -27,6 +27,8 @@ pub struct StorageOptions {
     pub multipart_expiry: Duration,
     /// The same of one that is appended to.
     pub resumable_expiry: Duration,
+    /// How many uploads of either kind a caller may have unfinished in a bucket.
+    pub max_unfinished_uploads: u32,
     /// How much queries may take and give.
     pub query: QueryOptions,
     /// What roles may do, beyond rows.
@@ -47,6 +49,7 @@ impl Default for StorageOptions {
             upload_url_expiry: Duration::from_secs(2 * 3600),
             multipart_expiry: Duration::from_secs(7 * 24 * 3600),
             resumable_expiry: Duration::from_secs(24 * 3600),
+            max_unfinished_uploads: 10_000,
             query: QueryOptions::default(),
             access_rules: AccessRules::default(),
             failpoints: failpoint::Scope::new(Path::new("")),

@@ -115,6 +115,7 @@ impl FileStorage {
         mut scan: VersionScan,
     ) -> Result<VersionPage, StorageError> {
         let wanted = usize::try_from(listing.limit).unwrap_or(usize::MAX);
+        let whole = scan.limit;
         let mut page = VersionPage::default();
         if wanted == 0 {
             return Ok(page);
@@ -139,6 +140,7 @@ impl FileStorage {
                 page.entries.push(entry);
             }
             let (true, Some((path, version, folder))) = (was_full, next) else { return Ok(page) };
+            scan.limit = batch(whole, scan.limit, folder.is_some());
             (scan.from, scan.after) = match folder {
                 None => (path.as_str().to_owned(), Some(version)),
                 Some(folder) => match successor(&folder) {
@@ -148,6 +150,14 @@ impl FileStorage {
             };
         }
     }
+}
+
+/// How many rows are read next, of `whole` at most. Where the last ones ended in a folder, the rest of which is leapt over, the
+/// next ones may as well: few are read then, and more again where they lie in none.
+fn batch(whole: u32, last: u32, in_folder: bool) -> u32 {
+    const FEW: u32 = 16;
+    let next = if in_folder { FEW } else { last.saturating_mul(4) };
+    next.min(whole)
 }
 
 /// The folder that a path is told as, if it is below one.
@@ -178,4 +188,18 @@ fn first_scan(listing: &VersionListing) -> Option<VersionScan> {
         return None;
     }
     Some(VersionScan { from, after, until, limit: listing.limit.saturating_add(1) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::batch;
+
+    #[test]
+    fn after_a_folder_few_rows_are_read() {
+        assert_eq!(batch(1001, 1001, true), 16);
+        assert_eq!(batch(1001, 16, true), 16);
+        assert_eq!(batch(1001, 16, false), 64);
+        assert_eq!(batch(1001, 512, false), 1001);
+        assert_eq!(batch(3, 3, true), 3);
+    }
 }

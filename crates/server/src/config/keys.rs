@@ -142,6 +142,9 @@ settings! {
         multipart_expiry: Duration = "7d", positive;
         /// The same of a resumable upload (TUS), and how long it is known that one came.
         resumable_expiry: Duration = "1d", positive;
+        /// How many uploads of either kind a user may have unfinished in a bucket; all anonymous callers together count as
+        /// one user. The service role may have any number.
+        max_unfinished: u32 = "10000", at_least_one;
     }
 
     /// Buckets.

@@ -22,7 +22,10 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
     stop: CancellationToken,
+    /// Of running requests.
     cut: CancellationToken,
+    /// Of what is kept of them, too.
+    abandon: CancellationToken,
 }
 
 impl Shutdown {
@@ -31,8 +34,15 @@ impl Shutdown {
         self.stop.cancel();
     }
 
-    /// Running requests are cut off, too.
+    /// Running requests are cut off, too, and nothing is waited for.
     pub fn cut(&self) {
+        self.stop.cancel();
+        self.cut.cancel();
+        self.abandon.cancel();
+    }
+
+    /// Running requests are cut off; what they brought is still brought to an end.
+    fn cut_off_requests(&self) {
         self.stop.cancel();
         self.cut.cancel();
     }
@@ -42,9 +52,14 @@ impl Shutdown {
         self.stop.cancelled().await;
     }
 
-    /// Waits for [`Shutdown::cut`].
+    /// Waits until running requests are cut off.
     pub async fn cutting(&self) {
         self.cut.cancelled().await;
+    }
+
+    /// Waits for [`Shutdown::cut`].
+    pub async fn abandoning(&self) {
+        self.abandon.cancelled().await;
     }
 }
 
@@ -89,7 +104,7 @@ impl Listener {
         };
         if !finished {
             tracing::warn!(connections = tracker.len(), "requests that did not finish in time are cut off");
-            shutdown.cut();
+            shutdown.cut_off_requests();
             tracker.wait().await;
         }
         finished

@@ -157,7 +157,7 @@ async fn usage(app: &AppState, context: &RlsContext, recount: Recount) -> Result
         limit: LIMIT,
         offset: 0,
         sort: (BucketSort::Name, SortOrder::Ascending),
-        search: String::new(),
+        ..BucketListing::default()
     };
     let users = storage.all_usage(context, LIMIT).await?;
     let buckets = storage.list_buckets(context, &listing).await?;

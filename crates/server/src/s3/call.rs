@@ -1,6 +1,6 @@
 //! One request, once it is known what it is about and who asks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use file_storage::{BucketName, FileStorage, ObjectPath, Operation, RlsContext, StorageObject, VersionId};
 use http::{HeaderMap, Method};
@@ -26,6 +26,8 @@ struct Parts {
     is_signed: bool,
     /// The region that it was signed for.
     region: Option<String>,
+    /// Why an operation that `s3s` ran failed.
+    failure: Mutex<Option<Failure>>,
 }
 
 /// What a call is made of.
@@ -45,7 +47,19 @@ impl Call {
     pub(super) fn new(new: NewCall) -> Self {
         let NewCall { app, context, log, target, method, headers, query, region } = new;
         let is_signed = region.is_some();
-        Self(Arc::new(Parts { app, context, log, target, method, headers, query, is_signed, region }))
+        let failure = Mutex::default();
+        Self(Arc::new(Parts {
+            app,
+            context,
+            log,
+            target,
+            method,
+            headers,
+            query,
+            is_signed,
+            region,
+            failure,
+        }))
     }
 
     /// Names the operation for the log, before anything can go wrong with it.
@@ -57,17 +71,14 @@ impl Call {
         self.0.log.update(|log| log.size = Some(size));
     }
 
-    /// Tells the log why the request failed.
-    pub(super) fn log_failure(&self, failure: &Failure) {
-        self.0.log.update(|log| {
-            log.code = Some(failure.code());
-            log.cause = failure.cause().map(str::to_owned);
-        });
+    /// Keeps why the request failed: `s3s` has no words for all of it.
+    pub(super) fn fail(&self, failure: Failure) {
+        *self.0.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
     }
 
-    /// The same of an error that was not ours, unless one of ours stands behind it.
-    pub(super) fn log_code(&self, code: Option<&'static str>) {
-        self.0.log.update(|log| log.code = log.code.or(code));
+    /// Why the request failed, unless it was `s3s` that refused it.
+    pub(super) fn take_failure(&self) -> Option<Failure> {
+        self.0.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(super) fn app(&self) -> &AppState {
@@ -96,6 +107,10 @@ impl Call {
 
     pub(super) fn region(&self) -> Option<&str> {
         self.0.region.as_deref()
+    }
+
+    pub(super) fn query(&self) -> &[(String, String)] {
+        &self.0.query
     }
 
     /// A parameter's value; the first one.

@@ -7,9 +7,9 @@ use axum::response::Response;
 use file_storage::StorageError;
 use file_storage::digests::Algorithm;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use s3s::{S3Error, S3ErrorCode};
 
 use super::object::VERSION_ID;
+use super::xml::escaped;
 use crate::auth::AuthError;
 use crate::errors;
 use crate::rate_limit::RateLimited;
@@ -108,24 +108,6 @@ impl Failure {
     }
 }
 
-/// Text between tags. Characters that XML can't have are left out.
-pub(super) fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\r' => safe.push_str("&#13;"),
-            '\n' | '\t' => safe.push(c),
-            c if c.is_control() => {}
-            c => safe.push(c),
-        }
-    }
-    safe
-}
-
 /// Says that what was asked for is a delete marker.
 const DELETE_MARKER: HeaderName = HeaderName::from_static("x-amz-delete-marker");
 
@@ -166,6 +148,8 @@ impl From<StorageError> for Failure {
             E::InvalidPart { .. } => (StatusCode::BAD_REQUEST, "InvalidPart"),
             E::InvalidPartOrder => (StatusCode::BAD_REQUEST, "InvalidPartOrder"),
             E::PartTooSmall { .. } => (StatusCode::BAD_REQUEST, "EntityTooSmall"),
+            // S3 has no such bound, and no word for it.
+            E::TooManyUploads { .. } => (StatusCode::BAD_REQUEST, "InvalidRequest"),
             // Of uploads that are appended to, which S3 has not.
             E::UploadTakenOver { .. } | E::OffsetMismatch { .. } => {
                 (StatusCode::CONFLICT, "OperationAborted")
@@ -238,19 +222,5 @@ impl From<RateLimited> for Failure {
     fn from(limited: RateLimited) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "SlowDown", "Too many requests from this address")
             .header(header::RETRY_AFTER, HeaderValue::from(limited.retry_after_seconds()))
-    }
-}
-
-/// For the operations that `s3s` words.
-impl From<Failure> for S3Error {
-    fn from(failure: Failure) -> Self {
-        let code = S3ErrorCode::from_bytes(failure.code.as_bytes());
-        let code = code.unwrap_or_else(|| S3ErrorCode::Custom(failure.code.into()));
-        let mut error = Self::with_message(code, failure.message);
-        error.set_status_code(failure.status);
-        if !failure.headers.is_empty() {
-            error.set_headers(*failure.headers);
-        }
-        error
     }
 }

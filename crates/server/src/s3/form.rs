@@ -3,6 +3,7 @@
 
 pub(super) mod policy;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
@@ -18,24 +19,26 @@ use file_storage::{ObjectPath, Operation, RlsContext, StorageError};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use multer::{Field, Multipart};
+use multer::Field;
 
 use super::call::{Call, NewCall};
 use super::caller::Signer;
-use super::failure::{Failure, escaped};
-use super::object::{Described, put, tags_from_set};
+use super::failure::Failure;
+use super::object::{Described, VERSION_ID, insert, put, tags_from_set};
 use super::payload::Incoming;
 use super::signature::key::{Key, Scope};
 use super::signature::{Clock, parse_time};
 use super::supported;
 use super::target::Target;
+use super::xml::escaped;
 use crate::app::AppState;
+use crate::form_data::{FormData, Limit, is_too_long};
 use crate::http::LogSlot;
 use crate::rest::form_failed;
 use policy::Policy;
 
-/// Most bytes of all fields but the file, as S3 has it.
-const MAX_FIELDS: usize = 20 * 1024;
+/// Most bytes of all that stands before the file, as S3 has it; and between fields behind it.
+pub(super) const MAX_BEFORE_FILE: usize = 20 * 1024;
 /// Most fields.
 const MAX_COUNT: usize = 100;
 
@@ -82,7 +85,10 @@ impl Fields {
             let malformed = |_| Failure::argument("A field is no header's value");
             let name =
                 HeaderName::try_from(name).map_err(|_| Failure::argument("A field's name is malformed"))?;
-            headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).map_err(malformed)?);
+            let value = HeaderValue::from_bytes(value.as_bytes()).map_err(malformed)?;
+            if headers.insert(name, value).is_some() {
+                return Err(Failure::argument("The fields acl and x-amz-acl are the same"));
+            }
         }
         Ok(headers)
     }
@@ -102,7 +108,7 @@ pub(super) async fn post(
     let malformed = || Failure::bad_request("MalformedPOSTRequest", "The form has no boundary");
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let boundary = kind.and_then(|kind| multer::parse_boundary(kind).ok()).ok_or_else(malformed)?;
-    let mut form = Multipart::new(body.into_data_stream(), boundary);
+    let mut form = FormData::new(body, boundary, Limit::All(MAX_BEFORE_FILE));
     let (fields, file) = fields_before_file(&mut form).await?;
 
     let clock = Clock { now: chrono::Utc::now(), skew: app.config.s3.clock_skew };
@@ -117,7 +123,7 @@ pub(super) async fn post(
         limits = policy.check(clock.now, bucket.as_str(), &key, &fields.0)?;
     }
     let mut headers = fields.headers()?;
-    supported::check(&Method::POST, &[], &headers)?;
+    supported::check(&Method::POST, target, &[], &headers)?;
     if let Some(tagging) = fields.get("tagging") {
         let tags = policy::tags(tagging)?;
         let text = tags_from_set(tags, 10)?;
@@ -142,34 +148,49 @@ pub(super) async fn post(
         Incoming { wanted: Wanted::default(), length: None, bytes: bounded(bytes_of(form, file), limits) };
     let incoming = incoming.with_digests(&headers)?;
     let written = put::take_in(&call, (&bucket, &path), mode, attributes, incoming).await?;
-    answer(&fields, bucket.as_str(), &key, &written.object.etag)
+    let mut response = answer(&fields, bucket.as_str(), &key, &written.object.etag)?;
+    if let Some(version) = call.told_version(&written.object) {
+        insert(response.headers_mut(), VERSION_ID, version);
+    }
+    Ok(response)
 }
 
 /// Reads a form up to its file.
-pub(super) async fn fields_before_file(
-    form: &mut Multipart<'static>,
-) -> Result<(Fields, Field<'static>), Failure> {
-    let (mut fields, mut size) = (Vec::new(), 0);
+pub(super) async fn fields_before_file(form: &mut FormData) -> Result<(Fields, Field<'static>), Failure> {
+    let mut fields: Vec<(String, String)> = Vec::new();
     loop {
-        let Some(mut field) = form.next_field().await.map_err(form_failed)? else {
+        let Some(mut field) = form.next().await.map_err(failed)? else {
             return Err(Failure::argument("POST requires exactly one file upload per request"));
         };
         let name = field.name().unwrap_or_default().to_ascii_lowercase();
         if name == "file" {
+            form.file();
             return Ok((Fields(fields), field));
         }
+        // A policy would be held against one of them, and the other be done.
+        if fields.iter().any(|(known, _)| *known == name) {
+            return Err(Failure::argument(format!("The field '{name}' is given twice")));
+        }
+        if fields.len() >= MAX_COUNT {
+            return Err(too_much());
+        }
         let mut text = Vec::new();
-        while let Some(chunk) = field.chunk().await.map_err(form_failed)? {
-            size += chunk.len();
-            if size > MAX_FIELDS || fields.len() >= MAX_COUNT {
-                let message = "Your POST request fields preceding the upload file were too large";
-                return Err(Failure::bad_request("MaxPostPreDataLengthExceeded", message));
-            }
+        while let Some(chunk) = form.chunk(&mut field).await.map_err(failed)? {
             text.extend_from_slice(&chunk);
         }
         let text = String::from_utf8(text).map_err(|_| Failure::argument("Fields must be UTF-8"))?;
         fields.push((name, text));
     }
+}
+
+fn too_much() -> Failure {
+    let message = "Your POST request fields preceding the upload file were too large";
+    Failure::bad_request("MaxPostPreDataLengthExceeded", message)
+}
+
+/// A form that can't be read up to its file.
+fn failed(error: multer::Error) -> Failure {
+    if is_too_long(&error) { too_much() } else { form_failed(error).into() }
 }
 
 /// Who sends the form, and what was allowed; without a policy, anybody.
@@ -180,17 +201,17 @@ async fn authenticate(
     id: &Arc<str>,
     parts: &Parts,
 ) -> Result<(RlsContext, Option<Policy>), Failure> {
+    let client = super::service::client(app, parts);
     let Some(text) = fields.get("policy") else {
         if fields.get("x-amz-signature").is_some() || fields.get("signature").is_some() {
             return Err(Failure::argument("A signed form needs a policy"));
         }
-        let peer = super::service::client(app, parts);
-        app.rate_limits.public.check(peer)?;
+        app.rate_limits.public.check(client)?;
         return Ok((RlsContext::anon(id.clone()), None));
     };
     let context = match fields.get("signature") {
-        Some(signature) => by_version_2(app, fields, text, signature, id).await?,
-        None => by_version_4(app, fields, text, clock, id).await?,
+        Some(signature) => by_version_2(app, fields, (text, signature), id, client).await?,
+        None => by_version_4(app, fields, (text, clock), id, client).await?,
     };
     let json = STANDARD.decode(text).map_err(|_| policy::invalid("the policy is not base64"))?;
     Ok((context, Some(Policy::parse(&json)?)))
@@ -201,16 +222,17 @@ async fn authenticate(
 async fn by_version_2(
     app: &AppState,
     fields: &Fields,
-    policy: &str,
-    signature: &str,
+    (policy, signature): (&str, &str),
     id: &Arc<str>,
+    client: IpAddr,
 ) -> Result<RlsContext, Failure> {
     let access_key_id = fields.need("awsaccesskeyid")?.to_owned();
     let scope = Scope { access_key_id, date: String::new(), region: String::new() };
-    let signer = Signer::find(app, &scope, fields.get("x-amz-security-token")).await?;
+    let signer = Signer::find(app, &scope, fields.get("x-amz-security-token"), client).await?;
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, signer.secret.expose().as_bytes());
     let signature = STANDARD.decode(signature).unwrap_or_default();
     if hmac::verify(&key, policy.as_bytes(), &signature).is_err() {
+        app.rate_limits.refused.check(client)?;
         return Err(does_not_fit(scope.access_key_id, policy));
     }
     signer.into_context(app, id.clone()).await
@@ -225,9 +247,9 @@ fn does_not_fit(access_key_id: String, policy: &str) -> Failure {
 async fn by_version_4(
     app: &AppState,
     fields: &Fields,
-    policy: &str,
-    clock: Clock,
+    (policy, clock): (&str, Clock),
     id: &Arc<str>,
+    client: IpAddr,
 ) -> Result<RlsContext, Failure> {
     if fields.need("x-amz-algorithm")? != "AWS4-HMAC-SHA256" {
         return Err(Failure::argument("x-amz-algorithm must be AWS4-HMAC-SHA256"));
@@ -238,20 +260,21 @@ async fn by_version_4(
     if !date.starts_with(&scope.date) || signed_at > clock.now + clock.skew {
         return Err(Failure::denied("The credential is for another date than the form"));
     }
-    let signer = Signer::find(app, &scope, fields.get("x-amz-security-token")).await?;
+    let signer = Signer::find(app, &scope, fields.get("x-amz-security-token"), client).await?;
     if !Key::new(&signer.secret, &scope).verifies(policy, fields.need("x-amz-signature")?) {
+        app.rate_limits.refused.check(client)?;
         return Err(does_not_fit(scope.access_key_id, policy));
     }
     signer.into_context(app, id.clone()).await
 }
 
 /// The file's bytes, which end well only where the form does.
-pub(super) fn bytes_of(form: Multipart<'static>, file: Field<'static>) -> ByteStream {
+pub(super) fn bytes_of(form: FormData, file: Field<'static>) -> ByteStream {
     let bytes = file.map_err(form_failed);
     let end = stream::once(async move {
         let mut form = form;
         // S3 does not look at what follows the file; that it ends, it must.
-        while let Some(mut field) = form.next_field().await.map_err(form_failed)? {
+        while let Some(mut field) = form.next().await.map_err(form_failed)? {
             while field.chunk().await.map_err(form_failed)?.is_some() {}
         }
         Ok::<(), StorageError>(())

@@ -13,18 +13,19 @@ use file_storage::file::PutMode;
 use file_storage::{BucketName, StorageError};
 use futures_util::{FutureExt, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri};
-use multer::Multipart;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::CopySource;
 
+use super::budget::Budget;
 use super::form::policy::Policy;
 use super::object::{Described, copy};
 use super::payload::{Incoming, Payload};
 use super::signature::chunked::{Signing, decoded};
-use super::signature::key::{Key, Scope};
+use super::signature::key::{Key, KnownKeys, Scope};
 use super::signature::{self, Clock, Origin};
 use super::target::{Mount, Target, parameters};
-use super::{bucket, form, supported};
+use super::{BASE, bucket, form, hoisted, supported};
+use crate::form_data::{FormData, Limit};
 use crate::range::{self, Asked};
 
 /// When it is, here: within the time of requests that a corpus keeps.
@@ -62,33 +63,37 @@ pub fn request(target: &str, host: &str, lines: &[(String, Vec<u8>)], signed: bo
     }
     found(&uri, host);
     let query = parameters(&uri);
-    let _ = supported::check(&http::Method::GET, &query, &headers);
+    let _ = supported::check(&http::Method::GET, &Target::Service, &query, &headers);
+    let _ = hoisted::into_headers(query.clone(), &mut headers.clone());
     let (mut parts, ()) = Request::new(()).into_parts();
     (parts.uri, parts.headers) = (uri, headers);
     let clock = Clock { now: now(), skew: Duration::from_secs(900) };
-    if let Ok(Some(claim)) = signature::shown(&parts, clock) {
+    if let Ok(Some(claim)) = signature::shown(&parts, &query, clock) {
         let origins = [Origin { host: host.to_owned(), prefix: "/prefix".to_owned() }];
         let secret = CredentialSecret::new("what no input knows");
-        assert!(claim.verify(&secret, &parts, &origins).is_err(), "a signature was forged");
+        assert!(
+            claim.verify((&KnownKeys::default(), &secret), &parts, &query, &origins).is_err(),
+            "a signature was forged"
+        );
     }
     if let Ok(payload) = Payload::of_anybody(&parts.headers)
         && let Ok(incoming) = Incoming::new(&parts.headers, payload, Body::from("a body"))
     {
-        let _ = incoming.document().now_or_never();
+        let _ = incoming.document(&Budget::default(), 1024).now_or_never();
     }
 }
 
 /// A target names what its own path, encoded anew, names.
 fn found(uri: &Uri, host: &str) {
     let domains = ["s3.example.org".to_owned()];
-    let mount = Mount { base: "", domains: &domains };
+    let mount = Mount { is_alone: true, prefix: "", domains: &domains };
     let _ = Target::of(uri, Some(host), mount);
     if let Ok(target) = Target::of(uri, None, mount) {
         let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
         let bucket =
             target.bucket().map(|bucket| format!("/{}", encode(bucket.as_str()))).unwrap_or_default();
         let path = target.path().map(|path| encode(path.as_str())).unwrap_or_default();
-        if let Ok(again) = format!("{bucket}/{path}").parse() {
+        if let Ok(again) = format!("{BASE}{bucket}/{path}").parse() {
             assert_eq!(Target::of(&again, None, mount).ok(), Some(target));
         }
     }
@@ -138,7 +143,8 @@ pub fn form(pieces: &[Vec<u8>]) {
     let body: Vec<_> =
         pieces.iter().map(|piece| Ok::<_, StorageError>(Bytes::copy_from_slice(piece))).collect();
     runtime.block_on(async {
-        let mut form = Multipart::new(stream::iter(body), "x");
+        let body = Body::from_stream(stream::iter(body));
+        let mut form = FormData::new(body, "x".to_owned(), Limit::All(form::MAX_BEFORE_FILE));
         let Ok((fields, file)) = form::fields_before_file(&mut form).await else { return };
         if let Ok(headers) = fields.headers() {
             let _ = Described::of(&headers).map(Described::into_attributes);

@@ -3,18 +3,17 @@
 use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::{Bytes, BytesMut};
 use file_storage::StorageError;
 use file_storage::body::ByteStream;
 use file_storage::digests::{Algorithm, Hasher, Wanted};
 use futures_util::StreamExt;
 use http::{HeaderMap, StatusCode, header};
 
+use super::budget::{Budget, Room};
 use super::failure::Failure;
 use super::signature::chunked::{self, Signing};
 use crate::rest::interrupted;
-
-/// Most bytes of a document: what a thousand keys, or ten thousand parts, take.
-const MAX_DOCUMENT: usize = 4 * 1024 * 1024;
 
 const CHECKSUM: &str = "x-amz-checksum-";
 
@@ -107,14 +106,19 @@ impl Incoming {
         Ok(self)
     }
 
-    /// Reads all of a document, and compares it with what was announced.
-    pub(super) async fn document(mut self) -> Result<bytes::Bytes, Failure> {
+    /// Reads all of a document, and compares it with what was announced. The room holds it while it is used.
+    pub(super) async fn document(mut self, budget: &Budget, most: usize) -> Result<(Bytes, Room), Failure> {
         let too_large = || Failure::bad_request("MaxMessageLengthExceeded", "The document is too large");
-        let mut whole = bytes::BytesMut::new();
+        if self.length.is_some_and(|length| length > most as u64) {
+            return Err(too_large());
+        }
+        let (mut whole, mut room) = (BytesMut::new(), Room::default());
         while let Some(chunk) = self.bytes.next().await.transpose()? {
-            if whole.len().saturating_add(chunk.len()) > MAX_DOCUMENT {
+            let size = whole.len().saturating_add(chunk.len());
+            if size > most {
                 return Err(too_large());
             }
+            budget.widen(&mut room, size)?;
             whole.extend_from_slice(&chunk);
         }
         let mut hasher = Hasher::new(
@@ -122,7 +126,7 @@ impl Incoming {
         );
         hasher.update(&whole);
         self.wanted.check(&hasher.finish())?;
-        Ok(whole.freeze())
+        Ok((whole.freeze(), room))
     }
 
     /// An upload must say how long it is.

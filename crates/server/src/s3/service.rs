@@ -7,20 +7,19 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::any;
-use file_storage::RlsContext;
+use file_storage::{BucketName, RlsContext};
 use http::request::Parts;
-use http::{HeaderValue, Method, header};
-use http_body_util::BodyExt;
-use s3s::service::{S3Service, S3ServiceBuilder};
+use http::{HeaderValue, Method};
 
 use super::call::{Call, NewCall};
 use super::caller::Signer;
 use super::documents::Documents;
 use super::failure::Failure;
 use super::payload::{Incoming, Payload, without_checksums};
+use super::route::{self, Document, Route};
 use super::signature::{self, Clock, Origin};
-use super::target::{self, Mount, Target};
-use super::{BASE, cors, form, multipart, object, supported};
+use super::target::{self, Mount, Parameters, Target};
+use super::{BASE, cors, form, hoisted, multipart, object, supported};
 use crate::app::AppState;
 use crate::http::{LogSlot, Peer, RequestId, called_host};
 
@@ -28,13 +27,16 @@ use crate::http::{LogSlot, Peer, RequestId, called_host};
 #[derive(Clone)]
 struct Service {
     app: AppState,
-    base: &'static str,
-    documents: S3Service,
+    /// Whether it has its listener for itself.
+    is_alone: bool,
+    /// How the operator says that clients call the server.
+    public: Option<Origin>,
+    documents: Documents,
 }
 
 /// S3 below the server's own routes.
 pub(crate) fn service(app: &AppState) -> Router {
-    let service = Service::new(app, BASE);
+    let service = Service::new(app, false);
     Router::new()
         .route(BASE, any(handle))
         .route(&format!("{BASE}/"), any(handle))
@@ -44,23 +46,12 @@ pub(crate) fn service(app: &AppState) -> Router {
 
 /// S3 on a listener of its own.
 pub(crate) fn own_listener(app: &AppState) -> Router {
-    Router::new().fallback(handle).with_state(Service::new(app, ""))
+    Router::new().fallback(handle).with_state(Service::new(app, true))
 }
 
 impl Service {
-    fn new(app: &AppState, base: &'static str) -> Self {
-        let mut builder = S3ServiceBuilder::new(Documents);
-        builder.set_validation(AnyName);
-        Self { app: app.clone(), base, documents: builder.build() }
-    }
-}
-
-/// Names are checked by [`Target`], by the rules that all protocols share.
-struct AnyName;
-
-impl s3s::validation::NameValidation for AnyName {
-    fn validate_bucket_name(&self, name: &str) -> bool {
-        !name.is_empty()
+    fn new(app: &AppState, is_alone: bool) -> Self {
+        Self { app: app.clone(), is_alone, public: public(app), documents: Documents::new() }
     }
 }
 
@@ -71,22 +62,13 @@ async fn handle(State(service): State<Service>, request: Request) -> Response {
     let cross_origin = cors::Asked::of(&parts);
     let resource = parts.uri.path().to_owned();
     let host = called_host(&parts.uri, &parts.headers);
-    let mount = Mount { base: service.base, domains: &service.app.config.s3.domain };
-    let target = Target::of(&parts.uri, host.as_deref(), mount);
-    let bucket = target.as_ref().ok().and_then(|target| target.bucket().cloned());
+    let came = service.target(&parts, host.as_deref());
+    let mut bucket = came.as_ref().ok().and_then(|target| target.bucket().cloned());
+    note(&log, came.as_ref().ok());
 
-    let answered = match target {
-        Ok(target) => {
-            log.update(|log| {
-                log.bucket = target.bucket().map(ToString::to_string);
-                log.path = target.path().map(ToString::to_string);
-            });
-            match cors::preflight(&service.app, &parts, target.bucket()).await {
-                Some(answer) => answer,
-                None => Box::pin(service.answer(parts, body, target, &log, id.clone())).await,
-            }
-        }
-        Err(failure) => Err(failure),
+    let answered = match cors::preflight(&service.app, &parts, bucket.as_ref()).await {
+        Some(answer) => answer,
+        None => Box::pin(service.answer(parts, body, came, &mut bucket, &log, id.clone())).await,
     };
     let mut response = answered.unwrap_or_else(|failure| {
         log.update(|log| {
@@ -106,127 +88,112 @@ async fn handle(State(service): State<Service>, request: Request) -> Response {
     response
 }
 
-/// What a request is, of what is answered here; the rest are documents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route {
-    /// `GET` or `HEAD` of an object's bytes.
-    Read,
-    /// `PUT` of an object's bytes.
-    Write,
-    /// `PUT` of a part's bytes.
-    WritePart,
-    /// A document that makes an object of parts: checksums in the head are the object's.
-    Completion,
-    /// A form with a file.
-    Form,
-    /// Everything that carries XML, or nothing.
-    Document,
+fn note(log: &LogSlot, target: Option<&Target>) {
+    log.update(|log| {
+        log.bucket = target.and_then(Target::bucket).map(ToString::to_string);
+        log.path = target.and_then(Target::path).map(ToString::to_string);
+    });
 }
 
-/// Parameters that make a request about an object one about something of it.
-const PARTS_OF_OBJECTS: [&str; 9] =
-    ["acl", "attributes", "legal-hold", "retention", "tagging", "torrent", "uploadId", "uploads", "restore"];
-
-impl Route {
-    fn of(parts: &Parts, target: &Target, query: &[(String, String)]) -> Self {
-        let has = |name: &str| query.iter().any(|(key, _)| key == name);
-        let about_a_part = PARTS_OF_OBJECTS.iter().any(|name| has(name));
-        let copies = parts.headers.contains_key("x-amz-copy-source");
-        match (&parts.method, target) {
-            (&Method::GET | &Method::HEAD, Target::Object(..)) if !about_a_part => Self::Read,
-            (&Method::HEAD, Target::Object(..)) => Self::Read,
-            (&Method::PUT, Target::Object(..)) if !about_a_part && !has("partNumber") && !copies => {
-                Self::Write
-            }
-            (&Method::PUT, Target::Object(..)) if has("uploadId") && has("partNumber") && !copies => {
-                Self::WritePart
-            }
-            (&Method::POST, Target::Object(..)) if has("uploadId") => Self::Completion,
-            (&Method::POST, Target::Bucket(_)) if form::is_form(&parts.headers) => Self::Form,
-            _ => Self::Document,
-        }
-    }
+/// A request of which it is known who sends it, and what they mean.
+struct Identified {
+    context: RlsContext,
+    payload: Payload,
+    /// The region that it was signed for.
+    region: Option<String>,
+    target: Target,
 }
 
 impl Service {
+    /// Answers a request. `came` is what it is about if nobody signed it; `bucket` becomes the one that it is about.
     async fn answer(
         &self,
-        parts: Parts,
+        mut parts: Parts,
         body: Body,
-        target: Target,
+        came: Result<Target, Failure>,
+        bucket: &mut Option<BucketName>,
         log: &LogSlot,
         id: Arc<str>,
     ) -> Result<Response, Failure> {
         let query = target::parameters(&parts.uri);
-        let route = Route::of(&parts, &target, &query);
-        if route == Route::Form {
-            return form::post(&self.app, &parts, body, &target, log, id).await;
+        let is_form = form::is_form(&parts.headers) && !route::chooses(&query);
+        if let (&Method::POST, Ok(target @ Target::Bucket(_)), true) = (&parts.method, &came, is_form) {
+            return form::post(&self.app, &parts, body, target, log, id).await;
         }
-        let clock = self.clock();
-        let (context, payload, region) = match signature::shown(&parts, clock)? {
-            None => (self.anybody(&parts, &id)?, Payload::of_anybody(&parts.headers)?, None),
-            Some(claim) => {
-                let signer = Signer::find(&self.app, &claim.scope, claim.session_token.as_deref()).await?;
-                let key = claim.verify(&signer.secret, &parts, &self.origins(&parts))?;
-                let context = signer.into_context(&self.app, id.clone()).await?;
-                if claim.is_in_query() {
-                    self.app.rate_limits.signed.check(client(&self.app, &parts))?;
-                }
-                (context, claim.payload(key)?, Some(claim.scope.region.clone()))
-            }
-        };
+        let identified = self.identify(&parts, &query, came, &id).await?;
+        let Identified { context, payload, region, target } = identified;
+        *bucket = target.bucket().cloned();
+        note(log, Some(&target));
         log.update(|log| log.user_id = context.user_id());
-        supported::check(&parts.method, &query, &parts.headers)?;
+        let query = hoisted::into_headers(query, &mut parts.headers)?;
+        let route = Route::of(&parts, &target, &query)?;
+        supported::check(&parts.method, &target, &query, &parts.headers)?;
+        let (app, log, method) = (self.app.clone(), log.clone(), parts.method.clone());
+        let headers = parts.headers.clone();
+        let call = Call::new(NewCall { app, context, log, target, method, headers, query, region });
+        if route == Route::Read {
+            return object::get::get(&call).await;
+        }
         let incoming = match route {
-            Route::Completion => Incoming::new(&without_checksums(&parts.headers), payload, body)?,
+            Route::Document(Document::Completion) => {
+                Incoming::new(&without_checksums(&parts.headers), payload, body)?
+            }
             _ => Incoming::new(&parts.headers, payload, body)?,
         };
-        let call = Call::new(NewCall {
-            app: self.app.clone(),
-            context,
-            log: log.clone(),
-            target,
-            method: parts.method.clone(),
-            headers: parts.headers.clone(),
-            query,
-            region,
-        });
         match route {
-            Route::Read => object::get::get(&call).await,
             Route::Write => object::put::put(&call, incoming).await,
             Route::WritePart => multipart::part::upload(&call, incoming).await,
-            Route::Document | Route::Completion | Route::Form => self.document(call, parts, incoming).await,
+            Route::Document(document) => self.documents.answer(call, document, parts, incoming).await,
+            Route::Read => object::get::get(&call).await,
         }
     }
 
-    /// Has `s3s` read the request's XML and write the answer's.
-    async fn document(&self, call: Call, parts: Parts, incoming: Incoming) -> Result<Response, Failure> {
-        let has_body = matches!(parts.method, Method::PUT | Method::POST);
-        let document = if has_body { incoming.document().await? } else { bytes::Bytes::new() };
-        let mut request = http::Request::from_parts(parts, s3s::Body::empty());
-        // What was verified here is no matter of anybody behind.
-        for name in ["authorization", "content-encoding", "x-amz-content-sha256", "x-amz-trailer"] {
-            request.headers_mut().remove(name);
+    /// Finds out who sends a request, and what it is about: of a signed one, what its signer signed.
+    async fn identify(
+        &self,
+        parts: &Parts,
+        query: &Parameters,
+        came: Result<Target, Failure>,
+        id: &Arc<str>,
+    ) -> Result<Identified, Failure> {
+        let Some(claim) = signature::shown(parts, query, self.clock())? else {
+            let target = came?;
+            let (context, payload) = (self.anybody(parts, id)?, Payload::of_anybody(&parts.headers)?);
+            return Ok(Identified { context, payload, region: None, target });
+        };
+        let client = client(&self.app, parts);
+        let signer = Signer::find(&self.app, &claim.scope, claim.session_token.as_deref(), client).await?;
+        let origins = self.origins(parts);
+        let keys = (&self.app.s3_keys.known, &signer.secret);
+        let (key, origin) = match claim.verify(keys, parts, query, &origins) {
+            Ok(verified) => verified,
+            Err(failure) => {
+                self.app.rate_limits.refused.check(client)?;
+                return Err(failure);
+            }
+        };
+        // Not where the request came in: a proxy, or whoever has a signed URL, may say another host than was signed.
+        let target = self.target(parts, Some(&origin.host))?;
+        let context = signer.into_context(&self.app, id.clone()).await?;
+        if claim.is_in_query() {
+            self.app.rate_limits.signed.check(client)?;
         }
-        request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(document.len()));
-        *request.body_mut() = s3s::Body::from(document);
-        *request.uri_mut() = plain_uri(&call, request.uri())?;
-        request.extensions_mut().insert(call.clone());
-        let answered = self.documents.call(request).await;
-        let failed =
-            |_| Failure::new(http::StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "Internal error");
-        let (parts, body) = answered.map_err(failed)?.into_parts();
-        let body = body.collect().await.map_err(|_| failed_body())?.to_bytes();
-        if parts.status.is_client_error() || parts.status.is_server_error() {
-            call.log_code(code_of(&body));
-        }
-        let mut response = Response::from_parts(parts, Body::from(body));
-        response.extensions_mut().clear();
-        Ok(response)
+        let payload = claim.payload(key)?;
+        Ok(Identified { context, payload, region: Some(claim.scope.region.clone()), target })
     }
 
     fn clock(&self) -> Clock {
         Clock { now: chrono::Utc::now(), skew: self.app.config.s3.clock_skew }
+    }
+
+    /// What a request is about whose client called the server so.
+    fn target(&self, parts: &Parts, host: Option<&str>) -> Result<Target, Failure> {
+        let mount = Mount {
+            is_alone: self.is_alone,
+            prefix: self.public.as_ref().map_or("", |public| &public.prefix),
+            domains: &self.app.config.s3.domain,
+        };
+        Target::of(&parts.uri, host, mount)
     }
 
     /// Nobody in particular.
@@ -237,24 +204,34 @@ impl Service {
 
     /// The ways in which the client may have called the server: as the request came; as the operator says; as a trusted
     /// proxy says.
+    ///
+    /// IMPORTANT: what stood before the path is the operator's to say, and a proxy's only where it says the same. Many proxies
+    /// pass the client's `X-Forwarded-Prefix` on, and by another one a signed path is another object.
     fn origins(&self, parts: &Parts) -> Vec<Origin> {
         let came = called_host(&parts.uri, &parts.headers).unwrap_or_default();
         let mut origins = vec![Origin { host: came.clone(), prefix: String::new() }];
-        if let Some(url) = &self.app.config.server.public_url
-            && let Ok(url) = url.0.parse::<http::Uri>()
-        {
-            let prefix = url.path().trim_end_matches('/').to_owned();
-            let host = url.authority().map_or(came.clone(), ToString::to_string);
-            origins.push(Origin { host, prefix });
+        // It is where the server's own routes are, which a listener of S3's own has not.
+        let of_operator = |prefix: &str| if self.is_alone { String::new() } else { prefix.to_owned() };
+        if let Some(public) = &self.public {
+            origins.push(Origin { host: public.host.clone(), prefix: of_operator(&public.prefix) });
         }
         let told = self.app.proxies.forwarded(peer(parts), &parts.headers);
         if told.host.is_some() || told.prefix.is_some() {
             let host = told.host.unwrap_or(came);
-            origins.push(Origin { host, prefix: told.prefix.unwrap_or_default() });
+            let known = self.public.as_ref().map(|public| &public.prefix);
+            let prefix = told.prefix.filter(|prefix| Some(prefix) == known);
+            origins.push(Origin { host, prefix: of_operator(&prefix.unwrap_or_default()) });
         }
         origins.dedup();
         origins
     }
+}
+
+/// How the operator says that clients call the server.
+fn public(app: &AppState) -> Option<Origin> {
+    let url: http::Uri = app.config.server.public_url.as_ref()?.0.parse().ok()?;
+    let host = url.authority()?.to_string();
+    Some(Origin { host, prefix: url.path().trim_end_matches('/').to_owned() })
 }
 
 /// Where a client is, for limits.
@@ -266,46 +243,3 @@ fn peer(parts: &Parts) -> std::net::IpAddr {
     let nowhere = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
     parts.extensions.get::<Peer>().map_or(nowhere, |peer| peer.0.ip())
 }
-
-fn failed_body() -> Failure {
-    Failure::new(http::StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "Internal error")
-}
-
-/// The request's target in path style, encoded anew, with its query but for the signature.
-fn plain_uri(call: &Call, uri: &http::Uri) -> Result<http::Uri, Failure> {
-    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-    let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-    let mut plain = String::from("/");
-    if let Ok(bucket) = call.bucket() {
-        plain.push_str(&encode(bucket.as_str()));
-        if let Ok((_, path)) = call.object() {
-            plain = format!("{plain}/{}", encode(path.as_str()));
-        }
-    }
-    let kept = uri.query().unwrap_or_default().split('&');
-    let kept: Vec<_> = kept.filter(|pair| !pair.is_empty() && !pair.starts_with("X-Amz-")).collect();
-    if !kept.is_empty() {
-        plain = format!("{plain}?{}", kept.join("&"));
-    }
-    plain.parse().map_err(|_| Failure::bad_request("InvalidURI", "The request's target is malformed"))
-}
-
-/// The code of an error that `s3s` worded, for the log.
-fn code_of(xml: &[u8]) -> Option<&'static str> {
-    let text = std::str::from_utf8(xml).ok()?;
-    let (_, rest) = text.split_once("<Code>")?;
-    let (code, _) = rest.split_once("</Code>")?;
-    CODES.into_iter().find(|known| *known == code)
-}
-
-/// What `s3s` answers by itself.
-const CODES: [&str; 8] = [
-    "NotImplemented",
-    "MalformedXML",
-    "InvalidRequest",
-    "InvalidArgument",
-    "InvalidURI",
-    "MethodNotAllowed",
-    "MissingContentLength",
-    "InternalError",
-];

@@ -68,6 +68,7 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
         storage,
         authenticator,
         s3_keys,
+        s3_documents: s3::Budget::default(),
         rate_limits: RateLimits::new(&config.rate_limit),
         proxies: Proxies::new(&config.server.trusted_proxies),
         figures,
@@ -157,6 +158,7 @@ fn storage_options(config: &Config) -> StorageOptions {
     StorageOptions {
         multipart_expiry: config.uploads.multipart_expiry,
         resumable_expiry: config.uploads.resumable_expiry,
+        max_unfinished_uploads: config.uploads.max_unfinished,
         max_file_size: storage.max_file_size.0,
         inline_threshold: usize::try_from(storage.inline_threshold.0).unwrap_or(usize::MAX),
         verify_on_read: storage.verify_on_read,

@@ -1,11 +1,11 @@
 //! `POST`: begins an upload, perhaps with its first bytes; or makes an object of partial ones.
 
 use axum::response::Response;
+use file_storage::Operation;
 use file_storage::file::PutMode;
 use file_storage::multipart::NewResumable;
 use file_storage::path::PathRules;
-use file_storage::storage::{PartBody, Progress, Uploader};
-use file_storage::{Operation, StorageError};
+use file_storage::storage::PartBody;
 use http::{HeaderMap, StatusCode, header};
 
 use super::concat::{self, Concat};
@@ -41,6 +41,7 @@ pub(super) async fn create<C: Bearer>(mut call: Call<C>) -> Result<Response, Api
     let base_url = call.base_url()?;
     let storage = call.storage().clone();
     let at = (&bucket, &path);
+    let is_final = matches!(concat, Concat::Final(_));
     let progress = match concat {
         Concat::Final(parts) => {
             let told = kept(&told, call.headers());
@@ -49,18 +50,19 @@ pub(super) async fn create<C: Bearer>(mut call: Call<C>) -> Result<Response, Api
         Concat::Whole | Concat::Partial => {
             let is_partial = concat == Concat::Partial;
             let new = NewResumable { length, is_partial, told: kept(&told, call.headers()) };
-            storage.create_resumable(&shown.uploader(&call), at, mode, attributes, new).await?
+            match has_piece(call.headers()) {
+                true => {
+                    let length = content_length(call.headers());
+                    let body = PartBody { bytes: body_stream(call.body()), length, wanted };
+                    let uploader = shown.uploader(&call);
+                    storage.create_resumable_with(&uploader, at, mode, attributes, new, body).await?
+                }
+                false => storage.create_resumable(&shown.uploader(&call), at, mode, attributes, new).await?,
+            }
         }
     };
-    let brings = has_piece(call.headers()) && progress.written.is_none();
-    let progress = match brings {
-        true => {
-            let length = content_length(call.headers());
-            let body = PartBody { bytes: body_stream(call.body()), length, wanted };
-            first_bytes(&storage, &shown.uploader(&call), progress, body).await?
-        }
-        false => progress,
-    };
+    // An upload without bytes was an object before anything could come.
+    let brings = has_piece(call.headers()) && length != Some(0) && !is_final;
     call.log_size(progress.upload.resumable()?.offset);
     let mut response = answer::empty(StatusCode::CREATED);
     let headers = response.headers_mut();
@@ -72,23 +74,6 @@ pub(super) async fn create<C: Bearer>(mut call: Call<C>) -> Result<Response, Api
     }
     headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
     Ok(response)
-}
-
-/// Appends what came with the request. An upload whose first bytes are not taken is not begun: nobody was told of it.
-async fn first_bytes(
-    storage: &file_storage::FileStorage,
-    uploader: &Uploader<'_>,
-    begun: Progress,
-    body: PartBody,
-) -> Result<Progress, StorageError> {
-    let at = begun.upload.at.clone();
-    let appended = storage.append_resumable(uploader, &at, 0, None, body).await;
-    if appended.is_err()
-        && let Err(error) = storage.abort_resumable(uploader, &at).await
-    {
-        tracing::debug!(%error, "an upload that was not begun stays until its time is over");
-    }
-    appended
 }
 
 /// How long the upload will be; `None` leaves it open.

@@ -20,8 +20,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// What an object is of which nothing is said.
 const UNKNOWN_TYPE: &str = "application/octet-stream";
 
-/// Most bytes of the header.
-const MAX_BYTES: usize = 64 << 10;
+/// Most bytes of the header. It is told again to who asks for the upload, and clients do not read much more than this.
+const MAX_BYTES: usize = 8 << 10;
 
 /// What a client says of an upload.
 #[derive(Debug, Default, PartialEq, Eq)]

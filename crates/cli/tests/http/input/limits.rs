@@ -131,6 +131,23 @@ async fn mime_types_are_matched_exactly_or_by_family() {
 }
 
 #[tokio::test]
+async fn a_form_is_not_read_for_ever_between_its_fields() {
+    let server = Server::start();
+    server.bucket(Who::User(OWNER), "inbox", "private").await;
+    let field = "--b\r\ncontent-disposition: form-data; name=\"note\"\r\n\r\n1\r\n";
+    for start in [String::new(), format!("{field}--b\r\nx-more: ")] {
+        let lines = "content-type: multipart/form-data; boundary=b\r\ncontent-length: 9000000\r\n";
+        let request = head(&server, Who::User(OWNER), "PUT", "/storage/v1/object/inbox/x", lines);
+        let mut connection = open(server.address, request + &start).await;
+        // What is read ahead with a field does not count, and the network decides how much that is.
+        connection.write_all(&[b'x'; 256 * 1024]).await.unwrap();
+        let reply = read_reply(&mut connection).await;
+        assert_eq!((reply.status, reply.code().as_str()), (400, "INVALID_REQUEST"), "{start}");
+    }
+    assert_eq!(server.content("inbox/x").await, None);
+}
+
+#[tokio::test]
 async fn sizes_are_limited_with_and_without_a_length() {
     let server = Server::start_with(&[("AEROSTORE_STORAGE_MAX_FILE_SIZE", "200000")]);
     for (bucket, limit) in [("small", 1000), ("large", 100_000), ("server", 0)] {

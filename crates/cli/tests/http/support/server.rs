@@ -104,6 +104,14 @@ impl Server {
         Command::new("kill").args(["-KILL", &pid]).status().unwrap();
     }
 
+    /// Ends it by SIGTERM, as an operator does, and leaves the data to be used again.
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) fn terminate(mut self) -> Data {
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(self.child.wait().unwrap().success());
+        self.data.take().unwrap()
+    }
+
     /// Stops at once, and leaves the data to be used again.
     pub(crate) fn stop(mut self) -> Data {
         self.child.kill().unwrap();

@@ -125,6 +125,38 @@ async fn every_acknowledged_offset_survives_a_kill() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_stopped_keeps_what_came() {
+    let server = Server::start_with(&[("AEROSTORE_SERVER_SHUTDOWN_GRACE", "1s")]);
+    server.bucket(ME, "box", "private").await;
+    let bytes = pattern(3_000_000);
+    let place = place(begin(&server, ME, "a", bytes.len()).send().await);
+    let mut slow = open(server.address, head(&server, &place, 0, bytes.len())).await;
+    slow.write_all(&bytes[..2_000_000]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let server = Server::start_in(server.terminate(), &[]);
+    assert_eq!(offset(&server, ME, &place).await, 2_000_000);
+    append(&server, ME, &place, 2_000_000, &bytes[2_000_000..]).send().await.expect_status(204);
+    assert_eq!(server.content("box/a").await.unwrap(), bytes);
+    server.expect_clean().await;
+}
+
+#[tokio::test]
+async fn an_upload_has_time_as_long_as_something_comes() {
+    let server = Server::start_with(&[("AEROSTORE_UPLOADS_RESUMABLE_EXPIRY", "2s")]);
+    server.bucket(ME, "box", "private").await;
+    let bytes = pattern(40_000);
+    let place = place(begin(&server, ME, "a", bytes.len()).send().await);
+    let mut slow = open(server.address, head(&server, &place, 0, bytes.len())).await;
+    for piece in bytes.chunks(5_000) {
+        slow.write_all(piece).await.unwrap();
+        slow.flush().await.unwrap();
+        tokio::time::sleep(Duration::from_millis(450)).await;
+    }
+    assert_eq!(read_reply(&mut slow).await.status, 204);
+    assert_eq!(server.content("box/a").await.unwrap(), bytes);
+}
+
+#[tokio::test]
 async fn uploads_end_when_their_time_is_over() {
     let server = Server::start_with(&[("AEROSTORE_UPLOADS_RESUMABLE_EXPIRY", "1s")]);
     server.bucket(ME, "box", "private").await;

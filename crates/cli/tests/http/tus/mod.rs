@@ -3,6 +3,7 @@
 mod broken;
 mod concat;
 mod dialect;
+mod limits;
 mod protocol;
 mod signed;
 

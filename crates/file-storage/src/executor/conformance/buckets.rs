@@ -44,17 +44,33 @@ pub(crate) async fn buckets_are_shown_and_listed(subject: &Subject) {
         limit: 100,
         offset: 0,
         sort: (BucketSort::Name, SortOrder::Ascending),
-        search: String::new(),
+        ..BucketListing::default()
     };
     assert_eq!(list(&super::subject::anon(), all.clone()).await, ["a-public"]);
     assert_eq!(list(&other, all.clone()).await, ["a-public", "c-auth"]);
     assert_eq!(list(&owner, all.clone()).await, ["a-public", "b-own", "c-auth"]);
     assert_eq!(list(&service(), all.clone()).await, ["a-public", "b-own", "c-auth", "d-system"]);
     let down = (BucketSort::CreatedAt, SortOrder::Descending);
-    let page = BucketListing { limit: 2, offset: 1, sort: down, search: String::new() };
+    let page = BucketListing { limit: 2, offset: 1, sort: down, ..BucketListing::default() };
     assert_eq!(list(&service(), page).await, ["c-auth", "a-public"]);
-    let search = BucketListing { search: "-p".to_owned(), ..all };
+    let search = BucketListing { search: "-p".to_owned(), ..all.clone() };
     assert_eq!(list(&service(), search).await, ["a-public"]);
+    // What stands before a page does not count into it.
+    for (prefix, after, limit, wanted) in [
+        ("", "a-public", 1, &["b-own"][..]),
+        ("", "b-own", 100, &["c-auth", "d-system"]),
+        ("", "d-system", 100, &[]),
+        ("c", "", 1, &["c-auth"]),
+        ("own", "", 100, &[]),
+        ("c-", "c-auth", 100, &[]),
+        ("%", "", 100, &[]),
+        ("\0", "", 100, &[]),
+        ("", "\u{10ffff}", 100, &[]),
+    ] {
+        let (prefix, after) = (prefix.to_owned(), after.to_owned());
+        let page = BucketListing { limit, prefix, after, ..all.clone() };
+        assert_eq!(list(&service(), page.clone()).await, wanted, "{page:?}");
+    }
 }
 
 pub(crate) async fn buckets_are_changed(subject: &Subject) {

@@ -11,6 +11,7 @@ pub(crate) mod extra;
 pub(crate) mod listings;
 pub(crate) mod multipart;
 pub(crate) mod objects;
+pub(crate) mod owned_versions;
 pub(crate) mod pasted;
 pub(crate) mod policies;
 pub(crate) mod queries;
@@ -40,7 +41,8 @@ macro_rules! executor_conformance {
                 replaced_and_given_up_parts_are_queued, an_upload_is_its_makers_and_the_service_roles,
                 writing_is_decided_again_at_the_end, quotas_count_what_unfinished_uploads_hold,
                 uploads_end_by_themselves_and_with_their_bucket, uploads_are_listed_by_path_and_age,
-                ten_thousand_parts_are_linked_at_once
+                ten_thousand_parts_are_linked_at_once, what_others_upload_keeps_a_bucket,
+                a_caller_has_a_number_of_unfinished_uploads, what_the_service_role_completes_is_who_began_its
             ],
             resumable: [
                 runs_are_appended_at_the_end_and_nowhere_else, who_took_an_upload_over_last_appends,
@@ -66,6 +68,14 @@ macro_rules! executor_conformance {
                 policies_speak_of_old_versions, versions_are_listed_newest_first_and_in_pages,
                 a_move_out_of_a_bucket_with_versions_leaves_a_marker, a_bucket_with_versions_is_not_empty,
                 lost_versions_go_and_what_is_under_them_comes_up, twenty_writers_leave_twenty_versions
+            ],
+            owned_versions: [
+                a_write_keeps_a_null_version_of_somebody_else, nobody_takes_off_anothers_delete_marker,
+                a_policy_that_keeps_a_null_version_keeps_it_from_its_owner_too,
+                a_buckets_policy_opens_what_is_current_alone, a_delete_marker_is_hidden_as_what_it_hides,
+                a_deletion_does_not_tell_what_is_hidden, admission_counts_the_null_version_that_goes,
+                a_path_that_is_named_twice_is_deleted_once, only_the_newest_is_the_latest,
+                a_version_that_goes_for_good_is_told, a_bucket_is_emptied_of_many_versions
             ],
             listings: [
                 folders_are_shown_once, pages_follow_each_other, lists_show_what_may_be_read,

@@ -36,6 +36,8 @@ pub(super) fn new_upload(made: &Bucket, at: &str) -> NewMultipart {
         attributes: ObjectAttributes { content_type: "text/plain".to_owned(), ..Default::default() },
         checksum: Some(CHECKSUM),
         resumable: None,
+        nonce: None,
+        most_unfinished: 100,
         expires_at: later(),
     }
 }
@@ -331,8 +333,53 @@ pub(crate) async fn uploads_end_by_themselves_and_with_their_bucket(subject: &Su
     let upload = begin(subject, &owner, new_upload(&made, "a")).await;
     put(subject, &owner, &upload.at, 1, inline(b"1")).await.unwrap();
     let access = allow(&owner, Operation::EmptyBucket);
-    subject.executor.empty_bucket(&access, &made.name, 10).await.unwrap();
+    assert_eq!(subject.executor.discard_uploads(&access, &made.name, 10).await.unwrap(), 1);
+    assert_eq!(subject.executor.discard_uploads(&access, &made.name, 10).await.unwrap(), 0);
     assert_eq!(subject.shown("photos").await.unfinished_bytes, 0);
+    subject.recount().await;
+}
+
+pub(crate) async fn what_others_upload_keeps_a_bucket(subject: &Subject) {
+    let (owner, other) = (user(), user());
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Authenticated).await;
+    let theirs = begin(subject, &other, new_upload(&made, "theirs")).await;
+    begin(subject, &owner, new_upload(&made, "mine")).await;
+    let delete = allow(&owner, Operation::DeleteBucket);
+    let refused = subject.executor.delete_bucket(&delete, &made.name).await;
+    assert!(matches!(refused, Err(StorageError::BucketNotEmpty { .. })), "{refused:?}");
+    let stranger =
+        subject.executor.discard_uploads(&allow(&other, Operation::EmptyBucket), &made.name, 9).await;
+    assert!(matches!(stranger, Err(StorageError::Unauthorized(_))), "{stranger:?}");
+    put(subject, &other, &theirs.at, 1, inline(b"1")).await.unwrap();
+    let empty = allow(&owner, Operation::EmptyBucket);
+    assert_eq!(subject.executor.discard_uploads(&empty, &made.name, 1).await.unwrap(), 1);
+    assert_eq!(subject.executor.discard_uploads(&empty, &made.name, 9).await.unwrap(), 1);
+    subject.executor.delete_bucket(&delete, &made.name).await.unwrap();
+}
+
+pub(crate) async fn a_caller_has_a_number_of_unfinished_uploads(subject: &Subject) {
+    let (owner, other) = (user(), user());
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Authenticated).await;
+    let few = |at: &str| NewMultipart { most_unfinished: 2, ..new_upload(&made, at) };
+    begin(subject, &owner, few("a")).await;
+    let second = begin(subject, &owner, few("b")).await;
+    let access = allow(&owner, Operation::CreateMultipart(&MODE));
+    let third = subject.executor.create_multipart(&access, few("c"), &MODE).await;
+    assert!(matches!(third, Err(StorageError::TooManyUploads { limit: 2 })), "{third:?}");
+    begin(subject, &other, few("c")).await;
+    abort(subject, &owner, &second.at).await.unwrap();
+    begin(subject, &owner, few("c")).await;
+}
+
+pub(crate) async fn what_the_service_role_completes_is_who_began_its(subject: &Subject) {
+    let (owner, service) = (user(), service());
+    let made = subject.bucket(&service, "photos", BucketPolicy::Private).await;
+    let upload = begin(subject, &owner, new_upload(&made, "a")).await;
+    let part = put(subject, &service, &upload.at, 1, inline(b"1")).await.unwrap();
+    let written = complete(subject, &service, &upload.at, listed(&[part]), MODE).await.unwrap();
+    assert_eq!(written.object.owner_id, owner.user_id());
+    let own = subject.executor.own_usage(&allow(&owner, Operation::ReadUsage)).await.unwrap();
+    assert_eq!((own.total_bytes, own.file_count, own.unfinished_bytes), (1, 1, 0));
     subject.recount().await;
 }
 

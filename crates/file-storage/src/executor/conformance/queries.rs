@@ -54,7 +54,7 @@ pub(crate) async fn queries_see_what_lists_and_reads_show(subject: &Subject) {
             limit: 100,
             offset: 0,
             sort: (BucketSort::Name, SortOrder::Ascending),
-            search: String::new(),
+            ..BucketListing::default()
         };
         let listed =
             subject.executor.list_buckets(&allow(caller, Operation::ListBuckets), &listing).await.unwrap();

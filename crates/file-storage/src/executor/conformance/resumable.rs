@@ -16,7 +16,7 @@ fn resumable(made: &Bucket, at: &str, length: Option<u64>, is_partial: bool) -> 
 }
 
 async fn claim(subject: &Subject, caller: &RlsContext, at: &UploadAt) -> Result<Claimed, StorageError> {
-    subject.executor.claim_resumable(&allow(caller, Operation::FindUpload), at).await
+    subject.executor.claim_resumable(&allow(caller, Operation::FindUpload), at, later()).await
 }
 
 async fn append(

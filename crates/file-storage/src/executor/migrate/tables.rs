@@ -123,6 +123,8 @@ pub(in crate::executor) const TABLES: &[Table] = &[
             ("created_at", Type::TIMESTAMPTZ),
             ("expires_at", Type::TIMESTAMPTZ),
             ("extra", Type::JSONB),
+            ("ended", Type::BOOL),
+            ("nonce", Type::UUID),
         ],
         sequence: None,
     },

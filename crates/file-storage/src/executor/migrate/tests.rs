@@ -37,8 +37,9 @@ const ROWS: &str = r#"
     INSERT INTO storage_usage VALUES ('{1}', '{9}', 9007199254740993, 2, 77, NULL, 1, 2, 12);
     INSERT INTO multipart_uploads VALUES
         ('{1}', 'pub', 'big', 'authenticated', '{9}', 1, 'text/plain', NULL, '{"a":1}',
-            '{"type":"COMPOSITE","algorithm":"CRC32"}', 12, 1, 2, '{"tags":[["k","v"]]}'),
-        ('{2}', 'ü.b', 'x', 'service_role', NULL, 0, '', 'no-store', '{}', NULL, 0, 1, 2, NULL);
+            '{"type":"COMPOSITE","algorithm":"CRC32"}', 12, 1, 2, '{"tags":[["k","v"]]}',
+            0, '{2}'),
+        ('{2}', 'ü.b', 'x', 'service_role', NULL, 0, '', 'no-store', '{}', NULL, 0, 1, 2, NULL, 1, NULL);
     INSERT INTO multipart_parts VALUES
         ('{1}', 1, 9, '{sha}', 'e', '{}', 'local', 'k3', NULL, 1), ('{1}', 7, 3, '{sha}', 'e', '{}', NULL, NULL, x'00ff5c', 1);
     INSERT INTO resumable_uploads VALUES ('{2}', 5, 3, 0, 'filename eA==', NULL);

@@ -3,14 +3,16 @@
 use std::sync::{Arc, LazyLock};
 
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
+use super::emptying;
 use super::errors::Fault;
 use super::multipart::DISCARD_OF_BUCKET;
 use super::pool::Pool;
 use super::rls::{Caller, Subject, flag, refused};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, int, now};
-use super::session::{Answer, Session, Step, Values, alone, read};
-use super::versions::{self, FOR_GOOD, PROMOTE_ALL};
+use super::rules;
+use super::session::{Session, Step, Values, alone, read};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
 use crate::errors::{DenialReason, StorageError};
 use crate::executor::{BucketListing, BucketSort, SortOrder, decide};
@@ -23,13 +25,14 @@ const CREATE: &str = "INSERT INTO {schema}.storage_buckets (id, uuid, owner_id, 
 const UPDATE: &str = "UPDATE {schema}.storage_buckets SET policy = $2, allowed_mime_types = $3, \
      max_file_size = $4, quota_bytes = $5, updated_at = $6, versioning = $7 WHERE id = $1";
 
-/// The part of a bucket that is deleted at a time: how many rows were found after a path, up to which, and how many of
-/// them went.
+/// The part of a bucket that is deleted at a time: how many rows were found after a path, up to which, how many of them went,
+/// and at which paths.
 const EMPTY: &str = "WITH found AS (SELECT path FROM {schema}.storage_objects \
          WHERE bucket_id = $1 AND path > $3 ORDER BY path LIMIT $2), \
      gone AS (DELETE FROM {schema}.storage_objects \
          WHERE bucket_id = $1 AND path IN (SELECT path FROM found) RETURNING path) \
-     SELECT (SELECT count(*) FROM found), (SELECT max(path) FROM found), (SELECT count(*) FROM gone)";
+     SELECT (SELECT count(*) FROM found), (SELECT max(path) FROM found), (SELECT count(*) FROM gone), \
+         ARRAY(SELECT path FROM gone)";
 
 const DELETE: &str = "DELETE FROM {schema}.storage_buckets WHERE id = $1";
 
@@ -149,10 +152,11 @@ pub(super) async fn list(
 ) -> Result<Vec<Bucket>, Fault> {
     let context = access.on_rows(Permission::BucketRead, None)?;
     // No name has that character, and PostgreSQL's text can't.
-    if listing.search.contains('\0') {
+    if [&listing.search, &listing.prefix, &listing.after].into_iter().any(|text| text.contains('\0')) {
         return Ok(Vec::new());
     }
-    let values = [&listing.search as _, &i64::from(listing.limit) as _, &int(listing.offset) as _];
+    let (limit, offset) = (i64::from(listing.limit), int(listing.offset));
+    let values = [&listing.search as _, &limit as _, &offset as _, &listing.prefix as _, &listing.after as _];
     let found = read(pool, "list_buckets", &Caller::of(context), list_statement(listing), &values).await?;
     found.iter().map(|row| rows::bucket(row, 0)).collect()
 }
@@ -170,6 +174,7 @@ fn list_statement(listing: &BucketListing) -> &'static str {
         .map(|(column, way)| {
             format!(
                 "SELECT {BUCKET} FROM {{schema}}.storage_buckets b WHERE strpos(b.id, $1) > 0 \
+                 AND starts_with(b.id, $4) AND b.id > $5 \
                  ORDER BY b.{column} {way}, b.id {way} LIMIT $2 OFFSET $3"
             )
         })
@@ -226,16 +231,15 @@ pub(super) async fn empty(
     access.on_rows(Permission::ObjectDelete, Some(name))?;
     let bucket = decide::reach(context, permission, name, look(pool, context, permission, name).await?)?;
     let keeps = bucket.config.versioning != Versioning::Off;
-    alone(pool, "empty_bucket", &Caller::keeper(), DISCARD_OF_BUCKET, &[&name.as_str()]).await?;
-    let (caller, limit) = (Caller::of(context), u64::from(limit));
+    let limit = u64::from(limit);
     // Old versions first: what is under an object must not come up when it goes.
-    let mut deleted = if keeps { Box::pin(versions::empty(pool, context, name, limit)).await? } else { 0 };
+    let mut deleted = if keeps { Box::pin(emptying::versions(pool, context, name, limit)).await? } else { 0 };
     let mut after = String::new();
     // Rows that policies keep from being deleted are passed over.
     while deleted < limit {
         let wanted = limit - deleted;
         let values = [&name.as_str() as _, &int(wanted) as _, &after as _];
-        let emptied = match Box::pin(emptied(pool, &caller, name, &values)).await {
+        let emptied = match Box::pin(emptying::part(pool, context, name, (EMPTY, &values), true)).await {
             Ok(emptied) => emptied,
             Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectDelete, name).await),
         };
@@ -249,33 +253,36 @@ pub(super) async fn empty(
     Ok(deleted)
 }
 
-/// Deletes objects for good, and has come up what policies keep of the versions under them.
-async fn emptied(
+/// Gives up to `limit` uploads of a bucket up. Whoever policies speak of may not be let delete what others bring: theirs
+/// stay.
+pub(super) async fn discard_uploads(
     pool: &Arc<Pool>,
-    caller: &Caller,
+    access: &Access,
     name: &BucketName,
-    values: Values<'_>,
-) -> Result<Answer, Fault> {
-    let (keeper, bucket) = (Caller::keeper(), [&name.as_str() as _]);
-    let steps = [
-        Step::As(caller),
-        Step::Run(FOR_GOOD, &[]),
-        Step::Run(EMPTY, values),
-        Step::As(&keeper),
-        Step::Run(PROMOTE_ALL, &bucket),
-        Step::Commit,
-    ];
-    let answers = Session::start(pool, "empty_bucket").await?.run(&steps).await?;
-    Ok(answers.into_iter().nth(1).unwrap_or_default())
+    limit: u32,
+) -> Result<u64, Fault> {
+    let permission = Permission::BucketUpdate;
+    let context = access.on_rows(permission, Some(name))?;
+    access.on_rows(Permission::ObjectDelete, Some(name))?;
+    decide::reach(context, permission, name, look(pool, context, permission, name).await?)?;
+    let everybodys = !rules::current(pool).await?.speak_of(context);
+    let Subject { role, user } = Subject::from(context);
+    let (bucket, limit) = (name.as_str(), i64::from(limit));
+    let values = [&bucket as _, &everybodys as _, &role as _, &user as _, &limit as _];
+    let gone = alone(pool, "discard_uploads", &Caller::keeper(), DISCARD_OF_BUCKET, &values).await?;
+    Ok(gone.rows.len() as u64)
 }
 
-/// Deletes an empty bucket.
+/// Deletes an empty bucket. What the caller has begun to upload goes with it, and what others have keeps it.
 pub(super) async fn delete(pool: &Arc<Pool>, access: &Access, name: &BucketName) -> Result<(), Fault> {
     let permission = Permission::BucketDelete;
     let context = access.on_rows(permission, Some(name))?;
     let mut session = Session::start(pool, "delete_bucket").await?;
     reach(&mut session, context, permission, name).await?;
-    session.run(&[Step::Run(DISCARD_OF_BUCKET, &[&name.as_str()])]).await?;
+    let Subject { role, user } = Subject::from(context);
+    let (bucket, everybodys) = (name.as_str(), false);
+    let own: [&(dyn ToSql + Sync); 5] = [&bucket, &everybodys, &role, &user, &i64::MAX];
+    session.run(&[Step::Run(DISCARD_OF_BUCKET, &own)]).await?;
     change(&mut session, context, permission, name, DELETE, &[&name.as_str()]).await.map_err(|fault| {
         if fault.breaks_reference() {
             StorageError::BucketNotEmpty { bucket: name.clone() }.into()

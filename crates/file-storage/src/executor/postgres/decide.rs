@@ -13,16 +13,17 @@ use super::rls::{Caller, Subject, flag};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH};
 use super::rules::{self, Rules, VERSION};
 use super::schema::SchemaName;
-use super::session::read;
+use super::session::{Session, Step, read};
 use crate::Timestamp;
 use crate::bucket::BucketName;
-use crate::executor::decide::{self, PolicyView, Target};
+use crate::executor::decide::{self, Freed, PolicyView, Target};
 use crate::executor::proposal::{self, Proposed, Purpose, Seen};
 use crate::executor::{Admission, Announced};
 use crate::file::{BlobKey, PutMode};
 use crate::path::ObjectPath;
 use crate::permissions::policy::{Candidate, asks_more};
 use crate::permissions::{Access, Permission, RlsContext};
+use crate::versions::Versioning;
 
 fn target_statement(lock: &str) -> String {
     format!(
@@ -204,6 +205,36 @@ pub(super) async fn admit(
         Some(row) => rows::opt_count(row, USED)?.zip(rows::opt_count(row, USED + 1)?),
         None => None,
     };
+    let limited = user.is_some() || target.bucket.config.quota_bytes.is_some();
+    let freed = match target.bucket.config.versioning {
+        Versioning::Suspended if limited => Box::pin(freed(pool, access, bucket, path)).await?,
+        Versioning::Off | Versioning::Enabled | Versioning::Suspended => None,
+    };
     let asks_more = asks_more(rules.policies(), access.context(), &candidate);
-    Ok(Admission { asks_more, ..decide::admission(target, user) })
+    Ok(Admission { asks_more, ..decide::admission(access, target, user, freed) })
+}
+
+/// The null version that would make way for a write: deleted as the caller, for a try, as only that asks the policies.
+async fn freed(
+    pool: &Arc<Pool>,
+    access: &Access,
+    bucket: &BucketName,
+    path: &ObjectPath,
+) -> Result<Option<Freed>, Fault> {
+    const TRY: &str = "DELETE FROM {schema}.storage_object_versions v \
+         WHERE v.bucket_id = $1 AND v.path = $2 AND NOT v.versioned \
+         RETURNING CASE WHEN v.is_delete_marker THEN 0 ELSE v.size END, v.owner_id";
+    let caller = Caller::of(access.context());
+    let values = [&bucket.as_str() as _, &path.as_str() as _];
+    let mut session = Session::start(pool, "admit_put").await?;
+    let tried = match session.run(&[Step::As(&caller), Step::Run(TRY, &values)]).await {
+        Ok(tried) => tried,
+        Err(fault) if fault.of_policy().is_some() => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
+    session.run(&[Step::Once("ROLLBACK")]).await?;
+    match tried.first().and_then(|answer| answer.rows.first()) {
+        Some(row) => Ok(Some(Freed { bytes: rows::count(row, 0)?, owner: row.try_get(1)? })),
+        None => Ok(None),
+    }
 }

@@ -10,6 +10,7 @@ use super::buckets;
 use super::decide::{LOCK, look, place, seen};
 use super::errors::Fault;
 use super::pool::Pool;
+use super::put::LET_NULL_GO;
 use super::rls::{Caller, policy_failed};
 use super::rows::{self, OBJECT, OBJECT_WIDTH};
 use super::session::{Session, Step, alone};
@@ -37,6 +38,11 @@ static DELETE_MANY: LazyLock<String> = LazyLock::new(|| {
          RETURNING {OBJECT}, {{schema}}.versioning(o.bucket_id)"
     )
 });
+
+/// Whether a delete marker may be put on a path: where no object is, and where policies, also those made by hand, hide
+/// nothing from the caller's role. What is hidden gets none, and what is missing must not tell itself from that.
+const MAY_MARK: &str = "SELECT NOT {inner}.hides($3) AND NOT EXISTS (SELECT 1 FROM {schema}.storage_objects o \
+     WHERE o.bucket_id = $1 AND o.path = $2)";
 
 /// Puts a delete marker where no object is; says whether it is a version of its own, or NULL where it did not.
 const MARK: &str = "SELECT {inner}.mark($1, $2, $3, $4)";
@@ -99,14 +105,30 @@ async fn mark(
     let (keeper, places, version) = (Caller::keeper(), vec![place(bucket, path)], Uuid::now_v7());
     let owner = context.user_id();
     let values = [&bucket.as_str() as _, &path.as_str() as _, &version as _, &owner as _];
-    let steps = [Step::As(&keeper), Step::Run(LOCK, &[&places]), Step::Run(MARK, &values), Step::Commit];
-    let answers = Session::start(pool, "delete_object").await?.run(&steps).await?;
+    let (caller, role) = (Caller::of(context), context.role().as_str());
+    let nothing = Deletion { path: path.clone(), object: None, marker: None };
+    let mut session = Session::start(pool, "delete_object").await?;
+    let asked = [&bucket.as_str() as _, &path.as_str() as _, &role as _];
+    let ask = [Step::As(&keeper), Step::Run(LOCK, &[&places]), Step::Run(MAY_MARK, &asked)];
+    let may = session.run(&ask).await?;
+    if !may.last().and_then(|answer| answer.rows.first()).is_some_and(|row| row.try_get(0).unwrap_or(false)) {
+        return Ok(nothing);
+    }
+    let at = [&bucket.as_str() as _, &path.as_str() as _];
+    let steps = [
+        Step::As(&caller),
+        Step::Run(LET_NULL_GO, &at),
+        Step::As(&keeper),
+        Step::Run(MARK, &values),
+        Step::Commit,
+    ];
+    let answers = session.run(&steps).await?;
     let versioned: Option<bool> = match answers.last().and_then(|answer| answer.rows.first()) {
         Some(row) => row.try_get(0)?,
         None => None,
     };
     let marker = versioned.map(|versioned| DeleteMarker { version, versioned });
-    Ok(Deletion { path: path.clone(), object: None, marker })
+    Ok(Deletion { marker, ..nothing })
 }
 
 /// One of many: what fails is taken back, and nothing else.

@@ -206,8 +206,7 @@ impl Import<'_> {
                 return Err(refuse(format!("its statement makes {}", policy.name)).into());
             }
             let schema = self.schema.as_str();
-            let native =
-                format!("{}; {}", policy.for_postgres(schema), policy.of_versions_for_postgres(schema));
+            let native = policy.for_postgres(schema);
             self.transaction.batch_execute(&native).await.map_err(|error| match error.as_db_error() {
                 Some(said) => refuse(said.message().to_owned()).into(),
                 None => Fault::from(error),
@@ -215,6 +214,7 @@ impl Import<'_> {
             let (using, check) = policies::shown(&policy);
             self.transaction.execute(&shown, &[&name, &using, &check]).await?;
         }
+        self.transaction.execute(&self.schema.fill(policies::MIRROR), &[]).await?;
         Ok(())
     }
 }

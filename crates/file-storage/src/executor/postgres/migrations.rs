@@ -42,6 +42,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!(8, "0008", "multipart_uploads"),
     migration!(9, "0009", "s3"),
     migration!(10, "0010", "versions"),
+    migration!(11, "0011", "unfinished_uploads"),
+    migration!(12, "0012", "owned_versions"),
 ];
 
 /// The oldest server that has all that the scripts use.

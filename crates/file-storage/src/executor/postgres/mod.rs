@@ -13,6 +13,7 @@ mod connection;
 mod credentials;
 mod decide;
 mod delete;
+mod emptying;
 mod engine;
 mod errors;
 mod events;
@@ -122,7 +123,9 @@ impl PostgresExecutor {
             // Whatever queries take, a connection is left to the rest.
             let queries = options.queries.min(options.connections.saturating_sub(1));
             let queries = Semaphore::new(queries.max(1));
-            Ok(Self { pool: Arc::new(pool), queries, instance: Uuid::new_v4() })
+            let pool = Arc::new(pool);
+            policies::mirror(&pool).await?;
+            Ok(Self { pool, queries, instance: Uuid::new_v4() })
         };
         open.await.map_err(|fault: Fault| fault.into_storage("open"))
     }

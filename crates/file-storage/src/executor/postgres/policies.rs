@@ -31,6 +31,12 @@ const KEEP: &str = "INSERT INTO {schema}.storage_policies \
 
 const FORGET: &str = "DELETE FROM {schema}.storage_policies WHERE name = $1";
 
+/// Puts the policies of objects on the table of versions, as far as they are not there.
+pub(super) const MIRROR: &str = "SELECT {inner}.mirror_policies()";
+
+/// Whether they all are.
+const OBEY: &str = "SELECT {schema}.versions_obey()";
+
 /// Tells every process that other policies are in force.
 pub(super) const CHANGED: &str = "UPDATE {inner}.policies_in_force SET version = gen_random_uuid()";
 
@@ -62,7 +68,7 @@ pub(super) async fn create(pool: &Arc<Pool>, access: &Access, policy: &Policy) -
 
 async fn try_to_create(pool: &Arc<Pool>, policy: &Policy) -> Result<(), Fault> {
     let schema = pool.schema().as_str();
-    let (native, of_versions) = (policy.for_postgres(schema), policy.of_versions_for_postgres(schema));
+    let native = policy.for_postgres(schema);
     let (using, check) = shown(policy);
     let values = [
         &&*policy.name as _,
@@ -78,7 +84,7 @@ async fn try_to_create(pool: &Arc<Pool>, policy: &Policy) -> Result<(), Fault> {
         Step::Once(WAIT),
         Step::Run(LOCK, &[&place]),
         Step::Once(&native),
-        Step::Once(&of_versions),
+        Step::Run(MIRROR, &[]),
         Step::As(&keeper),
         Step::Run(KEEP, &values),
         Step::Run(CHANGED, &[]),
@@ -113,13 +119,38 @@ async fn try_to_drop(pool: &Arc<Pool>, name: &str) -> Result<bool, Fault> {
     }
     let schema = pool.schema().as_str();
     let name = name.replace('"', "\"\"");
-    let native = format!(
-        "DROP POLICY IF EXISTS \"{name}\" ON \"{schema}\".storage_objects; \
-         DROP POLICY IF EXISTS \"{name}\" ON \"{schema}\".storage_object_versions"
-    );
-    let steps = [Step::Once("RESET ROLE"), Step::Once(&native), Step::Commit];
+    let native = format!("DROP POLICY IF EXISTS \"{name}\" ON \"{schema}\".storage_objects");
+    let steps = [Step::Once("RESET ROLE"), Step::Once(&native), Step::Run(MIRROR, &[]), Step::Commit];
     session.run(&steps).await?;
     Ok(true)
+}
+
+/// Has old versions obey what was made by hand since the last time. A login that does not own the tables can't: until the
+/// owner comes, users see no old version.
+pub(super) async fn mirror(pool: &Arc<Pool>) -> Result<(), Fault> {
+    let answers =
+        Session::start(pool, "mirror_policies").await?.run(&[Step::Run(OBEY, &[]), Step::Commit]).await?;
+    let obeys =
+        answers.first().and_then(|answer| answer.rows.first()).map(|row| row.try_get(0)).transpose()?;
+    if obeys == Some(true) {
+        return Ok(());
+    }
+    match patiently!(try_to_mirror(pool)) {
+        Err(fault) if fault.is_denial() => {
+            tracing::warn!(
+                "policies on objects were changed by hand; old versions are closed to users until a server \
+                 starts that connects as the owner of the tables"
+            );
+            Ok(())
+        }
+        mirrored => mirrored,
+    }
+}
+
+async fn try_to_mirror(pool: &Arc<Pool>) -> Result<(), Fault> {
+    let place = place(pool);
+    let steps = [Step::Once(WAIT), Step::Run(LOCK, &[&place]), Step::Run(MIRROR, &[]), Step::Commit];
+    Session::start(pool, "mirror_policies").await?.run(&steps).await.map(drop)
 }
 
 /// The policies in force.

@@ -37,8 +37,8 @@ const LINK: &str = "INSERT INTO {schema}.storage_segments \
      FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bytea[]) \
      WITH ORDINALITY AS s (\"offset\", size, sha256, provider, blob_key, bytes, number)";
 
-/// Makes room for the null version at a path.
-pub(super) const FORGET_NULL: &str = "SELECT {inner}.forget_null($1, $2)";
+/// Makes room for the null version at a path, as the caller: what he may not delete, triggers keep.
+pub(super) const LET_NULL_GO: &str = "SELECT {schema}.let_null_go($1, $2)";
 
 /// Takes an object away that was copied to where it moves.
 const LEAVE: &str =
@@ -59,6 +59,8 @@ pub(super) struct Along<'a> {
 pub(super) struct Linked<'a> {
     /// The uploads that they are of, in their order.
     pub(super) uploads: &'a [Uuid],
+    /// Whose object it is, where it is new: who began the upload, whoever completes it.
+    pub(super) owner: Option<Uuid>,
     /// What else the keeper does in the transaction.
     pub(super) after: &'a [(&'static str, Vec<&'a (dyn ToSql + Sync)>)],
 }
@@ -106,7 +108,8 @@ pub(super) async fn put_within(
 
     let existing = target.existing.as_ref();
     let versioning = target.bucket.config.versioning;
-    let object = written(access, new, existing, (id, now)).within(versioning);
+    let owner = along.linked.as_ref().map_or(context.user_id(), |linked| linked.owner);
+    let object = written(owner, new, existing, (id, now)).within(versioning);
     let replacing = Replacing { version: existing.map(|old| old.version), versioning };
     let stored = store(&mut session, &Caller::of(context), &object, replacing, new, along).await;
     let created = existing.is_none();
@@ -130,7 +133,7 @@ pub(super) async fn put_within(
 
 /// The object as it is once it is written.
 fn written(
-    access: &Access,
+    owner: Option<Uuid>,
     new: &NewObject,
     existing: Option<&StorageObject>,
     (id, now): (Uuid, Timestamp),
@@ -146,7 +149,7 @@ fn written(
         etag: new.etag.clone(),
         owner_id: match existing {
             Some(old) => old.owner_id,
-            None => access.context().user_id(),
+            None => owner,
         },
         metadata: new.attributes.metadata.clone(),
         extra: new.attributes.extra.clone(),
@@ -223,10 +226,11 @@ async fn store(
     let mut steps = Vec::new();
     let forgets = replacing.versioning == Versioning::Suspended;
     let at: [&(dyn ToSql + Sync); 2] = [&bucket, &path];
+    steps.push(Step::As(caller));
     if forgets {
-        steps.extend([Step::As(&keeper), Step::Run(FORGET_NULL, &at)]);
+        steps.push(Step::Run(LET_NULL_GO, &at));
     }
-    steps.extend([Step::As(caller), Step::Run(sql, &row)]);
+    steps.push(Step::Run(sql, &row));
     if !new.segments.is_empty() {
         steps.extend([Step::As(&keeper), Step::Run(LINK, &links)]);
     }

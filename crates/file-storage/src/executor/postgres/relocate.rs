@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::decide::{LOCK, TARGET_TO_WRITE, began, look, place, seen, version, write};
 use super::errors::Fault;
 use super::pool::Pool;
-use super::put::{self, Along, CREATE, FORGET_NULL, extra};
+use super::put::{self, Along, CREATE, LET_NULL_GO, extra};
 use super::rls::{Caller, Subject, refused};
 use super::rows::{int, now};
 use super::session::{Session, Step};
@@ -147,14 +147,14 @@ impl Moving<'_> {
         replaced: Option<&StorageObject>,
         under_policies: bool,
     ) -> Result<(), (Permission, Fault)> {
-        if let Some(old) = replaced {
-            self.replace(old).await.map_err(|fault| (Permission::ObjectOverwrite, fault))?;
-        }
         let failed = |fault| (Permission::ObjectCreate, fault);
         if self.versioning == Versioning::Suspended {
             let at = [&self.moved.bucket.as_str() as _, &self.moved.path.as_str() as _];
-            let forgotten = [Step::As(&Caller::keeper()), Step::Run(FORGET_NULL, &at)];
-            self.session.run(&forgotten).await.map_err(failed)?;
+            let gone = [Step::As(self.caller), Step::Run(LET_NULL_GO, &at)];
+            self.session.run(&gone).await.map_err(failed)?;
+        }
+        if let Some(old) = replaced {
+            self.replace(old).await.map_err(|fault| (Permission::ObjectOverwrite, fault))?;
         }
         if !under_policies {
             return self.change(self.caller).await.map_err(failed);

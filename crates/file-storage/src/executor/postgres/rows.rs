@@ -10,7 +10,9 @@ use crate::file::{BlobKey, Place, Segment, Sha256, StorageObject};
 use crate::path::ObjectPath;
 use crate::versions::Versioning;
 
-pub(super) use crate::executor::columns::{BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, SEGMENT, int, now};
+pub(super) use crate::executor::columns::{
+    BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, SEGMENT, VERSION, int, now,
+};
 
 /// A bucket, whose columns start at `at`.
 pub(super) fn bucket(row: &Row, at: usize) -> Result<Bucket, Fault> {

@@ -71,6 +71,8 @@ const FORGET_NONCES: &str = "DELETE FROM {schema}.used_nonces WHERE nonce IN \
 const USE_NONCE: &str =
     "INSERT INTO {schema}.used_nonces (nonce, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
 
+const GIVE_BACK_NONCE: &str = "DELETE FROM {schema}.used_nonces WHERE nonce = $1";
+
 const NONCE_IS_USED: &str = "SELECT 1 FROM {schema}.used_nonces WHERE nonce = $1";
 
 /// A transaction that may last as long as a job does. It looks at nothing, and keeps no row from being vacuumed. The
@@ -209,6 +211,11 @@ pub(super) async fn consume_nonce(
     ];
     let answers = Session::start(pool, "consume_nonce").await?.run(&steps).await?;
     Ok(answers.last().is_some_and(|answer| answer.affected == 1))
+}
+
+/// Makes a nonce good again.
+pub(super) async fn give_back_nonce(pool: &Arc<Pool>, nonce: Uuid) -> Result<(), Fault> {
+    alone(pool, "give_back_nonce", &Caller::keeper(), GIVE_BACK_NONCE, &[&nonce]).await.map(drop)
 }
 
 /// Whether a nonce was used up.

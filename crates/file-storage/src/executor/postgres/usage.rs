@@ -26,7 +26,8 @@ const DIFFERENCES: &str = "\
         SELECT bucket_id, owner_id, count(*) AS files, sum(size) AS bytes, 0 AS pending \
         FROM {schema}.storage_objects GROUP BY bucket_id, owner_id \
         UNION ALL \
-        SELECT bucket_id, owner_id, 0, sum(size), 0 FROM {schema}.storage_object_versions GROUP BY bucket_id, owner_id \
+        SELECT bucket_id, owner_id, 0, sum(size), 0 FROM {schema}.storage_object_versions \
+        WHERE NOT is_delete_marker GROUP BY bucket_id, owner_id \
         UNION ALL \
         SELECT m.bucket_id, m.owner_id, 0, 0, sum(p.size) FROM {schema}.multipart_uploads m \
         JOIN {schema}.multipart_parts p ON p.upload_id = m.id GROUP BY m.bucket_id, m.owner_id), \

@@ -1,7 +1,10 @@
 //! Versions that are named, read and deleted as the caller, under policies that are those of objects; and their lists. What
-//! makes a version of an object, and an object of a version, are triggers and the keeper (`migrations/0010_versions.sql`).
+//! makes a version of an object, and an object of a version, are triggers and the keeper (`migrations/0010_versions.sql`, `0012_owned_versions.sql`).
 
+use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
+
+use tokio_postgres::Row;
 
 use super::decide::{LOCK, look, place, seen};
 use super::errors::Fault;
@@ -9,8 +12,8 @@ use super::pool::Pool;
 use super::put::extra;
 use super::read::missing;
 use super::rls::{Caller, policy_failed, refused};
-use super::rows::{self, OBJECT, OBJECT_WIDTH, SEGMENT};
-use super::session::{Session, Step, alone, read};
+use super::rows::{self, OBJECT, OBJECT_WIDTH, SEGMENT, VERSION};
+use super::session::{Session, Step, Values, alone, read};
 use crate::bucket::BucketName;
 use crate::errors::{DenialReason, StorageError};
 use crate::executor::decide;
@@ -25,7 +28,7 @@ use crate::versions::{ObjectVersion, VersionId, VersionScan};
 const CURRENT: i64 = i64::MAX;
 
 /// Above every path: longer than any of them, of the greatest character.
-static ABOVE_ALL: LazyLock<String> = LazyLock::new(|| "\u{10ffff}".repeat(257));
+pub(super) static ABOVE_ALL: LazyLock<String> = LazyLock::new(|| "\u{10ffff}".repeat(257));
 
 /// Has deleted objects go, whatever their bucket keeps.
 pub(super) const FOR_GOOD: &str = "SELECT set_config('aerostore.for_good', 'on', true)";
@@ -33,88 +36,110 @@ pub(super) const FOR_GOOD: &str = "SELECT set_config('aerostore.for_good', 'on',
 /// Makes the newest version at a path the object, where there is none.
 pub(super) const PROMOTE: &str = "SELECT {inner}.promote($1, $2)";
 
-/// The same, of all paths of a bucket at which no object and no delete marker is.
-pub(super) const PROMOTE_ALL: &str = "SELECT {inner}.promote(v.bucket_id, v.path) \
-     FROM (SELECT DISTINCT ON (path) bucket_id, path, is_delete_marker FROM {schema}.storage_object_versions \
-         WHERE bucket_id = $1 ORDER BY path, sequence DESC) v \
-     WHERE NOT v.is_delete_marker AND NOT EXISTS (SELECT 1 FROM {schema}.storage_objects o \
-         WHERE o.bucket_id = v.bucket_id AND o.path = v.path)";
+/// Texts about a version that is named by its id, and about the null version of a path: each is one search of an index.
+struct Named {
+    by_id: String,
+    null: String,
+}
 
-/// Which version is meant: the null one where none is named.
-const MEANT: &str = "o.bucket_id = $1 AND o.path = $2 \
-     AND CASE WHEN $3::uuid IS NULL THEN NOT o.versioned ELSE o.version = $3 END";
+impl Named {
+    fn new(text: impl Fn(&str) -> String) -> Self {
+        Self {
+            by_id: text("o.bucket_id = $1 AND o.path = $2 AND o.version = $3"),
+            null: text("o.bucket_id = $1 AND o.path = $2 AND NOT o.versioned AND $3::uuid IS NULL"),
+        }
+    }
+
+    fn sql(&'static self, version: VersionId) -> &'static str {
+        match version {
+            VersionId::Id(_) => &self.by_id,
+            VersionId::Null => &self.null,
+        }
+    }
+}
 
 /// The row of either table that is meant, as `o`.
-fn meant() -> String {
+fn meant(which: &str) -> String {
     format!(
-        "(SELECT {OBJECT}, false AS is_delete_marker FROM {{schema}}.storage_objects o WHERE {MEANT} \
-         UNION ALL SELECT {OBJECT}, o.is_delete_marker FROM {{schema}}.storage_object_versions o WHERE {MEANT}) o"
+        "(SELECT {OBJECT}, false AS is_delete_marker FROM {{schema}}.storage_objects o WHERE {which} \
+         UNION ALL SELECT {VERSION}, o.is_delete_marker FROM {{schema}}.storage_object_versions o WHERE {which}) o"
     )
 }
 
-static OPEN: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "SELECT {OBJECT}, {SEGMENT}, o.is_delete_marker FROM {} \
-         LEFT JOIN {{schema}}.storage_segments s ON s.version = o.version ORDER BY s.ordinal",
-        meant()
-    )
+static OPEN: LazyLock<Named> = LazyLock::new(|| {
+    Named::new(|which| {
+        format!(
+            "SELECT {OBJECT}, {SEGMENT}, o.is_delete_marker FROM {} \
+             LEFT JOIN {{schema}}.storage_segments s ON s.version = o.version ORDER BY s.ordinal",
+            meant(which)
+        )
+    })
 });
 
 /// Where in those rows it is said whether it is a delete marker.
 const IS_MARKER: usize = OBJECT_WIDTH + 6;
 
-static SHOW: LazyLock<String> = LazyLock::new(|| format!("SELECT {OBJECT} FROM {}", meant()));
+static SHOW: LazyLock<Named> =
+    LazyLock::new(|| Named::new(|which| format!("SELECT {OBJECT} FROM {}", meant(which))));
 
-static DELETE_OBJECT: LazyLock<String> = LazyLock::new(|| {
-    format!("DELETE FROM {{schema}}.storage_objects o WHERE {MEANT} RETURNING {OBJECT}, false")
+static DELETE_OBJECT: LazyLock<Named> = LazyLock::new(|| {
+    Named::new(|which| {
+        format!("DELETE FROM {{schema}}.storage_objects o WHERE {which} RETURNING {OBJECT}, false")
+    })
 });
 
-static DELETE_VERSION: LazyLock<String> = LazyLock::new(|| {
-    format!(
-        "DELETE FROM {{schema}}.storage_object_versions o WHERE {MEANT} RETURNING {OBJECT}, o.is_delete_marker"
-    )
+static DELETE_VERSION: LazyLock<Named> = LazyLock::new(|| {
+    Named::new(|which| {
+        format!(
+            "DELETE FROM {{schema}}.storage_object_versions o WHERE {which} \
+             RETURNING {VERSION}, o.is_delete_marker"
+        )
+    })
 });
 
-/// The newest row at a path, if it is a delete marker, of those that the caller sees.
-const MARKER: &str = "SELECT t.version, t.versioned FROM ( \
-     SELECT o.version, o.versioned, o.is_delete_marker FROM {schema}.storage_object_versions o \
-     WHERE o.bucket_id = $1 AND o.path = $2 ORDER BY o.sequence DESC LIMIT 1) t WHERE t.is_delete_marker";
+/// Finds the newest version at a path where no object is, seen or not, and keeps its place for what the caller is asked next:
+/// so that the time which the answer takes does not tell of versions that are hidden.
+const TOP: &str = "SELECT set_config('aerostore.top', coalesce((SELECT o.sequence::text \
+     FROM {schema}.storage_object_versions o WHERE o.bucket_id = $1 AND o.path = $2 \
+     AND NOT EXISTS (SELECT 1 FROM {schema}.storage_objects c WHERE c.bucket_id = $1 AND c.path = $2) \
+     ORDER BY o.sequence DESC LIMIT 1), ''), true)";
+
+/// That version, if the caller sees it and it is a delete marker.
+const MARKER: &str = "SELECT o.version, o.versioned FROM {schema}.storage_object_versions o \
+     WHERE o.sequence = nullif(current_setting('aerostore.top', true), '')::bigint AND o.is_delete_marker";
 
 /// The place of a version among those of its path.
-const PLACE: &str = "SELECT $4::bigint FROM {schema}.storage_objects o WHERE o.bucket_id = $1 AND o.path = $2 \
-     AND CASE WHEN $3::uuid IS NULL THEN NOT o.versioned ELSE o.version = $3 END \
-     UNION ALL SELECT o.sequence FROM {schema}.storage_object_versions o WHERE o.bucket_id = $1 AND o.path = $2 \
-     AND CASE WHEN $3::uuid IS NULL THEN NOT o.versioned ELSE o.version = $3 END";
-
-static SCAN: LazyLock<String> = LazyLock::new(|| {
-    let rows = |table: &str, marker: &str, sequence: &str, from: &str, order: &str| {
+static PLACE: LazyLock<Named> = LazyLock::new(|| {
+    Named::new(|which| {
         format!(
-            "(SELECT {OBJECT}, {marker} AS is_delete_marker, {sequence} AS sequence FROM {{schema}}.{table} o \
-             WHERE o.bucket_id = $1 AND o.path >= $2 AND o.path < $3 AND (o.path > $2 OR {from}) \
-             ORDER BY {order} LIMIT $5)"
+            "SELECT $4::bigint FROM {{schema}}.storage_objects o WHERE {which} \
+             UNION ALL SELECT o.sequence FROM {{schema}}.storage_object_versions o WHERE {which}"
         )
-    };
+    })
+});
+
+/// What is left of the first path ($6), which begins below a version ($4), and the paths from $2 on. Each part walks an index.
+static SCAN: LazyLock<String> = LazyLock::new(|| {
+    let old = format!("{VERSION}, o.is_delete_marker, o.sequence FROM {{schema}}.storage_object_versions o");
+    let beyond = "o.bucket_id = $1 AND o.path >= $2 AND o.path < $3";
     format!(
-        "{} UNION ALL {} ORDER BY path, sequence DESC LIMIT $5",
-        rows("storage_objects", "false", &format!("{CURRENT}::bigint"), "$4::bigint IS NULL", "o.path"),
-        rows(
-            "storage_object_versions",
-            "o.is_delete_marker",
-            "o.sequence",
-            "$4::bigint IS NULL OR o.sequence < $4",
-            "o.path, o.sequence DESC"
-        )
+        "(SELECT {OBJECT}, false AS is_delete_marker, {CURRENT}::bigint AS sequence \
+             FROM {{schema}}.storage_objects o WHERE {beyond} ORDER BY o.path LIMIT $5) \
+         UNION ALL (SELECT {old} WHERE o.bucket_id = $1 AND o.path = $6 AND o.sequence < $4::bigint \
+             ORDER BY o.sequence DESC LIMIT $5) \
+         UNION ALL (SELECT {old} WHERE {beyond} ORDER BY o.path, o.sequence DESC LIMIT $5) \
+         ORDER BY path, sequence DESC LIMIT $5"
     )
 });
 
-const TAG: &str = "UPDATE {schema}.storage_object_versions SET extra = $2 WHERE version = $1";
+/// Which of these delete markers are the newest at their paths, whoever sees what is there.
+const ON_TOP: &str = "SELECT v.sequence FROM {schema}.storage_object_versions v WHERE v.sequence = ANY ($1::bigint[]) \
+     AND NOT EXISTS (SELECT 1 FROM {schema}.storage_objects c \
+         WHERE c.bucket_id = v.bucket_id AND c.path = v.path) \
+     AND NOT EXISTS (SELECT 1 FROM {schema}.storage_object_versions n \
+         WHERE n.bucket_id = v.bucket_id AND n.path = v.path AND n.sequence > v.sequence)";
 
-/// The oldest versions of a bucket that are not current.
-const EMPTY: &str = "WITH found AS (SELECT sequence FROM {schema}.storage_object_versions \
-         WHERE bucket_id = $1 AND sequence > $3 ORDER BY sequence LIMIT $2), \
-     gone AS (DELETE FROM {schema}.storage_object_versions \
-         WHERE bucket_id = $1 AND sequence IN (SELECT sequence FROM found) RETURNING sequence) \
-     SELECT (SELECT count(*) FROM found), (SELECT max(sequence) FROM found), (SELECT count(*) FROM gone)";
+const TAG: &str = "UPDATE {schema}.storage_object_versions SET extra = $2 WHERE version = $1";
 
 /// A version and its segments.
 pub(super) async fn open(
@@ -125,7 +150,7 @@ pub(super) async fn open(
 ) -> Result<StoredObject, Fault> {
     let context = access.on_object(Permission::ObjectRead, bucket, path)?;
     let values = [&bucket.as_str() as _, &path.as_str() as _, &version.uuid() as _];
-    let found = match read(pool, "open_version", &Caller::of(context), &OPEN, &values).await {
+    let found = match read(pool, "open_version", &Caller::of(context), OPEN.sql(version), &values).await {
         Ok(found) => found,
         Err(fault) if policy_failed(&fault, pool, context, Permission::ObjectRead, bucket).await => {
             Vec::new()
@@ -151,21 +176,29 @@ pub(super) async fn open(
 pub(super) async fn hidden(pool: &Arc<Pool>, context: &RlsContext, answer: StorageError) -> Fault {
     let StorageError::ObjectNotFound { bucket, path } = answer else { return answer.into() };
     let values = [&bucket.as_str() as _, &path.as_str() as _];
-    let found = match read(pool, "look", &Caller::of(context), MARKER, &values).await {
+    let found = match top(pool, &Caller::of(context), &values).await {
         Ok(found) => found,
         Err(fault) if policy_failed(&fault, pool, context, Permission::ObjectRead, &bucket).await => {
             Vec::new()
         }
         Err(fault) => return fault,
     };
-    let named = |row: &tokio_postgres::Row| -> Result<VersionId, Fault> {
-        Ok(VersionId::of(row.try_get(0)?, row.try_get(1)?))
-    };
+    let named =
+        |row: &Row| -> Result<VersionId, Fault> { Ok(VersionId::of(row.try_get(0)?, row.try_get(1)?)) };
     match found.first().map(named) {
         None => StorageError::ObjectNotFound { bucket, path }.into(),
         Some(Ok(marker)) => StorageError::ObjectDeleted { bucket, path, marker }.into(),
         Some(Err(fault)) => fault,
     }
+}
+
+/// The delete marker on top of a path, if the caller sees it.
+async fn top(pool: &Arc<Pool>, caller: &Caller, at: Values<'_>) -> Result<Vec<Row>, Fault> {
+    let keeper = Caller::keeper();
+    let steps =
+        [Step::As(&keeper), Step::Run(TOP, at), Step::As(caller), Step::Run(MARKER, &[]), Step::Commit];
+    let answers = Session::start(pool, "look").await?.run(&steps).await?;
+    Ok(answers.into_iter().next_back().map(|answer| answer.rows).unwrap_or_default())
 }
 
 /// Deletes a version for good; `None` where none is visible. What is the newest then is the object.
@@ -185,8 +218,8 @@ pub(super) async fn delete(
         Step::Run(LOCK, &[&places]),
         Step::As(&caller),
         Step::Run(FOR_GOOD, &[]),
-        Step::Run(&DELETE_OBJECT, &values),
-        Step::Run(&DELETE_VERSION, &values),
+        Step::Run(DELETE_OBJECT.sql(version), &values),
+        Step::Run(DELETE_VERSION.sql(version), &values),
         Step::As(&keeper),
         Step::Run(PROMOTE, &at),
         Step::Commit,
@@ -257,7 +290,7 @@ async fn shown(
     version: VersionId,
 ) -> Result<Option<StorageObject>, Fault> {
     let values = [&bucket.as_str() as _, &path.as_str() as _, &version.uuid() as _];
-    match read(pool, "look", &Caller::of(context), &SHOW, &values).await {
+    match read(pool, "look", &Caller::of(context), SHOW.sql(version), &values).await {
         Ok(found) => found.first().map(|row| rows::object_at(row, 0, bucket, path)).transpose(),
         Err(fault) if policy_failed(&fault, pool, context, Permission::ObjectRead, bucket).await => Ok(None),
         Err(fault) => Err(fault),
@@ -279,58 +312,42 @@ pub(super) async fn scan(
     let mut below: Option<i64> = None;
     if let Some(after) = scan.after {
         let values = [&bucket.as_str() as _, &from as _, &after.uuid() as _, &CURRENT as _];
-        let found = read(pool, "scan_versions", &caller, PLACE, &values).await?;
+        let found = read(pool, "scan_versions", &caller, PLACE.sql(after), &values).await?;
         below = found.first().map(|row| row.try_get(0)).transpose()?;
     }
     let limit = i64::from(scan.limit);
-    let values = [&bucket.as_str() as _, &from as _, &until as _, &below as _, &limit as _];
+    // After a version, other paths are those after its own.
+    let low = if below.is_some() { format!("{from}\u{1}") } else { from.clone() };
+    let values = [&bucket.as_str() as _, &low as _, &until as _, &below as _, &limit as _, &from as _];
     let found = match read(pool, "scan_versions", &caller, &SCAN, &values).await {
         Ok(found) => found,
         Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectRead, bucket).await),
     };
-    let mut versions: Vec<ObjectVersion> = Vec::with_capacity(found.len());
+    let mut versions: Vec<(ObjectVersion, i64)> = Vec::with_capacity(found.len());
     for row in &found {
-        let object = rows::object(row, 0)?;
-        let is_latest = match versions.last() {
-            Some(before) => before.object.path != object.path,
-            None => below.is_none() || object.path.as_str() != from,
-        };
-        versions.push(ObjectVersion { is_delete_marker: row.try_get(OBJECT_WIDTH)?, is_latest, object });
+        let (is_delete_marker, sequence) = (row.try_get(OBJECT_WIDTH)?, row.try_get(OBJECT_WIDTH + 1)?);
+        let is_latest = sequence == CURRENT;
+        versions
+            .push((ObjectVersion { object: rows::object(row, 0)?, is_delete_marker, is_latest }, sequence));
     }
-    Ok(versions)
+    crown(pool, &mut versions).await?;
+    Ok(versions.into_iter().map(|(version, _)| version).collect())
 }
 
-/// Deletes versions of a bucket that are not current, the oldest first, as far as the caller may; gives their number.
-pub(super) async fn empty(
-    pool: &Arc<Pool>,
-    context: &RlsContext,
-    bucket: &BucketName,
-    limit: u64,
-) -> Result<u64, Fault> {
-    let (caller, keeper) = (Caller::of(context), Caller::keeper());
-    let (mut deleted, mut after) = (0, 0_i64);
-    // Rows that policies keep from being deleted are passed over.
-    while deleted < limit {
-        let wanted = limit - deleted;
-        let (number, of_bucket) = (rows::int(wanted), [&bucket.as_str() as _]);
-        let values = [&bucket.as_str() as _, &number as _, &after as _];
-        let steps = [
-            Step::As(&caller),
-            Step::Run(EMPTY, &values),
-            Step::As(&keeper),
-            Step::Run(PROMOTE_ALL, &of_bucket),
-            Step::Commit,
-        ];
-        let emptied = match Session::start(pool, "empty_bucket").await?.run(&steps).await {
-            Ok(emptied) => emptied,
-            Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectDelete, bucket).await),
-        };
-        let Some(row) = emptied.first().and_then(|answer| answer.rows.first()) else { break };
-        deleted += rows::count(row, 2)?;
-        match row.try_get(1)? {
-            Some(last) if rows::count(row, 0)? == wanted => after = last,
-            _ => break,
-        }
+/// Finds the delete markers that are the newest at their paths, also among what the caller does not see.
+async fn crown(pool: &Arc<Pool>, versions: &mut [(ObjectVersion, i64)]) -> Result<(), Fault> {
+    let markers: Vec<i64> = versions
+        .iter()
+        .filter(|(version, _)| version.is_delete_marker)
+        .map(|(_, sequence)| *sequence)
+        .collect();
+    if markers.is_empty() {
+        return Ok(());
     }
-    Ok(deleted)
+    let found = read(pool, "scan_versions", &Caller::keeper(), ON_TOP, &[&markers]).await?;
+    let on_top = found.iter().map(|row| row.try_get(0)).collect::<Result<HashSet<i64>, _>>()?;
+    for (version, sequence) in versions {
+        version.is_latest |= on_top.contains(sequence);
+    }
+    Ok(())
 }

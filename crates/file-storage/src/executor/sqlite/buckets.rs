@@ -8,7 +8,7 @@ use super::errors::Fault;
 use super::rls::{Caller, builtin, is_true, refused, text};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, int, micros, now};
 use super::rules::{RoleRules, Rules, Statement};
-use super::{events, history, multipart, removal, versions};
+use super::{emptying, events, history, multipart, removal};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
 use crate::errors::StorageError;
 use crate::executor::{BucketListing, BucketSort, SortOrder, decide};
@@ -108,12 +108,13 @@ pub(super) fn list(
     };
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {BUCKET} FROM storage_buckets b WHERE {} AND instr(b.id, :search) > 0 \
+         AND b.id >= :prefix AND substr(b.id, 1, length(:prefix)) = :prefix AND b.id > :after \
          ORDER BY {column} {way}, b.id {way} LIMIT :limit OFFSET :offset",
         builtin(Permission::BucketRead)
     ))?;
     let mut rows = statement.query(named_params! {
         ":role": caller.role, ":uid": caller.uid, ":search": listing.search,
-        ":limit": listing.limit, ":offset": int(listing.offset),
+        ":prefix": listing.prefix, ":after": listing.after, ":limit": listing.limit, ":offset": int(listing.offset),
     })?;
     let mut buckets = Vec::new();
     while let Some(row) = rows.next()? {
@@ -157,7 +158,7 @@ pub(super) fn empty(
     let bucket = reach(conn, access, Permission::BucketUpdate, name)?;
     let keeps = bucket.config.versioning != Versioning::Off;
     // Old versions first: what is under an object must not come up when it goes.
-    let versions = if keeps { versions::empty(conn, rules, access, name, limit)? } else { 0 };
+    let versions = if keeps { emptying::versions(conn, rules, access, name, limit)? } else { 0 };
     let limit = limit.saturating_sub(u32::try_from(versions).unwrap_or(u32::MAX));
     let context = access.on_rows(Permission::ObjectDelete, Some(name))?;
     let caller = Caller::under(rules, context);
@@ -173,7 +174,6 @@ pub(super) fn empty(
     }
     drop(rows);
     let now = now();
-    multipart::of_bucket(conn, name)?;
     for object in &doomed {
         removal::remove(conn, object, now)?;
         events::object(conn, "storage.object.deleted", object, &[], now)?;
@@ -194,9 +194,25 @@ fn some_sql(rules: &RoleRules) -> String {
     )
 }
 
-/// Deletes an empty bucket.
+/// Gives up to `limit` uploads of a bucket up. Whoever policies speak of may not be let delete what others bring: theirs
+/// stay.
+pub(super) fn discard_uploads(
+    conn: &Connection,
+    rules: &Rules,
+    access: &Access,
+    name: &BucketName,
+    limit: u32,
+) -> Result<u64, Fault> {
+    reach(conn, access, Permission::BucketUpdate, name)?;
+    let context = access.on_rows(Permission::ObjectDelete, Some(name))?;
+    let everybodys = !rules.of(context).has_policies();
+    multipart::of_bucket(conn, context, name, everybodys, limit)
+}
+
+/// Deletes an empty bucket. What the caller has begun to upload goes with it, and what others have keeps it.
 pub(super) fn delete(conn: &Connection, access: &Access, name: &BucketName) -> Result<(), Fault> {
     let bucket = reach(conn, access, Permission::BucketDelete, name)?;
+    let context = access.on_rows(Permission::BucketDelete, Some(name))?;
     let taken: bool = conn
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM storage_objects WHERE bucket_id = :bucket) \
@@ -206,7 +222,13 @@ pub(super) fn delete(conn: &Connection, access: &Access, name: &BucketName) -> R
     if taken {
         return Err(StorageError::BucketNotEmpty { bucket: name.clone() }.into());
     }
-    multipart::of_bucket(conn, name)?;
+    multipart::of_bucket(conn, context, name, false, u32::MAX)?;
+    let others: bool = conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM multipart_uploads WHERE bucket_id = :bucket)")?
+        .query_row(named_params! { ":bucket": name.as_str() }, |row| row.get(0))?;
+    if others {
+        return Err(StorageError::BucketNotEmpty { bucket: name.clone() }.into());
+    }
     conn.prepare_cached("DELETE FROM storage_buckets WHERE id = :bucket")?
         .execute(named_params! { ":bucket": name.as_str() })?;
     events::bucket(conn, "storage.bucket.deleted", &bucket, now())

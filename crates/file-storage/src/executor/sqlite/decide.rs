@@ -3,18 +3,20 @@
 use rusqlite::{Connection, named_params};
 
 use super::errors::Fault;
+use super::history;
 use super::rls::{Caller, builtin, is_true, text};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, micros, now, opt_count};
 use super::rules::{RoleRules, Rules, Statement};
 use crate::Timestamp;
 use crate::bucket::BucketName;
-use crate::executor::decide::{self, PolicyView, Target};
+use crate::executor::decide::{self, Freed, PolicyView, Target};
 use crate::executor::proposal::{self, Proposed, Purpose, Seen};
 use crate::executor::{Admission, Announced};
 use crate::file::PutMode;
 use crate::path::ObjectPath;
 use crate::permissions::policy::{Candidate, asks_more};
 use crate::permissions::{Access, Permission, RlsContext};
+use crate::versions::Versioning;
 
 fn target_sql(rules: &RoleRules, purpose: Purpose) -> String {
     let asked = |of: Purpose, permission| {
@@ -139,16 +141,17 @@ pub(super) fn admit(
     let candidate = Candidate::announced(bucket, path, announced.attributes.as_ref(), announced.size);
     let candidate = if announced.is_final { candidate.whole() } else { candidate };
     let target = write(conn, rules, access, (bucket, path), mode, Proposed::Own(&candidate), now())?;
-    let owner = match &target.existing {
-        Some(object) => object.owner_id,
-        None => access.context().user_id(),
-    };
-    let user = match owner {
+    let user = match decide::charged(access, &target) {
         Some(owner) => user_quota(conn, &text(owner))?,
         None => None,
     };
     let asks_more = asks_more(rules.policies(), access.context(), &candidate);
-    Ok(Admission { asks_more, ..decide::admission(target, user) })
+    let freed = match target.bucket.config.versioning {
+        Versioning::Suspended => history::null_to_go(conn, rules, access.context(), (bucket, path))?,
+        Versioning::Off | Versioning::Enabled => None,
+    };
+    let freed = freed.map(|(null, _)| Freed { bytes: null.size, owner: null.owner_id });
+    Ok(Admission { asks_more, ..decide::admission(access, target, user, freed) })
 }
 
 /// What a user has in use, and may have, where that is limited.

@@ -1,5 +1,7 @@
 //! Deleting objects that are named.
 
+use std::collections::HashSet;
+
 use rusqlite::Connection;
 use uuid::Uuid;
 
@@ -28,22 +30,24 @@ pub(super) fn one(
     let context = access.on_object(Permission::ObjectDelete, bucket, path)?;
     let seen = look(conn, rules, context, Purpose::Remove, (bucket, path))?;
     let target = seen.map(|seen| seen.target);
-    let (versioning, may_mark) = marking(target.as_ref(), context);
+    let (versioning, may_mark) = marking(target.as_ref(), rules, context);
     let object = decide::delete(access, (bucket, path), target)?;
     let marker = match &object {
-        Some(object) => delete(conn, versioning, object)?,
-        None if may_mark => Some(mark(conn, versioning, context, (bucket, path))?),
+        Some(object) => delete(conn, (rules, context), versioning, object)?,
+        None if may_mark => Some(mark(conn, (rules, context), versioning, (bucket, path))?),
         None => None,
     };
     Ok(Deletion { path: path.clone(), object, marker })
 }
 
-/// What the bucket keeps; and whether the caller may put a delete marker where nothing is: to whom the whole bucket is open.
-fn marking(target: Option<&Target>, context: &RlsContext) -> (Versioning, bool) {
+/// What the bucket keeps; and whether the caller may put a delete marker where nothing is: to whom the whole bucket is open. Not
+/// where policies may hide rows from him: what is hidden gets no marker, and what is missing must not tell itself from that.
+fn marking(target: Option<&Target>, rules: &Rules, context: &RlsContext) -> (Versioning, bool) {
     let Some(target) = target else { return (Versioning::Off, false) };
     let versioning = target.bucket.config.versioning;
     let all = BucketGrant::of(&target.bucket, context) == BucketGrant::All;
-    (versioning, versioning != Versioning::Off && all && target.existing.is_none())
+    let sees_all = all && !rules.policies().hides(context.role());
+    (versioning, versioning != Versioning::Off && sees_all && target.existing.is_none())
 }
 
 /// Deletes those objects that the caller may delete, and gives them back.
@@ -56,15 +60,17 @@ pub(super) fn many(
 ) -> Result<Vec<Deletion>, Fault> {
     let context = access.on_rows(Permission::ObjectDelete, Some(bucket))?;
     let mut deleted = Vec::new();
-    for path in paths {
+    let mut named = HashSet::with_capacity(paths.len());
+    // Who names a path twice means it once.
+    for path in paths.iter().filter(|path| named.insert(*path)) {
         let Some(seen) = look(conn, rules, context, Purpose::Remove, (bucket, path))? else { break };
-        let (versioning, may_mark) = marking(Some(&seen.target), context);
+        let (versioning, may_mark) = marking(Some(&seen.target), rules, context);
         let (object, marker) = match seen.target.existing {
             Some(object) if seen.target.deletable => {
-                let marker = delete(conn, versioning, &object)?;
+                let marker = delete(conn, (rules, context), versioning, &object)?;
                 (Some(object), marker)
             }
-            None if may_mark => (None, Some(mark(conn, versioning, context, (bucket, path))?)),
+            None if may_mark => (None, Some(mark(conn, (rules, context), versioning, (bucket, path))?)),
             Some(_) | None => continue,
         };
         deleted.push(Deletion { path: path.clone(), object, marker });
@@ -74,18 +80,19 @@ pub(super) fn many(
 
 fn delete(
     conn: &Connection,
+    asked: (&Rules, &RlsContext),
     versioning: Versioning,
     object: &StorageObject,
 ) -> Result<Option<DeleteMarker>, Fault> {
     let (now, at) = (now(), (&object.bucket, &object.path));
     let marker = DeleteMarker::over(object.version, versioning);
-    history::forget_null(conn, versioning, at, now)?;
+    history::make_way(conn, asked, versioning, at, now)?;
     history::retire(conn, versioning, object, now)?;
     let Some(marker) = marker else {
         events::object(conn, "storage.object.deleted", object, &[], now)?;
         return Ok(None);
     };
-    history::mark(conn, marker, at, object.owner_id, now)?;
+    history::mark(conn, marker, at, Some(object), object.owner_id, now)?;
     let told = marker.id().to_string();
     events::object(conn, "storage.object.deleted", object, &[("delete_marker", &told)], now)?;
     Ok(Some(marker))
@@ -94,13 +101,13 @@ fn delete(
 /// Puts a delete marker where no object is.
 fn mark(
     conn: &Connection,
+    asked: (&Rules, &RlsContext),
     versioning: Versioning,
-    context: &RlsContext,
     at: (&BucketName, &ObjectPath),
 ) -> Result<DeleteMarker, Fault> {
     let now = now();
     let marker = DeleteMarker { version: Uuid::now_v7(), versioned: versioning.makes_versions() };
-    history::forget_null(conn, versioning, at, now)?;
-    history::mark(conn, marker, at, context.user_id(), now)?;
+    history::make_way(conn, asked, versioning, at, now)?;
+    history::mark(conn, marker, at, None, asked.1.user_id(), now)?;
     Ok(marker)
 }

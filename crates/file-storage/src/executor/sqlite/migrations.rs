@@ -59,6 +59,18 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0007_versions.sql"),
         back: include_str!("migrations/0007_versions.rollback.sql"),
     },
+    Migration {
+        version: 8,
+        name: "unfinished_uploads",
+        forward: include_str!("migrations/0008_unfinished_uploads.sql"),
+        back: include_str!("migrations/0008_unfinished_uploads.rollback.sql"),
+    },
+    Migration {
+        version: 9,
+        name: "owned_versions",
+        forward: include_str!("migrations/0009_owned_versions.sql"),
+        back: include_str!("migrations/0009_owned_versions.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

@@ -11,6 +11,7 @@ mod connection;
 mod credentials;
 mod decide;
 mod delete;
+mod emptying;
 mod engine;
 mod errors;
 mod events;

@@ -18,11 +18,23 @@ use crate::file::{NewObject, Place, PutMode, Segment, StorageObject};
 use crate::permissions::Access;
 use crate::permissions::policy::Candidate;
 
-/// Writes an object.
+/// Writes an object, which is the caller's where it is new.
 pub(super) fn put(
     conn: &Connection,
     rules: &Rules,
     access: &Access,
+    new: NewObject,
+    mode: &PutMode,
+) -> Result<Written, Fault> {
+    put_for(conn, rules, access, access.context().user_id(), new, mode)
+}
+
+/// Writes an object, which is a user's where it is new.
+pub(super) fn put_for(
+    conn: &Connection,
+    rules: &Rules,
+    access: &Access,
+    owner: Option<Uuid>,
     new: NewObject,
     mode: &PutMode,
 ) -> Result<Written, Fault> {
@@ -34,7 +46,8 @@ pub(super) fn put(
         return Err(StorageError::BucketNotFound { bucket: new.bucket }.into());
     }
     let versioning = target.bucket.config.versioning;
-    let freed = history::forget_null(conn, versioning, (&new.bucket, &new.path), now)?;
+    let at = (&new.bucket, &new.path);
+    let freed = history::make_way(conn, (rules, access.context()), versioning, at, now)?;
     target.bucket.total_bytes = target.bucket.total_bytes.saturating_sub(freed);
     let existing = target.existing.as_ref();
     let object = StorageObject {
@@ -48,7 +61,7 @@ pub(super) fn put(
         etag: new.etag,
         owner_id: match existing {
             Some(old) => old.owner_id,
-            None => access.context().user_id(),
+            None => owner,
         },
         metadata: new.attributes.metadata,
         extra: new.attributes.extra,

@@ -150,10 +150,10 @@ fn hidden(
 fn marker_sql(rules: &RoleRules) -> String {
     format!(
         "SELECT o.version, o.versioned FROM storage_buckets b JOIN storage_object_versions o \
-         ON o.bucket_id = b.id AND o.path = :path WHERE b.id = :bucket AND o.is_delete_marker \
-         AND o.sequence = (SELECT max(sequence) FROM storage_object_versions \
-             WHERE bucket_id = :bucket AND path = :path) \
+         ON o.sequence = (SELECT sequence FROM storage_object_versions \
+             WHERE bucket_id = :bucket AND path = :path ORDER BY sequence DESC LIMIT 1) \
+         WHERE b.id = :bucket AND o.is_delete_marker \
          AND NOT EXISTS (SELECT 1 FROM storage_objects WHERE bucket_id = :bucket AND path = :path) AND {}",
-        rules.predicate(Permission::ObjectRead)
+        rules.reads_version()
     )
 }

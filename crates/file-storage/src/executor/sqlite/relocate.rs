@@ -58,7 +58,7 @@ pub(super) fn relocate(
     if across {
         fits_in_bucket(&target.bucket, change)?;
     }
-    history::forget_null(conn, versioning, to, now)?;
+    history::make_way(conn, (rules, context), versioning, to, now)?;
     if let Some(old) = replaced {
         history::retire(conn, versioning, old, now)?;
     }

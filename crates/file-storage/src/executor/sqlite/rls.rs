@@ -54,6 +54,12 @@ pub(super) fn builtin(permission: Permission) -> &'static str {
     }
 }
 
+/// The same for reading a version that is not current, which is more than reading what is: a bucket's policy opens what is
+/// there now. It takes what deleting the version takes.
+pub(super) fn builtin_of_version() -> &'static str {
+    builtin(Permission::ObjectDelete)
+}
+
 /// A predicate as a column that is 1 where it holds and else 0.
 pub(super) fn is_true(predicate: &str) -> String {
     format!("({predicate} IS TRUE)")

@@ -12,7 +12,9 @@ use crate::file::{BlobKey, Place, Segment, Sha256, StorageObject};
 use crate::path::ObjectPath;
 use crate::versions::Versioning;
 
-pub(super) use crate::executor::columns::{BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, SEGMENT, int, now};
+pub(super) use crate::executor::columns::{
+    BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, SEGMENT, VERSION, int, now,
+};
 
 /// Where the path is among the columns of an object.
 pub(super) const OBJECT_PATH: usize = 2;

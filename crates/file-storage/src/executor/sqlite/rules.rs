@@ -6,7 +6,7 @@
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use super::functions::IN_EXPRESSION;
-use super::rls::{builtin, is_true};
+use super::rls::{builtin, builtin_of_version, is_true};
 use crate::permissions::{Permission, Policy, PolicySet, RlsContext, Role};
 use crate::sql::{ColumnRef, Expr, Names, Postgres, Sqlite};
 
@@ -24,10 +24,14 @@ pub(in super::super) enum Statement {
     OwnUp,
     OwnDown,
     OpenVersion,
+    OpenNull,
     ToRemoveVersion,
+    ToRemoveNull,
     ToTagVersion,
+    ToTagNull,
     ScanVersions,
     SomeVersions,
+    NullToGo,
     Marker,
 }
 
@@ -84,6 +88,7 @@ impl Rules {
 #[derive(Debug)]
 pub(in super::super) struct RoleRules {
     read: String,
+    read_version: String,
     overwrite: String,
     delete: String,
     has_policies: bool,
@@ -97,9 +102,11 @@ impl RoleRules {
     }
 
     fn new(policies: &PolicySet, role: Role) -> Self {
-        let predicate = |permission| predicate(policies, role, permission);
+        let predicate = |permission| predicate(policies, role, permission, builtin(permission));
+        let read = Permission::ObjectRead;
         Self {
-            read: predicate(Permission::ObjectRead),
+            read_version: self::predicate(policies, role, read, builtin_of_version()),
+            read: predicate(read),
             overwrite: predicate(Permission::ObjectOverwrite),
             delete: predicate(Permission::ObjectDelete),
             has_policies: policies.of(role).next().is_some(),
@@ -128,6 +135,11 @@ impl RoleRules {
         }
     }
 
+    /// The predicate under which the version `o`, which is not current, may be seen.
+    pub(in super::super) fn reads_version(&self) -> &str {
+        &self.read_version
+    }
+
     /// The text of a statement, made when it is first asked for.
     pub(in super::super) fn sql(&self, which: Statement, build: impl FnOnce(&Self) -> String) -> &str {
         match self.statements.get(which as usize) {
@@ -139,8 +151,7 @@ impl RoleRules {
 
 /// The table's predicate, widened by what grants and narrowed by what restricts. CASE keeps the order, as PostgreSQL
 /// keeps it: what restricts is asked first, by name, and nothing is asked that does not matter.
-fn predicate(policies: &PolicySet, role: Role, permission: Permission) -> String {
-    let table = builtin(permission);
+fn predicate(policies: &PolicySet, role: Role, permission: Permission, table: &str) -> String {
     if policies.of(role).next().is_none() {
         return table.to_owned();
     }

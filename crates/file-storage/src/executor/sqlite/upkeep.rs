@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::errors::Fault;
 use super::rls::{Caller, builtin, text};
-use super::rows::{self, OBJECT, blob_key, count, micros, now, str, uuid};
+use super::rows::{self, OBJECT, OBJECT_WIDTH, VERSION, blob_key, count, micros, now, str, uuid};
 use super::{multipart, versions};
 use crate::Timestamp;
 use crate::bucket::BucketName;
@@ -125,17 +125,18 @@ pub(super) fn segment_blobs(
 pub(super) fn delete_lost(conn: &Connection, access: &Access, version: Uuid) -> Result<bool, Fault> {
     let caller = maintainer(access)?;
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {OBJECT} FROM storage_objects o WHERE o.version = :version AND {0} \
-         UNION ALL SELECT {OBJECT} FROM storage_object_versions o WHERE o.version = :version AND {0}",
+        "SELECT {OBJECT}, 0 FROM storage_objects o WHERE o.version = :version AND {0} \
+         UNION ALL SELECT {VERSION}, o.is_delete_marker FROM storage_object_versions o \
+         WHERE o.version = :version AND {0}",
         builtin(Permission::Maintain)
     ))?;
     let mut rows = statement.query(named_params! { ":version": text(version), ":role": caller.role })?;
     let lost = match rows.next()? {
-        Some(row) => rows::object(row, 0)?,
+        Some(row) => (rows::object(row, 0)?, row.get(OBJECT_WIDTH)?),
         None => return multipart::lost(conn, version),
     };
     drop(rows);
-    versions::end(conn, &lost, &[("reason", "lost")])?;
+    versions::end(conn, (&lost.0, lost.1), &[("reason", "lost")])?;
     Ok(true)
 }
 
@@ -153,6 +154,13 @@ pub(super) fn consume_nonce(conn: &Connection, nonce: Uuid, expires_at: Timestam
         )?
         .execute(named_params! { ":nonce": text(nonce), ":expires": micros(expires_at) })?;
     Ok(first == 1)
+}
+
+/// Makes a nonce good again.
+pub(super) fn give_back_nonce(conn: &Connection, nonce: Uuid) -> Result<(), Fault> {
+    conn.prepare_cached("DELETE FROM used_nonces WHERE nonce = :nonce")?
+        .execute(named_params! { ":nonce": text(nonce) })?;
+    Ok(())
 }
 
 /// Whether a nonce was used up.

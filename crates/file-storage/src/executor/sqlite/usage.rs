@@ -60,7 +60,8 @@ const DIFFERENCES: &str = "\
         SELECT bucket_id, owner_id, count(*) AS files, sum(size) AS bytes, 0 AS pending \
         FROM storage_objects GROUP BY bucket_id, owner_id \
         UNION ALL \
-        SELECT bucket_id, owner_id, 0, sum(size), 0 FROM storage_object_versions GROUP BY bucket_id, owner_id \
+        SELECT bucket_id, owner_id, 0, sum(size), 0 FROM storage_object_versions \
+        WHERE is_delete_marker = 0 GROUP BY bucket_id, owner_id \
         UNION ALL \
         SELECT m.bucket_id, m.owner_id, 0, 0, sum(p.size) FROM multipart_uploads m \
         JOIN multipart_parts p ON p.upload_id = m.id GROUP BY m.bucket_id, m.owner_id), \

@@ -4,16 +4,17 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, named_params};
 
 use super::errors::Fault;
-use super::history::{self, COLUMNS};
+use super::history;
 use super::put::extra;
 use super::read::{missing, seen};
-use super::rls::{Caller, builtin, is_true, refused, text};
-use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, SEGMENT, micros, now};
+use super::rls::{Caller, builtin, builtin_of_version, is_true, refused, text};
+use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, SEGMENT, VERSION, micros, now};
 use super::rules::{RoleRules, Rules, Statement};
 use super::{events, removal};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::decide::{self, PolicyView, Target};
+use crate::executor::just_after;
 use crate::executor::proposal::{self, Proposed, Purpose, Seen};
 use crate::extra::Tag;
 use crate::file::{ETags, PutMode, StorageObject, StoredObject};
@@ -25,26 +26,37 @@ use crate::versions::{ObjectVersion, VersionId, VersionScan};
 /// What comes before every version, in the order of versions: the object.
 const CURRENT: i64 = i64::MAX;
 
-/// The row of either table that is meant, as `o`.
-fn meant() -> String {
-    let one = |table: &str, marker: &str| {
-        format!(
-            "SELECT {COLUMNS}, {marker} AS is_delete_marker FROM {table} \
-             WHERE bucket_id = :bucket AND path = :path \
-             AND CASE WHEN :version IS NULL THEN versioned = 0 ELSE version = :version END"
-        )
-    };
-    let (object, version) = (one("storage_objects", "0"), one("storage_object_versions", "is_delete_marker"));
-    format!("({object} UNION ALL {version}) o")
+/// Which row is meant, as one search of an index: by its id, or as the null version of its path.
+fn which(version: VersionId) -> &'static str {
+    match version {
+        VersionId::Id(_) => "o.version = :version AND +o.bucket_id = :bucket AND +o.path = :path",
+        VersionId::Null => {
+            "o.bucket_id = :bucket AND o.path = :path AND o.versioned = 0 AND :version IS NULL"
+        }
+    }
 }
 
-fn open_sql(rules: &RoleRules) -> String {
+/// The statement about the version that is meant, of two.
+fn by(version: VersionId, of_id: Statement, of_null: Statement) -> Statement {
+    match version {
+        VersionId::Id(_) => of_id,
+        VersionId::Null => of_null,
+    }
+}
+
+pub(super) fn open_sql(rules: &RoleRules, version: VersionId) -> String {
+    let one = |columns: &str, table: &str, predicate: &str| {
+        let which = which(version);
+        format!(
+            "SELECT {columns} AS is_delete_marker FROM storage_buckets b JOIN {table} o ON {which} \
+             WHERE b.id = :bucket AND {predicate}"
+        )
+    };
     format!(
-        "SELECT {OBJECT}, {SEGMENT}, o.is_delete_marker FROM storage_buckets b JOIN {} \
-         LEFT JOIN storage_segments s ON s.version = o.version \
-         WHERE b.id = :bucket AND {} ORDER BY s.ordinal",
-        meant(),
-        rules.predicate(Permission::ObjectRead)
+        "SELECT {OBJECT}, {SEGMENT}, o.is_delete_marker FROM ({} UNION ALL {}) o \
+         LEFT JOIN storage_segments s ON s.version = o.version ORDER BY s.ordinal",
+        one(&format!("{OBJECT}, 0"), "storage_objects", rules.predicate(Permission::ObjectRead)),
+        one(&format!("{VERSION}, o.is_delete_marker"), "storage_object_versions", rules.reads_version())
     )
 }
 
@@ -61,7 +73,9 @@ pub(super) fn open(
 ) -> Result<StoredObject, Fault> {
     let context = access.on_object(Permission::ObjectRead, bucket, path)?;
     let caller = Caller::under(rules, context);
-    let mut statement = conn.prepare_cached(rules.of(context).sql(Statement::OpenVersion, open_sql))?;
+    let named = by(version, Statement::OpenVersion, Statement::OpenNull);
+    let sql = rules.of(context).sql(named, |rules| open_sql(rules, version));
+    let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(&*caller.with(named_params! {
         ":bucket": bucket.as_str(), ":path": path.as_str(), ":version": version.uuid().map(text),
         ":role": caller.role, ":uid": caller.uid,
@@ -83,13 +97,20 @@ pub(super) fn open(
     Ok(StoredObject { object, segments })
 }
 
-fn target_sql(rules: &RoleRules) -> String {
+pub(super) fn target_sql(rules: &RoleRules, version: VersionId) -> String {
+    let deletes = is_true(rules.predicate(Permission::ObjectDelete));
+    let one = |columns: &str, table: &str, reads: &str| {
+        let (which, reads) = (which(version), is_true(reads));
+        format!(
+            "SELECT {columns} AS is_delete_marker, {reads} AS reads, {deletes} AS deletes \
+             FROM storage_buckets b JOIN {table} o ON {which} WHERE b.id = :bucket"
+        )
+    };
     format!(
-        "SELECT {BUCKET}, {OBJECT}, o.is_delete_marker, {}, {} FROM storage_buckets b LEFT JOIN {} ON true \
-         WHERE b.id = :bucket",
-        is_true(rules.predicate(Permission::ObjectRead)),
-        is_true(rules.predicate(Permission::ObjectDelete)),
-        meant()
+        "SELECT {BUCKET}, {OBJECT}, o.is_delete_marker, o.reads, o.deletes FROM storage_buckets b \
+         LEFT JOIN ({} UNION ALL {}) o ON true WHERE b.id = :bucket",
+        one(&format!("{OBJECT}, 0"), "storage_objects", rules.predicate(Permission::ObjectRead)),
+        one(&format!("{VERSION}, o.is_delete_marker"), "storage_object_versions", rules.reads_version())
     )
 }
 
@@ -102,7 +123,9 @@ fn look(
     version: VersionId,
 ) -> Result<Option<(Seen, bool)>, Fault> {
     let caller = Caller::under(rules, context);
-    let mut statement = conn.prepare_cached(rules.of(context).sql(Statement::ToRemoveVersion, target_sql))?;
+    let named = by(version, Statement::ToRemoveVersion, Statement::ToRemoveNull);
+    let sql = rules.of(context).sql(named, |rules| target_sql(rules, version));
+    let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(&*caller.with(named_params! {
         ":bucket": bucket.as_str(), ":path": path.as_str(), ":version": version.uuid().map(text),
         ":role": caller.role, ":uid": caller.uid,
@@ -151,13 +174,17 @@ pub(super) fn delete(
     let (seen, is_delete_marker) = look(conn, rules, context, at, version)?.unzip();
     let doomed = decide::delete(access, at, seen.map(|seen| seen.target))?;
     let Some(object) = doomed else { return Ok(None) };
-    end(conn, &object, &[])?;
     let is_delete_marker = is_delete_marker.unwrap_or(false);
+    end(conn, (&object, is_delete_marker), &[])?;
     Ok(Some(ObjectVersion { object, is_delete_marker, is_latest: false }))
 }
 
-/// Ends a version, current or not.
-pub(super) fn end(conn: &Connection, version: &StorageObject, told: &[(&str, &str)]) -> Result<(), Fault> {
+/// Ends a version, current or not, which may be a delete marker.
+pub(super) fn end(
+    conn: &Connection,
+    (version, is_delete_marker): (&StorageObject, bool),
+    told: &[(&str, &str)],
+) -> Result<(), Fault> {
     let now = now();
     let is_current: bool = conn
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM storage_objects WHERE version = :version)")?
@@ -166,21 +193,21 @@ pub(super) fn end(conn: &Connection, version: &StorageObject, told: &[(&str, &st
         removal::remove(conn, version, now)?;
         events::object(conn, "storage.object.deleted", version, told, now)?;
     } else {
-        history::remove(conn, version, now)?;
+        history::end(conn, (version, is_delete_marker), told, now)?;
     }
     history::promote(conn, (&version.bucket, &version.path), now)
 }
 
-fn tag_sql(rules: &RoleRules) -> String {
+fn tag_sql(rules: &RoleRules, version: VersionId) -> String {
     format!(
         "SELECT {BUCKET}, {OBJECT}, {}, {}, {}, {}, {} FROM storage_buckets b \
-         LEFT JOIN storage_object_versions o ON o.bucket_id = b.id AND o.path = :path AND NOT o.is_delete_marker \
-         AND CASE WHEN :version IS NULL THEN o.versioned = 0 ELSE o.version = :version END WHERE b.id = :bucket",
-        is_true(rules.predicate(Permission::ObjectRead)),
+         LEFT JOIN storage_object_versions o ON {} AND NOT o.is_delete_marker WHERE b.id = :bucket",
+        is_true(rules.reads_version()),
         is_true(builtin(Permission::ObjectCreate)),
         is_true(rules.predicate(Permission::ObjectOverwrite)),
-        is_true(builtin(Permission::ObjectRead)),
+        is_true(builtin_of_version()),
         is_true(builtin(Permission::ObjectOverwrite)),
+        which(version)
     )
 }
 
@@ -196,7 +223,9 @@ pub(super) fn tag(
     let permission = Permission::ObjectOverwrite;
     let context = access.on_object(permission, bucket, path)?;
     let caller = Caller::under(rules, context);
-    let mut statement = conn.prepare_cached(rules.of(context).sql(Statement::ToTagVersion, tag_sql))?;
+    let named = by(version, Statement::ToTagVersion, Statement::ToTagNull);
+    let sql = rules.of(context).sql(named, |rules| tag_sql(rules, version));
+    let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(&*caller.with(named_params! {
         ":bucket": bucket.as_str(), ":path": path.as_str(), ":version": version.uuid().map(text),
         ":role": caller.role, ":uid": caller.uid,
@@ -233,26 +262,43 @@ pub(super) fn tag(
     Ok(object)
 }
 
-fn scan_sql(rules: &RoleRules) -> String {
-    let read = rules.predicate(Permission::ObjectRead);
-    let rows = |table: &str, marker: &str, sequence: &str, from: &str, order: &str| {
+/// Whether the version `o` is the newest at its path, of all: only a delete marker can be.
+const IS_ON_TOP: &str = "(o.is_delete_marker AND NOT EXISTS (SELECT 1 FROM storage_objects c \
+         WHERE c.bucket_id = o.bucket_id AND c.path = o.path) \
+     AND NOT EXISTS (SELECT 1 FROM storage_object_versions n \
+         WHERE n.bucket_id = o.bucket_id AND n.path = o.path AND n.sequence > o.sequence))";
+
+/// What is left of the first path, which begins below a version; and the paths after it. Each part walks an index.
+pub(super) fn scan_sql(rules: &RoleRules) -> String {
+    let part = |columns: &str, from: &str, order: &str| {
         format!(
-            "SELECT * FROM (SELECT {OBJECT}, {marker} AS is_delete_marker, {sequence} AS sequence \
-             FROM storage_buckets b CROSS JOIN {table} o WHERE b.id = :bucket AND o.bucket_id = :bucket \
-             AND o.path >= :from AND o.path < :until AND (o.path > :from OR {from}) AND {read} \
-             ORDER BY {order} LIMIT :limit)"
+            "SELECT * FROM (SELECT {columns} FROM storage_buckets b CROSS JOIN {from} WHERE b.id = :bucket \
+             AND o.bucket_id = :bucket AND {order} LIMIT :limit)"
         )
     };
-    let current = CURRENT.to_string();
+    let current = format!("{OBJECT}, 0 AS is_delete_marker, {CURRENT} AS sequence, 1 AS is_latest");
+    let old = format!("{VERSION}, o.is_delete_marker, o.sequence, {IS_ON_TOP} AS is_latest");
+    let (read, read_version) = (rules.predicate(Permission::ObjectRead), rules.reads_version());
     format!(
-        "{} UNION ALL {} ORDER BY path, sequence DESC LIMIT :limit",
-        rows("storage_objects", "0", &current, ":below IS NULL", "o.path"),
-        rows(
-            "storage_object_versions",
-            "o.is_delete_marker",
-            "o.sequence",
-            ":below IS NULL OR o.sequence < :below",
-            "o.path, o.sequence DESC"
+        "{} UNION ALL {} UNION ALL {} ORDER BY path, sequence DESC LIMIT :limit",
+        part(
+            &current,
+            "storage_objects o",
+            &format!("o.path >= :low AND o.path < :until AND {read} ORDER BY o.path")
+        ),
+        part(
+            &old,
+            "storage_object_versions o",
+            &format!(
+                "o.path = :from AND o.sequence < :below AND {read_version} ORDER BY o.path, o.sequence DESC"
+            )
+        ),
+        part(
+            &old,
+            "storage_object_versions o",
+            &format!(
+                "o.path >= :low AND o.path < :until AND {read_version} ORDER BY o.path, o.sequence DESC"
+            )
         )
     )
 }
@@ -276,20 +322,21 @@ pub(super) fn scan(
     let mut statement = conn.prepare_cached(rules.of(context).sql(Statement::ScanVersions, scan_sql))?;
     // Above every path, as the greatest character repeated.
     let above_all = "\u{10ffff}".repeat(257);
+    // After a version, other paths are those after its own.
+    let low = if below.is_some() { just_after(&scan.from) } else { scan.from.clone() };
     let mut rows = statement.query(&*caller.with(named_params! {
-        ":bucket": bucket.as_str(), ":from": scan.from, ":below": below, ":limit": scan.limit,
+        ":bucket": bucket.as_str(), ":from": scan.from, ":low": low, ":below": below, ":limit": scan.limit,
         ":until": scan.until.as_deref().unwrap_or(&above_all), ":role": caller.role, ":uid": caller.uid,
     }))?;
     let mut found: Vec<ObjectVersion> = Vec::new();
     let failed =
         |error: rusqlite::Error| refused(error.into(), rules, context, Permission::ObjectRead, bucket);
     while let Some(row) = rows.next().map_err(failed)? {
-        let object = rows::object(row, 0)?;
-        let is_latest = match found.last() {
-            Some(before) => before.object.path != object.path,
-            None => below.is_none() || object.path.as_str() != scan.from,
-        };
-        found.push(ObjectVersion { is_delete_marker: row.get(OBJECT_WIDTH)?, is_latest, object });
+        found.push(ObjectVersion {
+            object: rows::object(row, 0)?,
+            is_delete_marker: row.get(OBJECT_WIDTH)?,
+            is_latest: row.get(OBJECT_WIDTH + 2)?,
+        });
     }
     Ok(found)
 }
@@ -301,58 +348,14 @@ fn place(
     path: &str,
     version: VersionId,
 ) -> Result<Option<i64>, Fault> {
-    let mut statement = conn.prepare_cached(
-        "SELECT CASE WHEN is_current THEN :current ELSE sequence END FROM ( \
-             SELECT 1 AS is_current, 0 AS sequence, versioned, version FROM storage_objects \
-             WHERE bucket_id = :bucket AND path = :path \
-             UNION ALL SELECT 0, sequence, versioned, version FROM storage_object_versions \
-             WHERE bucket_id = :bucket AND path = :path) \
-         WHERE CASE WHEN :version IS NULL THEN versioned = 0 ELSE version = :version END",
-    )?;
+    let which = which(version);
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT :current FROM storage_objects o WHERE {which} \
+         UNION ALL SELECT o.sequence FROM storage_object_versions o WHERE {which}"
+    ))?;
     let mut rows = statement.query(named_params! {
         ":current": CURRENT, ":bucket": bucket.as_str(), ":path": path,
         ":version": version.uuid().map(text),
     })?;
     Ok(rows.next()?.map(|row| row.get(0)).transpose()?)
-}
-
-fn some_sql(rules: &RoleRules) -> String {
-    format!(
-        "SELECT {OBJECT} FROM storage_buckets b CROSS JOIN storage_object_versions o \
-         WHERE b.id = :bucket AND o.bucket_id = :bucket AND {} AND {} ORDER BY o.sequence LIMIT :limit",
-        rules.predicate(Permission::ObjectRead),
-        rules.predicate(Permission::ObjectDelete)
-    )
-}
-
-/// Deletes the oldest versions of a bucket that are not current and that the caller sees and may delete; gives their number.
-pub(super) fn empty(
-    conn: &Connection,
-    rules: &Rules,
-    access: &Access,
-    bucket: &BucketName,
-    limit: u32,
-) -> Result<u64, Fault> {
-    let context = access.on_rows(Permission::ObjectDelete, Some(bucket))?;
-    let caller = Caller::under(rules, context);
-    let mut statement = conn.prepare_cached(rules.of(context).sql(Statement::SomeVersions, some_sql))?;
-    let mut rows = statement.query(&*caller.with(named_params! {
-        ":bucket": bucket.as_str(), ":role": caller.role, ":uid": caller.uid, ":limit": limit,
-    }))?;
-    let failed =
-        |error: rusqlite::Error| refused(error.into(), rules, context, Permission::ObjectDelete, bucket);
-    let mut doomed = Vec::new();
-    while let Some(row) = rows.next().map_err(failed)? {
-        doomed.push(rows::object(row, 0)?);
-    }
-    drop(rows);
-    let now = now();
-    for version in &doomed {
-        history::remove(conn, version, now)?;
-    }
-    // What policies kept may be the newest now.
-    for version in &doomed {
-        history::promote(conn, (&version.bucket, &version.path), now)?;
-    }
-    Ok(doomed.len() as u64)
 }

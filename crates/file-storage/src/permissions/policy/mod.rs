@@ -136,22 +136,13 @@ impl Policy {
 
     /// The statement for PostgreSQL, with tables and functions in a schema of ours. Rendered from the typed tree.
     pub fn for_postgres(&self, schema: &str) -> String {
-        self.on_postgres(schema, "storage_objects")
-    }
-
-    /// The same for old versions, which are judged as objects are.
-    pub fn of_versions_for_postgres(&self, schema: &str) -> String {
-        self.on_postgres(schema, "storage_object_versions")
-    }
-
-    fn on_postgres(&self, schema: &str, table: &str) -> String {
         let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
         let render = |expr: &Expr| Postgres { names: Names::Schema(schema), column: None }.render(expr);
         let using = self.using.as_ref().map(|expr| format!(" USING ({})", render(expr))).unwrap_or_default();
         let check =
             self.check.as_ref().map(|expr| format!(" WITH CHECK ({})", render(expr))).unwrap_or_default();
         format!(
-            "CREATE POLICY {} ON {}.{table} AS {} FOR {} TO {}{using}{check}",
+            "CREATE POLICY {} ON {}.storage_objects AS {} FOR {} TO {}{using}{check}",
             quoted(&self.name),
             quoted(schema),
             if self.permissive { "PERMISSIVE" } else { "RESTRICTIVE" },

@@ -69,6 +69,11 @@ impl PolicySet {
             || self.old_rows(role, permission, true).next().is_some()
     }
 
+    /// Whether some policy may hide rows from the role that it could otherwise see.
+    pub fn hides(&self, role: Role) -> bool {
+        self.old_rows(role, Permission::ObjectRead, false).next().is_some()
+    }
+
     /// Whether some policy may give the role this permission on some row of a bucket, whatever rows there are.
     pub fn opens(&self, role: Role, permission: Permission, bucket: &BucketName) -> bool {
         let mut said = self.new_rows(role, permission, true).chain(self.old_rows(role, permission, true));

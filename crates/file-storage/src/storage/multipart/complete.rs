@@ -2,13 +2,15 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use futures_util::StreamExt;
 use uuid::Uuid;
 
+use crate::bucket::Bucket;
 use crate::digests::{Algorithm, ChecksumType, Checksums, ObjectChecksum};
 use crate::errors::StorageError;
 use crate::executor::{Announced, Written, tag_of_parts};
 use crate::extra::{ObjectExtra, OfParts};
-use crate::file::PutMode;
+use crate::file::{Place, PutMode};
 use crate::multipart::{Chosen, Completion, ListedPart, MAX_PART_NUMBER, MultipartUpload, Part, UploadAt};
 use crate::permissions::{Access, Operation, RlsContext};
 use crate::storage::FileStorage;
@@ -27,6 +29,12 @@ pub struct CompleteOptions {
     /// How its checksum must cover it.
     pub checksum_type: Option<ChecksumType>,
 }
+
+/// How many bytes tell what an object is.
+const HEAD: usize = 8 << 10;
+
+/// How many parts are looked at for them. Small ones that came one after the other are one.
+const HEAD_PARTS: u32 = 8;
 
 impl FileStorage {
     /// Makes an object of the listed parts, in ascending order. Whether the caller may write there, and the condition of
@@ -113,10 +121,12 @@ impl FileStorage {
         upload: &MultipartUpload,
         completion: Completion,
     ) -> Result<Written, StorageError> {
-        let completion = Completion {
-            max_size: self.completed_limit(access, upload, &completion.mode).await?,
-            ..completion
-        };
+        let bucket = self.bucket_to_complete_in(access, upload, &completion.mode).await?;
+        if self.inner.options.verify_content && bucket.config.allowed_mime_types.is_some() {
+            let head = self.head_of_parts(access, &upload.at, &completion.parts).await?;
+            self.check_content(&bucket, &head)?;
+        }
+        let completion = Completion { max_size: self.size_limit(&bucket), ..completion };
         self.hit("complete.before_commit").await?;
         let written = self.executor().complete_multipart(access, &upload.at, completion).await;
         let counted = written.as_ref().map(|written| written.object.size);
@@ -127,19 +137,58 @@ impl FileStorage {
         written
     }
 
-    /// Most bytes that the object may have.
-    async fn completed_limit(
+    /// The bucket, where the object may be written there now, of as many bytes as it lets one have.
+    async fn bucket_to_complete_in(
         &self,
         access: &Access,
         upload: &MultipartUpload,
         mode: &PutMode,
-    ) -> Result<Option<u64>, StorageError> {
+    ) -> Result<Bucket, StorageError> {
         let announced =
             Announced { attributes: Some(upload.attributes.clone()), size: None, is_final: false };
         let (bucket, path) = (&upload.at.bucket, &upload.at.path);
         let admission = self.executor().admit_put(access, bucket, path, mode, &announced).await?;
         self.check_limits(&admission, &upload.attributes.content_type, 0)?;
-        Ok(self.size_limit(&admission.bucket))
+        Ok(admission.bucket)
+    }
+
+    /// The first bytes of what an upload will be, whichever pieces they came in.
+    async fn head_of_parts(
+        &self,
+        access: &Access,
+        at: &UploadAt,
+        parts: &Chosen,
+    ) -> Result<Vec<u8>, StorageError> {
+        let (uploads, number) = match parts {
+            Chosen::Listed(listed) => {
+                (std::slice::from_ref(at), listed.first().map_or(1, |part| part.number))
+            }
+            Chosen::Appended { .. } => (std::slice::from_ref(at), 1),
+            Chosen::Concatenated(others) => (others.as_slice(), 1),
+        };
+        let mut head = Vec::new();
+        for upload in uploads {
+            for segment in self.executor().first_parts(access, upload, number, HEAD_PARTS).await? {
+                let wanted = (HEAD as u64).saturating_sub(head.len() as u64).min(segment.size);
+                if wanted == 0 {
+                    continue;
+                }
+                match &segment.place {
+                    Place::Inline(bytes) => head.extend(bytes.iter().take(HEAD)),
+                    Place::Blob { key, .. } => {
+                        let bytes = self.backend().read(key, Some(0..wanted)).await;
+                        let mut bytes = bytes.map_err(|error| self.backend_error(error))?;
+                        while let Some(chunk) = bytes.next().await.transpose()? {
+                            head.extend_from_slice(&chunk);
+                        }
+                    }
+                }
+            }
+            if head.len() >= HEAD {
+                break;
+            }
+        }
+        Ok(head)
     }
 }
 

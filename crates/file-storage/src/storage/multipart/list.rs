@@ -1,8 +1,10 @@
 //! Which uploads in parts there are, and which parts they have.
 
+use uuid::Uuid;
+
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::Delimiter;
+use crate::executor::{Delimiter, successor};
 use crate::multipart::{Part, UploadAt, UploadListing, UploadPage};
 use crate::permissions::{Access, Operation, RlsContext};
 use crate::storage::FileStorage;
@@ -40,45 +42,54 @@ impl FileStorage {
         if listing.limit == 0 {
             return Ok(page);
         }
-        let most = listing.limit as usize;
-        let mut after = listing.after.clone().map(|(path, id)| match id {
-            None if folder(listing, delimiter, &path) == Some(path.as_str()) => behind(&path),
-            id => (path, id),
-        });
+        let mut after = match listing.after.clone() {
+            Some((path, None)) if folder(listing, delimiter, &path) == Some(path.as_str()) => {
+                match behind(&path) {
+                    Some(behind) => Some(behind),
+                    None => return Ok(page),
+                }
+            }
+            after => after,
+        };
+        let mut rows = if delimiter.is_some() { FIRST_ROWS } else { u32::MAX };
         loop {
-            let left = most.saturating_sub(page.uploads.len() + page.folders.len());
-            let asked = UploadListing {
-                after: after.take(),
-                limit: u32::try_from(left + 1).unwrap_or(u32::MAX),
-                ..listing.clone()
-            };
-            match self.fill(&access, bucket, &asked, delimiter, &mut page).await? {
+            let left = listing.limit.saturating_sub(page.count());
+            // One more than fits is looked at.
+            let limit = left.saturating_add(1).min(rows);
+            let asked = UploadListing { after: after.take(), limit, ..listing.clone() };
+            match self.fill(&access, bucket, &asked, (left, delimiter), &mut page).await? {
                 Filled::ToItsEnd => return Ok(page),
-                // One more was looked at than fits.
                 Filled::Wholly => {
                     page.is_truncated = true;
                     return Ok(page);
                 }
-                Filled::ToFolder(path) => after = Some(behind(&path)),
+                Filled::ToFolder(path) => match behind(&path) {
+                    Some(behind) => after = Some(behind),
+                    None => return Ok(page),
+                },
+                Filled::ToUpload(path, id) => {
+                    after = Some((path, Some(id)));
+                    rows = rows.saturating_mul(4);
+                }
             }
         }
     }
 
-    /// Adds uploads to a page until one begins a folder.
+    /// Adds uploads to a page, which has room for so many, until one begins a folder.
     async fn fill(
         &self,
         access: &Access,
         bucket: &BucketName,
         asked: &UploadListing,
-        delimiter: Option<&Delimiter>,
+        (mut left, delimiter): (u32, Option<&Delimiter>),
         page: &mut UploadPage,
     ) -> Result<Filled, StorageError> {
-        let mut left = asked.limit.saturating_sub(1);
+        let (mut seen, mut last) = (0, None);
         for upload in self.executor().list_multipart(access, bucket, asked).await? {
             if left == 0 {
                 return Ok(Filled::Wholly);
             }
-            left -= 1;
+            (left, seen) = (left - 1, seen + 1);
             let path = upload.at.path.as_str();
             match folder(asked, delimiter, path) {
                 Some(folder) => {
@@ -89,13 +100,20 @@ impl FileStorage {
                 }
                 None => {
                     page.next = Some((path.to_owned(), Some(upload.at.id)));
+                    last = Some((path.to_owned(), upload.at.id));
                     page.uploads.push(upload);
                 }
             }
         }
-        Ok(Filled::ToItsEnd)
+        Ok(match last {
+            Some((path, id)) if seen == asked.limit => Filled::ToUpload(path, id),
+            _ => Filled::ToItsEnd,
+        })
     }
 }
+
+/// How many rows are read at first where folders may stand for many of them: those of a folder are not read again.
+const FIRST_ROWS: u32 = 16;
 
 enum Filled {
     /// There are no more.
@@ -104,6 +122,8 @@ enum Filled {
     Wholly,
     /// This folder was the last one, and stands for all below it.
     ToFolder(String),
+    /// This upload was the last one that was asked for.
+    ToUpload(String, Uuid),
 }
 
 /// The folder that a list shows instead of an upload to this path.
@@ -111,7 +131,7 @@ fn folder<'p>(listing: &UploadListing, delimiter: Option<&Delimiter>, path: &'p 
     path.get(..delimiter?.folder_length(listing.prefix.len(), path)?)
 }
 
-/// Behind all that is in a folder: no path has that character.
-fn behind(folder: &str) -> (String, Option<uuid::Uuid>) {
-    (format!("{folder}{}", char::MAX), None)
+/// Just before what follows all that is in a folder; `None` where nothing can.
+fn behind(folder: &str) -> Option<(String, Option<Uuid>)> {
+    Some((successor(folder)?, Some(Uuid::nil())))
 }

@@ -38,7 +38,7 @@ impl FileStorage {
     /// Begins an upload in parts. A condition in `mode` holds now; that of the completion is said then.
     ///
     /// # Errors
-    /// As [`FileStorage::admit_upload`], and [`StorageError::UnsupportedMediaType`].
+    /// As [`FileStorage::admit_upload`], [`StorageError::UnsupportedMediaType`] and [`StorageError::TooManyUploads`].
     pub async fn create_multipart(
         &self,
         context: &RlsContext,
@@ -59,6 +59,8 @@ impl FileStorage {
             attributes,
             checksum: options.checksum,
             resumable: None,
+            nonce: None,
+            most_unfinished: self.inner.options.max_unfinished_uploads,
             expires_at: expiry(self.inner.options.multipart_expiry),
         };
         self.executor().create_multipart(&access, upload, &mode).await

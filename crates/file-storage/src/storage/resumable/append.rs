@@ -13,7 +13,7 @@ use crate::executor::Admission;
 use crate::multipart::{Append, Chosen, Claimed, Completion, MultipartUpload, UploadAt};
 use crate::permissions::{Access, Operation};
 use crate::storage::FileStorage;
-use crate::storage::multipart::{PartBody, Run, expiry};
+use crate::storage::multipart::{PartBody, Run};
 use crate::storage::upload::Head;
 
 /// Most bytes of one run, and so the most that a crash takes of a body that is still coming in.
@@ -46,20 +46,13 @@ impl FileStorage {
         body: PartBody,
     ) -> Result<Progress, StorageError> {
         let access = self.uploader(caller, Operation::FindUpload, &at.bucket).await?;
-        let found = self.executor().multipart(&access, at).await?;
+        let found = self.find_resumable(caller, &access, at).await?;
         if found.resumable()?.completed_at.is_some() {
             return finished(found, offset, body.length);
         }
         let turn = self.inner.writers.take_over(at.id).await?;
-        if let Some(length) = length {
-            self.check_limits(
-                &self.admit_part_of(caller, &found).await?.1,
-                &found.attributes.content_type,
-                length,
-            )?;
-            self.executor().announce_length(&access, at, length).await?;
-        }
-        let Claimed { upload, tail } = self.executor().claim_resumable(&access, at).await?;
+        let claimed = self.executor().claim_resumable(&access, at, self.resumable_expiry()).await?;
+        let Claimed { mut upload, tail } = claimed;
         let resumable = upload.resumable()?.clone();
         if resumable.completed_at.is_some() {
             return finished(upload, offset, body.length);
@@ -67,8 +60,15 @@ impl FileStorage {
         if offset != resumable.offset {
             return Err(StorageError::OffsetMismatch { offset: resumable.offset });
         }
-        let (access, admission) = self.admit_part_of(caller, &upload).await?;
-        let limit = match resumable.length {
+        if let Some(resumable) = &mut upload.resumable {
+            resumable.length = resumable.length.or(length);
+        }
+        let (allowed, admission) = self.admit_part_of(caller, &upload).await?;
+        if let Some(length) = length {
+            self.check_limits(&admission, &upload.attributes.content_type, length)?;
+            self.executor().announce_length(&access, at, length).await?;
+        }
+        let limit = match upload.resumable()?.length {
             Some(length) => Some(length.saturating_sub(offset)),
             None => self.size_limit(&admission.bucket).map(|limit| limit.saturating_sub(offset)),
         };
@@ -76,7 +76,7 @@ impl FileStorage {
         let bytes = self.bounded(body.bytes, limit, admission.quota_left);
         let appending = Appending {
             storage: self.clone(),
-            access,
+            access: allowed,
             admission,
             upload,
             epoch: resumable.epoch,
@@ -209,10 +209,13 @@ impl Appending {
         Ok(self.upload.resumable()?.offset)
     }
 
-    /// What the first bytes of an object look like must fit.
+    /// What the first bytes of an object look like must fit, as far as they come in one piece: at the end they are looked at
+    /// again. Those of a partial upload may come from anywhere in the object.
     fn check_first(&self, head: &[u8]) -> Result<(), StorageError> {
         match self.offset()? {
-            0 => self.storage.check_content(&self.admission.bucket, head),
+            0 if !self.upload.resumable()?.is_partial => {
+                self.storage.check_content(&self.admission.bucket, head)
+            }
             _ => Ok(()),
         }
     }
@@ -239,7 +242,7 @@ impl Appending {
 
     async fn commit(&mut self, run: Run, merged: &Merged) -> Result<(), StorageError> {
         let (storage, access, at) = (self.storage.clone(), self.access.clone(), self.upload.at.clone());
-        let expires_at = expiry(storage.inner.options.resumable_expiry);
+        let expires_at = storage.resumable_expiry();
         let etag = run.sha256.to_hex();
         let (part, blobs, lease) = run.into_part(etag, Checksums::new());
         let kept = part.clone();
@@ -266,12 +269,14 @@ impl Appending {
         self.storage.finish_with(&self.access, self.upload, chosen).await
     }
 
-    /// A body broke off. If all that was to come had come by then, that does not matter.
+    /// A body broke off. If all that was to come had come by then, that does not matter; what is more than that does.
     async fn broken(self, error: StorageError) -> Result<Progress, StorageError> {
         let resumable = self.upload.resumable()?;
-        match resumable.length == Some(resumable.offset) {
-            true => self.done().await,
-            false => Err(error),
+        let is_all = resumable.length == Some(resumable.offset);
+        match error {
+            StorageError::PayloadTooLarge { .. } => Err(error),
+            _ if is_all => self.done().await,
+            error => Err(error),
         }
     }
 }

@@ -36,7 +36,7 @@ impl FileStorage {
         // Only whose they are stops who appends to them.
         let access = self.uploader(caller, Operation::FindUpload, bucket).await?;
         for part in &parts {
-            self.executor().multipart(&access, part).await?.resumable()?;
+            self.find_resumable(caller, &access, part).await?;
         }
         // Nobody appends to them from here on.
         let mut turns = Vec::with_capacity(ids.len());

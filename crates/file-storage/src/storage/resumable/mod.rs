@@ -13,10 +13,11 @@ mod writers;
 use uuid::Uuid;
 
 use super::FileStorage;
-use super::multipart::expiry;
+use super::multipart::{PartBody, expiry};
+use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::{Announced, Written};
+use crate::executor::{Announced, QuotaLeft, Written};
 use crate::file::{ObjectAttributes, PutMode};
 use crate::multipart::{MultipartUpload, NewMultipart, NewResumable, UploadAt};
 use crate::path::ObjectPath;
@@ -57,6 +58,38 @@ impl FileStorage {
         Ok(Progress { upload, written: None })
     }
 
+    /// Begins an upload, and appends its first bytes. One whose first bytes are not taken is not begun, as nobody was told of
+    /// it; a single-use token is as good as it was.
+    ///
+    /// # Errors
+    /// As [`FileStorage::create_resumable`] and [`FileStorage::append_resumable`].
+    pub async fn create_resumable_with(
+        &self,
+        caller: &Uploader<'_>,
+        at: (&BucketName, &ObjectPath),
+        mode: PutMode,
+        attributes: ObjectAttributes,
+        new: NewResumable,
+        body: PartBody,
+    ) -> Result<Progress, StorageError> {
+        let begun = self.create_resumable(caller, at, mode, attributes, new).await?;
+        if begun.written.is_some() {
+            return Ok(begun);
+        }
+        let at = begun.upload.at;
+        let appended = self.append_resumable(caller, &at, 0, None, body).await;
+        if appended.is_err() {
+            let given_up = async {
+                self.abort_resumable(caller, &at).await?;
+                caller.give_back(self).await
+            };
+            if let Err(error) = given_up.await {
+                tracing::debug!(%error, "an upload that was not begun stays until its time is over");
+            }
+        }
+        appended
+    }
+
     async fn begin_resumable(
         &self,
         caller: &Uploader<'_>,
@@ -69,7 +102,12 @@ impl FileStorage {
         let announced = Announced { attributes: Some(attributes.clone()), size: new.length, is_final: false };
         let admission = self.executor().admit_put(&access, bucket, path, &mode, &announced).await?;
         self.executor().check_room()?;
-        self.check_limits(&admission, &attributes.content_type, new.length.unwrap_or(0))?;
+        let length = new.length.unwrap_or(0);
+        self.check_limits(&admission, &attributes.content_type, length)?;
+        // What would be replaced is not given back before the end, and until then both are there.
+        if let Some(left) = admission.quota_left {
+            QuotaLeft { returned: 0, ..left }.check(length)?;
+        }
         caller.use_up(self).await?;
         let upload = NewMultipart {
             at: UploadAt { bucket: bucket.clone(), path: path.clone(), id: Uuid::now_v7() },
@@ -77,9 +115,22 @@ impl FileStorage {
             attributes,
             checksum: None,
             resumable: Some(new),
-            expires_at: expiry(self.inner.options.resumable_expiry),
+            nonce: caller.nonce(),
+            most_unfinished: self.inner.options.max_unfinished_uploads,
+            expires_at: self.resumable_expiry(),
         };
-        self.executor().create_multipart(&access, upload, &mode).await
+        let begun = self.executor().create_multipart(&access, upload, &mode).await;
+        if begun.is_err()
+            && let Err(error) = caller.give_back(self).await
+        {
+            tracing::debug!(%error, "a single-use token is used up by an upload that was not begun");
+        }
+        begun
+    }
+
+    /// When an upload is given up for which nothing comes from now on.
+    fn resumable_expiry(&self) -> Timestamp {
+        expiry(self.inner.options.resumable_expiry)
     }
 
     /// How far an upload is. A request that appends to it is stopped first, and what it brought is counted.
@@ -93,12 +144,18 @@ impl FileStorage {
         at: &UploadAt,
     ) -> Result<MultipartUpload, StorageError> {
         let access = self.uploader(caller, Operation::FindUpload, &at.bucket).await?;
-        let found = self.executor().multipart(&access, at).await?;
+        let found = self.find_resumable(caller, &access, at).await?;
         if found.resumable()?.completed_at.is_some() {
             return Ok(found);
         }
         let _turn = self.inner.writers.take_over(at.id).await?;
-        let upload = self.executor().claim_resumable(&access, at).await?.upload;
+        let claimed = self.executor().claim_resumable(&access, at, self.resumable_expiry()).await;
+        let upload = match claimed {
+            Ok(claimed) => claimed.upload,
+            // Where nothing can be written, nobody appends either.
+            Err(StorageError::DiskFull { .. }) => return self.executor().multipart(&access, at).await,
+            Err(error) => return Err(error),
+        };
         let resumable = upload.resumable()?;
         // The request that was there may have brought it to its end meanwhile.
         if resumable.completed_at.is_some() {
@@ -118,8 +175,13 @@ impl FileStorage {
     /// [`StorageError::UploadNotFound`].
     pub async fn abort_resumable(&self, caller: &Uploader<'_>, at: &UploadAt) -> Result<(), StorageError> {
         let access = self.uploader(caller, Operation::AbortMultipart, &at.bucket).await?;
-        let found = self.executor().multipart(&access, at).await?;
-        if found.resumable()?.completed_at.is_some() {
+        let found = match self.find_resumable(caller, &access, at).await {
+            // It may be given up all the same.
+            Err(StorageError::UploadExpired { .. }) => None,
+            found => Some(found?),
+        };
+        let is_done = found.is_some_and(|found| found.resumable.is_some_and(|it| it.completed_at.is_some()));
+        if is_done {
             let message = "Cannot terminate an already completed upload".to_owned();
             return Err(StorageError::InvalidRequest { message });
         }

@@ -10,17 +10,20 @@ use file_storage::body::ByteStream;
 use file_storage::file::ObjectAttributes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use http::{HeaderMap, header};
-use multer::{Field, Multipart};
+use multer::Field;
 use serde_json::{Map, Value};
 
 use super::{Incoming, interrupted, user_metadata};
 use crate::errors::ApiError;
+use crate::form_data::{FormData, Limit, is_too_long};
 use crate::rest::dialect::Dialect;
 
 /// Most text fields of a form.
 const MAX_FIELDS: usize = 10;
 /// Longest text field but metadata, in bytes.
 const MAX_TEXT_BYTES: usize = 1024 * 1024;
+/// Most bytes between two fields: a boundary, and the headers of a field.
+const MAX_BETWEEN: usize = 16 * 1024;
 /// More than a form can need for everything but the file.
 pub(super) const MAX_OVERHEAD: u64 = 16 * 1024 * 1024;
 
@@ -44,10 +47,10 @@ pub(super) async fn open(
     body: Body,
     dialect: Dialect,
 ) -> Result<Incoming, ApiError> {
-    let mut form = Multipart::new(body.into_data_stream(), boundary);
+    let mut form = FormData::new(body, boundary, Limit::Between(MAX_BETWEEN));
     let mut fields = Fields::default();
     loop {
-        let field = form.next_field().await.map_err(failed)?;
+        let field = form.next().await.map_err(failed)?;
         let Some(field) = field else {
             return Err(ApiError::schema("the form has no file"));
         };
@@ -68,16 +71,16 @@ fn is_file(field: &Field<'_>) -> bool {
 }
 
 /// The file's bytes, which end well only where the form does.
-fn file(form: Multipart<'static>, field: Field<'static>) -> ByteStream {
+fn file(form: FormData, field: Field<'static>) -> ByteStream {
     let bytes = field.map_err(failed_body);
     let end = stream::once(rest_of(form)).filter_map(|end| async move { end.err().map(Err::<Bytes, _>) });
     bytes.chain(end).boxed()
 }
 
 /// Reads what follows the file.
-async fn rest_of(mut form: Multipart<'static>) -> Result<(), StorageError> {
+async fn rest_of(mut form: FormData) -> Result<(), StorageError> {
     let mut fields = 0;
-    while let Some(mut field) = form.next_field().await.map_err(failed_body)? {
+    while let Some(mut field) = form.next().await.map_err(failed_body)? {
         if is_file(&field) {
             return Err(invalid("a form has one file"));
         }
@@ -175,6 +178,7 @@ fn failed(error: multer::Error) -> ApiError {
 /// The transport failed, or the form is none.
 pub(crate) fn failed_body(error: multer::Error) -> StorageError {
     match error {
+        error if is_too_long(&error) => invalid("the form's boundaries or headers are too long"),
         multer::Error::StreamReadFailed(cause) => interrupted(&*cause),
         multer::Error::IncompleteStream
         | multer::Error::IncompleteFieldData { .. }

@@ -53,6 +53,7 @@ fn listing(uri: &Uri) -> Result<BucketListing, ApiError> {
         offset: query::number(uri, "offset")?.unwrap_or(0),
         sort: (column, order),
         search: query::parameter(uri, "search").unwrap_or_default().into_owned(),
+        ..BucketListing::default()
     })
 }
 

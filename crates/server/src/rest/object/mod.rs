@@ -32,9 +32,10 @@ pub(crate) fn wants_upsert(headers: &HeaderMap) -> bool {
     headers.get("x-upsert").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
 }
 
-/// The version that a URL names.
+/// The version that a URL names. An empty name is none of a version: to take it for no name would delete the object, where a
+/// version was to go.
 fn version(uri: &http::Uri) -> Result<Option<VersionId>, ApiError> {
-    let named = query::parameter(uri, "version").filter(|version| !version.is_empty());
+    let named = query::parameter(uri, "version");
     Ok(named.map(|version| VersionId::parse(&version)).transpose()?)
 }
 

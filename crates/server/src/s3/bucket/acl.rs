@@ -24,7 +24,10 @@ pub(in crate::s3) async fn put(call: Call, input: PutBucketAclInput) -> Result<P
     call.begin(Operation::UpdateBucket);
     let policy = match (input.acl.as_ref().map(BucketCannedACL::as_str), input.access_control_policy) {
         (Some(canned), _) => policy_of(canned)?,
-        (None, Some(policy)) => policy_of_grants(&policy.grants.unwrap_or_default())?,
+        (None, Some(document)) => {
+            let bucket = call.storage().bucket(call.context(), call.bucket()?).await?;
+            policy_of_grants(document, &owner(bucket.owner_id))?
+        }
         (None, None) => return Err(Failure::invalid("An access control list is missing")),
     };
     let update = BucketUpdate { policy: Some(policy), ..BucketUpdate::default() };

@@ -1,7 +1,7 @@
 //! Buckets themselves.
 
 use file_storage::bucket::NameRules;
-use file_storage::executor::{BucketListing, BucketSort, SortOrder};
+use file_storage::executor::BucketListing;
 use file_storage::permissions::Role;
 use file_storage::{BucketConfig, BucketName, Operation, StorageError};
 use http::StatusCode;
@@ -15,7 +15,7 @@ use super::timestamp;
 use crate::rest::Dialect;
 use crate::s3::call::Call;
 use crate::s3::failure::Failure;
-use crate::s3::object::acl;
+use crate::s3::object::{Names, acl};
 
 /// Most buckets of an answer.
 const MOST: u32 = 10_000;
@@ -36,7 +36,11 @@ pub(in crate::s3) async fn create(
         Dialect::Supabase => NameRules::Supabase,
     };
     let name = BucketName::parse_new(call.bucket()?.as_str(), rules)?;
-    let place = input.create_bucket_configuration.and_then(|given| given.location_constraint);
+    let given = input.create_bucket_configuration.unwrap_or_default();
+    if given.bucket.is_some() || given.location.is_some() {
+        return Err(Failure::not_implemented("A bucket of another type"));
+    }
+    let place = given.location_constraint;
     if let Some(place) = place.as_ref().map(BucketLocationConstraint::as_str)
         && !place.is_empty()
         && place != call.app().config.s3.region
@@ -97,24 +101,18 @@ pub(in crate::s3) async fn list(call: Call, input: ListBucketsInput) -> Result<L
     if !call.is_signed() && call.context().role() == Role::Anon {
         return Err(Failure::denied("Access Denied"));
     }
-    let most = input.max_buckets.unwrap_or(i32::MAX);
-    if most < 1 {
-        return Err(Failure::argument("Argument max-buckets must be an integer between 1 and 10000"));
-    }
-    let all = BucketListing {
-        limit: MOST,
-        offset: 0,
-        sort: (BucketSort::Name, SortOrder::Ascending),
-        search: input.prefix.clone().unwrap_or_default(),
-    };
-    let found = call.storage().list_buckets(call.context(), &all).await?;
-    let prefix = input.prefix.as_deref().unwrap_or_default();
-    let after = input.continuation_token.as_deref().unwrap_or_default();
-    let mut named = found
-        .into_iter()
-        .filter(|bucket| bucket.name.as_str().starts_with(prefix) && bucket.name.as_str() > after);
-    let buckets: Vec<_> = named.by_ref().take(usize::try_from(most).unwrap_or(usize::MAX)).collect();
-    let more = named.next().is_some();
+    let most =
+        input.max_buckets.map_or(Ok(MOST), u32::try_from).ok().filter(|most| (1..=MOST).contains(most));
+    let most = most.ok_or_else(|| {
+        Failure::argument(format!("Argument max-buckets must be an integer between 1 and {MOST}"))
+    })?;
+    let prefix = input.prefix.clone().unwrap_or_default();
+    Names::plain().check("prefix", &prefix)?;
+    let after = input.continuation_token.unwrap_or_default();
+    let listing = BucketListing { limit: most + 1, prefix, after, ..BucketListing::default() };
+    let mut buckets = call.storage().list_buckets(call.context(), &listing).await?;
+    let more = buckets.len() > most as usize;
+    buckets.truncate(most as usize);
     let next = buckets.last().filter(|_| more).map(|last| last.name.to_string());
     let shown = buckets.into_iter().map(|bucket| Bucket {
         name: Some(bucket.name.to_string()),

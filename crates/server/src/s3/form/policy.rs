@@ -5,6 +5,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::s3::failure::Failure;
+use crate::s3::xml;
 
 /// Fields about which a policy need not say anything.
 const FREE: [&str; 5] = ["x-amz-signature", "file", "policy", "awsaccesskeyid", "signature"];
@@ -148,9 +149,10 @@ fn conditions_of(condition: &Value, parsed: &mut Vec<Condition>) -> Result<(), F
 }
 
 /// Reads the field `tagging`, a document of tags.
-pub(in crate::s3) fn tags(xml: &str) -> Result<Vec<s3s::dto::Tag>, Failure> {
+pub(in crate::s3) fn tags(text: &str) -> Result<Vec<s3s::dto::Tag>, Failure> {
     let malformed = |_| Failure::bad_request("MalformedXML", "The field 'tagging' is no document of tags");
-    let mut reader = s3s::xml::Deserializer::new(xml.as_bytes());
+    xml::check(text.as_bytes())?;
+    let mut reader = s3s::xml::Deserializer::new(text.as_bytes());
     let tagging: s3s::dto::Tagging = s3s::xml::Deserialize::deserialize(&mut reader).map_err(malformed)?;
     Ok(tagging.tag_set)
 }

@@ -10,7 +10,7 @@ use s3s::dto::{CompleteMultipartUploadInput, CompleteMultipartUploadOutput, Comp
 use super::{named, part_number};
 use crate::s3::call::Call;
 use crate::s3::failure::Failure;
-use crate::s3::object::{checksum_type, condition, not_as_announced};
+use crate::s3::object::{checksum_type, condition, not_as_announced, not_taken};
 use crate::s3::payload::{checksum, text};
 
 /// Least bytes of every part but the last.
@@ -34,14 +34,17 @@ pub(in crate::s3) async fn complete(
     parts.iter().try_for_each(|part| part_number(Some(part.number)).map(drop))?;
     let size = input.mpu_object_size.map(u64::try_from).transpose();
     let options = CompleteOptions {
-        mode: Some(condition),
+        mode: Some(condition.clone()),
         min_part_size: MIN_PART_SIZE,
         size: size.map_err(|_| Failure::invalid("Value for x-amz-mp-object-size header is invalid"))?,
         checksums: announced(call.headers())?,
         checksum_type: super::create::checksum_type_said(&call)?,
     };
     let written = call.storage().complete_multipart(call.context(), &at, parts, options).await;
-    let object = written.map_err(|error| not_as_announced(&call, error))?.object;
+    let object = match written {
+        Ok(written) => written.object,
+        Err(error) => return Err(not_as_announced(&call, not_taken(&call, &condition, error).await)),
+    };
     call.log_size(object.size);
     let of = |name: &str| object.extra.checksums.get(name).cloned();
     let any = object.extra.checksums.values().next();

@@ -3,10 +3,9 @@
 use file_storage::Operation;
 use file_storage::executor::Delimiter;
 use file_storage::multipart::{MultipartUpload, Part, UploadListing};
-use percent_encoding::utf8_percent_encode;
 use s3s::dto::{
-    ChecksumAlgorithm, CommonPrefix, ETag, EncodingType, Initiator, ListMultipartUploadsInput,
-    ListMultipartUploadsOutput, ListPartsInput, ListPartsOutput, StorageClass,
+    ChecksumAlgorithm, CommonPrefix, ETag, Initiator, ListMultipartUploadsInput, ListMultipartUploadsOutput,
+    ListPartsInput, ListPartsOutput, StorageClass,
 };
 use uuid::Uuid;
 
@@ -15,7 +14,7 @@ use super::{id_of, named, page_length};
 use crate::s3::bucket::timestamp;
 use crate::s3::call::Call;
 use crate::s3::failure::Failure;
-use crate::s3::object::{IN_KEYS, owner};
+use crate::s3::object::{Names, owner};
 
 /// `GET ?uploadId`: the parts that are there.
 pub(in crate::s3) async fn parts(call: Call, input: ListPartsInput) -> Result<ListPartsOutput, Failure> {
@@ -28,12 +27,13 @@ pub(in crate::s3) async fn parts(call: Call, input: ListPartsInput) -> Result<Li
     })?;
     let upload = call.storage().multipart(call.context(), &at).await?;
     let mut parts = call.storage().list_parts(call.context(), &at, after, most + 1).await?;
-    let is_truncated = parts.len() > most as usize;
+    // A page of none would have no end.
+    let is_truncated = most > 0 && parts.len() > most as usize;
     parts.truncate(most as usize);
     let last = parts.last().map_or(after, |part| part.number);
     Ok(ListPartsOutput {
         bucket: Some(input.bucket),
-        key: Some(input.key),
+        key: Some(Names::plain().told(&input.key)),
         upload_id: Some(id_of(&at)),
         part_number_marker: i32::try_from(after).ok(),
         next_part_number_marker: i32::try_from(last).ok(),
@@ -71,15 +71,14 @@ pub(in crate::s3) async fn uploads(
 ) -> Result<ListMultipartUploadsOutput, Failure> {
     call.begin(Operation::ListMultipartUploads);
     let bucket = call.bucket()?;
-    let encodes = match input.encoding_type.as_ref().map(EncodingType::as_str) {
-        None | Some("") => false,
-        Some(EncodingType::URL) => true,
-        Some(_) => return Err(Failure::argument("Invalid Encoding Method specified in Request")),
-    };
-    let name = |name: &str| match encodes {
-        true => utf8_percent_encode(name, &IN_KEYS).to_string(),
-        false => name.to_owned(),
-    };
+    let names = Names::of(input.encoding_type.as_ref())?;
+    names.check_all([
+        ("prefix", &input.prefix),
+        ("delimiter", &input.delimiter),
+        ("key-marker", &input.key_marker),
+    ])?;
+    Names::plain().check_all([("upload-id-marker", &input.upload_id_marker)])?;
+    let name = |name: &str| names.told(name);
     let most = page_length(input.max_uploads, "maxUploads")?;
     let listing = UploadListing {
         prefix: input.prefix.clone().unwrap_or_default(),

@@ -4,8 +4,8 @@ use file_storage::bucket::BucketPolicy;
 use file_storage::{Bucket, Operation};
 use http::HeaderMap;
 use s3s::dto::{
-    GetObjectAclInput, GetObjectAclOutput, Grant, Grantee, Owner, Permission, PutObjectAclInput,
-    PutObjectAclOutput, Type,
+    AccessControlPolicy, GetObjectAclInput, GetObjectAclOutput, Grant, Grantee, Owner, Permission,
+    PutObjectAclInput, PutObjectAclOutput, Type,
 };
 use uuid::Uuid;
 
@@ -61,16 +61,23 @@ pub(in crate::s3) fn policy_of(canned: &str) -> Result<BucketPolicy, Failure> {
     }
 }
 
-/// The policy that a document of grants stands for, as far as there is one.
-pub(in crate::s3) fn policy_of_grants(grants: &[Grant]) -> Result<BucketPolicy, Failure> {
+/// The policy that a document of grants stands for, as far as there is one. What it grants to anybody by name, the owner must
+/// have already.
+pub(in crate::s3) fn policy_of_grants(
+    document: AccessControlPolicy,
+    owner: &Owner,
+) -> Result<BucketPolicy, Failure> {
+    if document.owner.and_then(|named| named.id).is_some_and(|id| Some(id) != owner.id) {
+        return Err(Failure::not_implemented("Giving to another owner"));
+    }
     let mut policy = BucketPolicy::Private;
-    for grant in grants {
+    for grant in document.grants.unwrap_or_default() {
         let permission = grant.permission.as_ref().map(Permission::as_str);
         let grantee = grant.grantee.as_ref();
         let uri = grantee.and_then(|grantee| grantee.uri.as_deref());
-        let is_user = grantee.is_some_and(|grantee| grantee.id.is_some() && grantee.uri.is_none());
+        let is_owner = grantee.is_some_and(|grantee| grantee.id.is_some() && grantee.id == owner.id);
         match (permission, uri) {
-            (Some(Permission::FULL_CONTROL), None) if is_user => {}
+            (Some(Permission::FULL_CONTROL), None) if is_owner => {}
             (Some(Permission::READ), Some(ALL_USERS)) => policy = BucketPolicy::Public,
             _ => {
                 return Err(Failure::not_implemented(
@@ -119,7 +126,7 @@ pub(in crate::s3) async fn put(call: Call, input: PutObjectAclInput) -> Result<P
     match (input.acl, input.access_control_policy) {
         (Some(canned), _) => check_word(&bucket, canned.as_str())?,
         (None, Some(policy)) => {
-            if policy_of_grants(&policy.grants.unwrap_or_default())? != bucket.config.policy {
+            if policy_of_grants(policy, &owner(object.owner_id))? != bucket.config.policy {
                 let message = "The bucket's policy decides about its objects";
                 return Err(Failure::bad_request("AccessControlListNotSupported", message));
             }

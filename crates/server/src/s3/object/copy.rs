@@ -14,7 +14,7 @@ use s3s::dto::{
 
 use super::acl;
 use super::headers::{Described, checksum_type};
-use super::put::condition;
+use super::put::{condition, not_taken};
 use crate::conditional::{self, Verdict};
 use crate::s3::bucket::timestamp;
 use crate::s3::call::{Call, version};
@@ -30,7 +30,9 @@ pub(in crate::s3) async fn copy(call: Call, input: CopyObjectInput) -> Result<Co
     let replaces = replaces(input.metadata_directive.as_ref().map(MetadataDirective::as_str), "metadata")?;
     let replaces_tags = replaces_tags(&input)?;
     let onto_itself = (&from_bucket, &from_path) == (bucket, path) && from_version.is_none();
-    if onto_itself && !replaces && !replaces_tags {
+    // As S3 has it, naming its storage class is a change, though there is but one.
+    let names_class = call.headers().contains_key("x-amz-storage-class");
+    if onto_itself && !replaces && !replaces_tags && !names_class {
         return Err(Failure::invalid(
             "This copy request is illegal because it is trying to copy an object to itself without changing its \
              metadata",
@@ -53,7 +55,11 @@ pub(in crate::s3) async fn copy(call: Call, input: CopyObjectInput) -> Result<Co
     let options = options(&call, &found, replaces, replaces_tags)?;
     let options = CopyOptions { version: from_version, ..options };
     let from = (&from_bucket, &from_path);
-    let copied = call.storage().copy(call.context(), from, (bucket, path), mode, options).await?;
+    let asked = mode.clone();
+    let copied = match call.storage().copy(call.context(), from, (bucket, path), mode, options).await {
+        Ok(copied) => copied,
+        Err(error) => return Err(not_taken(&call, &asked, error).await.into()),
+    };
     call.log_size(copied.object.size);
     let told = found.versioned || from_version.is_some();
     Ok(CopyObjectOutput {

@@ -10,6 +10,7 @@ use s3s::dto::{
 
 use crate::s3::call::{Call, version};
 use crate::s3::failure::Failure;
+use crate::s3::xml;
 
 /// Most objects of one request.
 const MOST: usize = 1000;
@@ -99,7 +100,7 @@ pub(in crate::s3) async fn many(
         .map(|path| {
             let marker = gone.get(&path).copied().flatten();
             DeletedObject {
-                key: Some(path.to_string()),
+                key: Some(told(path.as_str())),
                 delete_marker: marker.map(|_| true),
                 delete_marker_version_id: marker.map(|marker| marker.id().to_string()),
                 ..Default::default()
@@ -134,7 +135,7 @@ async fn delete_versions(
             let outcome = gone.map_err(Failure::from).map(|gone| {
                 let is_marker = gone.is_some_and(|gone| gone.is_delete_marker);
                 DeletedObject {
-                    key: Some(path.to_string()),
+                    key: Some(told(path.as_str())),
                     version_id: Some(version.to_string()),
                     delete_marker: is_marker.then_some(true),
                     delete_marker_version_id: is_marker.then(|| version.to_string()),
@@ -150,8 +151,13 @@ async fn delete_versions(
 fn error(key: &str, version: Option<&str>, failure: &Failure) -> Error {
     Error {
         code: Some(failure.code().to_owned()),
-        key: Some(key.to_owned()),
-        message: Some(failure.message().to_owned()),
-        version_id: version.map(str::to_owned),
+        key: Some(told(key)),
+        message: Some(told(failure.message())),
+        version_id: version.map(told),
     }
+}
+
+/// What stood in the request, as XML can have it.
+fn told(text: &str) -> String {
+    xml::tellable(text).into_owned()
 }

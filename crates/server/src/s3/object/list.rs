@@ -6,13 +6,14 @@ use file_storage::executor::{
     Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart, SortOrder,
 };
 use file_storage::{Operation, StorageObject};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use s3s::dto::{
     CommonPrefix, ETag, EncodingType, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
     ListObjectsV2Output, Object, ObjectStorageClass,
 };
 
 use super::acl::owner;
+use super::names::Names;
 use crate::s3::bucket::timestamp;
 use crate::s3::call::Call;
 use crate::s3::failure::Failure;
@@ -21,7 +22,7 @@ use crate::s3::failure::Failure;
 pub(super) const MOST: i32 = 1000;
 
 /// What stays as it is where keys are asked for in URL encoding.
-pub(in crate::s3) const IN_KEYS: AsciiSet =
+pub(super) const IN_KEYS: AsciiSet =
     NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'~');
 
 /// What all forms ask for.
@@ -37,13 +38,12 @@ struct Asked {
 struct Listed {
     page: Page,
     max_keys: i32,
-    encodes: bool,
+    names: Names,
 }
 
 impl Listed {
     fn name(&self, name: impl AsRef<str>) -> String {
-        let name = name.as_ref();
-        if self.encodes { utf8_percent_encode(name, &IN_KEYS).to_string() } else { name.to_owned() }
+        self.names.told(name.as_ref())
     }
 
     fn given(&self, name: Option<String>) -> Option<String> {
@@ -94,19 +94,18 @@ async fn list(call: &Call, asked: &Asked) -> Result<Listed, Failure> {
     if max_keys < 0 {
         return Err(Failure::argument("Argument maxKeys must be an integer between 0 and 2147483647"));
     }
-    let encodes = match asked.encoding.as_ref().map(EncodingType::as_str) {
-        None | Some("") => false,
-        Some(EncodingType::URL) => true,
-        Some(_) => return Err(Failure::argument("Invalid Encoding Method specified in Request")),
-    };
+    let names = Names::of(asked.encoding.as_ref())?;
+    let given = [("prefix", &asked.prefix), ("delimiter", &asked.delimiter), ("marker", &asked.after)];
+    names.check_all(given)?;
     let prefix = asked.prefix.clone().unwrap_or_default();
-    let limit = u32::try_from(max_keys.min(MOST)).unwrap_or(0);
+    let max_keys = max_keys.min(MOST);
+    let limit = u32::try_from(max_keys).unwrap_or(0);
     let after = asked.after.clone().filter(|after| !after.is_empty());
     // No path has that character, and lists after or below it are empty or begin anew.
     let is_nowhere = prefix.contains('\0') || after.as_ref().is_some_and(|after| after.contains('\0'));
     if limit == 0 || is_nowhere {
         call.storage().reach(call.context(), bucket).await?;
-        return Ok(Listed { page: Page::default(), max_keys, encodes });
+        return Ok(Listed { page: Page::default(), max_keys, names });
     }
     let listing = Listing {
         prefix,
@@ -125,7 +124,7 @@ async fn list(call: &Call, asked: &Asked) -> Result<Listed, Failure> {
         // An empty bucket, or none that the caller may look into.
         call.storage().reach(call.context(), bucket).await?;
     }
-    Ok(Listed { page, max_keys, encodes })
+    Ok(Listed { page, max_keys, names })
 }
 
 /// The first form: pages by marker.
@@ -165,6 +164,7 @@ pub(in crate::s3) async fn v2(call: Call, input: ListObjectsV2Input) -> Result<L
         encoding: input.encoding_type.clone(),
     };
     let listed = list(&call, &asked).await?;
+    listed.names.check_all([("start-after", &input.start_after)])?;
     Ok(ListObjectsV2Output {
         name: Some(input.bucket),
         prefix: Some(listed.name(input.prefix.unwrap_or_default())),

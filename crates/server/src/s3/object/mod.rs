@@ -7,6 +7,7 @@ pub(super) mod delete;
 pub(super) mod get;
 mod headers;
 pub(super) mod list;
+mod names;
 pub(super) mod put;
 pub(super) mod tagging;
 mod tags;
@@ -14,6 +15,6 @@ pub(super) mod versions;
 
 pub(super) use acl::{check_canned, owner};
 pub(super) use headers::{Described, VERSION_ID, checksum_headers, checksum_type, insert};
-pub(super) use list::IN_KEYS;
-pub(super) use put::{condition, not_as_announced};
+pub(super) use names::Names;
+pub(super) use put::{condition, not_as_announced, not_taken};
 pub(super) use tags::{from_set as tags_from_set, to_set as tags_to_set};

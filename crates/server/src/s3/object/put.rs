@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::response::Response;
 use file_storage::digests::Algorithm;
 use file_storage::executor::{Announced, Written};
-use file_storage::file::{ObjectAttributes, PutMode};
+use file_storage::file::{ETags, ObjectAttributes, PutMode};
 use file_storage::path::PathRules;
 use file_storage::{BucketName, ObjectPath, Operation, StorageError};
 use http::header;
@@ -46,13 +46,20 @@ pub(in crate::s3) async fn take_in(
     ObjectPath::parse_new(path.as_str(), PathRules::Lenient)?;
     let announced =
         Announced { attributes: Some(attributes.clone()), size: incoming.length, is_final: false };
-    let pending =
-        call.storage().admit_announced_upload(call.context(), bucket, path, mode, announced).await?;
+    let asked = mode.clone();
+    let admitted = call.storage().admit_announced_upload(call.context(), bucket, path, mode, announced).await;
+    let pending = match admitted {
+        Ok(pending) => pending,
+        Err(error) => return Err(not_taken(call, &asked, error).await.into()),
+    };
     acl::check_canned(pending.bucket(), call.headers())?;
     // By MD5 are S3's entity tags.
     incoming.wanted.compute(Algorithm::Md5);
     let stored = pending.store_checked(attributes, incoming.length, incoming.bytes, &incoming.wanted).await;
-    let written = stored.map_err(|error| not_as_announced(call, error))?;
+    let written = match stored {
+        Ok(written) => written,
+        Err(error) => return Err(not_as_announced(call, not_taken(call, &asked, error).await)),
+    };
     call.log_size(written.object.size);
     Ok(written)
 }
@@ -74,5 +81,21 @@ pub(in crate::s3) fn not_as_announced(call: &Call, error: StorageError) -> Failu
 /// How a write decides where the path is taken.
 pub(in crate::s3) fn condition(call: &Call) -> Result<PutMode, Failure> {
     let mode = conditional::write(call.headers(), PutMode::Upsert);
-    mode.map_err(|_| Failure::invalid("Only one of If-Match and If-None-Match can be used"))
+    match mode.map_err(|_| Failure::invalid("Only one of If-Match and If-None-Match can be used"))? {
+        PutMode::IfNoneMatch(ETags::These(_)) => Err(Failure::not_implemented("If-None-Match other than *")),
+        mode => Ok(mode),
+    }
+}
+
+/// Says why a write under a condition was not taken: S3 tells an object that is not there from one that is another.
+pub(in crate::s3) async fn not_taken(call: &Call, mode: &PutMode, error: StorageError) -> StorageError {
+    if let (PutMode::IfMatch(_), StorageError::PreconditionFailed { bucket, path }) = (mode, &error) {
+        let found = call.storage().info(call.context(), bucket, path).await;
+        if let Err(missing @ (StorageError::ObjectNotFound { .. } | StorageError::ObjectDeleted { .. })) =
+            found
+        {
+            return missing;
+        }
+    }
+    error
 }

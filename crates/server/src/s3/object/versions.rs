@@ -2,14 +2,14 @@
 
 use file_storage::Operation;
 use file_storage::versions::{ObjectVersion, VersionEntry, VersionListing, VersionPage, VersionStart};
-use percent_encoding::utf8_percent_encode;
 use s3s::dto::{
-    CommonPrefix, DeleteMarkerEntry, ETag, EncodingType, ListObjectVersionsInput, ListObjectVersionsOutput,
+    CommonPrefix, DeleteMarkerEntry, ETag, ListObjectVersionsInput, ListObjectVersionsOutput,
     ObjectVersion as Version, ObjectVersionStorageClass,
 };
 
 use super::acl::owner;
-use super::list::{IN_KEYS, MOST};
+use super::list::MOST;
+use super::names::Names;
 use crate::s3::bucket::timestamp;
 use crate::s3::call::{Call, version};
 use crate::s3::failure::Failure;
@@ -25,21 +25,20 @@ pub(in crate::s3) async fn list(
     if max_keys < 0 {
         return Err(Failure::argument("Argument maxKeys must be an integer between 0 and 2147483647"));
     }
-    let encodes = match input.encoding_type.as_ref().map(EncodingType::as_str) {
-        None | Some("") => false,
-        Some(EncodingType::URL) => true,
-        Some(_) => return Err(Failure::argument("Invalid Encoding Method specified in Request")),
-    };
-    let listing = listing(&input, u32::try_from(max_keys.min(MOST)).unwrap_or(0))?;
+    let max_keys = max_keys.min(MOST);
+    let names = Names::of(input.encoding_type.as_ref())?;
+    names.check_all([
+        ("prefix", &input.prefix),
+        ("delimiter", &input.delimiter),
+        ("key-marker", &input.key_marker),
+    ])?;
+    let listing = listing(&input, u32::try_from(max_keys).unwrap_or(0))?;
     let page = call.storage().list_versions(call.context(), bucket, &listing).await?;
     if page.entries.is_empty() {
         // An empty bucket, or none that the caller may look into.
         call.storage().reach(call.context(), bucket).await?;
     }
-    let name = |name: &str| match encodes {
-        true => utf8_percent_encode(name, &IN_KEYS).to_string(),
-        false => name.to_owned(),
-    };
+    let name = |name: &str| names.told(name);
     let (next_key, next_version) = next(&page);
     Ok(ListObjectVersionsOutput {
         name: Some(input.bucket),

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::s3::target::parameters;
+use crate::s3::target::Parameters;
 
 /// What is written as it is.
 const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -21,52 +21,62 @@ pub(in crate::s3) struct Origin {
     pub(in crate::s3) prefix: String,
 }
 
-/// A canonical request, but for its payload's last line.
+/// A canonical request, with what stands for its payload.
 pub(super) fn request(
     parts: &Parts,
+    query: &Parameters,
     origin: &Origin,
     signed_headers: &[String],
     payload: &str,
     as_sent: bool,
 ) -> String {
-    let path = format!("{}{}", origin.prefix, parts.uri.path());
-    let path = if as_sent { path } else { path_encoded(&path) };
-    let headers: String = signed_headers
-        .iter()
-        .map(|name| format!("{name}:{}\n", value(&parts.headers, name, origin)))
-        .collect();
-    let (method, query, names) = (&parts.method, query(parts), signed_headers.join(";"));
-    format!("{method}\n{path}\n{query}\n{headers}\n{names}\n{payload}")
+    let mut text = format!("{}\n{}", parts.method, origin.prefix);
+    match as_sent {
+        true => text.push_str(parts.uri.path()),
+        // As everybody who follows the rules would encode it: S3 encodes it once.
+        false => {
+            let decoded: Vec<u8> = percent_decode_str(parts.uri.path()).collect();
+            text.extend(percent_encoding::percent_encode(&decoded, &IN_PATHS));
+        }
+    }
+    text.push('\n');
+    push_query(&mut text, query);
+    text.push('\n');
+    for name in signed_headers {
+        text.extend([name, ":"]);
+        push_value(&mut text, &parts.headers, name, origin);
+        text.push('\n');
+    }
+    text.push('\n');
+    for (number, name) in signed_headers.iter().enumerate() {
+        text.extend([if number == 0 { "" } else { ";" }, name]);
+    }
+    text.extend(["\n", payload]);
+    text
 }
 
-/// A path as it would be encoded by everybody who follows the rules. S3 encodes it once.
-fn path_encoded(path: &str) -> String {
-    let decoded: Vec<u8> = percent_decode_str(path).collect();
-    percent_encoding::percent_encode(&decoded, &IN_PATHS).to_string()
-}
-
-fn query(parts: &Parts) -> String {
-    let encode = |text: &str| utf8_percent_encode(text, &UNRESERVED).to_string();
-    let mut pairs: Vec<_> = parameters(&parts.uri)
-        .iter()
-        .filter(|(name, _)| name != "X-Amz-Signature")
-        .map(|(name, value)| (encode(name), encode(value)))
-        .collect();
-    pairs.sort();
-    let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-    pairs.join("&")
+fn push_query(text: &mut String, query: &Parameters) {
+    let encode = |text| utf8_percent_encode(text, &UNRESERVED).to_string();
+    let signed = query.iter().filter(|(name, _)| name != "X-Amz-Signature");
+    let mut pairs: Vec<_> = signed.map(|(name, value)| (encode(name), encode(value))).collect();
+    pairs.sort_unstable();
+    for (number, (name, value)) in pairs.iter().enumerate() {
+        text.extend([if number == 0 { "" } else { "&" }, name, "=", value]);
+    }
 }
 
 /// A header's values, trimmed, with single spaces.
-fn value(headers: &HeaderMap, name: &str, origin: &Origin) -> String {
+fn push_value(text: &mut String, headers: &HeaderMap, name: &str, origin: &Origin) {
     if name == "host" {
-        return origin.host.clone();
+        return text.push_str(&origin.host);
     }
-    let lines = headers.get_all(name).iter().map(|line| {
+    for (number, line) in headers.get_all(name).iter().enumerate() {
         let line = String::from_utf8_lossy(line.as_bytes());
-        line.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ").trim().to_owned()
-    });
-    lines.collect::<Vec<_>>().join(",")
+        text.push_str(if number == 0 { "" } else { "," });
+        for (number, word) in line.trim().split(' ').filter(|word| !word.is_empty()).enumerate() {
+            text.extend([if number == 0 { "" } else { " " }, word]);
+        }
+    }
 }
 
 /// What is signed of a canonical request.

@@ -6,12 +6,12 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 
 use super::canonical::{self, Origin};
-use super::key::{Key, Scope};
+use super::key::{Key, KnownKeys, Scope};
 use super::time::{self, Clock, MAX_EXPIRY_SECONDS};
 use super::{ALGORITHM, chunked};
 use crate::s3::failure::Failure;
 use crate::s3::payload::Payload;
-use crate::s3::target::parameters;
+use crate::s3::target::Parameters;
 
 const CONTENT_SHA256: &str = "x-amz-content-sha256";
 
@@ -36,14 +36,17 @@ pub(in crate::s3) struct Claim {
 ///
 /// # Errors
 /// What is malformed, or of another kind.
-pub(in crate::s3) fn shown(parts: &Parts, clock: Clock) -> Result<Option<Claim>, Failure> {
-    let query = parameters(&parts.uri);
+pub(in crate::s3) fn shown(
+    parts: &Parts,
+    query: &Parameters,
+    clock: Clock,
+) -> Result<Option<Claim>, Failure> {
     let in_query =
         query.iter().any(|(name, _)| matches!(name.as_str(), "X-Amz-Signature" | "X-Amz-Algorithm"));
     let old = query.iter().any(|(name, _)| name == "AWSAccessKeyId" || name == "Signature");
     match (one(&parts.headers, header::AUTHORIZATION.as_str())?, in_query) {
         (Some(_), true) => Err(Failure::argument("Only one way to show a signature is allowed")),
-        (None, true) => of_query(&query, parts, clock).map(Some),
+        (None, true) => of_query(query, parts, clock).map(Some),
         (Some(value), false) => of_header(value, parts, clock).map(Some),
         (None, false) if old => Err(only_this_one()),
         (None, false) => Ok(None),
@@ -81,7 +84,7 @@ fn of_header(value: &str, parts: &Parts, clock: Clock) -> Result<Claim, Failure>
     claim(scope, names, signature, date, None, payload, one(&parts.headers, "x-amz-security-token")?)
 }
 
-fn of_query(query: &[(String, String)], parts: &Parts, clock: Clock) -> Result<Claim, Failure> {
+fn of_query(query: &Parameters, parts: &Parts, clock: Clock) -> Result<Claim, Failure> {
     let malformed = |message: String| Failure::bad_request("AuthorizationQueryParametersError", message);
     let find = |name: &str| -> Result<Option<&str>, Failure> {
         let mut found = query.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -141,26 +144,30 @@ impl Claim {
         self.expires.is_some()
     }
 
-    /// Verifies the signature, for one of the ways in which the client may have called the server.
+    /// Verifies the signature, for one of the ways in which the client may have called the server; gives that one, which says
+    /// what the signer meant.
     ///
     /// # Errors
     /// `SignatureDoesNotMatch` with what the server signed, so that the client can compare; or what is not signed.
-    pub(in crate::s3) fn verify(
+    pub(in crate::s3) fn verify<'o>(
         &self,
-        secret: &CredentialSecret,
+        (keys, secret): (&KnownKeys, &CredentialSecret),
         parts: &Parts,
-        origins: &[Origin],
-    ) -> Result<Key, Failure> {
+        query: &Parameters,
+        origins: &'o [Origin],
+    ) -> Result<(Key, &'o Origin), Failure> {
         self.check_coverage(&parts.headers)?;
-        let key = Key::new(secret, &self.scope);
+        let (made, key) = keys.find(secret, &self.scope);
         let place = self.scope.place();
         let mut first = None;
         for origin in origins {
             for as_sent in [false, true] {
-                let request = canonical::request(parts, origin, &self.signed_headers, &self.payload, as_sent);
+                let request =
+                    canonical::request(parts, query, origin, &self.signed_headers, &self.payload, as_sent);
                 let text = canonical::string_to_sign(&self.time, &place, &request);
                 if key.verifies(&text, &self.signature) {
-                    return Ok(key);
+                    keys.keep(made, &key);
+                    return Ok((key, origin));
                 }
                 first.get_or_insert((text, request));
             }

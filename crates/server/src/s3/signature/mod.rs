@@ -1,9 +1,9 @@
 //! AWS Signature Version 4: who signed a request, and whether the signature fits it.
 //!
 //! ```text
-//! let shown = signature::shown(&parts)?;                 // what the request shows: in its header or in its query
-//! let key = shown.verify(&secret, &parts, &origins)?;    // constant-time; refuses what is too old or unsigned
-//! let payload = shown.payload(&parts, key)?;             // what the body must be
+//! let shown = signature::shown(&parts, &query, clock)?;           // what the request shows: in its header or in its query
+//! let (key, origin) = shown.verify((&keys, &secret), &parts, &query, &origins)?; // constant-time; `origin` says what is meant
+//! let payload = shown.payload(key)?;                          // what the body must be
 //! ```
 //!
 //! Everything that S3 acts by must be signed: the host, and each `x-amz-` header. Knows no storage.

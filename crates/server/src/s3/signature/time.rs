@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
 
 use crate::s3::failure::Failure;
 
@@ -45,14 +45,24 @@ impl Clock {
 
 /// A time as signatures have it.
 pub(super) fn written(time: DateTime<Utc>) -> String {
-    time.format("%Y%m%dT%H%M%SZ").to_string()
+    let (date, of_day) = (time.date_naive(), time.time());
+    let day = format!("{:04}{:02}{:02}", date.year(), date.month(), date.day());
+    format!("{day}T{:02}{:02}{:02}Z", of_day.hour(), of_day.minute(), of_day.second())
 }
 
 /// A time in the one form that signatures have.
 pub(in crate::s3) fn parse(text: &str) -> Option<DateTime<Utc>> {
-    let time = NaiveDateTime::parse_from_str(text, "%Y%m%dT%H%M%SZ").ok()?.and_utc();
-    // What is read leniently does not come back the same.
-    (written(time) == text).then_some(time)
+    let bytes = text.as_bytes();
+    if bytes.len() != 16 || bytes.get(8) != Some(&b'T') || bytes.last() != Some(&b'Z') {
+        return None;
+    }
+    let number = |range: std::ops::Range<usize>| -> Option<u32> {
+        let digits = text.get(range)?;
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+    };
+    let year = i32::try_from(number(0..4)?).ok()?;
+    let date = NaiveDate::from_ymd_opt(year, number(4..6)?, number(6..8)?)?;
+    Some(date.and_hms_opt(number(9..11)?, number(11..13)?, number(13..15)?)?.and_utc())
 }
 
 /// The time of a `Date` header.

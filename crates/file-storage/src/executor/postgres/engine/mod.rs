@@ -231,6 +231,10 @@ impl Executor for PostgresExecutor {
         self.run("consume_nonce", super::upkeep::consume_nonce(&self.pool, nonce, expires_at)).await
     }
 
+    async fn give_back_nonce(&self, nonce: Uuid) -> Result<(), StorageError> {
+        self.run("give_back_nonce", super::upkeep::give_back_nonce(&self.pool, nonce)).await
+    }
+
     async fn is_nonce_used(&self, nonce: Uuid) -> Result<bool, StorageError> {
         self.run("is_nonce_used", super::upkeep::is_nonce_used(&self.pool, nonce)).await
     }

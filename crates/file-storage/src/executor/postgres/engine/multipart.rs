@@ -6,9 +6,9 @@ use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::postgres::session::retried;
-use crate::executor::postgres::{PostgresExecutor, multipart};
+use crate::executor::postgres::{PostgresExecutor, buckets, multipart};
 use crate::executor::{MultipartExecutor, Written};
-use crate::file::PutMode;
+use crate::file::{PutMode, Segment};
 use crate::multipart::{
     Append, Claimed, Completion, MultipartUpload, NewMultipart, NewPart, Part, UploadAt, UploadListing,
 };
@@ -62,8 +62,23 @@ impl MultipartExecutor for PostgresExecutor {
         self.run("parts", multipart::parts(&self.pool, access, at, after, limit)).await
     }
 
-    async fn claim_resumable(&self, access: &Access, at: &UploadAt) -> Result<Claimed, StorageError> {
-        let claim = async { retried!(multipart::claim(&self.pool, access, at)) };
+    async fn first_parts(
+        &self,
+        access: &Access,
+        at: &UploadAt,
+        number: u32,
+        limit: u32,
+    ) -> Result<Vec<Segment>, StorageError> {
+        self.run("first_parts", multipart::first_parts(&self.pool, access, at, number, limit)).await
+    }
+
+    async fn claim_resumable(
+        &self,
+        access: &Access,
+        at: &UploadAt,
+        expires_at: Timestamp,
+    ) -> Result<Claimed, StorageError> {
+        let claim = async { retried!(multipart::claim(&self.pool, access, at, expires_at)) };
         self.run("claim_resumable", claim).await
     }
 
@@ -92,6 +107,16 @@ impl MultipartExecutor for PostgresExecutor {
     ) -> Result<Written, StorageError> {
         let complete = async { retried!(Box::pin(multipart::complete(&self.pool, access, at, &completion))) };
         self.run("complete_multipart", complete).await
+    }
+
+    async fn discard_uploads(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        limit: u32,
+    ) -> Result<u64, StorageError> {
+        let discard = async { retried!(buckets::discard_uploads(&self.pool, access, bucket, limit)) };
+        self.run("discard_uploads", discard).await
     }
 
     async fn abort_multipart(&self, access: &Access, at: &UploadAt) -> Result<(), StorageError> {

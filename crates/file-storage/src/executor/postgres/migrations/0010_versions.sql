@@ -64,25 +64,7 @@ CREATE POLICY "~aerostore_object_delete" ON {schema}.storage_object_versions FOR
             SELECT true FROM {inner}.bucket_access b WHERE b.id = bucket_id
             AND b.owner_id = (SELECT {schema}.current_user_id()))));
 
--- People's policies speak of versions as of objects: those that are in force, and later ones (`Policy::of_versions_for_postgres`).
-DO $$
-DECLARE
-    p record;
-BEGIN
-    FOR p IN SELECT polname, polpermissive, polcmd, pg_get_expr(polqual, polrelid) AS qual,
-            pg_get_expr(polwithcheck, polrelid) AS checked, ARRAY(SELECT unnest(polroles)::regrole::text) AS roles
-        FROM pg_policy WHERE polrelid = '{schema}.storage_objects'::regclass
-        AND NOT starts_with(polname, '~aerostore_')
-    LOOP
-        EXECUTE format('CREATE POLICY %I ON {schema}.storage_object_versions AS %s FOR %s TO %s', p.polname,
-                CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
-                CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE'
-                    WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
-                array_to_string(p.roles, ', '))
-            || coalesce(' USING (' || p.qual || ')', '') || coalesce(' WITH CHECK (' || p.checked || ')', '');
-    END LOOP;
-END
-$$;
+-- People's policies, which speak of versions as of objects, are put on this table by 0012.
 
 -- Segments are of an object or of a version, and stay where they are when the one becomes the other.
 ALTER TABLE {schema}.storage_segments DROP CONSTRAINT storage_segments_version_fkey;

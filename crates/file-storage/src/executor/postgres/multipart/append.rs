@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio_postgres::types::ToSql;
 
-use super::find::hold;
-use super::part::{await_blob, change};
+use super::find::{any, hold};
+use super::part::{EXTEND, await_blob, change};
 use crate::Timestamp;
 use crate::executor::assembly::{check_append, check_length};
 use crate::executor::postgres::errors::Fault;
@@ -32,17 +33,25 @@ pub(in crate::executor::postgres) async fn claim(
     pool: &Arc<Pool>,
     access: &Access,
     at: &UploadAt,
+    expires_at: Timestamp,
 ) -> Result<Claimed, Fault> {
     let mut session = Session::start(pool, "claim_resumable").await?;
     let mut upload = hold(&mut session, access, at).await?;
-    upload.resumable()?;
-    let steps = [Step::Run(CLAIM, &[&at.id]), Step::Run(TAIL, &[&at.id]), Step::Commit];
+    // One that ended keeps its time.
+    let expires_at = match upload.resumable()?.completed_at {
+        None => upload.expires_at.max(expires_at),
+        Some(_) => upload.expires_at,
+    };
+    let times: [&(dyn ToSql + Sync); 2] = [&at.id, &expires_at];
+    let steps =
+        [Step::Run(EXTEND, &times), Step::Run(CLAIM, &[&at.id]), Step::Run(TAIL, &[&at.id]), Step::Commit];
     let answers = session.run(&steps).await?;
+    upload.expires_at = expires_at;
     if let Some(resumable) = &mut upload.resumable {
         resumable.epoch = resumable.epoch.saturating_add(1);
     }
     let (mut tail, mut end) = (Vec::new(), upload.held_bytes);
-    for row in answers.get(1).map_or(&[][..], |answer| &answer.rows) {
+    for row in answers.get(2).map_or(&[][..], |answer| &answer.rows) {
         let size = count(row, 0)?;
         end = end.saturating_sub(size);
         let place = Place::Inline(Bytes::from(row.try_get::<_, Vec<u8>>(2)?));
@@ -75,7 +84,8 @@ pub(in crate::executor::postgres) async fn append(
 ) -> Result<MultipartUpload, Fault> {
     let mut session = Session::start(pool, "append").await?;
     await_blob(&mut session, &run.part).await?;
-    let mut upload = hold(&mut session, access, at).await?;
+    // What came in time is taken, however long it took.
+    let mut upload = any(&mut session, access, at).await?;
     check_append(&upload, run)?;
     let answers = session.run(&[Step::Run(LAST, &[&at.id])]).await?;
     let last: i32 = match answers.first().and_then(|answer| answer.rows.first()) {

@@ -23,6 +23,8 @@ use crate::permissions::{Access, Permission};
 const COMPLETED: &str =
     "UPDATE {schema}.resumable_uploads SET length = $2, completed_at = now() WHERE upload_id = $1";
 
+const ENDED: &str = "UPDATE {schema}.multipart_uploads SET ended = true WHERE id = $1";
+
 const BUCKET: &str = "SELECT uuid FROM {schema}.storage_buckets WHERE id = $1";
 
 /// Completes an upload.
@@ -66,9 +68,12 @@ pub(in crate::executor::postgres) async fn complete(
     }
     match upload.resumable {
         None => after.push((DISCARD, vec![&at.id])),
-        Some(_) => after.push((COMPLETED, of_end.to_vec())),
+        Some(_) => {
+            after.push((COMPLETED, of_end.to_vec()));
+            after.push((ENDED, vec![&at.id]));
+        }
     }
-    let linked = Some(Linked { uploads: &sources, after: &after });
+    let linked = Some(Linked { uploads: &sources, owner: upload.owner_id, after: &after });
     let along = Along { linked, leaves: None };
     put::put_within(pool, session, access, &object, &completion.mode, &along).await
 }

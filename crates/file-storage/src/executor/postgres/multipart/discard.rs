@@ -16,9 +16,12 @@ use crate::permissions::{Access, Permission};
 
 pub(super) const DISCARD: &str = "SELECT {inner}.discard_upload($1)";
 
-/// Gives up all uploads of a bucket.
+/// Gives uploads of a bucket up: everybody's, or the caller's own. Of those that became objects nothing but the memory goes,
+/// whosever they are. Takes the bucket, whether it is everybody's, the caller's role and user, and how many at most.
 pub(in crate::executor::postgres) const DISCARD_OF_BUCKET: &str = "SELECT {inner}.discard_upload(id) FROM \
-     (SELECT id FROM {schema}.multipart_uploads WHERE bucket_id = $1 ORDER BY id FOR UPDATE) doomed";
+     (SELECT id FROM {schema}.multipart_uploads WHERE bucket_id = $1 \
+     AND ($2::boolean OR ended OR role = $3::text AND owner_id IS NOT DISTINCT FROM $4::uuid) \
+     ORDER BY id LIMIT $5 FOR UPDATE) doomed";
 
 /// What another process is at is passed over.
 const EXPIRE: &str = "SELECT {inner}.discard_upload(id) FROM (SELECT id FROM {schema}.multipart_uploads \

@@ -13,12 +13,16 @@ use crate::executor::columns::{PART, UPLOAD};
 use crate::executor::postgres::errors::Fault;
 use crate::executor::postgres::pool::Pool;
 use crate::executor::postgres::rls::{Caller, Subject};
-use crate::executor::postgres::rows::{count, digest, extra, now, opt_count};
+use crate::executor::postgres::rows::{count, digest, extra, now, opt_count, segment};
 use crate::executor::postgres::session::{Session, Step, read};
-use crate::file::ObjectAttributes;
+use crate::file::{ObjectAttributes, Segment};
 use crate::multipart::{MultipartUpload, Part, Resumable, UploadAt, UploadListing};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Permission, Role};
+
+/// Who asks whether an upload came is told so as long as there is an object where it went.
+const STANDS: &str = "(r.completed_at IS NULL OR EXISTS \
+     (SELECT 1 FROM {schema}.storage_objects o WHERE o.bucket_id = m.bucket_id AND o.path = m.path))";
 
 const FROM: &str = "FROM {schema}.multipart_uploads m \
      LEFT JOIN {schema}.resumable_uploads r ON r.upload_id = m.id";
@@ -28,7 +32,9 @@ const OWN: &str =
     "($1::text = 'service_role' OR (m.role = $1::text AND m.owner_id IS NOT DISTINCT FROM $2::uuid))";
 
 static FIND: LazyLock<String> = LazyLock::new(|| {
-    format!("SELECT {UPLOAD} {FROM} WHERE m.id = $3 AND m.bucket_id = $4 AND m.path = $5 AND {OWN}")
+    format!(
+        "SELECT {UPLOAD} {FROM} WHERE m.id = $3 AND m.bucket_id = $4 AND m.path = $5 AND {OWN} AND {STANDS}"
+    )
 });
 
 /// Nobody else changes the upload until the transaction ends. A statement before the one that reads it: one that waited for
@@ -119,6 +125,7 @@ fn upload(row: &Row) -> Result<MultipartUpload, Fault> {
             metadata,
             extra: extra(row, 18)?,
         },
+        nonce: row.try_get(19)?,
         checksum,
         held_bytes,
         resumable,
@@ -127,7 +134,8 @@ fn upload(row: &Row) -> Result<MultipartUpload, Fault> {
     })
 }
 
-/// Uploads in numbered parts of a bucket, by path and then by age.
+/// Uploads in numbered parts of a bucket, by path and then by age. Those of nobody in particular are listed for the service
+/// role alone: to know one's name is all that it takes to go on with it.
 pub(in crate::executor::postgres) async fn list(
     pool: &Arc<Pool>,
     access: &Access,
@@ -138,7 +146,7 @@ pub(in crate::executor::postgres) async fn list(
         format!(
             "SELECT {UPLOAD} {FROM} WHERE m.bucket_id = $3 AND starts_with(m.path, $4) AND m.path >= $4 \
              AND m.path >= $5 AND (m.path > $5 OR m.id > $6) AND r.upload_id IS NULL AND {OWN} \
-             ORDER BY m.path, m.id LIMIT $7"
+             AND ($1::text = 'service_role' OR m.owner_id IS NOT NULL) ORDER BY m.path, m.id LIMIT $7"
         )
     });
     let context = access.on_rows(Permission::UploadContinue, Some(bucket))?;
@@ -196,6 +204,27 @@ pub(in crate::executor::postgres) async fn parts(
         })
     };
     found.iter().map(part).collect()
+}
+
+/// Where the bytes of an upload's first parts are, beginning with a number.
+pub(in crate::executor::postgres) async fn first_parts(
+    pool: &Arc<Pool>,
+    access: &Access,
+    at: &UploadAt,
+    number: u32,
+    limit: u32,
+) -> Result<Vec<Segment>, Fault> {
+    const FIRST: &str = "SELECT 0::bigint, size, sha256, provider, blob_key, bytes FROM {schema}.multipart_parts \
+         WHERE upload_id = $1 AND number >= $2 ORDER BY number LIMIT $3";
+    show(pool, access, at).await?;
+    let number = i32::try_from(number).unwrap_or(i32::MAX);
+    let values = [&at.id as _, &number as _, &i64::from(limit) as _];
+    let found = read(pool, "first_parts", &Caller::keeper(), FIRST, &values).await?;
+    let mut segments = Vec::with_capacity(found.len());
+    for row in &found {
+        segments.extend(segment(row, 0)?);
+    }
+    Ok(segments)
 }
 
 /// What decides about an object made of an upload's parts, by number.

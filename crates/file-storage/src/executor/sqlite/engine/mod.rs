@@ -264,6 +264,10 @@ impl Executor for SqliteExecutor {
             .await
     }
 
+    async fn give_back_nonce(&self, nonce: Uuid) -> Result<(), StorageError> {
+        self.writer.keep("give_back_nonce", move |conn| super::upkeep::give_back_nonce(conn, nonce)).await
+    }
+
     async fn is_nonce_used(&self, nonce: Uuid) -> Result<bool, StorageError> {
         self.read("is_nonce_used", |conn| super::upkeep::is_nonce_used(conn, nonce))
     }

@@ -6,9 +6,9 @@ use rusqlite::Connection;
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::sqlite::{SqliteExecutor, multipart};
+use crate::executor::sqlite::{SqliteExecutor, buckets, multipart};
 use crate::executor::{MultipartExecutor, Written};
-use crate::file::PutMode;
+use crate::file::{PutMode, Segment};
 use crate::multipart::{
     Append, Claimed, Completion, MultipartUpload, NewMultipart, NewPart, Part, UploadAt, UploadListing,
 };
@@ -65,9 +65,25 @@ impl MultipartExecutor for SqliteExecutor {
         self.scan("parts", move |conn| multipart::parts(conn, &access, &at, after, limit)).await
     }
 
-    async fn claim_resumable(&self, access: &Access, at: &UploadAt) -> Result<Claimed, StorageError> {
+    async fn first_parts(
+        &self,
+        access: &Access,
+        at: &UploadAt,
+        number: u32,
+        limit: u32,
+    ) -> Result<Vec<Segment>, StorageError> {
+        self.read("first_parts", |conn| multipart::first_parts(conn, access, at, number, limit))
+    }
+
+    async fn claim_resumable(
+        &self,
+        access: &Access,
+        at: &UploadAt,
+        expires_at: Timestamp,
+    ) -> Result<Claimed, StorageError> {
         let (access, at) = (access.clone(), at.clone());
-        self.writer.keep("claim_resumable", move |conn| multipart::claim(conn, &access, &at)).await
+        let claim = move |conn: &Connection| multipart::claim(conn, &access, &at, expires_at);
+        self.writer.keep("claim_resumable", claim).await
     }
 
     async fn announce_length(&self, access: &Access, at: &UploadAt, length: u64) -> Result<(), StorageError> {
@@ -97,6 +113,18 @@ impl MultipartExecutor for SqliteExecutor {
         let (access, at, rules) = (access.clone(), at.clone(), self.rules.load_full());
         let complete = move |conn: &Connection| multipart::complete(conn, &rules, &access, &at, &completion);
         self.writer.run("complete_multipart", complete).await
+    }
+
+    async fn discard_uploads(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        limit: u32,
+    ) -> Result<u64, StorageError> {
+        let (access, bucket, rules) = (access.clone(), bucket.clone(), self.rules.load_full());
+        let discard =
+            move |conn: &Connection| buckets::discard_uploads(conn, &rules, &access, &bucket, limit);
+        self.writer.free("discard_uploads", discard).await
     }
 
     async fn abort_multipart(&self, access: &Access, at: &UploadAt) -> Result<(), StorageError> {

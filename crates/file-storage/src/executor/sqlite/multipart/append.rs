@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, named_params};
 
 use super::discard::discard_parts;
-use super::find::{opt_int, show};
+use super::find::{any, opt_int, show};
 use super::part::{extend, insert};
 use crate::Timestamp;
 use crate::executor::sqlite::errors::Fault;
@@ -20,9 +20,13 @@ pub(in crate::executor::sqlite) fn claim(
     conn: &Connection,
     access: &Access,
     at: &UploadAt,
+    expires_at: Timestamp,
 ) -> Result<Claimed, Fault> {
     let mut upload = show(conn, access, at)?;
-    upload.resumable()?;
+    if upload.resumable()?.completed_at.is_none() {
+        extend(conn, at, expires_at)?;
+        upload.expires_at = upload.expires_at.max(expires_at);
+    }
     conn.prepare_cached("UPDATE resumable_uploads SET epoch = epoch + 1 WHERE upload_id = :id")?
         .execute(named_params! { ":id": text(at.id) })?;
     if let Some(resumable) = &mut upload.resumable {
@@ -77,7 +81,8 @@ pub(in crate::executor::sqlite) fn append(
     run: &Append,
     expires_at: Timestamp,
 ) -> Result<MultipartUpload, Fault> {
-    let mut upload = show(conn, access, at)?;
+    // What came in time is taken, however long it took.
+    let mut upload = any(conn, access, at)?;
     crate::executor::assembly::check_append(&upload, run)?;
     let now = now();
     let mut statement =

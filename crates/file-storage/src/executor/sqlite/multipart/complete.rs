@@ -74,7 +74,7 @@ pub(in crate::executor::sqlite) fn complete(
         version: completion.version,
         segments: Vec::new(),
     };
-    let written = put::put(conn, rules, access, object, &completion.mode)?;
+    let written = put::put_for(conn, rules, access, upload.owner_id, object, &completion.mode)?;
     link(conn, completion.version, &sources)?;
     for (source, _) in &sources {
         if source.at.id != at.id {
@@ -117,5 +117,7 @@ fn end(conn: &Connection, upload: &MultipartUpload, size: u64, now: Timestamp) -
         "UPDATE resumable_uploads SET length = :length, completed_at = :now WHERE upload_id = :id",
     )?
     .execute(named_params! { ":id": text(upload.at.id), ":length": int(size), ":now": micros(now) })?;
+    conn.prepare_cached("UPDATE multipart_uploads SET ended = 1 WHERE id = :id")?
+        .execute(named_params! { ":id": text(upload.at.id) })?;
     Ok(())
 }

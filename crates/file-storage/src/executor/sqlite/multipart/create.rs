@@ -4,6 +4,7 @@ use rusqlite::{Connection, named_params};
 use serde_json::{Value, json};
 
 use super::find::opt_int;
+use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::proposal::Proposed;
 use crate::executor::sqlite::decide;
@@ -15,7 +16,7 @@ use crate::executor::sqlite::rules::Rules;
 use crate::file::PutMode;
 use crate::multipart::{MultipartUpload, NewMultipart, Resumable};
 use crate::permissions::policy::Candidate;
-use crate::permissions::{Access, Permission};
+use crate::permissions::{Access, Permission, RlsContext, Role};
 
 /// Begins an upload where its object could be written now.
 pub(in crate::executor::sqlite) fn create(
@@ -34,10 +35,12 @@ pub(in crate::executor::sqlite) fn create(
     if target.bucket.uuid != new.bucket_uuid {
         return Err(StorageError::BucketNotFound { bucket: at.bucket }.into());
     }
+    check_number(conn, context, &at.bucket, new.most_unfinished)?;
     let upload = MultipartUpload {
         role: context.role(),
         owner_id: context.user_id(),
         replaces: !matches!(mode, PutMode::Create),
+        nonce: new.nonce,
         attributes: new.attributes,
         checksum: new.checksum,
         held_bytes: 0,
@@ -55,8 +58,8 @@ pub(in crate::executor::sqlite) fn create(
     };
     conn.prepare_cached(
         "INSERT INTO multipart_uploads (id, bucket_id, path, role, owner_id, replaces, content_type, cache_control, \
-         metadata, checksum, created_at, expires_at, extra) VALUES (:id, :bucket, :path, :role, :owner, :replaces, :type, \
-         :cache, :metadata, :checksum, :created, :expires, :extra)",
+         metadata, checksum, created_at, expires_at, extra, nonce) VALUES (:id, :bucket, :path, :role, :owner, :replaces, \
+         :type, :cache, :metadata, :checksum, :created, :expires, :extra, :nonce)",
     )?
     .execute(named_params! {
         ":id": text(upload.at.id), ":bucket": upload.at.bucket.as_str(), ":path": upload.at.path.as_str(),
@@ -65,7 +68,7 @@ pub(in crate::executor::sqlite) fn create(
         ":metadata": Value::Object(upload.attributes.metadata.clone()).to_string(),
         ":checksum": upload.checksum.map(|checksum| json!(checksum).to_string()),
         ":created": micros(now), ":expires": micros(upload.expires_at),
-        ":extra": extra(&upload.attributes.extra),
+        ":extra": extra(&upload.attributes.extra), ":nonce": upload.nonce.map(text),
     })?;
     if let Some(resumable) = &upload.resumable {
         conn.prepare_cached(
@@ -78,4 +81,28 @@ pub(in crate::executor::sqlite) fn create(
         })?;
     }
     Ok(upload)
+}
+
+/// Refuses one upload more than the caller may have unfinished.
+fn check_number(
+    conn: &Connection,
+    context: &RlsContext,
+    bucket: &BucketName,
+    most: u32,
+) -> Result<(), Fault> {
+    if context.role() == Role::ServiceRole {
+        return Ok(());
+    }
+    let mut statement = conn.prepare_cached(
+        "SELECT count(*) FROM (SELECT 1 FROM multipart_uploads WHERE bucket_id = :bucket AND role = :role \
+         AND owner_id IS :owner AND ended = 0 LIMIT :most)",
+    )?;
+    let found: u32 = statement.query_row(
+        named_params! {
+            ":bucket": bucket.as_str(), ":role": context.role().as_str(), ":owner": context.user_id().map(text),
+            ":most": most,
+        },
+        |row| row.get(0),
+    )?;
+    if found >= most { Err(StorageError::TooManyUploads { limit: most }.into()) } else { Ok(()) }
 }

@@ -11,10 +11,10 @@ use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::sqlite::errors::Fault;
 use crate::executor::sqlite::ledger::{Holder, release_unfinished};
-use crate::executor::sqlite::rls::text;
+use crate::executor::sqlite::rls::{Caller, text};
 use crate::executor::sqlite::rows::{count, micros, now, opt_uuid, str, uuid};
 use crate::multipart::UploadAt;
-use crate::permissions::{Access, Permission};
+use crate::permissions::{Access, Permission, RlsContext};
 
 /// Every number that a part can have.
 const ALL: RangeInclusive<u32> = 0..=u32::MAX;
@@ -96,18 +96,32 @@ pub(in crate::executor::sqlite) fn expire(
     Ok(doomed.len() as u64)
 }
 
-/// Gives up all uploads of a bucket.
-pub(in crate::executor::sqlite) fn of_bucket(conn: &Connection, bucket: &BucketName) -> Result<(), Fault> {
-    let mut statement = conn
-        .prepare_cached("SELECT id, bucket_id, owner_id FROM multipart_uploads WHERE bucket_id = :bucket")?;
-    let mut rows = statement.query(named_params! { ":bucket": bucket.as_str() })?;
+/// Gives up to `limit` uploads of a bucket up: everybody's, or the caller's own. Of those that became objects nothing but
+/// the memory goes, whosever they are. Gives their number.
+pub(in crate::executor::sqlite) fn of_bucket(
+    conn: &Connection,
+    context: &RlsContext,
+    bucket: &BucketName,
+    everybodys: bool,
+    limit: u32,
+) -> Result<u64, Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id, bucket_id, owner_id FROM multipart_uploads WHERE bucket_id = :bucket \
+         AND (:everybodys OR ended OR (role = :role AND owner_id IS :uid)) LIMIT :limit",
+    )?;
+    let caller = Caller::from(context);
+    let mut rows = statement.query(named_params! {
+        ":bucket": bucket.as_str(), ":everybodys": everybodys, ":role": caller.role, ":uid": caller.uid,
+        ":limit": limit,
+    })?;
     let mut doomed = Vec::new();
     while let Some(row) = rows.next()? {
         doomed.push(holder(row)?);
     }
     drop(rows);
     let now = now();
-    doomed.iter().try_for_each(|upload| discard(conn, upload, now))
+    doomed.iter().try_for_each(|upload| discard(conn, upload, now))?;
+    Ok(doomed.len() as u64)
 }
 
 /// Gives an upload up whose bytes are lost; `false` where it is gone already.

@@ -11,20 +11,24 @@ use crate::executor::columns::{PART, UPLOAD};
 use crate::executor::sqlite::errors::Fault;
 use crate::executor::sqlite::rls::{Caller, builtin, text};
 use crate::executor::sqlite::rows::{
-    count, digest, int, json, metadata, now, opt_count, opt_uuid, str, time, uuid,
+    count, digest, int, json, metadata, now, opt_count, opt_uuid, segment, str, time, uuid,
 };
-use crate::file::ObjectAttributes;
+use crate::file::{ObjectAttributes, Segment};
 use crate::multipart::{MultipartUpload, Part, Resumable, UploadAt, UploadListing};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Permission, Role};
 
 const FROM: &str = "FROM multipart_uploads m LEFT JOIN resumable_uploads r ON r.upload_id = m.id";
 
+/// Who asks whether an upload came is told so as long as there is an object where it went.
+const STANDS: &str = "(r.completed_at IS NULL \
+     OR EXISTS (SELECT 1 FROM storage_objects o WHERE o.bucket_id = m.bucket_id AND o.path = m.path))";
+
 /// An upload, also one whose time is over.
 pub(super) fn any(conn: &Connection, access: &Access, at: &UploadAt) -> Result<MultipartUpload, Fault> {
     static FIND: LazyLock<String> = LazyLock::new(|| {
         format!(
-            "SELECT {UPLOAD} {FROM} WHERE m.id = :id AND m.bucket_id = :bucket AND m.path = :path AND {}",
+            "SELECT {UPLOAD} {FROM} WHERE m.id = :id AND m.bucket_id = :bucket AND m.path = :path AND {} AND {STANDS}",
             builtin(Permission::UploadContinue)
         )
     });
@@ -86,6 +90,7 @@ fn upload(row: &Row<'_>) -> Result<MultipartUpload, Fault> {
             metadata: metadata(row, 8)?,
             extra: json(row, 18, "extra")?,
         },
+        nonce: opt_uuid(row, 19)?,
         checksum: json(row, 9, "checksum")?,
         held_bytes,
         resumable,
@@ -94,7 +99,8 @@ fn upload(row: &Row<'_>) -> Result<MultipartUpload, Fault> {
     })
 }
 
-/// Uploads in numbered parts of a bucket, by path and then by age.
+/// Uploads in numbered parts of a bucket, by path and then by age. Those of nobody in particular are listed for the service
+/// role alone: to know one's name is all that it takes to go on with it.
 pub(in crate::executor::sqlite) fn list(
     conn: &Connection,
     access: &Access,
@@ -105,7 +111,7 @@ pub(in crate::executor::sqlite) fn list(
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {UPLOAD} {FROM} WHERE m.bucket_id = :bucket AND m.path >= :prefix AND m.path >= :after \
          AND substr(m.path, 1, length(:prefix)) = :prefix AND (m.path > :after OR m.id > :id) \
-         AND r.upload_id IS NULL AND {} ORDER BY m.path, m.id LIMIT :limit",
+         AND r.upload_id IS NULL AND {} AND (:role = 'service_role' OR m.owner_id IS NOT NULL) ORDER BY m.path, m.id LIMIT :limit",
         builtin(Permission::UploadContinue)
     ))?;
     let (after, id) = match &listing.after {
@@ -149,6 +155,28 @@ pub(in crate::executor::sqlite) fn parts(
         });
     }
     Ok(parts)
+}
+
+/// Where the bytes of an upload's first parts are, beginning with a number.
+pub(in crate::executor::sqlite) fn first_parts(
+    conn: &Connection,
+    access: &Access,
+    at: &UploadAt,
+    number: u32,
+    limit: u32,
+) -> Result<Vec<Segment>, Fault> {
+    show(conn, access, at)?;
+    let mut statement = conn.prepare_cached(
+        "SELECT 0, size, sha256, provider, blob_key, bytes FROM multipart_parts \
+         WHERE upload_id = :id AND number >= :number ORDER BY number LIMIT :limit",
+    )?;
+    let mut rows =
+        statement.query(named_params! { ":id": text(at.id), ":number": number, ":limit": limit })?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.extend(segment(row, 0)?);
+    }
+    Ok(found)
 }
 
 /// What decides about an object made of an upload's parts, by number.

@@ -12,5 +12,5 @@ pub(super) use append::{announce_length, append, claim};
 pub(super) use complete::complete;
 pub(super) use create::create;
 pub(super) use discard::{abort, expire, lost, of_bucket};
-pub(super) use find::{list, parts, show};
+pub(super) use find::{first_parts, list, parts, show};
 pub(super) use part::put;

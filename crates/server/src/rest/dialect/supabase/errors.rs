@@ -127,6 +127,7 @@ fn storage(error: &StorageError) -> Worded {
         E::BucketNotEmpty { .. } => wrapped(409, "ResourceNotEmpty", "ResourceNotEmpty", message),
         E::UploadNotFound { .. } => wrapped(404, "NoSuchUpload", "NoSuchUpload", message),
         E::UploadExpired { .. } => wrapped(410, "NoSuchUpload", "NoSuchUpload", message),
+        E::TooManyUploads { .. } => wrapped(429, "TooManyUploads", "InvalidRequest", message),
         E::UploadTakenOver { .. } => wrapped(423, "ResourceLocked", "ResourceLocked", message),
         E::OffsetMismatch { .. } => wrapped(409, "InvalidRequest", "InvalidRequest", message),
         E::InvalidPart { .. } | E::InvalidPartOrder => wrapped(400, "MissingPart", "MissingPart", message),
