@@ -11,6 +11,7 @@ mod credentials;
 mod delete;
 mod download;
 mod extra;
+mod head;
 mod leases;
 mod list;
 mod multipart;

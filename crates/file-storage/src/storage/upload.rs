@@ -4,12 +4,13 @@
 //! makes the object visible. A caller who goes away before that transaction leaves nothing; one who goes away
 //! during it does not stop it.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use uuid::Uuid;
 
 use super::FileStorage;
 use super::blobs::PlacedBlob;
+use super::head::Head;
 use super::leases::Lease;
 use crate::body::{ByteStream, limited};
 use crate::bucket::{Bucket, BucketName};
@@ -370,43 +371,5 @@ impl Stored {
         let (size, checksum) = (bytes.len() as u64, Sha256::of(&bytes));
         let segment = Segment { offset: 0, size, sha256: checksum, place: Place::Inline(bytes) };
         Self { size, checksum, segments: if size == 0 { Vec::new() } else { vec![segment] } }
-    }
-}
-
-/// The first bytes of a body: all of a small one.
-pub(super) struct Head {
-    pub(super) bytes: Bytes,
-    pub(super) is_whole: bool,
-}
-
-impl Head {
-    /// Reads until the body ends or is larger than `threshold` bytes.
-    pub(super) async fn read(
-        body: &mut ByteStream,
-        threshold: usize,
-        content_length: Option<u64>,
-    ) -> Result<Self, StorageError> {
-        let Some(first) = body.next().await else {
-            return Ok(Self { bytes: Bytes::new(), is_whole: true });
-        };
-        let first = first?;
-        if first.len() > threshold {
-            return Ok(Self { bytes: first, is_whole: false });
-        }
-        let mut second = body.next().await.transpose()?;
-        if second.is_none() {
-            return Ok(Self { bytes: first, is_whole: true });
-        }
-        let announced = content_length.unwrap_or(0).min(threshold as u64 + 1);
-        let mut bytes = BytesMut::with_capacity(first.len().max(usize::try_from(announced).unwrap_or(0)));
-        bytes.extend_from_slice(&first);
-        while let Some(chunk) = second {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > threshold {
-                return Ok(Self { bytes: bytes.freeze(), is_whole: false });
-            }
-            second = body.next().await.transpose()?;
-        }
-        Ok(Self { bytes: bytes.freeze(), is_whole: true })
     }
 }

@@ -14,8 +14,8 @@ use crate::multipart::{MAX_PART_NUMBER, MAX_PART_SIZE, MultipartUpload, NewPart,
 use crate::permissions::{Access, Operation, RlsContext};
 use crate::storage::FileStorage;
 use crate::storage::blobs::PlacedBlob;
+use crate::storage::head::Head;
 use crate::storage::leases::Lease;
-use crate::storage::upload::Head;
 
 /// The bytes of a part, on their way.
 pub struct PartBody {

@@ -13,8 +13,8 @@ use crate::executor::Admission;
 use crate::multipart::{Append, Chosen, Claimed, Completion, MultipartUpload, UploadAt};
 use crate::permissions::{Access, Operation};
 use crate::storage::FileStorage;
+use crate::storage::head::Head;
 use crate::storage::multipart::{PartBody, Run};
-use crate::storage::upload::Head;
 
 /// Most bytes of one run, and so the most that a crash takes of a body that is still coming in.
 const RUN: u64 = 64 << 20;
