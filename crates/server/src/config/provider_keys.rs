@@ -49,7 +49,7 @@ settings! {
         /// Bytes of a part. Up to four of them are in memory for each upload.
         chunk_size: ByteSize = "5MiB";
         /// Idle connections that are kept for further requests.
-        max_connections: u32 = "10", at_least_one;
+        max_idle_connections: u32 = "10", at_least_one;
         /// How long a connection may take to be made.
         connection_timeout: Duration = "5s", positive;
         /// How often something is tried in all, before it has failed.

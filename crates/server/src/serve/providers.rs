@@ -95,7 +95,7 @@ fn remote(
         prefix: provider.prefix.clone().unwrap_or_default(),
         stream_threshold: bytes(provider.stream_threshold),
         chunk_size: bytes(provider.chunk_size),
-        max_connections: usize::try_from(provider.max_connections).unwrap_or(usize::MAX),
+        max_idle_connections: usize::try_from(provider.max_idle_connections).unwrap_or(usize::MAX),
         connect_timeout: provider.connection_timeout,
         // So that a part which stands still is sent again before the upload as a whole has stood still for too long.
         part_timeout: provider.upload_timeout / 3,

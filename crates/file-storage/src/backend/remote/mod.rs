@@ -79,7 +79,7 @@ pub struct RemoteOptions {
     /// Bytes of a part of larger ones.
     pub chunk_size: usize,
     /// Idle connections that are kept for further requests.
-    pub max_connections: usize,
+    pub max_idle_connections: usize,
     /// How long a connection may take to be made.
     pub connect_timeout: Duration,
     /// How long one part of an upload may take, before it is sent again.
@@ -99,7 +99,7 @@ impl RemoteOptions {
             prefix: String::new(),
             stream_threshold: DEFAULT_STREAM_THRESHOLD,
             chunk_size: DEFAULT_CHUNK_SIZE,
-            max_connections: 10,
+            max_idle_connections: 10,
             connect_timeout: Duration::from_secs(5),
             part_timeout: Duration::from_secs(100),
             stall_timeout: Duration::from_secs(30),

@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use object_store::client::{
-    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
-    ReqwestConnector,
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
+    HttpService, ReqwestConnector,
 };
 use object_store::{ClientOptions, RetryConfig};
 
@@ -16,7 +17,7 @@ use super::fault::Fault;
 /// How long an idle connection is kept: below what load balancers and stores themselves allow.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// Most of a refusal that is looked at, in characters.
+/// Most of a refusal that is read, in bytes. What is longer tells no code.
 const MAX_REFUSAL: usize = 64 * 1024;
 
 /// Options of a client. Timeouts are those of [`crate::resilience`]: one of a whole request would cut long transfers.
@@ -26,7 +27,7 @@ pub(super) fn options(remote: &RemoteOptions, endpoint: Option<&str>) -> ClientO
         .with_timeout_disabled()
         .with_connect_timeout(remote.connect_timeout)
         .with_pool_idle_timeout(IDLE)
-        .with_pool_max_idle_per_host(remote.max_connections)
+        .with_pool_max_idle_per_host(remote.max_idle_connections)
 }
 
 /// No retries below ours: they would multiply, and hide failures from the circuit breaker.
@@ -65,8 +66,7 @@ impl HttpService for Watched {
             status => {
                 let retry_after = header("retry-after").and_then(|seconds| seconds.trim().parse().ok());
                 let (parts, body) = response.into_parts();
-                let text = body.bytes().await.unwrap_or_default();
-                let text: String = String::from_utf8_lossy(&text).chars().take(MAX_REFUSAL).collect();
+                let text = beginning(body).await;
                 let code = element(&text, "Code");
                 if status == 404 && !matches!(code, Some("NoSuchBucket" | "ContainerNotFound")) {
                     return Ok(HttpResponse::from_parts(parts, String::new().into()));
@@ -76,6 +76,19 @@ impl HttpService for Watched {
             }
         }
     }
+}
+
+/// The beginning of a refusal, as far as it comes: it is for its code alone.
+async fn beginning(body: HttpResponseBody) -> String {
+    let (mut chunks, mut text) = (body.bytes_stream(), Vec::new());
+    while let Some(Ok(chunk)) = chunks.next().await {
+        let left = MAX_REFUSAL.saturating_sub(text.len());
+        text.extend(chunk.iter().take(left));
+        if chunk.len() >= left {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// The text of the first element of that name. The rest of a refusal may repeat what was signed, and goes nowhere.
