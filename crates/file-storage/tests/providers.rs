@@ -20,7 +20,9 @@ use file_storage::upkeep::{Upkeep, UpkeepOptions};
 use file_storage::{BucketName, BucketPolicy, FileStorage, StorageError};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
-use support::{Fixture, chunked, collect, credential_key, keys, maintain, options, path, service, user};
+use support::{
+    Fixture, TestDatabase, chunked, collect, credential_key, keys, maintain, options, path, service, user,
+};
 use tempfile::TempDir;
 
 /// A disk that fails where it is told to: as a cloud does, after it has done what it was asked for.
@@ -98,6 +100,8 @@ impl StorageBackend for Cloud {
 /// A storage with two providers, `local` and `cloud`.
 struct Both {
     dir: TempDir,
+    /// Gone with it.
+    _database: Option<TestDatabase>,
     executor: Arc<dyn Executor>,
     local: Arc<LocalBackend>,
     cloud: Arc<Cloud>,
@@ -107,11 +111,12 @@ struct Both {
 impl Both {
     async fn new() -> Self {
         let dir = TempDir::new().unwrap();
-        let executor = Fixture::executor(dir.path(), None).await;
+        let database = TestDatabase::if_asked_for();
+        let executor = Fixture::executor(dir.path(), database.as_ref()).await;
         let local = Arc::new(disk(dir.path(), "local"));
         let cloud = Arc::new(Cloud { disk: disk(dir.path(), "cloud"), fails: AtomicBool::new(false) });
         let bucket = support::bucket("box");
-        let both = Self { dir, executor, local, cloud, bucket };
+        let both = Self { dir, _database: database, executor, local, cloud, bucket };
         let config = file_storage::BucketConfig { policy: BucketPolicy::Private, ..Default::default() };
         both.writing_to("local").create_bucket(&user(1), &both.bucket, &config).await.unwrap();
         both
