@@ -16,6 +16,7 @@ pub mod file;
 pub mod multipart;
 pub mod path;
 pub mod permissions;
+pub mod resilience;
 pub mod signed_url;
 pub mod sql;
 pub mod storage;

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use file_storage::StorageError;
@@ -190,10 +191,7 @@ impl ApiError {
     fn retry_after_seconds(&self) -> Option<u64> {
         match self {
             Self::RateLimited(limited) => Some(limited.retry_after_seconds()),
-            Self::Storage(
-                StorageError::RateLimited { retry_after } | StorageError::Overloaded { retry_after },
-            ) => Some(retry_after.as_secs().max(1)),
-            Self::Storage(StorageError::ProviderUnavailable { .. }) => Some(1),
+            Self::Storage(error) => error.retry_after().map(whole_seconds),
             _ => None,
         }
     }
@@ -248,6 +246,11 @@ impl ApiError {
     }
 }
 
+/// A wait as clients are told it: never none, and never too short.
+pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
 fn native_storage(error: &StorageError) -> Native {
     use StorageError as E;
     let (status, label) = match error {
@@ -288,10 +291,12 @@ fn native_storage(error: &StorageError) -> Native {
         E::ChecksumMismatch { .. } | E::Io { .. } | E::Internal { .. } => {
             (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
         }
-        E::ProviderUnavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+        E::ProviderUnavailable { .. } | E::ProviderThrottled { .. } | E::CircuitOpen { .. } => {
+            (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
+        }
         E::RateLimited { .. } => (StatusCode::TOO_MANY_REQUESTS, "SlowDown"),
-        E::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
-        E::OperationTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
+        E::Overloaded { .. } | E::ProviderOverloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+        E::OperationTimeout { .. } | E::ProviderTimeout { .. } => (StatusCode::GATEWAY_TIMEOUT, "Timeout"),
     };
     let message = match error {
         E::Unauthorized(denial) if is_row_write(denial.permission) => RLS_WORDS.into(),
@@ -354,11 +359,19 @@ fn storage_context(error: &StorageError) -> Value {
         }
         E::BodyInterrupted { reason } => json!({ "reason": reason }),
         E::DiskFull { provider } => json!({ "provider": &**provider }),
-        E::ProviderUnavailable { provider, operation, .. } | E::Io { provider, operation, .. } => {
+        E::ProviderUnavailable { provider, operation, .. }
+        | E::ProviderTimeout { provider, operation }
+        | E::Io { provider, operation, .. } => {
             json!({ "provider": &**provider, "operation": operation })
         }
+        E::ProviderThrottled { provider, operation, retry_after, .. }
+        | E::ProviderOverloaded { provider, operation, retry_after }
+        | E::CircuitOpen { provider, operation, retry_after } => {
+            let retry_after = whole_seconds(*retry_after);
+            json!({ "provider": &**provider, "operation": operation, "retry_after": retry_after })
+        }
         E::RateLimited { retry_after } | E::Overloaded { retry_after } => {
-            json!({ "retry_after": retry_after.as_secs().max(1) })
+            json!({ "retry_after": whole_seconds(*retry_after) })
         }
         E::OperationTimeout { operation: "query" } => {
             json!({ "operation": "query", "hint": "narrow it by WHERE, above all on bucket_id and path, and join less" })
@@ -395,7 +408,11 @@ pub(crate) fn cause(error: &StorageError) -> Option<String> {
     let place = match error {
         StorageError::Internal { context, .. } => Some(context.clone()),
         StorageError::Io { provider, operation, .. } => Some(format!("{provider}: {operation}")),
-        StorageError::ProviderUnavailable { operation, .. } => Some((*operation).to_owned()),
+        StorageError::ProviderUnavailable { operation, .. }
+        | StorageError::ProviderThrottled { operation, .. }
+        | StorageError::ProviderTimeout { operation, .. }
+        | StorageError::ProviderOverloaded { operation, .. }
+        | StorageError::CircuitOpen { operation, .. } => Some((*operation).to_owned()),
         StorageError::DiskFull { provider } => Some(format!("{provider}: no room")),
         _ => None,
     };

@@ -7,26 +7,31 @@ use tokio::sync::Mutex;
 
 /// How long an answer stands. However often it is asked, the disk is probed no more often than that.
 const VALID: Duration = Duration::from_secs(1);
+/// The same of a good answer of a remote provider, which bills every probe.
+const VALID_REMOTE: Duration = Duration::from_secs(60);
 /// How long a probe may take before the server counts as not ready.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whether database and provider answer. What is wrong with them goes to the log, not to whoever asks.
 pub struct Readiness {
     storage: FileStorage,
+    /// How long it stands that the server is ready.
+    valid: Duration,
     last: Mutex<Option<(Instant, bool)>>,
 }
 
 impl Readiness {
-    /// Of this storage.
-    pub fn new(storage: FileStorage) -> Self {
-        Self { storage, last: Mutex::new(None) }
+    /// Of this storage, whose bytes go to another machine or not.
+    pub fn new(storage: FileStorage, is_remote: bool) -> Self {
+        let valid = if is_remote { VALID_REMOTE } else { VALID };
+        Self { storage, valid, last: Mutex::new(None) }
     }
 
     /// Whether the server can do its work, as of now or of a second ago. Those who ask meanwhile share one probe.
     pub async fn check(&self) -> bool {
         let mut last = self.last.lock().await;
         if let Some((at, ready)) = *last
-            && at.elapsed() < VALID
+            && at.elapsed() < if ready { self.valid } else { VALID }
         {
             return ready;
         }

@@ -8,11 +8,11 @@ mod check;
 mod error;
 mod migrate;
 mod open;
+mod providers;
 mod signals;
 
 use std::net::SocketAddr;
 
-use file_storage::backend::local::LocalBackend;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -56,7 +56,6 @@ pub struct Server {
     /// Where S3 is served besides.
     s3_listener: Option<Listener>,
     http: HttpOptions,
-    backend: LocalBackend,
     new_keys: Option<Keys>,
 }
 
@@ -87,7 +86,7 @@ impl Server {
 
     /// Serves until told to stop; then ends in order.
     pub async fn run(self, shutdown: &Shutdown) {
-        let Self { app, listener, s3_listener, http, backend, new_keys } = self;
+        let Self { app, listener, s3_listener, http, new_keys } = self;
         drop(new_keys);
         let (jobs, stop) = (TaskTracker::new(), CancellationToken::new());
         jobs.spawn(app.figures.clone().upkeep(stop.clone()));
@@ -103,7 +102,6 @@ impl Server {
         let end = async {
             app.upkeep.stop().await;
             app.storage.close().await;
-            backend.drain().await;
             stop.cancel();
             jobs.wait().await;
         };

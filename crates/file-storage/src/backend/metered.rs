@@ -95,12 +95,20 @@ impl<B: StorageBackend> StorageBackend for Metered<B> {
         self.inner.list()
     }
 
+    fn lists_in_order(&self) -> bool {
+        self.inner.lists_in_order()
+    }
+
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {
         self.recover.measure(self.inner.recover()).await
     }
 
     async fn probe(&self) -> Result<(), BackendError> {
         self.probe.measure(self.inner.probe()).await
+    }
+
+    async fn drain(&self) {
+        self.inner.drain().await;
     }
 }
 
@@ -129,7 +137,7 @@ impl Meter {
         match &outcome {
             // A failed body is its client's failure, and a missing blob an answer.
             Ok(_) | Err(BackendError::Body(_) | BackendError::NotFound) => {}
-            Err(BackendError::DiskFull | BackendError::Io { .. }) => self.errors.increment(1),
+            Err(_) => self.errors.increment(1),
         }
         outcome
     }
@@ -166,6 +174,10 @@ mod tests {
 
         async fn quiet(&self) {
             self.local.drain().await;
+        }
+
+        fn has_marks(&self) -> bool {
+            true
         }
 
         async fn restart(&mut self) {

@@ -5,11 +5,14 @@
 
 pub mod local;
 pub mod metered;
+pub mod registry;
+pub mod remote;
 
 #[cfg(test)]
 pub(crate) mod conformance;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
@@ -30,7 +33,8 @@ pub trait StorageBackend: Send + Sync + 'static {
     /// [`StorageBackend::recover`].
     ///
     /// # Errors
-    /// [`BackendError::Body`] with the body's own error, [`BackendError::DiskFull`], [`BackendError::Io`].
+    /// [`BackendError::Body`] with the body's own error, [`BackendError::DiskFull`], and what is wrong with the
+    /// provider.
     async fn write(
         &self,
         key: &BlobKey,
@@ -39,13 +43,14 @@ pub trait StorageBackend: Send + Sync + 'static {
     ) -> Result<BlobWritten, BackendError>;
 
     /// Says that the blob's metadata is committed (`kept`) or that it is not wanted: in the second case it is
-    /// deleted. Until then a crash leaves a mark by which [`StorageBackend::recover`] finds the blob.
+    /// deleted. Until then a crash leaves a mark by which [`StorageBackend::recover`] finds the blob; or, where a mark
+    /// would be a request for each upload, leaves a blob that [`StorageBackend::list`] shows to the orphan job.
     async fn settle(&self, key: &BlobKey, kept: bool);
 
     /// Reads a blob, or a range of it: `start..end`, both within the blob.
     ///
     /// # Errors
-    /// [`BackendError::NotFound`], [`BackendError::Io`].
+    /// [`BackendError::NotFound`], and what is wrong with the provider or with the range.
     async fn read(
         &self,
         key: &BlobKey,
@@ -81,8 +86,15 @@ pub trait StorageBackend: Send + Sync + 'static {
     /// All blobs, in no particular order, for the orphan job. Names that are not ours are passed over.
     fn list(&self) -> BoxStream<'static, Result<BlobInfo, BackendError>>;
 
+    /// Whether [`StorageBackend::list`] goes in the byte order of names, and costs less than asking for each: then upkeep
+    /// compares rows with a list, and asks for those that it does not find there.
+    fn lists_in_order(&self) -> bool {
+        false
+    }
+
     /// Blobs whose writing a crash interrupted, or that were never settled. Called at start-up, before anything
-    /// is written; half-written ones are removed on the way. Cost follows their number, not the blobs'.
+    /// is written; half-written ones are removed on the way. Cost follows their number, not the blobs'. A provider
+    /// that can't be reached answers with none, and is asked again at the next start.
     ///
     /// # Errors
     /// [`BackendError::Io`].
@@ -93,6 +105,9 @@ pub trait StorageBackend: Send + Sync + 'static {
     /// # Errors
     /// What the first failing step says.
     async fn probe(&self) -> Result<(), BackendError>;
+
+    /// Waits until everything is done that goes on behind finished and dropped calls. For an orderly shutdown.
+    async fn drain(&self);
 }
 
 /// What a finished write knows about its bytes.
@@ -111,11 +126,12 @@ pub struct BlobInfo {
     pub key: BlobKey,
     /// Its length, in bytes.
     pub size: u64,
-    /// When it was written, by the provider's clock.
-    pub modified: Timestamp,
+    /// When it was there in full, by the provider's clock; `None` where the provider tells another time, as S3 does
+    /// of a blob that was written in parts: when its writing began.
+    pub modified: Option<Timestamp>,
 }
 
-/// What can go wrong with a provider.
+/// What can go wrong with a provider. No text of it has a secret or a signed URL in it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BackendError {
     /// There is no such blob.
@@ -127,7 +143,7 @@ pub enum BackendError {
     /// The body that was to be written failed: its own error, not the provider's.
     #[error("the body failed: {0}")]
     Body(Box<StorageError>),
-    /// The provider failed.
+    /// The provider failed, and would again.
     #[error("{operation} failed: {source}")]
     Io {
         /// What was tried.
@@ -135,21 +151,105 @@ pub enum BackendError {
         /// What the system says.
         source: Cause,
     },
+    /// The provider refuses, and will again: credentials, rights, a bucket that is not there.
+    #[error("{operation} was refused: {source}")]
+    Refused {
+        /// What was tried.
+        operation: &'static str,
+        /// What the provider says.
+        source: Cause,
+    },
+    /// The provider did not answer, broke off, or says that it can't just now. The same may work in a moment.
+    #[error("{operation} failed for now: {source}")]
+    Unavailable {
+        /// What was tried.
+        operation: &'static str,
+        /// When the provider wants to be asked again, where it says.
+        retry_after: Option<Duration>,
+        /// What the provider, or the network, says.
+        source: Cause,
+    },
+    /// The provider took longer than the operation may.
+    #[error("{operation} took longer than {limit:?}")]
+    TimedOut {
+        /// What was tried.
+        operation: &'static str,
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// The provider failed too often, and is left alone for a while: it was not asked.
+    #[error("{operation} was not tried: the provider failed too often")]
+    CircuitOpen {
+        /// What was to be tried.
+        operation: &'static str,
+        /// When it is asked again.
+        retry_after: Duration,
+    },
+    /// Too many calls wait for the provider already: it was not asked.
+    #[error("{operation} was not tried: too many wait already")]
+    Overloaded {
+        /// What was to be tried.
+        operation: &'static str,
+        /// When to come back.
+        retry_after: Duration,
+    },
 }
 
 impl BackendError {
+    /// Whether another attempt may succeed: after network errors, answers of the kind 5xx and 429, and timeouts.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::TimedOut { .. } => true,
+            Self::NotFound
+            | Self::DiskFull
+            | Self::Body(_)
+            | Self::Io { .. }
+            | Self::Refused { .. }
+            | Self::CircuitOpen { .. }
+            | Self::Overloaded { .. } => false,
+        }
+    }
+
+    /// How long the provider wants to be left alone, where it says.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::CircuitOpen { retry_after, .. } | Self::Overloaded { retry_after, .. } => {
+                Some(*retry_after)
+            }
+            Self::NotFound
+            | Self::DiskFull
+            | Self::Body(_)
+            | Self::Io { .. }
+            | Self::Refused { .. }
+            | Self::TimedOut { .. } => None,
+        }
+    }
+
     /// Folds a provider's error into the domain's: the only place where that happens.
     pub fn into_storage_error(self, provider: &Arc<str>) -> StorageError {
+        let provider = provider.clone();
         match self {
             Self::Body(error) => *error,
-            Self::DiskFull => StorageError::DiskFull { provider: provider.clone() },
-            Self::NotFound => StorageError::Io {
-                provider: provider.clone(),
-                operation: "read",
-                source: Arc::new(Self::NotFound),
-            },
-            Self::Io { operation, source } => {
-                StorageError::Io { provider: provider.clone(), operation, source }
+            Self::DiskFull => StorageError::DiskFull { provider },
+            Self::NotFound => {
+                StorageError::Io { provider, operation: "read", source: Arc::new(Self::NotFound) }
+            }
+            Self::Io { operation, source } | Self::Refused { operation, source } => {
+                StorageError::Io { provider, operation, source }
+            }
+            Self::Unavailable { operation, retry_after: None, source } => {
+                StorageError::ProviderUnavailable { provider, operation, source: Some(source) }
+            }
+            Self::Unavailable { operation, retry_after: Some(retry_after), source } => {
+                StorageError::ProviderThrottled { provider, operation, retry_after, source }
+            }
+            Self::TimedOut { operation, .. } => StorageError::ProviderTimeout { provider, operation },
+            Self::CircuitOpen { operation, retry_after } => {
+                StorageError::CircuitOpen { provider, operation, retry_after }
+            }
+            Self::Overloaded { operation, retry_after } => {
+                StorageError::ProviderOverloaded { provider, operation, retry_after }
             }
         }
     }

@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::FileStorage;
+use super::blobs::{PlacedBlob, Unwanted};
 use super::download::Download;
 use super::leases::Lease;
 use crate::bucket::{Bucket, BucketName};
@@ -83,7 +84,7 @@ impl FileStorage {
         Ok((object, lease))
     }
 
-    /// Makes second blobs. Those of a copy that fails half-way are deleted again.
+    /// Makes second blobs, each where its source is. Those of a copy that fails half-way are deleted again.
     async fn copy_segments(
         &self,
         source: &Download,
@@ -103,36 +104,16 @@ impl FileStorage {
             copies.push(Segment { place, ..segment.clone() });
         }
         let lease = self.inner.leases.hold(keys);
-        let mut made = Unsettled { storage: self, keys: Vec::new() };
+        let mut made = Unwanted { storage: self, blobs: Vec::new() };
         for (from, to) in source.segments().iter().zip(&copies) {
-            if let (Some(from), Some(to)) = (from.blob_key(), to.blob_key()) {
+            if let (Some(from), Some(to)) = (from.blob_key(), PlacedBlob::of(&to.place)) {
                 self.hit("copy.before_blob").await?;
-                self.backend().copy(from, to).await.map_err(|error| self.backend_error(error))?;
-                made.keys.push(to.clone());
+                made.blobs.push(to.clone());
+                self.copy_blob(from, &to).await?;
             }
         }
-        made.keys.clear();
+        made.blobs.clear();
         Ok((copies, lease))
-    }
-}
-
-/// Blobs that are not wanted unless the copy gets to its commit. Dropped with them, it has them deleted.
-struct Unsettled<'a> {
-    storage: &'a FileStorage,
-    keys: Vec<BlobKey>,
-}
-
-impl Drop for Unsettled<'_> {
-    fn drop(&mut self) {
-        if self.keys.is_empty() {
-            return;
-        }
-        let (storage, keys) = (self.storage.clone(), std::mem::take(&mut self.keys));
-        self.storage.inner.commits.spawn(async move {
-            for key in &keys {
-                storage.backend().settle(key, false).await;
-            }
-        });
     }
 }
 

@@ -241,13 +241,8 @@ impl FileStorage {
         match &segment.place {
             Place::Inline(bytes) => Ok(from_bytes(slice(bytes, &part)?)),
             Place::Blob { provider, key } => {
-                if provider != self.provider() {
-                    let (provider, operation) = (provider.clone(), "read");
-                    return Err(StorageError::ProviderUnavailable { provider, operation, source: None });
-                }
                 let whole = part.start == 0 && part.end == segment.size;
-                let body = self.backend().read(key, (!whole).then_some(part)).await;
-                body.map_err(|error| self.backend_error(error))
+                self.read_blob((provider, key), (!whole).then_some(part)).await
             }
         }
     }

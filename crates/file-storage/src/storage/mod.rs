@@ -1,15 +1,17 @@
 //! [`FileStorage`]: the one entry to every operation, for every protocol.
 //!
 //! Each method checks the caller's permission for an [`Operation`], and works with the [`Access`] that the check
-//! gives: rows through the [`Executor`], bytes through a [`StorageBackend`]. A denied request touches no backend.
+//! gives: rows through the [`Executor`], bytes through the [`Providers`]. A denied request touches no backend.
 //! Knows no protocol, no SQL and no path on a disk.
 
+mod blobs;
 mod buckets;
 mod copy;
 mod credentials;
 mod delete;
 mod download;
 mod extra;
+mod head;
 mod leases;
 mod list;
 mod multipart;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-use crate::backend::StorageBackend;
+use crate::backend::registry::Providers;
 use crate::bucket::{Bucket, BucketName};
 use crate::credentials::CredentialKey;
 use crate::errors::StorageError;
@@ -65,7 +67,7 @@ pub struct FileStorage {
 
 struct Inner {
     executor: Arc<dyn Executor>,
-    backend: Arc<dyn StorageBackend>,
+    providers: Providers,
     signing_keys: SigningKeys,
     credential_key: CredentialKey,
     known_credentials: KnownCredentials,
@@ -86,7 +88,7 @@ impl FileStorage {
     /// Puts a storage together. Call [`FileStorage::recover`] before the first operation.
     pub fn new(
         executor: Arc<dyn Executor>,
-        backend: Arc<dyn StorageBackend>,
+        providers: impl Into<Providers>,
         signing_keys: SigningKeys,
         credential_key: CredentialKey,
         options: StorageOptions,
@@ -95,7 +97,7 @@ impl FileStorage {
             inner: Arc::new(Inner {
                 query_turns: Turns::new(options.query.per_caller),
                 executor,
-                backend,
+                providers: providers.into(),
                 signing_keys,
                 credential_key,
                 known_credentials: KnownCredentials::default(),
@@ -115,16 +117,20 @@ impl FileStorage {
     /// # Errors
     /// Those of the database and the provider: then the storage must not serve.
     pub async fn recover(&self) -> Result<usize, StorageError> {
-        let inner = &self.inner;
         let access = self.maintain("start-up check")?;
-        let keys = inner.backend.recover().await.map_err(|error| self.backend_error(error))?;
-        let known = inner.executor.known_blobs(&access, &keys).await?;
-        for key in &keys {
-            let kept = known.contains(key);
-            tracing::info!(blob = %key, kept, "settled a blob that a crash left unsettled");
-            inner.backend.settle(key, kept).await;
+        let mut looked_at = 0;
+        for provider in self.providers().all() {
+            let keys =
+                provider.recover().await.map_err(|error| error.into_storage_error(provider.provider()))?;
+            let known = self.executor().known_blobs(&access, &keys).await?;
+            for key in &keys {
+                let kept = known.contains(key);
+                tracing::info!(blob = %key, kept, "settled a blob that a crash left unsettled");
+                provider.settle(key, kept).await;
+            }
+            looked_at += keys.len();
         }
-        Ok(keys.len())
+        Ok(looked_at)
     }
 
     /// Whether both the database and the provider of the bytes answer.
@@ -133,12 +139,13 @@ impl FileStorage {
     /// What the first of them says.
     pub async fn check_ready(&self) -> Result<(), StorageError> {
         self.inner.executor.ping().await?;
-        self.inner.backend.probe().await.map_err(|error| self.backend_error(error))
+        let active = self.providers().active();
+        active.probe().await.map_err(|error| error.into_storage_error(active.provider()))
     }
 
     /// Name of the provider that new blobs go to.
     pub fn provider(&self) -> &Arc<str> {
-        self.inner.backend.provider()
+        self.providers().active().provider()
     }
 
     /// The options in force.
@@ -146,10 +153,11 @@ impl FileStorage {
         &self.inner.options
     }
 
-    /// Waits for commits whose callers have gone, and closes the database.
+    /// Waits for commits whose callers have gone and for what goes on in the providers, and closes the database.
     pub async fn close(&self) {
         self.inner.commits.close();
         self.inner.commits.wait().await;
+        self.providers().drain().await;
         self.inner.executor.close().await;
     }
 
@@ -203,8 +211,8 @@ impl FileStorage {
         &self.inner.executor
     }
 
-    pub(crate) fn backend(&self) -> &Arc<dyn StorageBackend> {
-        &self.inner.backend
+    pub(crate) fn providers(&self) -> &Providers {
+        &self.inner.providers
     }
 
     pub(crate) fn leases(&self) -> &Leases {
@@ -219,10 +227,6 @@ impl FileStorage {
     /// Waits until blobs are queued for deletion.
     pub(crate) async fn deletions_queued(&self) {
         self.inner.deletions_queued.notified().await;
-    }
-
-    pub(crate) fn backend_error(&self, error: crate::backend::BackendError) -> StorageError {
-        error.into_storage_error(self.inner.backend.provider())
     }
 
     /// The tighter one of the bucket's and the server's limit of one object; `None` means no limit.

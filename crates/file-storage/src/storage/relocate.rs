@@ -1,5 +1,6 @@
 //! Moving an object: its row changes place, its bytes do not.
 
+use super::blobs::PlacedBlob;
 use super::{CopyOptions, FileStorage};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
@@ -57,11 +58,11 @@ impl FileStorage {
         self.check_limits(&admission, &attributes.content_type, source.object().size)?;
         let (object, lease) = self.copied(&source, attributes, &admission.bucket, to).await?;
         let (storage, from) = (self.clone(), (from.0.clone(), from.1.clone()));
-        let keys = object.segments.iter().filter_map(|segment| segment.blob_key().cloned()).collect();
+        let blobs = object.segments.iter().filter_map(|segment| PlacedBlob::of(&segment.place)).collect();
         let commit = async move {
             let from = (&from.0, &from.1);
             storage.executor().move_copied(&access, from, version, object, &mode).await
         };
-        Ok(self.settled(keys, lease, commit).await?.object)
+        Ok(self.settled(blobs, lease, commit).await?.object)
     }
 }

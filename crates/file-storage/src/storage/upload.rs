@@ -4,11 +4,13 @@
 //! makes the object visible. A caller who goes away before that transaction leaves nothing; one who goes away
 //! during it does not stop it.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use uuid::Uuid;
 
 use super::FileStorage;
+use super::blobs::PlacedBlob;
+use super::head::Head;
 use super::leases::Lease;
 use crate::body::{ByteStream, limited};
 use crate::bucket::{Bucket, BucketName};
@@ -205,14 +207,12 @@ impl PendingUpload {
         let storage = &self.storage;
         let key = BlobKey::new(self.admission.bucket.uuid);
         let lease = storage.inner.leases.hold(vec![key.clone()]);
-        let written = storage.backend().write(&key, body, size_hint).await;
-        let written = written.map_err(|error| storage.backend_error(error))?;
+        let (blob, written) = storage.write_blob(&key, body, size_hint).await?;
         if let Err(differs) = watch.check_sha256(&written.sha256) {
-            storage.discard(key, lease).await;
+            storage.discard(blob, lease).await;
             return Err(differs);
         }
-        let place = Place::Blob { provider: storage.provider().clone(), key };
-        let segment = Segment { offset: 0, size: written.size, sha256: written.sha256, place };
+        let segment = Segment { offset: 0, size: written.size, sha256: written.sha256, place: blob.place() };
         let stored = Stored { size: written.size, checksum: written.sha256, segments: vec![segment] };
         let object = self.new_object(attributes, stored, watch);
         storage.commit(self.access.clone(), object, self.mode.clone(), lease).await
@@ -283,9 +283,8 @@ impl FileStorage {
         lease: Lease,
     ) -> Result<Written, StorageError> {
         let storage = self.clone();
-        let keys: Vec<BlobKey> =
-            object.segments.iter().filter_map(|segment| segment.blob_key().cloned()).collect();
-        self.settled(keys, lease, async move {
+        let blobs = object.segments.iter().filter_map(|segment| PlacedBlob::of(&segment.place)).collect();
+        self.settled(blobs, lease, async move {
             storage.hit("upload.before_commit").await?;
             let written = storage.executor().put_object(&access, object, &mode).await?;
             if !written.created {
@@ -300,14 +299,14 @@ impl FileStorage {
     /// has begun can't be called back, and its blobs must not be taken for abandoned.
     pub(super) async fn settled<T: Send + 'static>(
         &self,
-        keys: Vec<BlobKey>,
+        blobs: Vec<PlacedBlob>,
         lease: Lease,
         commit: impl Future<Output = Result<T, StorageError>> + Send + 'static,
     ) -> Result<T, StorageError> {
         let storage = self.clone();
         let task = self.inner.commits.spawn(async move {
             let outcome = commit.await;
-            storage.settle(&keys, outcome.as_ref().map(|_| ())).await;
+            storage.settle(&blobs, outcome.as_ref().map(|_| ())).await;
             drop(lease);
             outcome
         });
@@ -319,13 +318,14 @@ impl FileStorage {
 
     /// Settles blobs after their commit. Where the commit failed, the database is asked: a failure may have been
     /// the answer's alone. Where it does not say, the blobs stay, and the start-up check or the orphan job decides.
-    async fn settle(&self, keys: &[BlobKey], outcome: Result<(), &StorageError>) {
-        if keys.is_empty() {
+    async fn settle(&self, blobs: &[PlacedBlob], outcome: Result<(), &StorageError>) {
+        if blobs.is_empty() {
             return;
         }
+        let keys: Vec<BlobKey> = blobs.iter().map(|blob| blob.key.clone()).collect();
         let known = match outcome {
-            Ok(()) => keys.to_vec(),
-            Err(_) => match self.known_blobs(keys).await {
+            Ok(()) => keys,
+            Err(_) => match self.known_blobs(&keys).await {
                 Ok(known) => known,
                 Err(error) => {
                     tracing::warn!(%error, "blobs of a failed commit stay until the next check");
@@ -333,8 +333,8 @@ impl FileStorage {
                 }
             },
         };
-        for key in keys {
-            self.backend().settle(key, known.contains(key)).await;
+        for blob in blobs {
+            self.settle_blob(blob, known.contains(&blob.key)).await;
         }
     }
 
@@ -346,10 +346,10 @@ impl FileStorage {
 
 impl FileStorage {
     /// Deletes a blob that was written and is not wanted. Goes on though the caller goes away.
-    async fn discard(&self, key: BlobKey, lease: Lease) {
+    async fn discard(&self, blob: PlacedBlob, lease: Lease) {
         let storage = self.clone();
         let task = self.inner.commits.spawn(async move {
-            storage.backend().settle(&key, false).await;
+            storage.settle_blob(&blob, false).await;
             drop(lease);
         });
         if let Err(error) = task.await {
@@ -371,43 +371,5 @@ impl Stored {
         let (size, checksum) = (bytes.len() as u64, Sha256::of(&bytes));
         let segment = Segment { offset: 0, size, sha256: checksum, place: Place::Inline(bytes) };
         Self { size, checksum, segments: if size == 0 { Vec::new() } else { vec![segment] } }
-    }
-}
-
-/// The first bytes of a body: all of a small one.
-pub(super) struct Head {
-    pub(super) bytes: Bytes,
-    pub(super) is_whole: bool,
-}
-
-impl Head {
-    /// Reads until the body ends or is larger than `threshold` bytes.
-    pub(super) async fn read(
-        body: &mut ByteStream,
-        threshold: usize,
-        content_length: Option<u64>,
-    ) -> Result<Self, StorageError> {
-        let Some(first) = body.next().await else {
-            return Ok(Self { bytes: Bytes::new(), is_whole: true });
-        };
-        let first = first?;
-        if first.len() > threshold {
-            return Ok(Self { bytes: first, is_whole: false });
-        }
-        let mut second = body.next().await.transpose()?;
-        if second.is_none() {
-            return Ok(Self { bytes: first, is_whole: true });
-        }
-        let announced = content_length.unwrap_or(0).min(threshold as u64 + 1);
-        let mut bytes = BytesMut::with_capacity(first.len().max(usize::try_from(announced).unwrap_or(0)));
-        bytes.extend_from_slice(&first);
-        while let Some(chunk) = second {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() > threshold {
-                return Ok(Self { bytes: bytes.freeze(), is_whole: false });
-            }
-            second = body.next().await.transpose()?;
-        }
-        Ok(Self { bytes: bytes.freeze(), is_whole: true })
     }
 }

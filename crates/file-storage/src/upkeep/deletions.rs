@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use crate::errors::StorageError;
@@ -10,6 +11,9 @@ use crate::storage::FileStorage;
 
 /// Blobs of one round.
 const BATCH: u32 = 500;
+
+/// Deletions at once: of remote blobs, each is a request.
+const CONCURRENT: usize = 8;
 
 /// How long to wait for the next round where nothing rang: for what failed, or was still read, before.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -51,8 +55,11 @@ async fn run_round(storage: &FileStorage, grace: Duration) -> Result<bool, Stora
     storage.leases().barrier().await;
     let free: Vec<QueuedBlob> = due.into_iter().filter(|blob| !storage.leases().is_held(&blob.key)).collect();
     let (mut deleted, mut failed) = (Vec::new(), Vec::new());
-    for blob in free {
-        match storage.backend().delete(&blob.key).await {
+    let mut deletions = stream::iter(free)
+        .map(|blob| async move { (delete(storage, &blob).await, blob) })
+        .buffer_unordered(CONCURRENT);
+    while let Some((outcome, blob)) = deletions.next().await {
+        match outcome {
             Ok(()) => deleted.push(blob.key),
             Err(error) => {
                 tracing::warn!(blob = %blob.key, attempts = blob.attempts, %error, "blob not deleted");
@@ -62,4 +69,10 @@ async fn run_round(storage: &FileStorage, grace: Duration) -> Result<bool, Stora
     }
     storage.executor().finish_deletions(&access, &deleted, &failed).await?;
     Ok(full && !deleted.is_empty())
+}
+
+/// Deletes a blob where it is.
+async fn delete(storage: &FileStorage, blob: &QueuedBlob) -> Result<(), StorageError> {
+    let provider = storage.providers().named(&blob.provider, "delete")?;
+    provider.delete(&blob.key).await.map_err(|error| error.into_storage_error(provider.provider()))
 }

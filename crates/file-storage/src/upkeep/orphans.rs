@@ -1,14 +1,16 @@
 //! The orphan job (SPEC 5): blobs without metadata go; metadata without a blob is looked at twice, and with care.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::Utc;
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use uuid::Uuid;
 
 use super::UpkeepOptions;
-use crate::backend::BlobInfo;
+use crate::backend::{BackendError, BlobInfo, StorageBackend};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::{SegmentBlob, Turn};
@@ -50,6 +52,9 @@ pub(super) struct Orphans {
     /// Objects whose blob was missing in earlier runs, by version, and since when by the monotonic clock: a jump
     /// of the wall clock must not make a loss look old.
     missing_since: HashMap<Uuid, Instant>,
+    /// Blobs without metadata that earlier runs saw, and since when: of those whose provider does not say when they were
+    /// there in full.
+    unknown_since: HashMap<BlobKey, Instant>,
 }
 
 /// Objects of a bucket that a run looked at, and those whose blob was missing.
@@ -61,7 +66,7 @@ struct Tally {
 
 impl Orphans {
     pub(super) fn new(storage: FileStorage, options: UpkeepOptions) -> Self {
-        Self { storage, options, missing_since: HashMap::new() }
+        Self { storage, options, missing_since: HashMap::new(), unknown_since: HashMap::new() }
     }
 
     /// Leave to run while no other process over the same metadata does; `None` where one does.
@@ -76,12 +81,30 @@ impl Orphans {
         Ok(())
     }
 
-    /// One run, to be made in one's turn. Idempotent: what it does not do, the next one does.
+    /// One run, to be made in one's turn. Idempotent: what it does not do, the next one does. A provider that fails does
+    /// not keep the others from theirs.
     pub(super) async fn run(&mut self, apply: bool) -> Result<CleanupReport, StorageError> {
         let access = self.storage.maintain("orphan job")?;
         let mut report = CleanupReport::default();
-        self.sweep_blobs(&access, apply, &mut report).await?;
-        self.check_rows(&access, apply, &mut report).await?;
+        let mut failed = Ok(());
+        let missing_before = std::mem::take(&mut self.missing_since);
+        let unknown_before = std::mem::take(&mut self.unknown_since);
+        let providers: Vec<_> = self.storage.providers().all().cloned().collect();
+        for provider in &providers {
+            let mut halted = None;
+            let compared = async {
+                self.sweep_blobs(provider, &access, apply, &unknown_before, &mut report).await?;
+                halted = self.check_rows(provider, &access, apply, &missing_before, &mut report).await?;
+                Ok::<_, StorageError>(())
+            };
+            if let Err(error) = compared.await {
+                let name = provider.provider();
+                tracing::error!(provider = %name, %error, "orphan job could not compare a provider");
+                failed = failed.and(Err(error));
+            }
+            report.halted = report.halted.or(halted);
+        }
+        failed?;
         report.pending_deletions = self.storage.executor().backlog(&access).await?.pending_deletions;
         metrics::counter!("storage_orphan_files_total").increment(report.orphan_blobs);
         Ok(report)
@@ -89,20 +112,25 @@ impl Orphans {
 
     /// Finds blobs that no row knows, and deletes them.
     async fn sweep_blobs(
-        &self,
+        &mut self,
+        provider: &Arc<dyn StorageBackend>,
         access: &Access,
         apply: bool,
+        unknown_before: &HashMap<BlobKey, Instant>,
         report: &mut CleanupReport,
     ) -> Result<(), StorageError> {
-        let mut batches = self.storage.backend().list().chunks(BATCH);
+        let mut batches = provider.list().chunks(BATCH);
         while let Some(batch) = batches.next().await {
             let blobs: Result<Vec<BlobInfo>, _> = batch.into_iter().collect();
-            let blobs = blobs.map_err(|error| self.storage.backend_error(error))?;
-            for orphan in self.orphans_among(access, blobs).await? {
+            let blobs = blobs.map_err(of(provider))?;
+            for orphan in self.orphans_among(provider, access, blobs).await? {
+                if orphan.modified.is_none() && !self.is_unknown_long(&orphan.key, unknown_before) {
+                    continue;
+                }
                 report.orphan_blobs += 1;
                 report.orphan_bytes += orphan.size;
                 if apply && report.deleted_blobs < u64::from(self.options.max_per_run) {
-                    match self.storage.backend().delete(&orphan.key).await {
+                    match provider.delete(&orphan.key).await {
                         Ok(()) => {
                             tracing::warn!(blob = %orphan.key, size = orphan.size, "deleted an orphan blob");
                             report.deleted_blobs += 1;
@@ -115,14 +143,27 @@ impl Orphans {
         Ok(())
     }
 
+    /// Whether a blob was without metadata for as long as the grace. Remembers it; no more of them than a run may delete.
+    fn is_unknown_long(&mut self, key: &BlobKey, before: &HashMap<BlobKey, Instant>) -> bool {
+        let now = Instant::now();
+        let since = before.get(key).copied().unwrap_or(now);
+        if self.unknown_since.len() < self.options.max_per_run as usize {
+            self.unknown_since.insert(key.clone(), since);
+        }
+        now.duration_since(since) >= self.options.grace
+    }
+
     async fn orphans_among(
         &self,
+        provider: &Arc<dyn StorageBackend>,
         access: &Access,
         blobs: Vec<BlobInfo>,
     ) -> Result<Vec<BlobInfo>, StorageError> {
         let now = Utc::now();
         let is_old = |blob: &BlobInfo| {
-            now.signed_duration_since(blob.modified).to_std().is_ok_and(|age| age >= self.options.grace)
+            blob.modified.is_none_or(|modified| {
+                now.signed_duration_since(modified).to_std().is_ok_and(|age| age >= self.options.grace)
+            })
         };
         // IMPORTANT: who is being written is asked before the database is: a blob that is committed in between was
         // held then, or is known now.
@@ -136,8 +177,7 @@ impl Orphans {
         for blob in candidates.into_iter().filter(|blob| !known.contains(&blob.key)) {
             // IMPORTANT: asked last. A queued blob is forgotten once it is deleted, by whichever process: one that went
             // that way after it was listed is not known any more, and is no orphan either.
-            let there = self.storage.backend().exists(&blob.key).await;
-            if there.map_err(|error| self.storage.backend_error(error))? {
+            if provider.exists(&blob.key).await.map_err(of(provider))? {
                 orphans.push(blob);
             }
         }
@@ -145,54 +185,62 @@ impl Orphans {
     }
 
     /// Finds rows whose blob is not there. They are deleted only while the provider is healthy, after a blob was
-    /// missing in two runs, and never when more than 1% of a bucket looks missing.
+    /// missing in two runs, and never when more than 1% of a bucket looks missing. Says why it touched none.
     async fn check_rows(
         &mut self,
+        provider: &Arc<dyn StorageBackend>,
         access: &Access,
         apply: bool,
+        missing_before: &HashMap<Uuid, Instant>,
         report: &mut CleanupReport,
-    ) -> Result<(), StorageError> {
-        if let Err(error) = self.storage.backend().probe().await {
-            report.halted = Some(format!("the provider is not healthy: {error}"));
-            return Ok(());
+    ) -> Result<Option<String>, StorageError> {
+        let name = provider.provider();
+        let unhealthy = |error| Some(format!("the provider '{name}' is not healthy: {error}"));
+        if let Err(error) = provider.probe().await {
+            return Ok(unhealthy(error));
         }
-        let (missing, tallies) = self.missing_rows(access, report).await?;
-        report.missing_blobs = tallies.values().map(|tally| tally.missing).sum();
+        let mut halted = None;
+        let (missing, tallies) = self.missing_rows(provider, access, report).await?;
+        report.missing_blobs += tallies.values().map(|tally| tally.missing).sum::<u64>();
         if let Some((bucket, tally)) = tallies.iter().find(|(_, tally)| tally.missing * 100 > tally.seen) {
             let (lost, seen) = (tally.missing, tally.seen);
-            let halted =
-                format!("{lost} of {seen} files of bucket '{bucket}' look missing; no row was touched");
+            halted =
+                Some(format!("{lost} of {seen} files of bucket '{bucket}' look missing; no row was touched"));
             tracing::error!(bucket = %bucket, lost, seen, "orphan job halted: too much looks missing");
             metrics::counter!("storage_orphan_job_halted_total").increment(1);
-            report.halted = Some(halted);
-        } else if let Err(error) = self.storage.backend().probe().await {
-            report.halted = Some(format!("the provider is not healthy: {error}"));
+        } else if let Err(error) = provider.probe().await {
+            halted = unhealthy(error);
         }
         if apply {
-            let halted = report.halted.is_some();
-            self.delete_lost(access, &missing, halted, report).await?;
+            self.delete_lost(access, &missing, halted.is_some(), missing_before, report).await?;
         }
-        Ok(())
+        Ok(halted)
     }
 
     /// Walks over all blobs that rows name. Memory is bounded: no more missing rows are remembered than a run may
     /// delete.
     async fn missing_rows(
         &self,
+        provider: &Arc<dyn StorageBackend>,
         access: &Access,
         report: &mut CleanupReport,
     ) -> Result<(Vec<SegmentBlob>, HashMap<BucketName, Tally>), StorageError> {
-        let (executor, provider) = (self.storage.executor(), self.storage.provider());
+        let (executor, name) = (self.storage.executor(), provider.provider());
         let mut tallies: HashMap<BucketName, Tally> = HashMap::new();
         let mut missing = Vec::new();
         let mut after: Option<BlobKey> = None;
+        let mut listing = provider.lists_in_order().then(|| Listing::of(provider));
         loop {
-            let page = executor.segment_blobs(access, provider, after.as_ref(), BATCH as u32).await?;
+            let page = executor.segment_blobs(access, name, after.as_ref(), BATCH as u32).await?;
             let Some(last) = page.last().map(|last| last.key.clone()) else { return Ok((missing, tallies)) };
-            let gone = self.missing_among(page, &mut tallies, report).await?;
+            let page = match &mut listing {
+                Some(listing) => listing.pass_over(page, &mut tallies).await.map_err(of(provider))?,
+                None => page,
+            };
+            let gone = self.missing_among(provider, page, &mut tallies, report).await?;
             if !gone.is_empty() {
                 // IMPORTANT: only what a row still names is missing. The others were deleted since the page was read.
-                let named = executor.segment_blobs(access, provider, after.as_ref(), BATCH as u32).await?;
+                let named = executor.segment_blobs(access, name, after.as_ref(), BATCH as u32).await?;
                 for segment in named.into_iter().filter(|segment| gone.contains(&segment.key)) {
                     tallies.entry(segment.bucket.clone()).or_default().missing += 1;
                     if missing.len() < self.options.max_per_run as usize {
@@ -207,19 +255,19 @@ impl Orphans {
     /// Those of these blobs that are not there.
     async fn missing_among(
         &self,
+        provider: &Arc<dyn StorageBackend>,
         page: Vec<SegmentBlob>,
         tallies: &mut HashMap<BucketName, Tally>,
         report: &mut CleanupReport,
     ) -> Result<HashSet<BlobKey>, StorageError> {
         self.storage.hit("orphans.rows_read").await?;
-        let backend = self.storage.backend();
         let mut missing = HashSet::new();
         let mut checks = stream::iter(page)
-            .map(|segment| async move { (backend.size(&segment.key).await, segment) })
+            .map(|segment| async move { (provider.size(&segment.key).await, segment) })
             .buffered(CONCURRENT_CHECKS);
         while let Some((size, segment)) = checks.next().await {
             tallies.entry(segment.bucket.clone()).or_default().seen += 1;
-            match size.map_err(|error| self.storage.backend_error(error))? {
+            match size.map_err(of(provider))? {
                 Some(size) if size == segment.size => {}
                 Some(size) => {
                     let (bucket, path) = (&segment.bucket, &segment.path);
@@ -238,10 +286,10 @@ impl Orphans {
         access: &Access,
         missing: &[SegmentBlob],
         halted: bool,
+        before: &HashMap<Uuid, Instant>,
         report: &mut CleanupReport,
     ) -> Result<(), StorageError> {
         let now = Instant::now();
-        let before = std::mem::take(&mut self.missing_since);
         for segment in missing {
             let since = before.get(&segment.version).copied();
             let is_due = since.is_some_and(|since| now.duration_since(since) >= self.options.grace);
@@ -257,4 +305,46 @@ impl Orphans {
         }
         Ok(())
     }
+}
+
+/// A list of blobs that is read along with rows, both in the order of names.
+struct Listing {
+    blobs: BoxStream<'static, Result<BlobInfo, BackendError>>,
+    next: Option<BlobInfo>,
+}
+
+impl Listing {
+    fn of(provider: &Arc<dyn StorageBackend>) -> Self {
+        Self { blobs: provider.list().fuse().boxed(), next: None }
+    }
+
+    /// Those rows whose blobs the list does not have as they should be. They are to be asked for: they may have come after
+    /// the list was made. The others are counted as seen.
+    async fn pass_over(
+        &mut self,
+        page: Vec<SegmentBlob>,
+        tallies: &mut HashMap<BucketName, Tally>,
+    ) -> Result<Vec<SegmentBlob>, BackendError> {
+        let mut doubtful = Vec::new();
+        for segment in page {
+            while self.next.as_ref().is_none_or(|blob| blob.key < segment.key) {
+                match self.blobs.next().await {
+                    Some(blob) => self.next = Some(blob?),
+                    None => break,
+                }
+            }
+            match &self.next {
+                Some(blob) if blob.key == segment.key && blob.size == segment.size => {
+                    tallies.entry(segment.bucket.clone()).or_default().seen += 1;
+                }
+                _ => doubtful.push(segment),
+            }
+        }
+        Ok(doubtful)
+    }
+}
+
+/// Says which provider an error is of.
+fn of(provider: &Arc<dyn StorageBackend>) -> impl Fn(BackendError) -> StorageError {
+    |error| error.into_storage_error(provider.provider())
 }

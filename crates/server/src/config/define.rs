@@ -28,12 +28,14 @@ impl Key {
 }
 
 /// Defines the configuration's struct, one struct per section, and the table of all keys.
-/// `key: Type = "default", check;` where `check` is a `fn(&Type) -> Result<(), String>`.
+/// `key: Type = "default", check;` where `check` is a `fn(&Type) -> Result<(), String>`. What stands `besides` has no keys
+/// of its own here, and is filled in by [`super::load`].
 macro_rules! settings {
     (
         $(#[doc = $root_text:literal])+ $root:ident {
             $($(#[doc = $top_text:literal])+ $top:ident: $top_type:ty = $top_default:literal $(, $top_check:path)?;)*
         }
+        $(besides { $(#[doc = $besides_text:literal])+ $besides:ident: $besides_type:ty })?
         $($(#[doc = $section_text:literal])+ $section:ident: $section_type:ident {
             $($(#[doc = $text:literal])+ $key:ident: $type:ty = $default:literal $(, $check:expr)?;)*
         })*
@@ -43,6 +45,7 @@ macro_rules! settings {
         pub struct $root {
             $($(#[doc = $top_text])+ pub $top: $top_type,)*
             $($(#[doc = $section_text])+ pub $section: $section_type,)*
+            $($(#[doc = $besides_text])+ pub $besides: $besides_type,)?
         }
 
         $(
@@ -54,6 +57,7 @@ macro_rules! settings {
         )*
 
         /// All keys, in the order of the reference page.
+        #[allow(unreachable_pub, reason = "of a table inside of the crate")]
         pub static KEYS: &[$crate::config::Key] = &[
             $($crate::config::Key {
                 name: stringify!($top),
@@ -72,6 +76,7 @@ macro_rules! settings {
         ];
 
         /// What each section is for, by its name.
+        #[allow(dead_code, reason = "a table without sections has no use for it")]
         pub(super) static SECTIONS: &[(&str, &str)] =
             &[$((stringify!($section), concat!($($section_text),+))),*];
 
@@ -89,7 +94,7 @@ macro_rules! settings {
                     )*
                     (|| Some($section_type { $($key: $key?,)* }))()
                 };)*
-                Some(Self { $($top: $top?,)* $($section: $section?,)* })
+                Some(Self { $($top: $top?,)* $($section: $section?,)* $($besides: Default::default(),)? })
             }
 
             /// Every key with its value in force, as one would write it.

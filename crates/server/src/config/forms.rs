@@ -215,6 +215,23 @@ impl Setting for Secret {
     }
 }
 
+/// A secret that somebody else chose, of whatever length.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credential(pub Secret);
+
+impl Setting for Credential {
+    const FORM: &'static str = "secret";
+    const SECRET: bool = true;
+
+    fn parse(raw: &RawValue) -> Result<Self, String> {
+        one(raw).map(|text| Self(Secret::new(text)))
+    }
+
+    fn show(&self) -> String {
+        "[redacted]".to_owned()
+    }
+}
+
 /// A key that may be left out: its default is empty.
 impl<T: Setting> Setting for Option<T> {
     const FORM: &'static str = T::FORM;

@@ -1,5 +1,6 @@
 //! Every key of the configuration, defined once. Only what this server really does stands here.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use ipnet::IpNet;
 use super::define::settings;
 use super::{
     Address, BucketCreation, ByteSize, Database, Dialect, Durability, LogFormat, LogLevel, MetricsAccess,
-    PublicUrl, WebUrl,
+    ProviderConfig, PublicUrl, WebUrl,
 };
 use crate::secrets::Secret;
 
@@ -22,6 +23,10 @@ settings! {
         data_dir: PathBuf = "./aerostore-data";
         /// Where the metadata is: SQLite, in the data directory if no path is given, or PostgreSQL, which several servers may share.
         database: Database = "sqlite";
+    }
+    besides {
+        /// Providers of bytes, by name.
+        providers: BTreeMap<String, ProviderConfig>
     }
 
     /// The HTTP server itself.
@@ -117,6 +122,8 @@ settings! {
 
     /// Bytes and their limits.
     storage: StorageConfig {
+        /// The provider that new bytes go to: `local`, or the name of one below `providers`. Older bytes stay where they are, and are read there.
+        active_provider: String = "local";
         /// The largest object, whatever its bucket allows; 0 for no limit. Large enough for a disk image or a film, and still an end to a client that never stops sending.
         max_file_size: ByteSize = "50GB";
         /// Objects up to this size are kept in the database, beside their row.
@@ -200,11 +207,11 @@ settings! {
     }
 }
 
-fn at_least_one(number: &u32) -> Result<(), String> {
+pub(super) fn at_least_one(number: &u32) -> Result<(), String> {
     if *number == 0 { Err("is at least 1".into()) } else { Ok(()) }
 }
 
-fn positive(duration: &Duration) -> Result<(), String> {
+pub(super) fn positive(duration: &Duration) -> Result<(), String> {
     if duration.as_secs() == 0 { Err("is at least 1s".into()) } else { Ok(()) }
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::providers::{LOCAL, RawProviders};
 use super::raw::{RawConfig, RawValue, did_you_mean_variable};
 use super::{Config, ConfigErrors, Flag, KEYS, Key, Origin, yaml};
 
@@ -61,6 +62,8 @@ pub struct Loaded {
     /// The file that was read, where there was one.
     pub file: Option<PathBuf>,
     origins: Vec<(&'static Key, Origin)>,
+    /// What was said of providers: key, value, place.
+    providers: Vec<(String, String, Origin)>,
 }
 
 impl Config {
@@ -71,19 +74,23 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
         let mut errors = ConfigErrors::default();
         let mut raw = RawConfig::default();
-        let file = read_file(sources, &mut raw, &mut errors);
-        read_environment(sources, &mut raw, &mut errors);
+        let mut providers = RawProviders::default();
+        let file = read_file(sources, &mut raw, &mut providers, &mut errors);
+        read_environment(sources, &mut raw, &mut providers, &mut errors);
         for Flag { flag, key, value } in &sources.flags {
             raw.set(key, RawValue::One(value.clone()), Origin::Flag(flag), &mut errors);
         }
+        let resolved = providers.resolve(&mut errors);
         let config = Self::resolve(&raw, &mut errors);
+        let config = config.map(|config| Self { providers: resolved, ..config });
         if let Some(config) = &config {
             check_together(config, &raw, &mut errors);
         }
         match config {
             Some(config) if errors.0.is_empty() => {
                 let origins = KEYS.iter().map(|key| (key, raw.origin(key.name))).collect();
-                Ok(Loaded { config, file, origins })
+                let providers = providers.shown(&config.providers);
+                Ok(Loaded { config, file, origins, providers })
             }
             Some(_) | None => Err(errors),
         }
@@ -101,11 +108,19 @@ impl Loaded {
             // Writing to a string does not fail.
             let _ = writeln!(text, "{:<32} {value:<28} # {origin}", key.name);
         }
+        for (key, value, origin) in &self.providers {
+            let _ = writeln!(text, "{key:<32} {value:<28} # {origin}");
+        }
         text
     }
 }
 
-fn read_file(sources: &Sources, raw: &mut RawConfig, errors: &mut ConfigErrors) -> Option<PathBuf> {
+fn read_file(
+    sources: &Sources,
+    raw: &mut RawConfig,
+    providers: &mut RawProviders,
+    errors: &mut ConfigErrors,
+) -> Option<PathBuf> {
     let (path, asked_for) = sources.file();
     let at = |line| Origin::File { path: path.clone(), line };
     let text = match std::fs::read_to_string(&path) {
@@ -129,7 +144,10 @@ fn read_file(sources: &Sources, raw: &mut RawConfig, errors: &mut ConfigErrors) 
                     errors.add(at(line), problem, Some("use --config, or --data-dir".to_owned()));
                     continue;
                 }
-                raw.set(&name, value, at(line), errors);
+                match name.strip_prefix("providers.") {
+                    Some(name) => providers.set(name, value, at(line), errors),
+                    None => raw.set(&name, value, at(line), errors),
+                }
             }
         }
         Err((line, problem)) => errors.add(at(line), problem, None),
@@ -137,7 +155,12 @@ fn read_file(sources: &Sources, raw: &mut RawConfig, errors: &mut ConfigErrors) 
     Some(path)
 }
 
-fn read_environment(sources: &Sources, raw: &mut RawConfig, errors: &mut ConfigErrors) {
+fn read_environment(
+    sources: &Sources,
+    raw: &mut RawConfig,
+    providers: &mut RawProviders,
+    errors: &mut ConfigErrors,
+) {
     for (name, value) in &sources.environment {
         // Empty is how compose files and shells spell "not set".
         if !name.starts_with("AEROSTORE_") || value.is_empty() || is_foreign(name) {
@@ -146,6 +169,7 @@ fn read_environment(sources: &Sources, raw: &mut RawConfig, errors: &mut ConfigE
         let origin = Origin::Variable(name.clone());
         match KEYS.iter().find(|key| key.variable() == *name) {
             Some(key) => raw.set(key.name, RawValue::One(value.clone()), origin, errors),
+            None if providers.set_variable(name, value) => {}
             None => errors.add(origin, "unknown variable", did_you_mean_variable(name)),
         }
     }
@@ -172,6 +196,10 @@ fn is_foreign(name: &str) -> bool {
 fn check_together(config: &Config, raw: &RawConfig, errors: &mut ConfigErrors) {
     let mut refuse =
         |key: &str, problem: &str| errors.add(raw.origin(key), format!("{key}: {problem}"), None);
+    let active = &config.storage.active_provider;
+    if active != LOCAL && !config.providers.contains_key(active) {
+        refuse("storage.active_provider", &format!("there is no provider '{active}' below providers"));
+    }
     let signing = &config.signing;
     if signing.default_expiry > signing.max_expiry {
         refuse("signing.default_expiry", "is longer than signing.max_expiry");

@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Raw values (`raw`) and the resolved [`Config`] are two types; each key is defined once, in `keys`, from
-//! which come its field, its variable, its check and its line in `docs/configuration.md` ([`reference_page`]).
+//! which come its field, its variable, its check and its line in `docs/configuration.md` ([`reference_page`]). Providers
+//! have names of the operator's choice, and each the keys of `provider_keys`.
 
 mod define;
 mod errors;
@@ -17,6 +18,8 @@ mod keys;
 mod load;
 mod page;
 mod places;
+mod provider_keys;
+mod providers;
 mod raw;
 #[cfg(test)]
 mod tests;
@@ -25,7 +28,7 @@ mod yaml;
 
 pub use define::Key;
 pub use errors::{ConfigError, ConfigErrors};
-pub use forms::{ByteSize, Setting};
+pub use forms::{ByteSize, Credential, Setting};
 pub use keys::{
     AuthConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, KEYS, LogConfig, MetricsConfig,
     PostgresConfig, RateLimitConfig, RestConfig, ServerConfig, SigningConfig, StorageConfig,
@@ -33,5 +36,6 @@ pub use keys::{
 pub use load::{Loaded, Sources};
 pub use page::reference_page;
 pub use places::{Address, Database, PublicUrl, WebUrl};
+pub use provider_keys::ProviderConfig;
 pub use raw::{Flag, Origin, RawValue};
-pub use words::{BucketCreation, Dialect, Durability, LogFormat, LogLevel, MetricsAccess};
+pub use words::{BucketCreation, Dialect, Durability, LogFormat, LogLevel, MetricsAccess, ProviderKind};

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::KEYS;
 use super::keys::SECTIONS;
+use super::{KEYS, Key, provider_keys};
 
 const HEAD: &str = "\
 # Configuration
@@ -53,20 +53,33 @@ pub fn reference_page() -> String {
         let _ = write!(page, "\n## {title}\n\n{}\n\n", text.trim());
         page.push_str("| key | default | value | what it is for |\n| --- | --- | --- | --- |\n");
         for key in KEYS.iter().filter(|key| key.section() == section) {
-            let default = match (key.default, key.secret) {
-                ("", true) if key.name.ends_with("secret") => "generated".to_owned(),
-                ("", _) => "none".to_owned(),
-                (default, _) => format!("`{default}`"),
-            };
-            let text = key.text.trim();
-            let _ = writeln!(
-                page,
-                "| `{}`<br>`{}` | {default} | {} | {text} |",
-                key.name,
-                key.variable(),
-                key.form
-            );
+            row(&mut page, key, key.name, &key.variable());
         }
+    }
+    page.push_str(PROVIDERS);
+    page.push_str("| key | default | value | what it is for |\n| --- | --- | --- | --- |\n");
+    for key in provider_keys::KEYS {
+        let variable = format!("AEROSTORE_PROVIDERS_NAME_{}", key.name.to_uppercase());
+        row(&mut page, key, key.name, &variable);
     }
     page
 }
+
+fn row(page: &mut String, key: &Key, name: &str, variable: &str) {
+    let default = match (key.default, key.secret) {
+        ("", true) if key.name.ends_with("secret") => "generated".to_owned(),
+        ("", _) => "none".to_owned(),
+        (default, _) => format!("`{default}`"),
+    };
+    // Writing to a string does not fail.
+    let _ = writeln!(page, "| `{name}`<br>`{variable}` | {default} | {} | {} |", key.form, key.text.trim());
+}
+
+const PROVIDERS: &str = "
+## `providers.NAME`
+
+Providers of bytes beside the data directory, which is the provider `local`. Each has a name of your choice, which
+segments record: it must stay as long as bytes are there. [providers.md](providers.md) has examples. In variables, a dash
+of a name is an underscore.
+
+";

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::{ConfigErrors, KEYS, Setting};
+use super::{ConfigErrors, KEYS, Key, Setting};
 
 /// Where a value stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,21 +56,43 @@ pub enum RawValue {
     Many(Vec<String>),
 }
 
-/// The last word of the sources on each key.
-#[derive(Debug, Default)]
+/// The last word of the sources on each key of a table.
+#[derive(Debug)]
 pub(super) struct RawConfig {
+    keys: &'static [Key],
+    /// What stands before each key's name where people write it.
+    prefix: String,
     entries: BTreeMap<&'static str, (RawValue, Origin)>,
 }
 
+impl Default for RawConfig {
+    fn default() -> Self {
+        Self::below("", KEYS)
+    }
+}
+
 impl RawConfig {
+    /// A table whose keys stand below a name.
+    pub(super) fn below(prefix: impl Into<String>, keys: &'static [Key]) -> Self {
+        Self { keys, prefix: prefix.into(), entries: BTreeMap::new() }
+    }
+
     /// Sets a key, over what an earlier source said; an unknown one is a mistake.
     pub(super) fn set(&mut self, name: &str, value: RawValue, origin: Origin, errors: &mut ConfigErrors) {
-        match KEYS.iter().find(|key| key.name == name) {
+        match self.keys.iter().find(|key| key.name == name) {
             Some(key) => {
                 self.entries.insert(key.name, (value, origin));
             }
-            None => errors.add(origin, format!("unknown key '{name}'"), did_you_mean(name)),
+            None => {
+                let unknown = format!("unknown key '{}{name}'", self.prefix);
+                errors.add(origin, unknown, did_you_mean(name, self.keys, &self.prefix));
+            }
         }
+    }
+
+    /// The keys that are set, with the places of their values.
+    pub(super) fn said(&self) -> impl Iterator<Item = (&'static str, &Origin)> {
+        self.entries.iter().map(|(name, (_, origin))| (*name, origin))
     }
 
     /// Understands a key's value, or its default.
@@ -85,7 +107,7 @@ impl RawConfig {
         match T::parse(value) {
             Ok(value) => Some(value),
             Err(problem) => {
-                errors.add(self.origin(name), format!("{name}: {problem}"), None);
+                self.refuse(name, &problem, errors);
                 None
             }
         }
@@ -103,10 +125,15 @@ impl RawConfig {
         match check(&value) {
             Ok(()) => Some(value),
             Err(problem) => {
-                errors.add(self.origin(name), format!("{name}: {problem}"), None);
+                self.refuse(name, &problem, errors);
                 None
             }
         }
+    }
+
+    /// Notes that a key's value is a mistake.
+    pub(super) fn refuse(&self, name: &str, problem: &str, errors: &mut ConfigErrors) {
+        errors.add(self.origin(name), format!("{}{name}: {problem}", self.prefix), None);
     }
 
     /// Where a key's value stands.
@@ -116,9 +143,9 @@ impl RawConfig {
 }
 
 /// The known key that an unknown one was probably meant to be.
-fn did_you_mean(name: &str) -> Option<String> {
+fn did_you_mean(name: &str, keys: &'static [Key], prefix: &str) -> Option<String> {
     let last = |name: &str| name.rsplit('.').next().unwrap_or_default().to_owned();
-    let key = KEYS
+    let key = keys
         .iter()
         .map(|key| {
             // The right word in the wrong section is a near miss, too.
@@ -128,12 +155,12 @@ fn did_you_mean(name: &str) -> Option<String> {
         })
         .min()
         .filter(|(distance, best)| *distance <= 2.max(best.len() / 4))?;
-    Some(format!("did you mean '{}'?", key.1))
+    Some(format!("did you mean '{prefix}{}'?", key.1))
 }
 
 /// The known variable that an unknown one was probably meant to be.
 pub(super) fn did_you_mean_variable(name: &str) -> Option<String> {
-    let variables = KEYS.iter().map(super::Key::variable);
+    let variables = KEYS.iter().map(Key::variable);
     let (distance, best) = variables.map(|v| (strsim::damerau_levenshtein(name, &v), v)).min()?;
     (distance <= 3).then(|| format!("did you mean '{best}'?"))
 }

@@ -74,6 +74,17 @@ words! {
         /// They will be there soon; a power failure may take the last seconds.
         Relaxed = "relaxed",
     }
+    /// What a provider of bytes is.
+    ProviderKind {
+        /// A directory.
+        Local = "local",
+        /// Amazon S3, or a server that speaks its protocol.
+        S3 = "s3",
+        /// Azure Blob Storage.
+        Azure = "azure",
+        /// Google Cloud Storage.
+        Gcs = "gcs",
+    }
     /// Who creates buckets.
     BucketCreation {
         /// Any authenticated user, who then owns the bucket.

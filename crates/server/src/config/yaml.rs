@@ -128,7 +128,10 @@ fn scalar(name: &str, text: &str, style: ScalarStyle, line: usize) -> Result<Str
 }
 
 fn is_section(name: &str) -> bool {
-    SECTIONS.iter().any(|(section, _)| *section == name)
+    let provider = name.strip_prefix("providers.");
+    name == "providers"
+        || provider.is_some_and(|provider| !provider.contains('.'))
+        || SECTIONS.iter().any(|(section, _)| *section == name)
 }
 
 fn plain(line: usize) -> Mistake {

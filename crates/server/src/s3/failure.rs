@@ -162,10 +162,14 @@ impl From<StorageError> for Failure {
             E::ChecksumMismatch { .. } | E::Io { .. } | E::Internal { .. } => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
             }
-            E::ProviderUnavailable { .. } | E::OperationTimeout { .. } => {
-                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
+            E::ProviderUnavailable { .. }
+            | E::ProviderThrottled { .. }
+            | E::CircuitOpen { .. }
+            | E::OperationTimeout { .. }
+            | E::ProviderTimeout { .. } => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+            E::RateLimited { .. } | E::Overloaded { .. } | E::ProviderOverloaded { .. } => {
+                (StatusCode::SERVICE_UNAVAILABLE, "SlowDown")
             }
-            E::RateLimited { .. } | E::Overloaded { .. } => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
         };
         let mut failure = Self::new(status, code, message);
         match &error {
@@ -189,11 +193,10 @@ impl From<StorageError> for Failure {
                     failure.headers.insert(header::CONTENT_RANGE, value);
                 }
             }
-            E::RateLimited { retry_after } | E::Overloaded { retry_after } => {
-                let seconds = HeaderValue::from(retry_after.as_secs().max(1));
-                failure.headers.insert(header::RETRY_AFTER, seconds);
-            }
             _ => {}
+        }
+        if let Some(wait) = error.retry_after() {
+            failure.headers.insert(header::RETRY_AFTER, HeaderValue::from(errors::whole_seconds(wait)));
         }
         if status.is_server_error() {
             failure.cause = errors::cause(&error);

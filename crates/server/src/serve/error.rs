@@ -36,6 +36,32 @@ pub enum ServerError {
     /// The bytes can't be reached.
     #[error("the blobs in the data directory can't be opened: {0}")]
     Blobs(BackendError),
+    /// A provider of bytes can't be opened.
+    #[error("the provider '{name}' can't be opened: {source}")]
+    Provider {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        source: BackendError,
+    },
+    /// A provider's credentials can't be read.
+    #[error("the credentials of the provider '{name}' can't be read from {}", path.display())]
+    Credentials {
+        /// The provider's name.
+        name: String,
+        /// Their file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The provider that new bytes go to refuses them.
+    #[error("the provider '{name}', which new bytes are to go to, refuses them: {}", causes(source))]
+    ActiveProvider {
+        /// Its name.
+        name: String,
+        /// What it says.
+        source: StorageError,
+    },
     /// The metadata could not be moved to another engine.
     #[error("the metadata was not moved: {}", causes(.0))]
     Migration(StorageError),

@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use file_storage::backend::local::{self, LocalBackend, LocalOptions};
-use file_storage::backend::metered::Metered;
 use file_storage::executor::Executor;
 use file_storage::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions, Synchronous};
@@ -15,7 +13,7 @@ use file_storage::storage::{QueryOptions, StorageOptions};
 use file_storage::upkeep::{Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
 
-use super::{Server, ServerError};
+use super::{Server, ServerError, providers};
 use crate::app::{App, AppState};
 use crate::auth::Authenticator;
 use crate::client_address::Proxies;
@@ -45,15 +43,17 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
     let s3_keys = s3::Keys::new(secrets.first_s3_key(), &secrets.keys()?.anon_key);
 
     let executor = executor(&config).await.map_err(ServerError::Database)?;
-    let backend = LocalBackend::open(blobs(&config)).map_err(ServerError::Blobs)?;
     let storage = FileStorage::new(
         executor,
-        Arc::new(Metered::new(backend.clone())),
+        providers::open(&config)?,
         secrets.signing_keys(),
         secrets.credential_key(),
         storage_options(&config),
     );
     let settled = storage.recover().await.map_err(ServerError::Recovery)?;
+    if providers::active_is_remote(&config) {
+        check_active(&storage).await?;
+    }
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         data_dir = %config.data_dir.display(),
@@ -64,7 +64,7 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
 
     let app = AppState::new(App {
         upkeep: Upkeep::start(&storage, upkeep_options(&config)),
-        readiness: Readiness::new(storage.clone()),
+        readiness: Readiness::new(storage.clone(), providers::active_is_remote(&config)),
         storage,
         authenticator,
         s3_keys,
@@ -75,7 +75,21 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
         config,
     });
     let http = http_options(&app.config);
-    Ok(Server { app, listener, s3_listener, http, backend, new_keys })
+    Ok(Server { app, listener, s3_listener, http, new_keys })
+}
+
+/// Asks the provider that new bytes go to whether it takes them. One that refuses, for a wrong key or a bucket that is not
+/// there, would refuse every upload: that stops the start. One that can't be reached may be reached in a minute.
+async fn check_active(storage: &FileStorage) -> Result<(), ServerError> {
+    match storage.check_ready().await {
+        Ok(()) => Ok(()),
+        Err(error) if error.is_retryable() => {
+            let cause = std::error::Error::source(&error);
+            tracing::error!(provider = %storage.provider(), %error, cause, "the active provider does not answer; starting all the same");
+            Ok(())
+        }
+        Err(source) => Err(ServerError::ActiveProvider { name: storage.provider().to_string(), source }),
+    }
 }
 
 /// Binds the first address that the configured host has.
@@ -137,14 +151,6 @@ pub(super) fn postgres(config: &Config, address: &PostgresAddress) -> PostgresOp
         failpoints: failpoint::Scope::new(&config.data_dir),
         ..PostgresOptions::new(address.clone())
     }
-}
-
-fn blobs(config: &Config) -> LocalOptions {
-    let durability = match config.storage.durability {
-        Durability::Full => local::Durability::Full,
-        Durability::Relaxed => local::Durability::Relaxed,
-    };
-    LocalOptions { durability, ..LocalOptions::new(&config.data_dir) }
 }
 
 fn storage_options(config: &Config) -> StorageOptions {

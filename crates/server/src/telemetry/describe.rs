@@ -36,6 +36,42 @@ pub static DESCRIPTIONS: &[Description] = &[
         Kind::Counter,
         "Operations that failed in a provider of bytes",
     ),
+    (
+        "storage_backend_retries_total",
+        &["operation", "backend"],
+        Kind::Counter,
+        "Times that something was tried again, as a provider failed for now",
+    ),
+    (
+        "storage_backend_timeouts_total",
+        &["operation", "backend"],
+        Kind::Counter,
+        "Operations that were given up, as a provider took too long",
+    ),
+    (
+        "storage_backend_waiting",
+        &["operation", "backend"],
+        Kind::Gauge,
+        "Uploads, downloads and deletions that wait for a slot of a provider",
+    ),
+    (
+        "storage_backend_overloaded_total",
+        &["operation", "backend"],
+        Kind::Counter,
+        "Operations that were refused, as too many wait for a provider",
+    ),
+    (
+        "storage_backend_circuit_state",
+        &["backend"],
+        Kind::Gauge,
+        "Whether a provider is asked: 0 closed (it is), 1 half-open (one call tries), 2 open (it is left alone)",
+    ),
+    (
+        "storage_backend_circuit_opened_total",
+        &["backend"],
+        Kind::Counter,
+        "Times that a provider failed so often that it was left alone",
+    ),
     ("storage_orphan_files_total", &[], Kind::Counter, "Blobs without metadata that the orphan job found"),
     (
         "storage_orphan_job_halted_total",

@@ -22,7 +22,7 @@ const LOCK: &str = "lock";
 const ATTEMPTS: usize = 8;
 
 /// A folder under `staging` that is ours, until dropped.
-pub(super) struct Instance {
+pub(in crate::backend) struct Instance {
     folder: PathBuf,
     lock: PathBuf,
     /// Held, never read.
@@ -31,7 +31,7 @@ pub(super) struct Instance {
 
 impl Instance {
     /// Makes a folder for this process.
-    pub(super) fn start(staging: &Path) -> io::Result<Self> {
+    pub(in crate::backend) fn start(staging: &Path) -> io::Result<Self> {
         for _ in 0..ATTEMPTS {
             if let Some(instance) = Self::take(&staging.join(Uuid::now_v7().to_string()))? {
                 make_directories(&instance.folder)?;
@@ -43,7 +43,7 @@ impl Instance {
 
     /// Takes a folder that nobody holds: a fresh one, or that of a dead process. `None` where its process
     /// lives, or another one was faster.
-    pub(super) fn take(folder: &Path) -> io::Result<Option<Self>> {
+    pub(in crate::backend) fn take(folder: &Path) -> io::Result<Option<Self>> {
         let lock = folder.with_extension(LOCK);
         let held = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock)?;
         match flock(&held, FlockOperation::NonBlockingLockExclusive) {
@@ -59,7 +59,7 @@ impl Instance {
     }
 
     /// Every folder under `staging` that there is, or that a lock stands for.
-    pub(super) fn folders(staging: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    pub(in crate::backend) fn folders(staging: &Path) -> io::Result<BTreeSet<PathBuf>> {
         let mut folders = BTreeSet::new();
         for entry in fs::read_dir(staging)? {
             let folder = entry?.path().with_extension("");
@@ -72,7 +72,7 @@ impl Instance {
     }
 
     /// Where this process's unfinished files are.
-    pub(super) fn folder(&self) -> &Path {
+    pub(in crate::backend) fn folder(&self) -> &Path {
         &self.folder
     }
 }

@@ -11,7 +11,7 @@ mod buffer;
 mod copy;
 mod error;
 mod folder;
-mod instance;
+pub(super) mod instance;
 mod layout;
 mod publish;
 mod read;
@@ -210,6 +210,10 @@ impl StorageBackend for LocalBackend {
         let probed = probed.await;
         self.settle(&key, false).await;
         probed
+    }
+
+    async fn drain(&self) {
+        Self::drain(self).await;
     }
 }
 

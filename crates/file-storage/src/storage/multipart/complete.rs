@@ -175,9 +175,8 @@ impl FileStorage {
                 }
                 match &segment.place {
                     Place::Inline(bytes) => head.extend(bytes.iter().take(HEAD)),
-                    Place::Blob { key, .. } => {
-                        let bytes = self.backend().read(key, Some(0..wanted)).await;
-                        let mut bytes = bytes.map_err(|error| self.backend_error(error))?;
+                    Place::Blob { provider, key } => {
+                        let mut bytes = self.read_blob((provider, key), Some(0..wanted)).await?;
                         while let Some(chunk) = bytes.next().await.transpose()? {
                             head.extend_from_slice(&chunk);
                         }

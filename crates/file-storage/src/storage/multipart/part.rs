@@ -13,8 +13,9 @@ use crate::file::{BlobKey, Place, Sha256};
 use crate::multipart::{MAX_PART_NUMBER, MAX_PART_SIZE, MultipartUpload, NewPart, Part, UploadAt};
 use crate::permissions::{Access, Operation, RlsContext};
 use crate::storage::FileStorage;
+use crate::storage::blobs::PlacedBlob;
+use crate::storage::head::Head;
 use crate::storage::leases::Lease;
-use crate::storage::upload::Head;
 
 /// The bytes of a part, on their way.
 pub struct PartBody {
@@ -84,8 +85,8 @@ impl FileStorage {
         let (storage, access, at) = (self.clone(), access.clone(), upload.at.clone());
         let expires_at = expiry(self.inner.options.multipart_expiry);
         let (etag, checksums) = (watch.etag(&run.sha256), watch.checksums(&run.sha256));
-        let (part, keys, lease) = run.into_part(etag, checksums);
-        self.settled(keys, lease, async move {
+        let (part, blobs, lease) = run.into_part(etag, checksums);
+        self.settled(blobs, lease, async move {
             storage.hit("part.before_commit").await?;
             let part = storage.executor().put_part(&access, &at, number, part, expires_at).await?;
             storage.inner.deletions_queued.notify_one();
@@ -135,10 +136,8 @@ impl FileStorage {
         let key = BlobKey::new(bucket);
         let lease = self.inner.leases.hold(vec![key.clone()]);
         let body = stream::iter([Ok(head.bytes)]).chain(rest).boxed();
-        let written = self.backend().write(&key, body, size_hint).await;
-        let written = written.map_err(|error| self.backend_error(error))?;
-        let place = Place::Blob { provider: self.provider().clone(), key };
-        Ok(Run { size: written.size, sha256: written.sha256, place, lease })
+        let (blob, written) = self.write_blob(&key, body, size_hint).await?;
+        Ok(Run { size: written.size, sha256: written.sha256, place: blob.place(), lease })
     }
 
     /// Bytes that go into the database.
@@ -149,8 +148,8 @@ impl FileStorage {
 
     /// Deletes bytes that are not wanted after all; gives the reason back.
     pub(in crate::storage) async fn let_go(&self, run: Run, why: StorageError) -> StorageError {
-        if let Place::Blob { key, .. } = &run.place {
-            self.backend().settle(key, false).await;
+        if let Some(blob) = PlacedBlob::of(&run.place) {
+            self.settle_blob(&blob, false).await;
         }
         why
     }
@@ -176,12 +175,9 @@ impl Run {
         self,
         etag: String,
         checksums: Checksums,
-    ) -> (NewPart, Vec<BlobKey>, Lease) {
-        let keys = match &self.place {
-            Place::Blob { key, .. } => vec![key.clone()],
-            Place::Inline(_) => Vec::new(),
-        };
+    ) -> (NewPart, Vec<PlacedBlob>, Lease) {
+        let blobs = PlacedBlob::of(&self.place).into_iter().collect();
         let part = NewPart { size: self.size, sha256: self.sha256, etag, checksums, place: self.place };
-        (part, keys, self.lease)
+        (part, blobs, self.lease)
     }
 }

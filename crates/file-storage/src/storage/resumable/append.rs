@@ -13,8 +13,8 @@ use crate::executor::Admission;
 use crate::multipart::{Append, Chosen, Claimed, Completion, MultipartUpload, UploadAt};
 use crate::permissions::{Access, Operation};
 use crate::storage::FileStorage;
+use crate::storage::head::Head;
 use crate::storage::multipart::{PartBody, Run};
-use crate::storage::upload::Head;
 
 /// Most bytes of one run, and so the most that a crash takes of a body that is still coming in.
 const RUN: u64 = 64 << 20;
@@ -244,12 +244,12 @@ impl Appending {
         let (storage, access, at) = (self.storage.clone(), self.access.clone(), self.upload.at.clone());
         let expires_at = storage.resumable_expiry();
         let etag = run.sha256.to_hex();
-        let (part, keys, lease) = run.into_part(etag, Checksums::new());
+        let (part, blobs, lease) = run.into_part(etag, Checksums::new());
         let kept = part.clone();
         let append = Append { epoch: self.epoch, offset: merged.offset, takes_in: merged.takes_in, part };
         let committed = storage.clone();
         self.upload = storage
-            .settled(keys, lease, async move {
+            .settled(blobs, lease, async move {
                 committed.hit("append.before_commit").await?;
                 committed.executor().append(&access, &at, append, expires_at).await
             })

@@ -68,6 +68,10 @@ impl Place for LocalPlace {
         self.local().drain().await;
     }
 
+    fn has_marks(&self) -> bool {
+        true
+    }
+
     async fn restart(&mut self) {
         self.quiet().await;
         self.backend = None;

@@ -144,13 +144,16 @@ fn storage(error: &StorageError) -> Worded {
         E::ChecksumMismatch { .. } | E::Io { .. } | E::Internal { .. } => {
             open(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "InternalError", message)
         }
-        E::ProviderUnavailable { .. } => {
+        E::ProviderUnavailable { .. } | E::ProviderThrottled { .. } | E::CircuitOpen { .. } => {
             open(StatusCode::SERVICE_UNAVAILABLE, "InternalError", "InternalError", message)
         }
-        E::RateLimited { .. } | E::Overloaded { .. } => {
+        E::RateLimited { .. } | E::Overloaded { .. } | E::ProviderOverloaded { .. } => {
             open(StatusCode::TOO_MANY_REQUESTS, "too_many_connections", "SlowDown", message)
         }
         E::OperationTimeout { .. } => open(status(544), "DatabaseTimeout", "DatabaseTimeout", message),
+        E::ProviderTimeout { .. } => {
+            open(StatusCode::GATEWAY_TIMEOUT, "InternalError", "InternalError", message)
+        }
     }
 }
 

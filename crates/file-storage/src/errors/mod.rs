@@ -3,15 +3,19 @@
 //! Lower layers (a database, [`crate::backend::BackendError`]) are folded in at one place each
 //! and in no other. Protocols map a [`StorageError`] to their statuses by an exhaustive match.
 
+mod classes;
+mod denial;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
+pub use denial::{Denial, DenialReason};
+
 use crate::bucket::BucketName;
 use crate::digests::Algorithm;
 use crate::path::ObjectPath;
-use crate::permissions::Permission;
 use crate::sql::SqlFault;
 use crate::versions::VersionId;
 
@@ -286,6 +290,46 @@ pub enum StorageError {
         /// What was tried.
         operation: &'static str,
     },
+    /// The provider of the bytes wants to be left alone for a while.
+    #[error("Storage provider {provider} is unavailable")]
+    ProviderThrottled {
+        /// Which one.
+        provider: Arc<str>,
+        /// What was tried.
+        operation: &'static str,
+        /// When to come back.
+        retry_after: Duration,
+        /// For the log.
+        source: Cause,
+    },
+    /// The provider of the bytes failed too often, and is not asked for a while.
+    #[error("Storage provider {provider} failed too often and is left alone for a while")]
+    CircuitOpen {
+        /// Which one.
+        provider: Arc<str>,
+        /// What was to be tried.
+        operation: &'static str,
+        /// When it is asked again.
+        retry_after: Duration,
+    },
+    /// The provider of the bytes took longer than the operation may.
+    #[error("Storage provider {provider} took too long")]
+    ProviderTimeout {
+        /// Which one.
+        provider: Arc<str>,
+        /// What was tried.
+        operation: &'static str,
+    },
+    /// More waits for the provider of the bytes than it can be asked.
+    #[error("Storage provider {provider} is overloaded")]
+    ProviderOverloaded {
+        /// Which one.
+        provider: Arc<str>,
+        /// What was to be tried.
+        operation: &'static str,
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// Reading or writing bytes failed.
     #[error("Input or output failed")]
     Io {
@@ -334,162 +378,7 @@ impl std::fmt::Display for UrlEnd {
     }
 }
 
-/// Which permission was missing, on what, and why: as much of it as the caller may know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Denial {
-    /// The permission that the operation needs.
-    pub permission: Permission,
-    /// The bucket it was needed on.
-    pub bucket: Option<BucketName>,
-    /// The rule that refused.
-    pub reason: DenialReason,
-}
-
-/// The rule that refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DenialReason {
-    /// The role as such never has this permission.
-    Role,
-    /// The bucket's policy gives the caller nothing here.
-    BucketPolicy,
-    /// The row belongs to somebody else.
-    NotOwner,
-    /// The token of a signed URL was made for something else.
-    TokenScope,
-    /// A restrictive SQL policy of this name does not hold.
-    RestrictivePolicy(Arc<str>),
-    /// Who replaces an object must be able to see it.
-    MissingSelect,
-    /// A SQL policy could not be computed; which one and why, the log says.
-    PolicyFailed,
-}
-
-impl Denial {
-    /// What was refused, without the reason.
-    pub fn summary(&self) -> String {
-        let permission = self.permission;
-        match &self.bucket {
-            Some(bucket) => format!("{permission} on bucket '{bucket}' refused"),
-            None => format!("{permission} refused"),
-        }
-    }
-}
-
-impl std::fmt::Display for Denial {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.summary(), self.reason)
-    }
-}
-
-impl std::fmt::Display for DenialReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::RestrictivePolicy(name) => return write!(f, "the policy \"{name}\" does not allow it"),
-            Self::MissingSelect => "overwriting also takes the permission to read (SELECT)",
-            Self::PolicyFailed => "a policy could not be computed",
-            Self::Role => "the caller's role does not have it",
-            Self::BucketPolicy => "the bucket's policy does not grant it to the caller",
-            Self::NotOwner => "only the owner of the object or of the bucket has it",
-            Self::TokenScope => "the signed token was made for something else",
-        })
-    }
-}
-
 impl StorageError {
-    /// Whether the same request may succeed later without being changed.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::ProviderUnavailable { .. }
-            | Self::RateLimited { .. }
-            | Self::Overloaded { .. }
-            | Self::OperationTimeout { .. }
-            | Self::UploadTakenOver { .. }
-            | Self::BodyInterrupted { .. } => true,
-            Self::InvalidRequest { .. }
-            | Self::InvalidSql(_)
-            | Self::InvalidPath { .. }
-            | Self::InvalidBucketName { .. }
-            | Self::InvalidRange { .. }
-            | Self::AuthRequired(_)
-            | Self::Unauthorized(_)
-            | Self::InvalidSignature { .. }
-            | Self::UrlExpired(_)
-            | Self::BucketNotFound { .. }
-            | Self::ObjectNotFound { .. }
-            | Self::ObjectDeleted { .. }
-            | Self::VersionNotFound { .. }
-            | Self::VersionIsMarker { .. }
-            | Self::BucketExists { .. }
-            | Self::ObjectExists { .. }
-            | Self::PolicyExists { .. }
-            | Self::PolicyNotFound { .. }
-            | Self::BucketNotEmpty { .. }
-            | Self::UploadNotFound { .. }
-            | Self::UploadExpired { .. }
-            | Self::TooManyUploads { .. }
-            | Self::OffsetMismatch { .. }
-            | Self::InvalidPart { .. }
-            | Self::InvalidPartOrder
-            | Self::PartTooSmall { .. }
-            | Self::PreconditionFailed { .. }
-            | Self::PayloadTooLarge { .. }
-            | Self::UnsupportedMediaType { .. }
-            | Self::QuotaExceeded { .. }
-            | Self::DiskFull { .. }
-            | Self::DigestMismatch { .. }
-            | Self::CredentialNotFound { .. }
-            | Self::ChecksumMismatch { .. }
-            | Self::Io { .. }
-            | Self::Internal { .. } => false,
-        }
-    }
-
-    /// The stable code of SPEC 6's table, which applications compare.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::InvalidRequest { .. } | Self::BodyInterrupted { .. } => "INVALID_REQUEST",
-            Self::InvalidSql(_) => "INVALID_SQL",
-            Self::InvalidPath { .. } => "INVALID_PATH",
-            Self::InvalidBucketName { .. } => "INVALID_BUCKET_NAME",
-            Self::InvalidRange { .. } => "INVALID_RANGE",
-            Self::AuthRequired(_) => "AUTH_REQUIRED",
-            Self::Unauthorized(_) => "STORAGE_UNAUTHORIZED",
-            Self::InvalidSignature { .. } => "INVALID_SIGNATURE",
-            Self::UrlExpired(_) => "URL_EXPIRED",
-            Self::BucketNotFound { .. } => "BUCKET_NOT_FOUND",
-            Self::ObjectNotFound { .. } | Self::ObjectDeleted { .. } => "OBJECT_NOT_FOUND",
-            Self::VersionNotFound { .. } => "VERSION_NOT_FOUND",
-            Self::VersionIsMarker { .. } => "VERSION_IS_DELETE_MARKER",
-            Self::PolicyNotFound { .. } => "POLICY_NOT_FOUND",
-            Self::BucketExists { .. } => "BUCKET_EXISTS",
-            Self::ObjectExists { .. } => "OBJECT_EXISTS",
-            Self::PolicyExists { .. } => "POLICY_EXISTS",
-            Self::BucketNotEmpty { .. } => "BUCKET_NOT_EMPTY",
-            Self::UploadNotFound { .. } => "UPLOAD_NOT_FOUND",
-            Self::UploadExpired { .. } => "UPLOAD_EXPIRED",
-            Self::TooManyUploads { .. } => "TOO_MANY_UPLOADS",
-            Self::UploadTakenOver { .. } => "UPLOAD_TAKEN_OVER",
-            Self::OffsetMismatch { .. } => "OFFSET_MISMATCH",
-            Self::InvalidPart { .. } => "INVALID_PART",
-            Self::InvalidPartOrder => "INVALID_PART_ORDER",
-            Self::PartTooSmall { .. } => "PART_TOO_SMALL",
-            Self::PreconditionFailed { .. } => "PRECONDITION_FAILED",
-            Self::PayloadTooLarge { .. } => "PAYLOAD_TOO_LARGE",
-            Self::UnsupportedMediaType { .. } => "UNSUPPORTED_MEDIA_TYPE",
-            Self::QuotaExceeded { .. } => "QUOTA_EXCEEDED",
-            Self::DiskFull { .. } => "DISK_FULL",
-            Self::DigestMismatch { .. } => "WRONG_CHECKSUM",
-            Self::CredentialNotFound { .. } => "CREDENTIAL_NOT_FOUND",
-            Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
-            Self::ProviderUnavailable { .. } => "PROVIDER_UNAVAILABLE",
-            Self::RateLimited { .. } => "RATE_LIMITED",
-            Self::Overloaded { .. } => "OVERLOADED",
-            Self::OperationTimeout { .. } => "OPERATION_TIMEOUT",
-            Self::Io { .. } => "IO_ERROR",
-            Self::Internal { .. } => "INTERNAL",
-        }
-    }
-
     /// The same answer about one version of the object.
     pub(crate) fn of_version(self, version: VersionId) -> Self {
         match self {

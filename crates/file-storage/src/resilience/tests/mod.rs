@@ -1,0 +1,9 @@
+//! The decorators: the conformance suite over each, and what each is for, over a backend that does as it is told and by a
+//! clock that stands.
+
+mod circuit_breaker;
+mod concurrency;
+mod conformance;
+mod retry;
+mod scripted;
+mod timeout;
