@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::FileStorage;
 use crate::errors::StorageError;
 use crate::executor::{Explanation, Question};
-use crate::permissions::{Operation, Policy, PolicySet, PolicyStatement, RlsContext, bucket_missing};
+use crate::permissions::{Operation, Policy, PolicySet, PolicyStatement, RlsContext, Role, bucket_missing};
 
 /// What a statement did.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +68,7 @@ impl FileStorage {
     /// `question.caller` is the caller. About others, the service role alone.
     ///
     /// # Errors
-    /// [`StorageError::BucketNotFound`], also for a bucket that the caller can't see, or a denial.
+    /// [`StorageError::BucketNotFound`], or a denial: also for a bucket that a caller without a token can't see.
     pub async fn explain(
         &self,
         context: &RlsContext,
@@ -84,8 +84,10 @@ impl FileStorage {
         let access = self.access(context, Operation::Explain, Some(&question.bucket)).await?;
         let (permission, bucket) = (question.permission, question.bucket.clone());
         let explained = self.executor().explain(&access, &question).await?;
-        // Of a bucket that they can't see, and in which they may not do this, others are told what they are told of none.
-        if !explained.allowed && !context.is_service() && self.bucket(context, &bucket).await.is_err() {
+        // Of a bucket that they can't see, and in which they may not do this, callers without a token are told what they are
+        // told of none.
+        if !explained.allowed && context.role() == Role::Anon && self.bucket(context, &bucket).await.is_err()
+        {
             return Err(bucket_missing(context, permission, &bucket));
         }
         Ok(explained)

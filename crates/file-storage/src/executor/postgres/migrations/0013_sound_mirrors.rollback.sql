@@ -1,4 +1,11 @@
 -- Back to likenesses that are made unseen.
+ALTER FUNCTION {schema}.list_rows(text, text, text, boolean, bigint, bigint) RESET plan_cache_mode;
+ALTER FUNCTION {schema}.list_entries(text, text, text, text, integer, text, boolean, boolean, bigint, bigint)
+    RESET plan_cache_mode;
+DROP TRIGGER versioned_stays ON {schema}.storage_objects;
+DROP FUNCTION {inner}.versioned_stays();
+ALTER POLICY "~aerostore_versions_obey" ON {schema}.storage_object_versions TO anon, authenticated
+    USING ((SELECT {schema}.versions_obey()));
 
 -- Whether versions obey all policies. Where they do not, users see none of them.
 CREATE OR REPLACE FUNCTION {schema}.versions_obey() RETURNS boolean LANGUAGE sql STABLE

@@ -62,3 +62,22 @@ BEGIN
     ALTER TABLE {inner}.storage_object_versions SET SCHEMA {schema};
 END
 $$;
+
+-- Other roles of the operator's see no more than users do.
+ALTER POLICY "~aerostore_versions_obey" ON {schema}.storage_object_versions TO PUBLIC
+    USING (current_user IN ('aerostore_keeper', 'service_role') OR (SELECT {schema}.versions_obey()));
+
+-- What is a version of its own stays one: as the null version it would be replaced, and not kept.
+CREATE FUNCTION {inner}.versioned_stays() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'a version of its own stays one' USING ERRCODE = 'insufficient_privilege';
+END
+$$;
+CREATE TRIGGER versioned_stays BEFORE UPDATE OF versioned ON {schema}.storage_objects FOR EACH ROW
+    WHEN (old.versioned AND NOT new.versioned AND new.version = old.version AND current_user IN ('anon', 'authenticated'))
+    EXECUTE FUNCTION {inner}.versioned_stays();
+
+-- Lists plan anew for every page else, and for every policy there is.
+ALTER FUNCTION {schema}.list_rows(text, text, text, boolean, bigint, bigint) SET plan_cache_mode = force_generic_plan;
+ALTER FUNCTION {schema}.list_entries(text, text, text, text, integer, text, boolean, boolean, bigint, bigint)
+    SET plan_cache_mode = force_generic_plan;

@@ -174,6 +174,10 @@ async fn raw_sql_takes_nobodys_version() {
         let refused = as_user(&mut admin, &bob, &[&sql]).await.unwrap_err();
         assert_eq!(refused.code(), Some(&SqlState::UNIQUE_VIOLATION), "{sql}");
     }
+    // A version that must be kept is made no null version, which the next write would replace.
+    let sql = "UPDATE aerostore.storage_objects SET versioned = false WHERE bucket_id = 'his'";
+    let refused = as_user(&mut admin, &bob, &[sql]).await.unwrap_err();
+    assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
     // Nor does a null version of his own, written beside another, get in the way of anything.
     let null = "UPDATE aerostore.storage_objects SET versioned = false, version = gen_random_uuid() \
          WHERE bucket_id = 'his'";
