@@ -200,7 +200,7 @@ mod tests {
         let headers: HeaderMap =
             [(HeaderName::from_static(BYPASS), HeaderValue::from_static("true"))].into_iter().collect();
         let passes = |method: Method, target: &Target, query: &str| {
-            check(&method, target, &vec![(query.to_owned(), String::new())], &headers).is_ok()
+            check(&method, target, &[(query.to_owned(), String::new())], &headers).is_ok()
         };
         assert!(passes(Method::DELETE, &object, "versionId") && passes(Method::POST, &bucket, "delete"));
         assert!(!passes(Method::PUT, &object, "retention") && !passes(Method::DELETE, &object, "tagging"));
