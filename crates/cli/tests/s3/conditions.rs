@@ -48,7 +48,8 @@ async fn a_deletion_takes_the_object_that_its_condition_names() {
     let server = Server::start();
     let (s3, key) = (client(&server), signer(&server, Who::Service));
     server.bucket(Who::Service, "box1", "private").await;
-    let put = async |path: &str| s3.signed(&key, Ask::new("PUT", path).body("1")).await.header("etag").to_owned();
+    let put =
+        async |path: &str| s3.signed(&key, Ask::new("PUT", path).body("1")).await.header("etag").to_owned();
     let delete = |path: &str, tag: &str| Ask::new("DELETE", path).header("if-match", tag);
     let tag = put("/box1/a").await;
     for other in ["\"other\"", "other"] {
@@ -82,7 +83,8 @@ async fn a_deletion_takes_the_object_that_its_condition_names() {
     let versions = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
     let enable = Ask::new("PUT", "/box1").query("versioning", "").body(versions);
     expect(&s3.signed(&key, enable).await, 200, "");
-    let first = s3.signed(&key, Ask::new("PUT", "/box1/v").body("1")).await.header("x-amz-version-id").to_owned();
+    let first =
+        s3.signed(&key, Ask::new("PUT", "/box1/v").body("1")).await.header("x-amz-version-id").to_owned();
     expect(&s3.signed(&key, Ask::new("DELETE", "/box1/v")).await, 204, "");
     expect(&s3.signed(&key, delete("/box1/v", &tag)).await, 412, "PreconditionFailed");
     let version = |tag: &str| delete("/box1/v", tag).query("versionId", &first);

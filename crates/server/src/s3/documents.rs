@@ -60,7 +60,8 @@ impl Documents {
         }
         let mut request = http::Request::from_parts(parts, s3s::Body::empty());
         // What was verified is no matter of anybody behind.
-        for name in ["authorization", "content-encoding", "if-match", "x-amz-content-sha256", "x-amz-trailer"] {
+        for name in ["authorization", "content-encoding", "if-match", "x-amz-content-sha256", "x-amz-trailer"]
+        {
             request.headers_mut().remove(name);
         }
         request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(sent.len()));

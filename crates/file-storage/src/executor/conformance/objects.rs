@@ -114,7 +114,7 @@ pub(crate) async fn an_overwrite_keeps_id_owner_and_creation(subject: &Subject) 
 pub(crate) async fn a_deletion_under_a_condition_takes_the_object_that_was_meant(subject: &Subject) {
     let (owner, other) = (user(), user());
     let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
-    let first = subject.put(&owner, (&made, "a"), b"1", PutMode::Create).await.unwrap();
+    let first = subject.put(&owner, (&made, "a"), b"1", PutMode::Create).await.unwrap().object;
     let access = allow(&owner, Operation::Delete);
     let delete = async |access: &Access, at: &str, condition: &ETags| {
         subject.executor.delete_object(access, &bucket("photos"), &path(at), Some(condition)).await

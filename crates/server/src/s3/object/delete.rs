@@ -7,7 +7,8 @@ use file_storage::versions::{DeleteMarker, ObjectVersion};
 use file_storage::{BucketName, ObjectPath, Operation, StorageError, VersionId};
 use futures_util::{StreamExt, stream};
 use s3s::dto::{
-    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, Error,
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag,
+    Error,
 };
 
 use crate::conditional;

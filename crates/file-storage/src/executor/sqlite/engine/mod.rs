@@ -153,9 +153,8 @@ impl Executor for SqliteExecutor {
         let access = access.clone();
         let (bucket, path, condition) = (bucket.clone(), path.clone(), condition.cloned());
         let rules = self.rules.load_full();
-        let delete = move |conn: &Connection| {
-            delete::one(conn, &rules, &access, (&bucket, &path), condition.as_ref())
-        };
+        let delete =
+            move |conn: &Connection| delete::one(conn, &rules, &access, (&bucket, &path), condition.as_ref());
         self.writer.free("delete_object", delete).await
     }
 
