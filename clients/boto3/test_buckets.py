@@ -74,8 +74,39 @@ def test_what_is_not_supported_says_so(s3, bucket):
     denial = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
     for ask in [
         lambda: s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps({"Version": "2012-10-17", "Statement": denial})),
-        lambda: s3.get_bucket_lifecycle_configuration(Bucket=bucket),
+        lambda: s3.put_bucket_accelerate_configuration(Bucket=bucket, AccelerateConfiguration={"Status": "Enabled"}),
         lambda: s3.put_object(Bucket=bucket, Key="x", Body=b"1", ServerSideEncryption="AES256"),
     ]:
         with refused("NotImplemented"):
             ask()
+
+
+def test_what_no_bucket_has_is_told_as_absent(s3, bucket):
+    """Terraform and others read all that a bucket may have."""
+    for read, code in [
+        (s3.get_bucket_encryption, "ServerSideEncryptionConfigurationNotFoundError"),
+        (s3.get_bucket_lifecycle_configuration, "NoSuchLifecycleConfiguration"),
+        (s3.get_object_lock_configuration, "ObjectLockConfigurationNotFoundError"),
+        (s3.get_bucket_ownership_controls, "OwnershipControlsNotFoundError"),
+        (s3.get_public_access_block, "NoSuchPublicAccessBlockConfiguration"),
+        (s3.get_bucket_replication, "ReplicationConfigurationNotFoundError"),
+        (s3.get_bucket_website, "NoSuchWebsiteConfiguration"),
+    ]:
+        with refused(code):
+            read(Bucket=bucket)
+    assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "BucketOwner"
+    assert "Status" not in s3.get_bucket_accelerate_configuration(Bucket=bucket)
+    assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket=bucket)
+    assert set(s3.get_bucket_notification_configuration(Bucket=bucket)) == {"ResponseMetadata"}
+
+
+def test_a_bucket_may_be_expected_to_be_somebodys(s3, bucket):
+    owner = s3.get_bucket_acl(Bucket=bucket)["Owner"]["ID"]
+    s3.put_object(Bucket=bucket, Key="x", Body=b"1", ExpectedBucketOwner=owner)
+    with refused("AccessDenied"):
+        s3.put_object(Bucket=bucket, Key="x", Body=b"2", ExpectedBucketOwner="123456789012")
+    source = {"Bucket": bucket, "Key": "x"}
+    s3.copy_object(Bucket=bucket, Key="y", CopySource=source, ExpectedSourceBucketOwner=owner)
+    with refused("AccessDenied"):
+        s3.copy_object(Bucket=bucket, Key="z", CopySource=source, ExpectedSourceBucketOwner="123456789012")
+    assert s3.get_object(Bucket=bucket, Key="x", ExpectedBucketOwner=owner)["Body"].read() == b"1"

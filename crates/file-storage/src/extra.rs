@@ -37,8 +37,8 @@ pub struct OfParts {
     pub upload: Uuid,
     /// How many they are.
     pub count: u32,
-    /// Their digests, one behind the other in base64, where the object's checksum is composed of them. SHA-256 is left
-    /// out: segments have it.
+    /// Their digests, one behind the other in base64, by the algorithm of the object's checksum. SHA-256 is left out: segments
+    /// have it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digests: Option<String>,
 }

@@ -144,3 +144,47 @@ async fn a_lock_that_is_not_there_is_passed_by_and_digests_are_checked() {
     let url = key.by_query(Ask::new("GET", "/box1/a"), &s3.host, 0);
     expect(&s3.send(url).await, 403, "AuthorizationQueryParametersError");
 }
+
+#[tokio::test]
+async fn what_no_bucket_has_is_absent_for_whom_may_look() {
+    let server = Server::start();
+    let s3 = client(&server);
+    let (owner, other) = (signer(&server, Who::User(OWNER)), signer(&server, Who::User(OTHER)));
+    server.bucket(Who::User(OWNER), "box1", "private").await;
+    let ask = |name: &str| Ask::new("GET", "/box1").query(name, "");
+    expect(&s3.signed(&owner, ask("publicAccessBlock")).await, 404, "NoSuchPublicAccessBlockConfiguration");
+    expect(&s3.signed(&owner, ask("lifecycle")).await, 404, "NoSuchLifecycleConfiguration");
+    let payer = s3.signed(&owner, ask("requestPayment")).await;
+    assert!(payer.status == 200 && payer.text().contains("<Payer>BucketOwner</Payer>"), "{}", payer.text());
+    for name in ["publicAccessBlock", "lifecycle", "requestPayment", "logging"] {
+        let strange = s3.signed(&other, ask(name)).await;
+        expect(&strange, 404, "NoSuchBucket");
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_for_the_bucket_of_the_owner_that_it_expects() {
+    let server = Server::start();
+    let (s3, key) = (client(&server), signer(&server, Who::User(OWNER)));
+    server.bucket(Who::User(OWNER), "box1", "private").await;
+    let (owner, other) = (OWNER.to_string(), OTHER.to_string());
+    let put =
+        |expected: &str| Ask::new("PUT", "/box1/x").body("1").header("x-amz-expected-bucket-owner", expected);
+    for wrong in [other.as_str(), "123456789012", ""] {
+        expect(&s3.signed(&key, put(wrong)).await, 403, "AccessDenied");
+    }
+    assert_eq!(server.content("box1/x").await, None);
+    expect(&s3.signed(&key, put(&owner)).await, 200, "");
+    for (method, query) in [("GET", "list-type"), ("GET", "acl"), ("DELETE", "cors")] {
+        let ask = Ask::new(method, "/box1").query(query, "2").header("x-amz-expected-bucket-owner", &other);
+        expect(&s3.signed(&key, ask).await, 403, "AccessDenied");
+    }
+    let copy = |expected: &str| {
+        let copy = Ask::new("PUT", "/box1/y").header("x-amz-copy-source", "box1/x");
+        copy.header("x-amz-source-expected-bucket-owner", expected)
+    };
+    expect(&s3.signed(&key, copy(&other)).await, 403, "AccessDenied");
+    expect(&s3.signed(&key, copy(&owner)).await, 200, "");
+    let no_copy = Ask::new("PUT", "/box1/y").body("1").header("x-amz-source-expected-bucket-owner", &owner);
+    expect(&s3.signed(&key, no_copy).await, 400, "InvalidRequest");
+}

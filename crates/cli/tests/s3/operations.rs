@@ -1,7 +1,7 @@
 //! A parameter never makes another operation of a request: what is not served says so, and nothing happens.
 
 use crate::signer::{Ask, encode};
-use crate::support::{OWNER, Server, Who, exchange};
+use crate::support::{OTHER, OWNER, Server, Who, exchange};
 use crate::{client, expect, signer};
 
 const OF_BUCKETS: &str = "accelerate acl analytics encryption inventory lifecycle location logging metrics notification object-lock \
@@ -232,7 +232,8 @@ async fn an_access_control_list_gives_nothing_to_others() {
     for path in ["/lists", "/lists/k"] {
         let put =
             async |id: &str| s3.signed(&key, Ask::new("PUT", path).query("acl", "").body(document(id))).await;
-        expect(&put("somebody-else").await, 501, "NotImplemented");
+        expect(&put(&OTHER.to_string()).await, 501, "NotImplemented");
+        expect(&put("somebody-else").await, 400, "InvalidArgument");
         expect(&put(&OWNER.to_string()).await, 200, "");
     }
 }

@@ -128,8 +128,9 @@ async fn what_is_not_supported_says_so_and_does_nothing() {
         put().query("legal-hold", ""),
         Ask::new("PUT", "/plain").query("object-lock", "").body(lock),
         Ask::new("PUT", "/plain").query("policy", "").body("{}"),
-        Ask::new("GET", "/plain").query("lifecycle", ""),
-        Ask::new("GET", "/plain").query("notification", ""),
+        Ask::new("PUT", "/plain").query("lifecycle", "").body("<LifecycleConfiguration/>"),
+        Ask::new("PUT", "/plain").query("notification", "").body("<NotificationConfiguration/>"),
+        Ask::new("GET", "/plain").query("inventory", ""),
         Ask::new("POST", "/plain/x").query("select", "").query("select-type", "2").body("<SelectRequest/>"),
     ] {
         let reply = s3.signed(&key, ask).await;

@@ -27,9 +27,9 @@ use super::object::{Described, VERSION_ID, insert, put, tags_from_set};
 use super::payload::Incoming;
 use super::signature::key::{Key, Scope};
 use super::signature::{Clock, parse_time};
-use super::supported;
 use super::target::Target;
 use super::xml::escaped;
+use super::{owners, supported};
 use crate::app::AppState;
 use crate::form_data::{FormData, Limit, is_too_long};
 use crate::http::LogSlot;
@@ -142,6 +142,7 @@ pub(super) async fn post(
         query: Vec::new(),
         region: policy.is_some().then(String::new),
     });
+    owners::check(&call).await?;
     let mode = put::condition(&call)?;
     let incoming = Incoming::bare(bounded(bytes_of(form, file), limits));
     let incoming = incoming.with_digests(&headers)?;

@@ -1,7 +1,8 @@
 //! Amazon's S3 protocol (SPEC 7), over the same storage and under the same row-level security as all others.
 //!
 //! A request's signature is verified (`signature`), its caller found (`caller`), and what its signer meant (`target`), before
-//! anything else is looked at; then which operation it is (`route`), and whether all that it asks for is there (`supported`).
+//! anything else is looked at; then which operation it is (`route`), whether all that it asks for is there (`supported`), and
+//! whether the bucket is whose it expects (`owners`).
 //! What carries an object's bytes is answered here (`object`, `multipart`, `form`); what carries XML goes through `s3s`
 //! (`documents`), whose operations (`operations`) are one function each, in files by what they are about. `s3s` never sees a
 //! signature: it can't verify one below a path prefix or behind a proxy. Errors become S3's codes in `failure` alone. Decides
@@ -21,6 +22,7 @@ mod hoisted;
 mod multipart;
 mod object;
 mod operations;
+mod owners;
 mod payload;
 mod route;
 mod service;

@@ -62,6 +62,17 @@ operations! {
     get_bucket_cors: GetBucketCorsInput => GetBucketCorsOutput = bucket::cors::get;
     put_bucket_cors: PutBucketCorsInput => PutBucketCorsOutput = bucket::cors::put;
     delete_bucket_cors: DeleteBucketCorsInput => DeleteBucketCorsOutput = bucket::cors::delete;
+    get_bucket_accelerate_configuration: GetBucketAccelerateConfigurationInput => GetBucketAccelerateConfigurationOutput = bucket::absent::acceleration;
+    get_bucket_encryption: GetBucketEncryptionInput => GetBucketEncryptionOutput = bucket::absent::encryption;
+    get_bucket_lifecycle_configuration: GetBucketLifecycleConfigurationInput => GetBucketLifecycleConfigurationOutput = bucket::absent::lifecycle;
+    get_object_lock_configuration: GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput = bucket::absent::lock;
+    get_bucket_logging: GetBucketLoggingInput => GetBucketLoggingOutput = bucket::absent::logging;
+    get_bucket_notification_configuration: GetBucketNotificationConfigurationInput => GetBucketNotificationConfigurationOutput = bucket::absent::notifications;
+    get_bucket_ownership_controls: GetBucketOwnershipControlsInput => GetBucketOwnershipControlsOutput = bucket::absent::ownership;
+    get_bucket_request_payment: GetBucketRequestPaymentInput => GetBucketRequestPaymentOutput = bucket::absent::payer;
+    get_public_access_block: GetPublicAccessBlockInput => GetPublicAccessBlockOutput = bucket::absent::public_access;
+    get_bucket_replication: GetBucketReplicationInput => GetBucketReplicationOutput = bucket::absent::replication;
+    get_bucket_website: GetBucketWebsiteInput => GetBucketWebsiteOutput = bucket::absent::website;
     list_objects: ListObjectsInput => ListObjectsOutput = object::list::v1;
     list_objects_v2: ListObjectsV2Input => ListObjectsV2Output = object::list::v2;
     list_object_versions: ListObjectVersionsInput => ListObjectVersionsOutput = object::versions::list;

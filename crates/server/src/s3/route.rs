@@ -100,6 +100,21 @@ const SERVED: [&str; 13] = [
     "partNumber",
 ];
 
+/// What no bucket has here, and can be asked for all the same.
+const ABSENT: [&str; 11] = [
+    "accelerate",
+    "encryption",
+    "lifecycle",
+    "logging",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "publicAccessBlock",
+    "replication",
+    "requestPayment",
+    "website",
+];
+
 /// Whether a query chooses an operation.
 pub(super) fn chooses(query: &Parameters) -> bool {
     query.iter().any(|(name, _)| CHOOSING.contains(&name.as_str()))
@@ -143,6 +158,7 @@ impl Route {
 
     fn of_bucket(method: &Method, chosen: Option<&str>) -> Option<Document> {
         match (method.as_str(), chosen) {
+            ("GET", Some(name)) if ABSENT.contains(&name) => Some(Document::None),
             (
                 "GET",
                 None
@@ -215,6 +231,7 @@ mod tests {
     fn what_is_not_in_the_list_is_refused() {
         let served = [
             ("GET", false, "acl cors location policy policyStatus tagging uploads versioning versions"),
+            ("GET", false, &ABSENT.join(" ")),
             ("PUT", false, "acl cors policy tagging versioning"),
             ("DELETE", false, "cors policy tagging"),
             ("POST", false, "delete"),

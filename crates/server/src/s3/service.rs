@@ -19,7 +19,7 @@ use super::payload::{Incoming, Payload, without_checksums};
 use super::route::{self, Document, Route};
 use super::signature::{self, Clock, Origin};
 use super::target::{self, Mount, Parameters, Target};
-use super::{BASE, cors, form, hoisted, multipart, object, supported};
+use super::{BASE, cors, form, hoisted, multipart, object, owners, supported};
 use crate::app::AppState;
 use crate::http::{LogSlot, Peer, RequestId, called_host};
 
@@ -135,6 +135,7 @@ impl Service {
             Route::Document(_) => parts.headers.clone(),
         };
         let call = Call::new(NewCall { app, context, log, target, method, headers, query, region });
+        owners::check(&call).await?;
         match route {
             Route::Read => object::get::get(&call).await,
             Route::Write => {

@@ -4,6 +4,7 @@
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::failure::Failure;
+use super::owners;
 use super::target::{Parameters, Target};
 
 /// Headers that any request may have: of its signature, its way here, and its body's form.
@@ -25,7 +26,7 @@ const OF_ALL: [&str; 14] = [
 ];
 
 /// Headers of single operations, which those read.
-const OF_SOME: [&str; 11] = [
+const OF_SOME: [&str; 13] = [
     "x-amz-acl",
     "x-amz-bucket-object-lock-enabled",
     "x-amz-confirm-remove-self-bucket-access",
@@ -37,6 +38,8 @@ const OF_SOME: [&str; 11] = [
     "x-amz-storage-class",
     "x-amz-tagging",
     "x-amz-tagging-directive",
+    owners::SOURCE,
+    owners::TARGET,
 ];
 
 /// Fields of a form that stand for no header.
@@ -50,15 +53,13 @@ const OF_SOURCES: [&str; 6] =
 const BYPASS: &str = "x-amz-bypass-governance-retention";
 
 /// How headers begin that ask for what is not there, and what that is. Any other that is not known is named itself.
-const MISSING: [(&str, &str); 11] = [
+const MISSING: [(&str, &str); 9] = [
     ("x-amz-server-side-encryption", "Server-side encryption"),
     ("x-amz-copy-source-server-side-encryption", "Server-side encryption"),
     ("x-amz-object-lock-", "Object lock"),
     (BYPASS, "Object lock"),
     ("x-amz-website-redirect-location", "Redirection of websites"),
     ("x-amz-write-offset-bytes", "Appending"),
-    ("x-amz-expected-bucket-owner", "The condition on a bucket's owner"),
-    ("x-amz-source-expected-bucket-owner", "The condition on a bucket's owner"),
     ("x-amz-mfa", "Multi-factor authentication"),
     ("x-amz-grant-", "Granting by header"),
     ("x-amz-if-match-", "A condition on what is deleted"),

@@ -241,7 +241,7 @@ fn hold(
     let count = u32::try_from(seen.len()).unwrap_or(u32::MAX);
     let mut of_parts = OfParts { upload: upload.at.id, count, digests: None };
     if let (Some(checksum), Some((algorithm, made))) = (checksum, made) {
-        if checksum.checksum_type == ChecksumType::Composite && algorithm != Algorithm::Sha256 {
+        if algorithm != Algorithm::Sha256 {
             let digests = checksum.digests_of(seen.iter().map(|part| &part.checksums));
             of_parts.digests = digests.map(|digests| BASE64.encode(digests.concat()));
         }

@@ -16,6 +16,9 @@ use super::native::{
 use super::{Dialect, supabase};
 use crate::errors::ApiError;
 
+/// What a row of a list takes, in bytes, unless its names are very long.
+const ROW_BYTES: usize = 1100;
+
 /// A page of a list, and what the client needs to read it.
 pub(in crate::rest) struct Listed<'a> {
     /// The objects and folders.
@@ -181,8 +184,8 @@ impl Dialect {
     /// The second list form: objects and folders apart, with a cursor.
     pub(in crate::rest) fn listed_v2(self, listed: &Listed<'_>) -> Response {
         match self {
-            Self::Native => ok(&ListV2Body::new(listed)),
-            Self::Supabase => ok(&supabase::ListV2::new(listed)),
+            Self::Native => sized(entries(listed), &ListV2Body::new(listed)),
+            Self::Supabase => sized(entries(listed), &supabase::ListV2::new(listed)),
         }
     }
 
@@ -213,7 +216,12 @@ fn message(message: &'static str) -> Response {
 }
 
 fn rows<'a, T, R: Serialize + 'a>(items: &'a [T], row: impl Fn(&'a T) -> R) -> Response {
-    ok(&items.iter().map(row).collect::<Vec<_>>())
+    sized(items.len() * ROW_BYTES, &items.iter().map(row).collect::<Vec<_>>())
+}
+
+/// How many bytes a page has, about.
+fn entries(listed: &Listed<'_>) -> usize {
+    listed.page.entries.len() * ROW_BYTES
 }
 
 fn ok(body: &impl Serialize) -> Response {
@@ -221,8 +229,17 @@ fn ok(body: &impl Serialize) -> Response {
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => {
+    written(status, Vec::with_capacity(2 * ROW_BYTES), body)
+}
+
+/// An answer of about so many bytes: a long one is not moved while it grows.
+fn sized(bytes: usize, body: &impl Serialize) -> Response {
+    written(StatusCode::OK, Vec::with_capacity(bytes + ROW_BYTES), body)
+}
+
+fn written(status: StatusCode, mut bytes: Vec<u8>, body: &impl Serialize) -> Response {
+    match serde_json::to_writer(&mut bytes, body) {
+        Ok(()) => {
             let mut response = Response::new(Body::from(bytes));
             *response.status_mut() = status;
             let kind = HeaderValue::from_static("application/json; charset=utf-8");

@@ -1,5 +1,6 @@
-//! Buckets: made, found, listed, deleted, and what S3 keeps beside them.
+//! Buckets: made, found, listed, deleted, and what S3 keeps beside them, or would.
 
+pub(super) mod absent;
 pub(super) mod acl;
 pub(super) mod cors;
 pub(super) mod manage;

@@ -91,16 +91,25 @@ pub(in crate::s3) fn policy_of_grants(
         match (permission, uri) {
             (Some(Permission::FULL_CONTROL), None) if is_owner => keeps_owner = true,
             (Some(Permission::READ), Some(ALL_USERS)) => policy = BucketPolicy::Public,
-            _ => {
-                return Err(Failure::not_implemented(
-                    "An access control list beyond private and public-read",
-                ));
-            }
+            _ => return Err(refused(grantee)),
         }
     }
     match keeps_owner {
         true => Ok(policy),
         false => Err(Failure::not_implemented("An access control list without its owner's FULL_CONTROL")),
+    }
+}
+
+/// Why a grant can't be given: to whom there may be, or to nobody that there is.
+fn refused(grantee: Option<&Grantee>) -> Failure {
+    let id = grantee.and_then(|grantee| grantee.id.as_deref());
+    if grantee.is_some_and(|grantee| grantee.email_address.is_some()) {
+        let message = "The email address you provided does not match any account on record";
+        return Failure::bad_request("UnresolvableGrantByEmailAddress", message);
+    }
+    match id {
+        Some(id) if id != SERVICE && Uuid::parse_str(id).is_err() => Failure::argument("Invalid id"),
+        _ => Failure::not_implemented("An access control list beyond private and public-read"),
     }
 }
 

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use file_storage::Operation;
-use file_storage::digests::{Algorithm, ChecksumType};
+use file_storage::digests::Algorithm;
 use file_storage::storage::Download;
 use http::StatusCode;
 use s3s::dto::{
@@ -74,12 +74,11 @@ pub(in crate::s3) fn without_quotes(document: &[u8]) -> Option<String> {
     Some(format!("{head}<ETag>{}</ETag>{rest}", tag.replace("&quot;", "").replace('"', "")))
 }
 
-/// The checksum of a part, in base64, of an object whose own is made of those.
+/// The checksum of a part, in base64, of the kind that the object has.
 pub(super) fn part_checksum(download: &Download, number: u32) -> Option<(Algorithm, String)> {
     let extra = &download.object().extra;
-    let (word, value) = extra.checksums.first_key_value()?;
-    let algorithm =
-        Algorithm::from_word(word).filter(|_| ChecksumType::of(value) == ChecksumType::Composite)?;
+    let word = extra.checksums.keys().next()?;
+    let algorithm = Algorithm::from_word(word)?;
     let digest = match algorithm {
         Algorithm::Sha256 => Some(STANDARD.encode(download.part_sha256(number)?.0)),
         other => extra.parts.as_ref()?.digest(number, other),

@@ -88,9 +88,9 @@ pub(in crate::s3) async fn get(call: &Call) -> Result<Response, Failure> {
             .map(|(algorithm, digest)| (algorithm.as_str().to_owned(), digest));
         if let Some(of_part) = of_part {
             checksum_headers(&Checksums::from([of_part]), response.headers_mut());
-            response
-                .headers_mut()
-                .insert("x-amz-checksum-type", HeaderValue::from_static(ChecksumType::Composite.as_str()));
+            let of_whole = object.extra.checksums.values().next().map(|value| ChecksumType::of(value));
+            let told = of_whole.unwrap_or(ChecksumType::Composite).as_str();
+            response.headers_mut().insert("x-amz-checksum-type", HeaderValue::from_static(told));
         }
     }
     let length = range.as_ref().map_or(size, |range| range.end.saturating_sub(range.start));
