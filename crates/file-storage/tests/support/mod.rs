@@ -198,6 +198,8 @@ impl Fixture {
             }
         }
         assert_eq!(self.executor.recount_usage(&access, false).await.unwrap(), [], "counters and recount");
+        // Marks of what is settled are taken away behind the answers.
+        self.backend.drain().await;
         assert_eq!(staged_files(self.dir.path()), Vec::<String>::new(), "nothing is left staged");
     }
 }
