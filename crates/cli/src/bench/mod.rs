@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) max_stored: u64,
     /// Leaves the bucket and its objects behind.
     pub(crate) keep: bool,
+    /// A bucket that was left behind: what is in it is read, and it stays.
+    pub(crate) bucket: Option<String>,
 }
 
 /// One measurement.
@@ -58,6 +60,9 @@ pub(crate) struct Measurement {
 /// Measures what the plan says, in a bucket that is removed at the end, also after Ctrl-C.
 pub(crate) async fn run(client: &Client, plan: &Plan, out: &Output) -> Result<Vec<Measurement>, Failure> {
     let address = resolve(client.base()).await?;
+    if let Some(bucket) = &plan.bucket {
+        return Run::new(plan, out, address, &|| Target::new(client, bucket)).until_interrupted().await;
+    }
     let bucket = format!("bench-{}", uuid::Uuid::now_v7().simple());
     client.create_bucket(&bucket, serde_json::Map::new()).await?;
     let result = Run::new(plan, out, address, &|| Target::new(client, &bucket)).until_interrupted().await;
@@ -121,7 +126,7 @@ impl<'a> Run<'a> {
             let payload = Arc::new(Payload::new(size));
             let room = (self.plan.max_stored / size.max(1)).max(1);
             let objects = self.plan.objects.min(room);
-            let mut stored = 0;
+            let mut stored = if self.plan.bucket.is_some() { objects } else { 0 };
             if self.plan.put {
                 let keys = room.max(self.plan.concurrency as u64);
                 let measured = self.phase("put", &payload, Work::Put { keys }, true).await?;

@@ -1,4 +1,4 @@
-//! `aerostore bench`: measures a running server in a bucket of its own, which goes afterwards.
+//! `aerostore bench`: measures a running server in a bucket of its own, which goes afterwards, or in one that it left before.
 
 use std::time::Duration;
 
@@ -39,6 +39,9 @@ pub(crate) struct Bench {
     /// Leave the bucket and its objects behind
     #[arg(long)]
     keep: bool,
+    /// Read what --keep left in this bucket, as many --objects in folders of --list-limit, instead of storing it anew
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["keep", "plain"])]
+    bucket: Option<String>,
     /// Measure a plain server of files instead (PUT and GET below this URL, no token), as a yardstick
     #[arg(long, value_name = "URL")]
     plain: Option<reqwest::Url>,
@@ -79,7 +82,13 @@ pub(crate) async fn run(bench: Bench, context: &Context<'_>) -> Result<(), Failu
         list_limit: bench.list_limit,
         max_stored: bench.max_stored,
         keep: bench.keep,
+        bucket: bench.bucket,
     };
+    if plan.bucket.is_some() && plan.put {
+        return Err(Failure::Usage(
+            "a bucket that was left behind is only read: --ops get,list,sign".to_owned(),
+        ));
+    }
     let results = match &bench.plain {
         Some(_) if plan.list || plan.sign => {
             return Err(Failure::Usage("a plain server can only put and get: --ops put,get".to_owned()));

@@ -310,6 +310,26 @@ fn bench_measures_verifies_and_leaves_nothing() {
 }
 
 #[test]
+fn bench_reads_what_it_left() {
+    let server = Server::start();
+    let bench = |more: &[&str]| {
+        let common =
+            ["bench", "--json", "--sizes", "16B", "-d", "200ms", "--warmup", "0s", "--objects", "20"];
+        server.run(&[&common[..], more].concat())
+    };
+    bench(&["--ops", "list", "--keep"]).ok();
+    let buckets = json(&server.run(&["bucket", "list", "--json"]).ok());
+    let left = buckets[0]["name"].as_str().unwrap();
+    let report = json(&bench(&["--ops", "get,list", "--bucket", left]).ok());
+    for result in report["results"].as_array().unwrap() {
+        assert_eq!(result["errors"], 0, "{result}");
+        assert!(result["requests"].as_u64() > Some(0), "{result}");
+    }
+    bench(&["--bucket", left]).fails(2, "only read");
+    assert_eq!(json(&server.run(&["bucket", "list", "--json"]).ok()), buckets);
+}
+
+#[test]
 fn exit_codes_tell_what_happened() {
     let server = Server::start();
     server.run(&["bucket", "create", "box"]).ok();
