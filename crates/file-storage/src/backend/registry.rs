@@ -7,32 +7,37 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::StorageBackend;
+use super::provider::Provider;
 use crate::errors::StorageError;
 
 /// All providers, by name.
 #[derive(Clone)]
 pub struct Providers {
-    active: Arc<dyn StorageBackend>,
-    all: BTreeMap<Arc<str>, Arc<dyn StorageBackend>>,
+    active: Arc<Provider>,
+    all: BTreeMap<Arc<str>, Arc<Provider>>,
 }
 
 impl Providers {
     /// The active one, and others. Of two with one name, the active one counts.
-    pub fn new(
-        active: Arc<dyn StorageBackend>,
-        others: impl IntoIterator<Item = Arc<dyn StorageBackend>>,
-    ) -> Self {
-        let providers = others.into_iter().chain([active.clone()]);
-        let all = providers.map(|provider| (provider.provider().clone(), provider)).collect();
+    pub fn new<P: Into<Provider>>(active: impl Into<Provider>, others: impl IntoIterator<Item = P>) -> Self {
+        let active = Arc::new(active.into());
+        let others = others.into_iter().map(|other| Arc::new(other.into()));
+        let all =
+            others.chain([active.clone()]).map(|provider| (provider.name().clone(), provider)).collect();
         Self { active, all }
     }
 
     /// The one that new blobs go to.
-    pub fn active(&self) -> &Arc<dyn StorageBackend> {
+    pub fn active(&self) -> &Arc<Provider> {
         &self.active
     }
 
-    /// The one that a segment names.
+    /// The one of this name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Provider>> {
+        self.all.get(name)
+    }
+
+    /// The backend that a segment names.
     ///
     /// # Errors
     /// [`StorageError::ProviderUnavailable`] where none of this name is configured.
@@ -41,7 +46,7 @@ impl Providers {
         name: &str,
         operation: &'static str,
     ) -> Result<&Arc<dyn StorageBackend>, StorageError> {
-        self.all.get(name).ok_or_else(|| StorageError::ProviderUnavailable {
+        self.get(name).map(|provider| provider.backend()).ok_or_else(|| StorageError::ProviderUnavailable {
             provider: name.into(),
             operation,
             source: Some(Arc::new(NotConfigured)),
@@ -49,27 +54,33 @@ impl Providers {
     }
 
     /// All of them, in the order of their names.
-    pub fn all(&self) -> impl Iterator<Item = &Arc<dyn StorageBackend>> {
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Provider>> {
         self.all.values()
     }
 
     /// Waits until nothing goes on behind finished calls, anywhere.
     pub async fn drain(&self) {
         for provider in self.all() {
-            provider.drain().await;
+            provider.backend().drain().await;
         }
+    }
+}
+
+impl From<Provider> for Providers {
+    fn from(active: Provider) -> Self {
+        Self::new(active, [] as [Provider; 0])
     }
 }
 
 impl From<Arc<dyn StorageBackend>> for Providers {
     fn from(active: Arc<dyn StorageBackend>) -> Self {
-        Self::new(active, [])
+        Provider::from(active).into()
     }
 }
 
 impl<B: StorageBackend> From<Arc<B>> for Providers {
     fn from(active: Arc<B>) -> Self {
-        Self::new(active, [])
+        Provider::from(active).into()
     }
 }
 

@@ -13,6 +13,8 @@ mod timeout;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::{Act, Backend};
 
 use std::sync::Arc;
 
@@ -51,6 +53,14 @@ impl ResilienceOptions {
     }
 }
 
+/// A provider with its guards, and the state of one of them.
+pub struct Guarded {
+    /// The provider.
+    pub backend: Arc<dyn StorageBackend>,
+    /// Whether it is left alone.
+    pub circuit: Option<Arc<Circuit>>,
+}
+
 /// Puts a provider and its guards together. `open` gives the provider what it needs to try parts of an operation again
 /// by itself.
 ///
@@ -60,16 +70,18 @@ pub fn guarded<B: StorageBackend, E>(
     name: &Arc<str>,
     options: ResilienceOptions,
     open: impl FnOnce(Attempts) -> Result<B, E>,
-) -> Result<Arc<dyn StorageBackend>, E> {
+) -> Result<Guarded, E> {
     let circuit = options.circuit.map(|options| Circuit::new(name.clone(), options));
     let provider = open(Attempts::new(name.clone(), options.retry, circuit.clone()))?;
     let timed = Timeout::new(Metered::new(provider), options.timeout);
     let limited = ConcurrencyLimit::new(timed, options.concurrency);
     let attempts = Attempts::new(name.clone(), options.retry, None);
-    Ok(match circuit {
+    let backend: Arc<dyn StorageBackend> = match &circuit {
         Some(circuit) => {
-            Arc::new(Retry::new(CircuitBreaker::new(limited, circuit), attempts, options.resend_limit))
+            let broken = CircuitBreaker::new(limited, circuit.clone());
+            Arc::new(Retry::new(broken, attempts, options.resend_limit))
         }
         None => Arc::new(Retry::new(limited, attempts, options.resend_limit)),
-    })
+    };
+    Ok(Guarded { backend, circuit })
 }

@@ -39,7 +39,7 @@ impl FileStorage {
         body: ByteStream,
         size_hint: Option<u64>,
     ) -> Result<(PlacedBlob, BlobWritten), StorageError> {
-        let backend = self.providers().active();
+        let backend = self.providers().active().backend();
         let blob = PlacedBlob { provider: backend.provider().clone(), key: key.clone() };
         let mut unwanted = Unwanted { storage: self, blobs: vec![blob.clone()] };
         let written = backend.write(key, body, size_hint).await;

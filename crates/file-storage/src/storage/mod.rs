@@ -32,6 +32,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+use crate::backend::provider::ProviderStatus;
 use crate::backend::registry::Providers;
 use crate::bucket::{Bucket, BucketName};
 use crate::credentials::CredentialKey;
@@ -120,8 +121,8 @@ impl FileStorage {
         let access = self.maintain("start-up check")?;
         let mut looked_at = 0;
         for provider in self.providers().all() {
-            let keys =
-                provider.recover().await.map_err(|error| error.into_storage_error(provider.provider()))?;
+            let (provider, name) = (provider.backend(), provider.name());
+            let keys = provider.recover().await.map_err(|error| error.into_storage_error(name))?;
             let known = self.executor().known_blobs(&access, &keys).await?;
             for key in &keys {
                 let kept = known.contains(key);
@@ -133,19 +134,43 @@ impl FileStorage {
         Ok(looked_at)
     }
 
-    /// Whether both the database and the provider of the bytes answer.
+    /// Whether both the database and the provider of new bytes answer. A remote provider is not asked: what the last look
+    /// at it told holds ([`crate::health`]).
     ///
     /// # Errors
     /// What the first of them says.
     pub async fn check_ready(&self) -> Result<(), StorageError> {
         self.inner.executor.ping().await?;
+        self.providers().active().check().await
+    }
+
+    /// Asks the provider of new bytes how it is.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn probe_active(&self) -> Result<(), StorageError> {
         let active = self.providers().active();
-        active.probe().await.map_err(|error| error.into_storage_error(active.provider()))
+        active.probe().await.map_err(|error| error.into_storage_error(active.name()))
+    }
+
+    /// How all providers are, as far as is known, in the order of their names.
+    pub fn provider_statuses(&self) -> Vec<ProviderStatus> {
+        self.providers().all().map(|provider| provider.status()).collect()
+    }
+
+    /// How a provider is, as far as is known.
+    ///
+    /// # Errors
+    /// [`StorageError::ProviderNotFound`].
+    pub fn provider_status(&self, name: &str) -> Result<ProviderStatus, StorageError> {
+        let provider = self.providers().get(name);
+        let missing = || StorageError::ProviderNotFound { provider: name.into() };
+        provider.map(|provider| provider.status()).ok_or_else(missing)
     }
 
     /// Name of the provider that new blobs go to.
     pub fn provider(&self) -> &Arc<str> {
-        self.providers().active().provider()
+        self.providers().active().name()
     }
 
     /// The options in force.

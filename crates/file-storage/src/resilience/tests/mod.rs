@@ -7,3 +7,5 @@ mod conformance;
 mod retry;
 mod scripted;
 mod timeout;
+
+pub(crate) use scripted::{Act, Backend};
