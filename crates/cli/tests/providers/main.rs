@@ -19,6 +19,7 @@ mod signer;
 mod support;
 
 mod cloud;
+mod failover;
 mod health;
 mod life;
 mod moving;

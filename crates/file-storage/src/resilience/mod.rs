@@ -1,14 +1,16 @@
 //! Decorators of a backend for when a provider is slow, broken or gone (SPEC 8), and the one place where they are put
 //! together. From the outside in: retry → circuit breaker → concurrency limit → timeout → the provider. So each attempt
 //! passes the breaker, and an open one ends the retries; a slot is held by running attempts and not by waiting ones;
-//! and waiting for a slot is no time of the operation.
+//! and waiting for a slot is no time of the operation. Around them, where another provider stands by, is `failover`,
+//! which is no decorator: what it writes has another place then.
 //!
 //! May use any [`StorageBackend`]; knows no provider of its own.
 
 mod circuit_breaker;
 mod concurrency;
+pub(crate) mod failover;
 mod retry;
-mod tape;
+pub(crate) mod tape;
 mod timeout;
 
 #[cfg(test)]
@@ -59,6 +61,8 @@ pub struct Guarded {
     pub backend: Arc<dyn StorageBackend>,
     /// Whether it is left alone.
     pub circuit: Option<Arc<Circuit>>,
+    /// Largest body that is kept in memory to be sent again, in bytes.
+    pub resend_limit: usize,
 }
 
 /// Puts a provider and its guards together. `open` gives the provider what it needs to try parts of an operation again
@@ -83,5 +87,5 @@ pub fn guarded<B: StorageBackend, E>(
         }
         None => Arc::new(Retry::new(limited, attempts, options.resend_limit)),
     };
-    Ok(Guarded { backend, circuit })
+    Ok(Guarded { backend, circuit, resend_limit: options.resend_limit })
 }

@@ -134,17 +134,24 @@ impl FileStorage {
         Ok(looked_at)
     }
 
-    /// Whether both the database and the provider of new bytes answer. A remote provider is not asked: what the last look
-    /// at it told holds ([`crate::health`]).
+    /// Whether the database answers, and one of the providers that new bytes may go to. A remote one is not asked: what the
+    /// last look at it told holds ([`crate::health`]).
     ///
     /// # Errors
-    /// What the first of them says.
+    /// What the database says, or the first of the providers.
     pub async fn check_ready(&self) -> Result<(), StorageError> {
         self.inner.executor.ping().await?;
-        self.providers().active().check().await
+        let mut outcome = Ok(());
+        for provider in self.providers().for_new_blobs() {
+            match provider.check().await {
+                Ok(()) => return Ok(()),
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+        }
+        outcome
     }
 
-    /// Asks the provider of new bytes how it is.
+    /// Asks the active provider how it is.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -168,9 +175,10 @@ impl FileStorage {
         provider.map(|provider| provider.status()).ok_or_else(missing)
     }
 
-    /// Name of the provider that new blobs go to.
+    /// Name of the provider that new blobs go to: the active one or, while that is not well, the first that stands by for it
+    /// and is.
     pub fn provider(&self) -> &Arc<str> {
-        self.providers().active().name()
+        self.providers().target().name()
     }
 
     /// The options in force.

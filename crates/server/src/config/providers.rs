@@ -183,7 +183,7 @@ fn only_for(key: &str) -> Option<&'static [ProviderKind]> {
         "account" | "account_key" | "account_key_file" | "sas_token" => &[Azure],
         "service_account_file" | "anonymous" => &[Gcs],
         // Of a directory, only these and `path` say something.
-        "kind" | "health_check_interval" => return None,
+        "kind" | "health_check_interval" | "failover_after" => return None,
         _ => &[S3, Azure, Gcs],
     })
 }

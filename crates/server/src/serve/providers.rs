@@ -44,13 +44,16 @@ pub(super) fn open(config: &Config) -> Result<Providers, ServerError> {
     // The configuration was checked: it names one of them.
     let active = all.iter().position(|provider| **provider.name() == *config.storage.active_provider);
     let active = all.swap_remove(active.unwrap_or_default());
-    Ok(Providers::new(active, all))
+    Ok(Providers::new(active, all).failing_over_to(&config.storage.failover_providers))
 }
 
 /// What is configured of all kinds of providers.
 fn with_options(provider: Provider, config: Option<&ProviderConfig>) -> Provider {
     match config {
-        Some(config) => provider.checked_every(config.health_check_interval),
+        Some(config) => {
+            let provider = provider.checked_every(config.health_check_interval);
+            provider.failing_over_after(config.failover_after)
+        }
         None => provider,
     }
 }

@@ -73,6 +73,12 @@ pub static DESCRIPTIONS: &[Description] = &[
         "Whether the last probe of a provider succeeded: 1, or 0",
     ),
     (
+        "storage_failover_total",
+        &["from", "to"],
+        Kind::Counter,
+        "Times that new blobs began to go to another provider, as one was not well or is again",
+    ),
+    (
         "storage_backend_circuit_opened_total",
         &["backend"],
         Kind::Counter,

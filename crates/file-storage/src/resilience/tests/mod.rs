@@ -4,6 +4,7 @@
 mod circuit_breaker;
 mod concurrency;
 mod conformance;
+mod failover;
 mod retry;
 mod scripted;
 mod timeout;
