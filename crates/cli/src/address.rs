@@ -22,16 +22,28 @@ pub(crate) enum Address {
     Remote(Remote),
 }
 
-/// A bucket and what follows it: a path, a folder (ends in `/`), or nothing.
+/// A bucket and what follows it: a path, a folder (ends in `/`), or nothing. A version is never part of what is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Remote {
     /// The bucket's name.
     pub(crate) bucket: String,
     /// The object's path; empty for the bucket itself.
     pub(crate) path: String,
+    /// The version that is meant, where it is not the current one.
+    pub(crate) version: Option<String>,
 }
 
 impl Remote {
+    /// What is current at a path of a bucket.
+    pub(crate) fn new(bucket: &str, path: impl Into<String>) -> Self {
+        Self { bucket: bucket.to_owned(), path: path.into(), version: None }
+    }
+
+    /// A version of the object at the same place.
+    pub(crate) fn at_version(self, version: &str) -> Self {
+        Self { version: Some(version.to_owned()), ..self }
+    }
+
     /// Whether the address names a folder: the bucket itself or a path that ends in `/`.
     pub(crate) fn is_folder(&self) -> bool {
         self.path.is_empty() || self.path.ends_with('/')
@@ -40,13 +52,12 @@ impl Remote {
     /// The same address as a folder.
     pub(crate) fn as_folder(&self) -> Self {
         let slash = if self.is_folder() { "" } else { "/" };
-        Self { bucket: self.bucket.clone(), path: format!("{}{slash}", self.path) }
+        Self::new(&self.bucket, format!("{}{slash}", self.path))
     }
 
     /// `name` below this folder.
     pub(crate) fn join(&self, name: &str) -> Self {
-        let folder = self.as_folder();
-        Self { path: format!("{}{name}", folder.path), bucket: folder.bucket }
+        Self::new(&self.bucket, format!("{}{name}", self.as_folder().path))
     }
 
     /// The last segment of the path.
@@ -65,7 +76,8 @@ impl Remote {
 
 impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{SCHEME}{}/{}", self.bucket, self.path)
+        write!(f, "{SCHEME}{}/{}", self.bucket, self.path)?;
+        self.version.iter().try_for_each(|version| write!(f, " (version {version})"))
     }
 }
 
@@ -85,7 +97,7 @@ impl FromStr for Remote {
         if path.split('/').any(|segment| matches!(segment, "." | "..")) {
             return Err(format!("`{text}`: `.` and `..` are no path segments on the server"));
         }
-        Ok(Self { bucket: bucket.to_owned(), path: path.to_owned() })
+        Ok(Self::new(bucket, path))
     }
 }
 
@@ -119,9 +131,7 @@ mod tests {
 
     #[test]
     fn addresses() {
-        let remote = |bucket: &str, path: &str| {
-            Some(Address::Remote(Remote { bucket: bucket.to_owned(), path: path.to_owned() }))
-        };
+        let remote = |bucket: &str, path: &str| Some(Address::Remote(Remote::new(bucket, path)));
         let check = |text: &str, expected: Option<Address>| {
             assert_eq!(text.parse::<Address>().ok(), expected, "{text}");
         };

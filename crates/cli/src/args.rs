@@ -10,7 +10,7 @@ const AFTER_HELP: &str = "\
 Addresses:
   aero://BUCKET/PATH names an object on the server, aero://BUCKET/DIR/ a folder, aero://BUCKET a
   bucket. In `cp` everything else is a local path, and `-` is stdin or stdout; where only the server
-  can be meant (ls, rm, mv, sign) `aero://` may be left out.
+  can be meant (ls, rm, mv, restore, sign) `aero://` may be left out.
 
 Exit codes:
   0 ok   1 failed   2 wrong usage or configuration   3 not found   4 denied (401, 403)
@@ -77,8 +77,10 @@ pub(crate) enum Command {
     Cp(commands::cp::Cp),
     /// Move or rename an object on the server
     Mv(commands::mv::Mv),
-    /// Delete objects
+    /// Delete objects, or a version
     Rm(commands::rm::Rm),
+    /// Make an old version of an object the current one again
+    Restore(commands::restore::Restore),
     /// Make a URL that works without a token
     Sign(commands::sign::Sign),
     /// Ask over rows by a SELECT

@@ -80,7 +80,7 @@ impl Scene {
             Write::Multipart => self.multipart().await,
             Write::Abort => self.abort().await,
             Write::Append => self.append().await,
-            Write::Delete => storage.delete(&user(1), from.0, from.1).await.map(|_| ()),
+            Write::Delete => storage.delete(&user(1), from.0, from.1, None).await.map(|_| ()),
             Write::Copy => {
                 let to = (&self.docs, &new);
                 let copied = storage.copy(&user(1), from, to, PutMode::Create, CopyOptions::default()).await;

@@ -38,7 +38,7 @@ async fn fs_i1_a_file_exists_as_long_as_its_metadata_does() {
         assert_eq!(fixture.get(&user(1), at).await.unwrap(), bytes);
         fixture.put(&user(1), at, PutMode::Upsert, &[bytes, LARGE].concat()).await.unwrap();
         fixture.audit().await;
-        fixture.storage.delete(&user(1), at.0, at.1).await.unwrap().object.unwrap();
+        fixture.storage.delete(&user(1), at.0, at.1, None).await.unwrap().object.unwrap();
         assert!(matches!(fixture.get(&user(1), at).await, Err(StorageError::ObjectNotFound { .. })));
         fixture.audit().await;
     }
@@ -106,7 +106,7 @@ async fn fs_i3_a_refused_request_touches_no_backend() {
         let storage = &fixture.storage;
         refused(fixture.get(&caller, at).await.unwrap_err());
         refused(storage.info(&caller, at.0, at.1).await.unwrap_err());
-        refused(storage.delete(&caller, at.0, at.1).await.unwrap_err());
+        refused(storage.delete(&caller, at.0, at.1, None).await.unwrap_err());
         refused(fixture.put(&caller, at, PutMode::Upsert, LARGE).await.unwrap_err());
         refused(storage.sign_download(&caller, at.0, at.1, SignOptions::default()).await.unwrap_err());
         refused(
@@ -215,7 +215,7 @@ async fn fs_f2_a_reader_keeps_what_is_deleted_or_replaced() {
         fixture.put(&user(1), at, PutMode::Upsert, LARGE).await.unwrap();
         let reader = fixture.storage.download(&user(1), at.0, at.1).await.unwrap();
         if delete {
-            fixture.storage.delete(&user(1), at.0, at.1).await.unwrap();
+            fixture.storage.delete(&user(1), at.0, at.1, None).await.unwrap();
         } else {
             fixture.put(&user(1), at, PutMode::Upsert, SMALL).await.unwrap();
         }

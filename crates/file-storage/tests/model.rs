@@ -259,7 +259,7 @@ async fn run(steps: Vec<Step>) {
             }
             Step::Delete { caller, at: place } => {
                 let (bucket, path) = at(place);
-                let real = fixture.storage.delete(&context(caller), bucket, path).await;
+                let real = fixture.storage.delete(&context(caller), bucket, path, None).await;
                 assert_eq!(
                     code(real.map(|deletion| deletion.object.is_some())),
                     model.delete(caller, place),

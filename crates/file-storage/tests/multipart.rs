@@ -81,7 +81,7 @@ async fn parts_are_read_copied_and_moved_as_one_object() {
     fixture.audit().await;
     let fixture = fixture.crash_and_reopen().await;
     assert_eq!(fixture.get(&user(1), moved).await.unwrap(), bytes);
-    fixture.storage.delete(&user(1), moved.0, moved.1).await.unwrap();
+    fixture.storage.delete(&user(1), moved.0, moved.1, None).await.unwrap();
     fixture.audit().await;
 }
 

@@ -79,13 +79,13 @@ async fn tried(fixture: &Fixture, who: &RlsContext, does: &str, asked: &Asked) -
     let (bucket, path) = (asked.bucket.clone(), asked.path.clone());
     let there = Asked { attributes, bucket, path, bytes: b"12345".to_vec() };
     // As the service role, which nothing restricts; anew, so that it belongs to nobody who is asked.
-    fixture.storage.delete(&service(), &name, &asked.path).await.unwrap();
+    fixture.storage.delete(&service(), &name, &asked.path, None).await.unwrap();
     put(fixture, &service(), &there, PutMode::Create).await.unwrap();
     match does {
         "read" => fixture.storage.info(who, &name, &asked.path).await.is_ok(),
         "overwrite" => put(fixture, who, asked, PutMode::Upsert).await.is_ok(),
         "delete" => {
-            let outcome = fixture.storage.delete(who, &name, &asked.path).await;
+            let outcome = fixture.storage.delete(who, &name, &asked.path, None).await;
             outcome.is_ok_and(|deletion| deletion.object.is_some())
         }
         other => panic!("nobody can {other}"),

@@ -199,8 +199,8 @@ async fn reads_copies_and_deletions_follow_the_segment() {
     let upkeep = Upkeep::start(&new, upkeep(Duration::from_secs(300)));
     both.put(&new, "old", &[3; 1000]).await.unwrap();
     both.until((1, 2)).await;
-    new.delete(&user(1), &both.bucket, &path("copy")).await.unwrap();
-    new.delete(&user(1), &both.bucket, &path("new")).await.unwrap();
+    new.delete(&user(1), &both.bucket, &path("copy"), None).await.unwrap();
+    new.delete(&user(1), &both.bucket, &path("new"), None).await.unwrap();
     both.until((0, 1)).await;
     assert_eq!(both.get(&old, "old").await, [3; 1000]);
     upkeep.stop().await;
@@ -217,7 +217,7 @@ async fn a_provider_that_is_not_configured_is_named_and_nothing_is_forgotten() {
     let Err(missing) = download.body(None).await else { panic!("it was read") };
     assert!(matches!(&missing, StorageError::ProviderUnavailable { provider, .. } if **provider == *"cloud"));
     // A deletion waits for the provider to come back.
-    alone.delete(&user(1), &both.bucket, &path("new")).await.unwrap();
+    alone.delete(&user(1), &both.bucket, &path("new"), None).await.unwrap();
     let running = Upkeep::start(&alone, upkeep(Duration::ZERO));
     running.cleanup(true).await.unwrap();
     running.stop().await;

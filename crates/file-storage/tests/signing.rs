@@ -190,7 +190,7 @@ async fn fs_s1_a_single_use_download_is_used_up_by_its_bytes_alone() {
             let outside = looked.body(Some(5000..6000)).await.map(drop);
             assert!(matches!(outside, Err(StorageError::InvalidRange { .. })), "{outside:?}");
         }
-        fixture.storage.delete(&user(1), at.0, at.1).await.unwrap();
+        fixture.storage.delete(&user(1), at.0, at.1, None).await.unwrap();
         let gone = fixture.download_by(&signed).await;
         assert!(matches!(gone, Err(StorageError::ObjectNotFound { .. })), "{gone:?}");
         fixture.put(&user(1), at, PutMode::Create, bytes).await.unwrap();
@@ -199,7 +199,7 @@ async fn fs_s1_a_single_use_download_is_used_up_by_its_bytes_alone() {
         for _ in 0..2 {
             let used = fixture.storage.download_signed(&signed, "test").await.map(drop);
             assert!(matches!(used, Err(StorageError::UrlExpired(UrlEnd::Used))), "{used:?}");
-            fixture.storage.delete(&user(1), at.0, at.1).await.unwrap();
+            fixture.storage.delete(&user(1), at.0, at.1, None).await.unwrap();
         }
     }
 }

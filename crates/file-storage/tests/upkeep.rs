@@ -32,7 +32,7 @@ async fn report_of_a_job_that_meets_a_deletion(point: &'static str) -> CleanupRe
     let paused = failpoint::arm(fixture.dir.path(), point, Action::Pause);
     let deletion = async {
         paused.reached(1).await;
-        fixture.storage.delete(&user(1), &docs, &path("deleted")).await.unwrap().object.unwrap();
+        fixture.storage.delete(&user(1), &docs, &path("deleted"), None).await.unwrap().object.unwrap();
         fixture.settle().await;
         paused.release();
     };

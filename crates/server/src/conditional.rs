@@ -63,6 +63,17 @@ pub(crate) fn write(headers: &HeaderMap, otherwise: PutMode) -> Result<PutMode, 
     }
 }
 
+/// Which object a deletion means: one with one of these tags.
+///
+/// # Errors
+/// A condition on its absence: nobody deletes what is not there.
+pub(crate) fn deletion(headers: &HeaderMap) -> Result<Option<ETags>, ApiError> {
+    if headers.contains_key(IF_NONE_MATCH) {
+        return Err(ApiError::schema("a deletion takes If-Match, and not If-None-Match"));
+    }
+    Ok(text(headers, &IF_MATCH).map(|value| strong_tags(&value)))
+}
+
 /// When the object last changed, in whole seconds, as `Last-Modified` tells it.
 fn modified(object: &StorageObject) -> i64 {
     object.updated_at.timestamp()

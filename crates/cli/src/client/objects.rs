@@ -113,7 +113,7 @@ impl Client {
         Ok(deleted.into_iter().map(|entry| entry.name).collect())
     }
 
-    /// Deletes one object. A missing one is success, as the server sees it.
+    /// Deletes one object, or a version of it for good. A missing one is success, as the server sees it.
     pub(crate) async fn delete(&self, object: &Remote) -> Result<(), Failure> {
         self.done(self.request(Method::DELETE, &route("/storage/v1/object", object))).await
     }
@@ -167,9 +167,13 @@ impl Client {
     }
 }
 
-/// `base` with the object's bucket and path behind it.
+/// `base` with the object's bucket and path behind it, and its version.
 pub(super) fn route(base: &str, object: &Remote) -> String {
-    format!("{base}/{}/{}", encode(&object.bucket), encode(&object.path))
+    let place = format!("{base}/{}/{}", encode(&object.bucket), encode(&object.path));
+    match &object.version {
+        Some(version) => format!("{place}?version={}", encode(version)),
+        None => place,
+    }
 }
 
 fn pair(from: &Remote, to: &Remote) -> Value {

@@ -27,6 +27,12 @@ impl Page {
     }
 }
 
+/// What a restored object is from then on.
+#[derive(Debug, Deserialize)]
+struct Restored {
+    version: String,
+}
+
 /// A version, or a delete marker.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Version {
@@ -58,6 +64,14 @@ impl Version {
 }
 
 impl Client {
+    /// Makes a version the current one again; gives back the new version's id.
+    pub(crate) async fn restore(&self, object: &Remote, version: &str) -> Result<String, Failure> {
+        let body = json!({ "bucketId": object.bucket, "key": object.path, "version": version });
+        let restored: Restored =
+            self.json(self.request(Method::POST, "/storage/v1/object/restore").json(&body)).await?;
+        Ok(restored.version)
+    }
+
     /// One page of the versions of an object, or of all below a folder.
     pub(crate) async fn versions(&self, of: &Remote, cursor: Option<&str>) -> Result<Page, Failure> {
         let which = if of.is_folder() { "prefix" } else { "path" };

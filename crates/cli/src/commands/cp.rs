@@ -17,6 +17,7 @@ Examples:
   aerostore cp -r ./site aero://www/v2                   what is in ./site becomes v2/…
   aerostore cp -r aero://www/v2 aero://backup/www        on the server, no byte passes here
   tar c dir | aerostore cp - aero://backup/dir.tar       from stdin
+  aerostore cp --version-id ID aero://docs/plan.txt .    an old version, down
 
 A target that ends in `/`, a bucket, or a directory that exists is a folder: the name is kept in it.
 With -r the contents of each source folder go into the target folder, which is made if it is missing;
@@ -46,6 +47,9 @@ pub(crate) struct Cp {
     /// The Cache-Control that downloads will carry
     #[arg(long, value_name = "VALUE")]
     cache_control: Option<String>,
+    /// Of one object this version rather than the current one, down (see ls --versions)
+    #[arg(long, value_name = "ID", conflicts_with = "recursive")]
+    version_id: Option<String>,
     /// How often to try a file again when the server is busy or the connection breaks
     #[arg(long, value_name = "N", default_value_t = 3)]
     retries: u32,
@@ -63,6 +67,9 @@ pub(crate) async fn run(cp: Cp, context: &Context<'_>) -> Result<(), Failure> {
         retries: cp.retries,
     };
     refuse_senseless(&sources, &target, cp.recursive)?;
+    if let Some(version) = cp.version_id {
+        sources = vec![Address::Remote(version_down(&sources, &target, &version)?)];
+    }
 
     if let ([Address::Remote(from)], Address::Stdio) = (sources.as_slice(), &target) {
         return pipe::to_stdout(&context.client, &object(from)?).await;
@@ -115,6 +122,19 @@ fn refuse_senseless(sources: &[Address], target: &Address, recursive: bool) -> R
         return usage("one side must be on the server; write it aero://BUCKET/PATH");
     }
     Ok(())
+}
+
+/// The source where a version of it is asked for.
+fn version_down(sources: &[Address], target: &Address, version: &str) -> Result<Remote, Failure> {
+    match (sources, target) {
+        ([Address::Remote(from)], Address::Local(_) | Address::Stdio) => {
+            Ok(object(from)?.at_version(version))
+        }
+        _ => Err(Failure::Usage(
+            "--version-id takes one object down; to make a version the current one again, say `restore`"
+                .to_owned(),
+        )),
+    }
 }
 
 fn object(address: &Remote) -> Result<Remote, Failure> {

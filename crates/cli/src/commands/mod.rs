@@ -14,6 +14,7 @@ pub(crate) mod migrate;
 pub(crate) mod mv;
 pub(crate) mod policy;
 pub(crate) mod query;
+pub(crate) mod restore;
 pub(crate) mod rm;
 pub(crate) mod s3;
 pub(crate) mod serve;
@@ -50,6 +51,7 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Cp(cp) => with_client(&global, out, async |it| cp::run(cp, it).await),
         Command::Mv(mv) => with_client(&global, out, async |it| mv::run(&mv, it).await),
         Command::Rm(rm) => with_client(&global, out, async |it| rm::run(&rm, it).await),
+        Command::Restore(restore) => with_client(&global, out, async |it| restore::run(&restore, it).await),
         Command::Sign(sign) => with_client(&global, out, async |it| sign::run(&sign, it).await),
         Command::Query(query) => with_client(&global, out, async |it| query::run(&query, it).await),
         Command::Cleanup(cleanup) => with_client(&global, out, async |it| cleanup::run(&cleanup, it).await),

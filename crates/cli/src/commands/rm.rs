@@ -25,6 +25,9 @@ pub(crate) struct Rm {
     /// What is not there is no error
     #[arg(long, short)]
     force: bool,
+    /// Of one object this version alone, or this delete marker, for good (see ls --versions)
+    #[arg(long, value_name = "ID", conflicts_with = "recursive")]
+    version_id: Option<String>,
 }
 
 /// Runs `aerostore rm`.
@@ -34,7 +37,13 @@ pub(crate) async fn run(rm: &Rm, context: &Context<'_>) -> Result<(), Failure> {
         confirmed(rm.yes, &format!("delete everything below {}", names.join(", ")))?;
     }
     let mut deletion = Deletion { context, force: rm.force, deleted: 0, tally: Tally::default() };
-    if rm.recursive {
+    if let Some(version) = &rm.version_id {
+        let [address] = rm.addresses.as_slice() else {
+            return Err(Failure::Usage("--version-id is of one object".to_owned()));
+        };
+        let object = address.clone().object().map_err(Failure::Usage)?.at_version(version);
+        deletion.version(&object).await;
+    } else if rm.recursive {
         for address in &rm.addresses {
             if let Err(failure) = deletion.folder(address).await {
                 deletion.failed(address, &failure);
@@ -102,7 +111,7 @@ impl Deletion<'_> {
         let gone = match self.context.client.delete_many(bucket, paths).await {
             Ok(gone) => gone,
             Err(failure) => {
-                paths.iter().for_each(|path| self.failed(&remote(bucket, path), &failure));
+                paths.iter().for_each(|path| self.failed(&Remote::new(bucket, path.as_str()), &failure));
                 return;
             }
         };
@@ -111,13 +120,31 @@ impl Deletion<'_> {
                 self.deleted += 1;
                 continue;
             }
-            let object = remote(bucket, path);
+            let object = Remote::new(bucket, path.as_str());
             match self.context.client.delete(&object).await {
                 // The server calls a missing object deleted; who typed its name wants to know.
                 Ok(()) if self.force => {}
                 Ok(()) => self.failed(&object, &Failure::NotFound("there is no such object".to_owned())),
                 Err(failure) => self.failed(&object, &failure),
             }
+        }
+    }
+
+    /// Deletes one version. The server calls a missing one deleted, too: whether it is there is asked before.
+    async fn version(&mut self, version: &Remote) {
+        let client = &self.context.client;
+        let there = match client.info(version).await {
+            // A delete marker has nothing to say of itself, but is there.
+            Err(failure) if failure.status() != Some(405) => Err(failure),
+            _ => Ok(()),
+        };
+        let deleted = match there {
+            Ok(()) => client.delete(version).await,
+            Err(failure) => Err(failure),
+        };
+        match deleted {
+            Ok(()) => self.deleted += 1,
+            Err(failure) => self.failed(version, &failure),
         }
     }
 
@@ -139,10 +166,6 @@ impl Deletion<'_> {
         }
         self.tally.finish(self.deleted + failed)
     }
-}
-
-fn remote(bucket: &str, path: &str) -> Remote {
-    Remote { bucket: bucket.to_owned(), path: path.to_owned() }
 }
 
 fn plural(count: u64) -> &'static str {

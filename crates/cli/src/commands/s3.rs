@@ -1,5 +1,7 @@
 //! `aerostore s3`: S3 as its clients see it.
 
+use std::net::IpAddr;
+
 use clap::{Args, Subcommand};
 
 use crate::args::Global;
@@ -24,6 +26,9 @@ pub(crate) struct Check {
     /// A bucket in which to write an object, and delete it again; without it, nothing is written
     #[arg(long)]
     bucket: Option<String>,
+    /// The address that the URL's host and the names below it lead to, before DNS says so
+    #[arg(long, value_name = "ADDRESS")]
+    resolve: Option<IpAddr>,
     /// A key to sign with [default: the first key, of the data directory]
     #[arg(long, env = "AWS_ACCESS_KEY_ID", value_name = "ID", requires = "secret_access_key")]
     access_key_id: Option<String>,
@@ -46,7 +51,8 @@ pub(crate) async fn run(s3: S3, global: &Global, out: &Output) -> Result<(), Fai
         None => Endpoint::below(&parse_base(&global.url)?),
     };
     let signer = signer(&check, &endpoint, global)?;
-    let mut report = s3_check::run(Plan { endpoint, signer, bucket: check.bucket }).await?;
+    let mut report =
+        s3_check::run(Plan { endpoint, signer, bucket: check.bucket, resolved: check.resolve }).await?;
     if out.is_json() {
         out.json(&report)?;
     } else {

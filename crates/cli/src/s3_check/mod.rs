@@ -15,6 +15,8 @@ mod request;
 mod signer;
 mod writes;
 
+use std::net::IpAddr;
+
 pub(crate) use endpoint::Endpoint;
 use prober::Prober;
 pub(crate) use report::Report;
@@ -28,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) signer: Signer,
     /// Where an object may be written, and deleted again.
     pub(crate) bucket: Option<String>,
+    /// Where all names lead, whatever is known of them elsewhere.
+    pub(crate) resolved: Option<IpAddr>,
 }
 
 /// Looks at everything, in an order in which what comes first explains what comes after.
@@ -35,9 +39,9 @@ pub(crate) struct Plan {
 /// # Errors
 /// Only what is wrong on this side: whatever the server does is part of the report.
 pub(crate) async fn run(plan: Plan) -> Result<Report, Failure> {
-    let Plan { endpoint, signer, bucket } = plan;
+    let Plan { endpoint, signer, bucket, resolved } = plan;
     let mut report = Report::new(&endpoint, &signer);
-    let prober = Prober::new(endpoint, signer)?;
+    let prober = Prober::new(endpoint, signer, resolved)?;
     let answer = match reads::reach(&prober).await {
         Ok(answer) => answer,
         Err(finding) => {

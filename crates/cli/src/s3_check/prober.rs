@@ -1,9 +1,14 @@
 //! Sends signed requests, and judges how they arrived.
 
+use std::future::ready;
+use std::iter::once;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use reqwest::Method;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::answer::Answer;
 use super::endpoint::Endpoint;
@@ -26,19 +31,35 @@ pub(super) struct Prober {
     pub(super) endpoint: Endpoint,
     pub(super) signer: Signer,
     http: reqwest::Client,
+    /// Where all names lead, if that was said.
+    pub(super) resolved: Option<IpAddr>,
+}
+
+/// All names lead to one address.
+struct To(IpAddr);
+
+impl Resolve for To {
+    fn resolve(&self, _: Name) -> Resolving {
+        // The port of the URL takes the place of 0.
+        let addresses: Addrs = Box::new(once(SocketAddr::new(self.0, 0)));
+        Box::pin(ready(Ok(addresses)))
+    }
 }
 
 impl Prober {
-    pub(super) fn new(endpoint: Endpoint, signer: Signer) -> Result<Self, Failure> {
+    pub(super) fn new(endpoint: Endpoint, signer: Signer, resolved: Option<IpAddr>) -> Result<Self, Failure> {
         let mut builder = reqwest::Client::builder()
             .connect_timeout(CONNECT)
             .timeout(ANSWER)
             .redirect(reqwest::redirect::Policy::none());
-        if is_loopback(endpoint.url()) {
+        if is_loopback(endpoint.url()) || resolved.is_some() {
             builder = builder.no_proxy();
         }
+        if let Some(address) = resolved {
+            builder = builder.dns_resolver(Arc::new(To(address)));
+        }
         let http = builder.build().context("cannot set up the HTTP client")?;
-        Ok(Self { endpoint, signer, http })
+        Ok(Self { endpoint, signer, http, resolved })
     }
 
     /// Sends a request as it is.

@@ -228,7 +228,9 @@ impl Writer<'_> {
             "Clients must use path style. For virtual host style, let all names below {} lead here, and set s3.domain to it.",
             self.prober.endpoint.url().host_str().unwrap_or_default()
         );
-        if tokio::net::lookup_host((name.as_str(), port)).await.is_err() {
+        let resolves =
+            self.prober.resolved.is_some() || tokio::net::lookup_host((name.as_str(), port)).await.is_ok();
+        if !resolves {
             return Err(Finding::warning(format!("{name} has no address")).advice(advice));
         }
         let request = Request::new("GET", "/").query("location", "");

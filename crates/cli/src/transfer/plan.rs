@@ -162,7 +162,7 @@ async fn remote_folder(
             if name.is_empty() || name.ends_with('/') {
                 continue;
             }
-            let from = Remote { bucket: folder.bucket.clone(), path: entry.name.clone() };
+            let from = Remote::new(&folder.bucket, entry.name.as_str());
             let item = from.to_string();
             let planned = target.task(&Address::Remote(from), name, entry.size());
             if tasks.send(planned.map_err(|failure| Failed { item, failure })).await.is_err() {

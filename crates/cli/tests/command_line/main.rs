@@ -114,6 +114,44 @@ fn one_file_through_pipes_moved_and_deleted() {
 }
 
 #[test]
+fn versions_come_down_come_back_and_go() {
+    let server = Server::start();
+    let folder = server.folder();
+    server.run(&["bucket", "create", "box", "--versioning", "enabled"]).ok();
+    for text in ["one", "two", "three"] {
+        server.pipe(text.as_bytes(), &["cp", "-", "aero://box/plan.txt"]).ok();
+    }
+    let listed = json(&server.run(&["ls", "--versions", "--json", "box/plan.txt"]).ok());
+    let ids: Vec<&str> = (0..3).map(|at| listed[at]["version"].as_str().unwrap()).collect();
+    let first = ids[2];
+
+    assert_eq!(server.run(&["cp", "--version-id", first, "aero://box/plan.txt", "-"]).ok(), "one");
+    server.run(&["cp", "--version-id", ids[1], "aero://box/plan.txt", text(&folder.join("old.txt"))]).ok();
+    assert_eq!(std::fs::read(folder.join("old.txt")).unwrap(), b"two");
+    server.run(&["cp", "--version-id", first, "aero://box/plan.txt", "aero://box/b"]).fails(2, "restore");
+    server.run(&["cp", "--version-id", first, "-r", "aero://box", "."]).fails(2, "--version-id");
+    let missing = "01890000-0000-7000-8000-000000000000";
+    server.run(&["cp", "--version-id", missing, "aero://box/plan.txt", "-"]).fails(3, "");
+
+    server.run(&["rm", "box/plan.txt"]).ok();
+    let restored = json(&server.run(&["restore", "box/plan.txt", "--version-id", first, "--json"]).ok());
+    assert_eq!(server.run(&["cp", "aero://box/plan.txt", "-"]).ok(), "one");
+    let current = restored["version"].as_str().unwrap();
+    assert_ne!(current, first);
+
+    server.run(&["rm", "box/plan.txt", "box/b", "--version-id", current]).fails(2, "one object");
+    server.run(&["rm", "box/plan.txt", "--version-id", missing]).fails(3, "");
+    server.run(&["rm", "box/plan.txt", "--version-id", missing, "--force"]).ok();
+    let removed = json(&server.run(&["rm", "box/plan.txt", "--version-id", current, "--json"]).ok());
+    assert_eq!((&removed["deleted"], &removed["failed"]), (&1.into(), &0.into()));
+    server.run(&["cp", "aero://box/plan.txt", "-"]).fails(3, "");
+    let listed = json(&server.run(&["ls", "--versions", "--json", "box/plan.txt"]).ok());
+    assert_eq!(listed[0]["is_delete_marker"], true);
+    server.run(&["rm", "box/plan.txt", "--version-id", listed[0]["version"].as_str().unwrap()]).ok();
+    assert_eq!(server.run(&["cp", "aero://box/plan.txt", "-"]).ok(), "three");
+}
+
+#[test]
 fn a_download_broken_half_way_goes_on_where_it_stopped() {
     let server = Server::start();
     let folder = server.folder();

@@ -152,6 +152,16 @@ async fn every_error_that_a_client_can_provoke_has_its_fields() {
             Wanted(412, "PRECONDITION_FAILED", place),
         ),
         (
+            "another version, to delete",
+            server.call(me, "DELETE", "/object/box/file").header("if-match", "\"x\""),
+            Wanted(412, "PRECONDITION_FAILED", place),
+        ),
+        (
+            "nothing, to delete",
+            server.call(me, "DELETE", "/object/box/nothing").header("if-match", "*"),
+            Wanted(412, "PRECONDITION_FAILED", place),
+        ),
+        (
             "another version, to read",
             server.call(me, "GET", "/object/box/file").header("if-match", "\"x\""),
             Wanted(412, "PRECONDITION_FAILED", place),

@@ -232,6 +232,15 @@ async fn explanations_are_for_oneself_or_by_the_service_role() {
         .expect_error(403, "STORAGE_UNAUTHORIZED");
     let told = ask(Who::User(OWNER), "delete", Value::Null).await.expect_status(200).json();
     assert_eq!(told["allowed"], json!(true), "{told}");
+
+    // Whoever has no token is not told whether a bucket is there.
+    let ask_of = async |bucket: &str| {
+        let question = json!({ "operation": "read", "bucket": bucket, "path": "a.txt" });
+        let told = server.call(Who::Anon, "POST", "/explain").json(&question).send().await;
+        (told.status, told.json()["code"].clone())
+    };
+    assert_eq!(ask_of("docs").await, ask_of("nowhere").await);
+    assert_eq!(ask_of("docs").await.0, 401);
 }
 
 #[tokio::test]

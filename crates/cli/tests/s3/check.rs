@@ -114,6 +114,25 @@ async fn a_server_without_a_proxy_passes_and_nothing_is_left_behind() {
 }
 
 #[tokio::test]
+async fn names_that_no_resolver_knows_yet_are_checked_at_an_address() {
+    for (domain, words) in [
+        (
+            "s3.example.org",
+            "ok       virtual host   the bucket may stand in the host's name: checked.s3.example.org",
+        ),
+        ("other.example.org", "warning  virtual host"),
+    ] {
+        let server = Server::start_with(&[("AEROSTORE_S3_DOMAIN", domain)]);
+        server.bucket(Who::Service, "checked", "private").await;
+        let url = format!("http://s3.example.org:{}/storage/v1/s3", server.address.port());
+        let arguments = [url.as_str(), "--bucket", "checked", "--resolve", "127.0.0.1"];
+        run(&first_key(&server), &arguments)
+            .await
+            .expect(0, &["ok       signature", words, "nothing is left"]);
+    }
+}
+
+#[tokio::test]
 async fn what_a_proxy_changes_is_named_with_what_to_do() {
     let server = Server::start();
     server.bucket(Who::Service, "checked", "private").await;

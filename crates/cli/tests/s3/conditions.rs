@@ -20,12 +20,11 @@ async fn conditional_writes_decide_under_contention() {
     expect(&s3.signed(&key, put("new").header("if-match", "\"other\"")).await, 412, "PreconditionFailed");
     expect(&s3.signed(&key, put("new").header("if-match", &tag)).await, 200, "");
     expect(&s3.signed(&key, put("newer").header("if-match", &tag)).await, 412, "PreconditionFailed");
-    // A condition on what is not there is no matter of the condition, and the one condition on its absence is `*`.
+    // A condition on what is not there is no matter of the condition.
     let missing = |path: &str| Ask::new("PUT", path).body("1").header("if-match", &tag);
     expect(&s3.signed(&key, missing("/race/missing")).await, 404, "NoSuchKey");
     let copied = missing("/race/missing").header("x-amz-copy-source", "race/x");
     expect(&s3.signed(&key, copied).await, 404, "NoSuchKey");
-    expect(&s3.signed(&key, put("new").header("if-none-match", "\"other\"")).await, 501, "NotImplemented");
     let onto_itself = |class: &[&str]| {
         let ask = Ask::new("PUT", "/race/x").header("x-amz-copy-source", "race/x");
         class.iter().fold(ask, |ask, class| ask.header("x-amz-storage-class", class))
@@ -42,6 +41,55 @@ async fn conditional_writes_decide_under_contention() {
     let now = s3.signed(&key, Ask::new("HEAD", "/race/x")).await.header("etag").to_owned();
     assert_eq!(s3.signed(&key, get("if-none-match", &now)).await.status, 304);
     expect(&s3.signed(&key, get("if-match", &tag)).await, 412, "PreconditionFailed");
+}
+
+#[tokio::test]
+async fn a_deletion_takes_the_object_that_its_condition_names() {
+    let server = Server::start();
+    let (s3, key) = (client(&server), signer(&server, Who::Service));
+    server.bucket(Who::Service, "box1", "private").await;
+    let put =
+        async |path: &str| s3.signed(&key, Ask::new("PUT", path).body("1")).await.header("etag").to_owned();
+    let delete = |path: &str, tag: &str| Ask::new("DELETE", path).header("if-match", tag);
+    let tag = put("/box1/a").await;
+    for other in ["\"other\"", "other"] {
+        expect(&s3.signed(&key, delete("/box1/a", other)).await, 412, "PreconditionFailed");
+    }
+    expect(&s3.signed(&key, delete("/box1/missing", &tag)).await, 204, "");
+    let absent = Ask::new("DELETE", "/box1/a").header("if-none-match", "*");
+    expect(&s3.signed(&key, absent).await, 501, "NotImplemented");
+    assert!(server.content("box1/a").await.is_some());
+    expect(&s3.signed(&key, delete("/box1/a", &tag)).await, 204, "");
+    assert_eq!(server.content("box1/a").await, None);
+
+    // Each of many has its own.
+    for name in ["a", "b", "c"] {
+        put(&format!("/box1/{name}")).await;
+    }
+    let named = |key: &str, tag: &str| format!("<Object><Key>{key}</Key><ETag>{tag}</ETag></Object>");
+    let bare = tag.trim_matches('"');
+    let objects = [named("a", "bad"), named("b", bare), named("missing", bare)].concat();
+    let many = format!("<Delete>{objects}<Object><Key>c</Key></Object></Delete>");
+    let reply = s3.signed(&key, Ask::new("POST", "/box1").query("delete", "").body(many)).await;
+    expect(&reply, 200, "");
+    let text = reply.text();
+    assert_eq!(text.matches("<Deleted>").count(), 3, "{text}");
+    assert!(text.contains("<Code>PreconditionFailed</Code><Key>a</Key>"), "{text}");
+    for (name, there) in [("a", true), ("b", false), ("c", false)] {
+        assert_eq!(server.content(&format!("box1/{name}")).await.is_some(), there, "{name}");
+    }
+
+    // What a delete marker hides is another; a version has a tag of its own.
+    let versions = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    let enable = Ask::new("PUT", "/box1").query("versioning", "").body(versions);
+    expect(&s3.signed(&key, enable).await, 200, "");
+    let first =
+        s3.signed(&key, Ask::new("PUT", "/box1/v").body("1")).await.header("x-amz-version-id").to_owned();
+    expect(&s3.signed(&key, Ask::new("DELETE", "/box1/v")).await, 204, "");
+    expect(&s3.signed(&key, delete("/box1/v", &tag)).await, 412, "PreconditionFailed");
+    let version = |tag: &str| delete("/box1/v", tag).query("versionId", &first);
+    expect(&s3.signed(&key, version("\"other\"")).await, 412, "PreconditionFailed");
+    expect(&s3.signed(&key, version(&tag)).await, 204, "");
 }
 
 #[tokio::test]

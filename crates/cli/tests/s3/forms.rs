@@ -62,6 +62,24 @@ async fn send(server: &Server, bucket: &str, fields: Vec<(String, String)>, file
 }
 
 #[tokio::test]
+async fn a_form_may_bring_a_checksum_that_its_policy_does_not_name() {
+    let server = Server::start();
+    server.bucket(Who::Service, "forms", "private").await;
+    let key = signer(&server, Who::Service);
+    for (checksum, status) in [
+        ("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", 400),
+        ("LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=", 204),
+    ] {
+        let mut fields = vec![("key".to_owned(), "k".to_owned())];
+        fields.extend(signed(&key, "forms", &[], TimeDelta::hours(1)));
+        fields.push(("x-amz-checksum-sha256".to_owned(), checksum.to_owned()));
+        let reply = send(&server, "forms", fields, b"hello").await;
+        assert_eq!(reply.status, status, "{}", reply.text());
+        assert_eq!(server.content("forms/k").await.is_some(), status == 204);
+    }
+}
+
+#[tokio::test]
 async fn a_form_does_what_its_policy_allows() {
     let server = Server::start();
     server.bucket(Who::User(OWNER), "forms", "private").await;

@@ -13,6 +13,7 @@
 #[path = "../http/support/mod.rs"]
 mod support;
 
+mod answers;
 mod bodies;
 mod check;
 mod conditions;

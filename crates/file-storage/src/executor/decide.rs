@@ -232,6 +232,20 @@ pub(super) fn delete(
     }
 }
 
+/// Decides whether a condition lets what was found be deleted (RFC 9110, `If-Match`); nothing fits no condition.
+pub(super) fn matches(
+    condition: Option<&ETags>,
+    (bucket, path): (&BucketName, &ObjectPath),
+    found: Option<&StorageObject>,
+) -> Result<(), StorageError> {
+    match condition {
+        Some(tags) if !found.is_some_and(|object| tags.contains(&object.etag)) => {
+            Err(StorageError::PreconditionFailed { bucket: bucket.clone(), path: path.clone() })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Decides whether what is at a path may be moved away: it must be the caller's to read and to delete.
 pub(super) fn source(
     access: &Access,

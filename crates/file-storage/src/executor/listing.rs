@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use uuid::Uuid;
+
 use crate::Timestamp;
 use crate::errors::StorageError;
 use crate::file::StorageObject;
@@ -191,6 +193,8 @@ pub struct BucketListing {
     pub prefix: String,
     /// Only names behind this one, in byte order.
     pub after: String,
+    /// Only buckets of this user, and those of the application, which no user owns.
+    pub of_user: Option<Uuid>,
 }
 
 /// What buckets are sorted by.

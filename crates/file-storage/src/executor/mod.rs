@@ -35,7 +35,7 @@ use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
-use crate::file::{NewObject, PutMode, StorageObject, StoredObject};
+use crate::file::{ETags, NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, AnonGrants, Policy, PolicySet};
 use crate::sql::query::{Answer, Query, QueryLimits};
@@ -180,16 +180,18 @@ pub trait Executor:
     ) -> Result<StorageObject, StorageError>;
 
     /// Deletes one object and queues its blobs. Where the bucket keeps versions, it puts a delete marker on top of the
-    /// path instead; also of one where nothing is, for whom the whole bucket is open to.
+    /// path instead; also of one where nothing is, for whom the whole bucket is open to. Under a condition, only an object
+    /// with one of the tags is deleted, in the same transaction.
     ///
     /// # Errors
     /// [`StorageError::BucketNotFound`], or a denial: the row is visible and not the caller's to delete, or
-    /// the bucket grants the caller nothing.
+    /// the bucket grants the caller nothing. [`StorageError::PreconditionFailed`] where the condition does not hold, or no row is visible.
     async fn delete_object(
         &self,
         access: &Access,
         bucket: &BucketName,
         path: &ObjectPath,
+        condition: Option<&ETags>,
     ) -> Result<Deletion, StorageError>;
 
     /// The same with those of the objects that the caller may delete. Others are left out.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::FileStorage;
 use crate::errors::StorageError;
 use crate::executor::{Explanation, Question};
-use crate::permissions::{Operation, Policy, PolicySet, PolicyStatement, RlsContext};
+use crate::permissions::{Operation, Policy, PolicySet, PolicyStatement, RlsContext, Role, bucket_missing};
 
 /// What a statement did.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +68,7 @@ impl FileStorage {
     /// `question.caller` is the caller. About others, the service role alone.
     ///
     /// # Errors
-    /// [`StorageError::BucketNotFound`], or a denial.
+    /// [`StorageError::BucketNotFound`], or a denial: also for a bucket that a caller without a token can't see.
     pub async fn explain(
         &self,
         context: &RlsContext,
@@ -82,6 +82,14 @@ impl FileStorage {
             self.access(context, Operation::Maintain, Some(&question.bucket)).await?;
         }
         let access = self.access(context, Operation::Explain, Some(&question.bucket)).await?;
-        self.executor().explain(&access, &question).await
+        let (permission, bucket) = (question.permission, question.bucket.clone());
+        let explained = self.executor().explain(&access, &question).await?;
+        // Of a bucket that they can't see, and in which they may not do this, callers without a token are told what they are
+        // told of none.
+        if !explained.allowed && context.role() == Role::Anon && self.bucket(context, &bucket).await.is_err()
+        {
+            return Err(bucket_missing(context, permission, &bucket));
+        }
+        Ok(explained)
     }
 }

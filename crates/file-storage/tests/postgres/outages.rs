@@ -48,7 +48,7 @@ async fn what_was_acknowledged_outlives_postgresql() {
                         let bytes: &Vec<u8> = bytes;
                         fixture.put(&user(1), (docs, &name), PutMode::Upsert, bytes).await.map(drop)
                     }
-                    None => fixture.storage.delete(&user(1), docs, &name).await.map(drop),
+                    None => fixture.storage.delete(&user(1), docs, &name, None).await.map(drop),
                 };
                 match outcome {
                     Ok(()) => {

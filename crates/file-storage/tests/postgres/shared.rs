@@ -171,7 +171,7 @@ async fn two_processes_write_overwrite_read_and_delete_without_loss() {
                 let fought = vec![writer; 2000 + usize::from(round)];
                 there.put(&user(1), (docs, &path("fought")), PutMode::Upsert, &fought).await.unwrap();
                 if round % 5 == 4 {
-                    there.storage.delete(&user(1), docs, &own).await.unwrap();
+                    there.storage.delete(&user(1), docs, &own, None).await.unwrap();
                 }
             }
         }

@@ -191,7 +191,8 @@ settings! {
 
     /// Requests per client address. Behind a proxy, set `server.trusted_proxies`, or all clients count as one.
     rate_limit: RateLimitConfig {
-        /// Requests with signed URLs, per second and client; 0 for no limit.
+        /// Requests with signed URLs, per second and client; 0 for no limit. As many S3 requests may show a signature that is
+        /// not good.
         signed_per_second: u32 = "100";
         /// How many may come at once after a pause.
         signed_burst: u32 = "1000", at_least_one;

@@ -29,7 +29,8 @@ impl Asked {
         let origin = parts.headers.get(header::ORIGIN)?.clone();
         let text = |name: &HeaderName| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let method = text(&header::ACCESS_CONTROL_REQUEST_METHOD);
-        let method = method.filter(|_| parts.method == Method::OPTIONS).unwrap_or(parts.method.as_str());
+        // Browsers say it in a preflight alone; whoever says it elsewhere asks about that method.
+        let method = method.unwrap_or(parts.method.as_str());
         let headers = text(&header::ACCESS_CONTROL_REQUEST_HEADERS).unwrap_or_default().split(',');
         let headers = headers.map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty());
         Some(Self { origin, method: method.to_owned(), headers: headers.collect() })

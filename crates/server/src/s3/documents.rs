@@ -14,6 +14,7 @@ use s3s::service::{S3Service, S3ServiceBuilder};
 use super::budget::Room;
 use super::call::Call;
 use super::failure::Failure;
+use super::object::attributes;
 use super::operations::Operations;
 use super::payload::Incoming;
 use super::route::Document;
@@ -59,7 +60,8 @@ impl Documents {
         }
         let mut request = http::Request::from_parts(parts, s3s::Body::empty());
         // What was verified is no matter of anybody behind.
-        for name in ["authorization", "content-encoding", "x-amz-content-sha256", "x-amz-trailer"] {
+        for name in ["authorization", "content-encoding", "if-match", "x-amz-content-sha256", "x-amz-trailer"]
+        {
             request.headers_mut().remove(name);
         }
         request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(sent.len()));
@@ -76,7 +78,8 @@ impl Documents {
         if parts.status.is_client_error() || parts.status.is_server_error() {
             return Err(worded(parts.status, &body));
         }
-        let mut response = Response::from_parts(parts, Body::from(body));
+        let plain = call.parameter("attributes").and_then(|_| attributes::without_quotes(&body));
+        let mut response = Response::from_parts(parts, plain.map_or_else(|| Body::from(body), Body::from));
         response.extensions_mut().clear();
         Ok(response)
     }

@@ -13,7 +13,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use file_storage::body::ByteStream;
-use file_storage::digests::Wanted;
 use file_storage::file::PutMode;
 use file_storage::{ObjectPath, Operation, RlsContext, StorageError};
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -144,8 +143,7 @@ pub(super) async fn post(
         region: policy.is_some().then(String::new),
     });
     let mode = put::condition(&call)?;
-    let incoming =
-        Incoming { wanted: Wanted::default(), length: None, bytes: bounded(bytes_of(form, file), limits) };
+    let incoming = Incoming::bare(bounded(bytes_of(form, file), limits));
     let incoming = incoming.with_digests(&headers)?;
     let written = put::take_in(&call, (&bucket, &path), mode, attributes, incoming).await?;
     let mut response = answer(&fields, bucket.as_str(), &key, &written.object.etag)?;

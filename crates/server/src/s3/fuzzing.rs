@@ -8,7 +8,6 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use file_storage::body::ByteStream;
 use file_storage::credentials::CredentialSecret;
-use file_storage::digests::Wanted;
 use file_storage::file::PutMode;
 use file_storage::{BucketName, StorageError};
 use futures_util::{FutureExt, StreamExt, stream};
@@ -148,8 +147,7 @@ pub fn form(pieces: &[Vec<u8>]) {
         let Ok((fields, file)) = form::fields_before_file(&mut form).await else { return };
         if let Ok(headers) = fields.headers() {
             let _ = Described::of(&headers).map(Described::into_attributes);
-            let nothing =
-                Incoming { wanted: Wanted::default(), length: None, bytes: stream::empty().boxed() };
+            let nothing = Incoming::bare(stream::empty().boxed());
             let _ = nothing.with_digests(&headers);
         }
         let value = |name: &str| fields.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());

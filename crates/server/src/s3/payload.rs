@@ -71,6 +71,8 @@ pub(super) struct Incoming {
     pub(super) wanted: Wanted,
     /// Its length once it is decoded, in bytes, where that is known.
     pub(super) length: Option<u64>,
+    /// Whether it ends where its sender says, and not before, as HTTP has it: by its length, or in chunks of HTTP's own.
+    has_end: bool,
     /// Its bytes, out of their chunks.
     pub(super) bytes: ByteStream,
 }
@@ -83,6 +85,7 @@ impl Incoming {
         let raw = body.into_data_stream().map(|chunk| chunk.map_err(|error| interrupted(&error))).boxed();
         let sent = number(headers, header::CONTENT_LENGTH.as_str())?;
         let decoded_length = number(headers, "x-amz-decoded-content-length")?;
+        let is_signed_in_chunks = matches!(payload, Payload::Chunked { .. });
         let (length, bytes) = match payload {
             Payload::Unsigned => (sent, raw),
             Payload::Hash(hash) => {
@@ -97,7 +100,15 @@ impl Incoming {
                 )
             }
         };
-        Ok(Self { wanted, length, bytes })
+        let in_chunks = text(headers, header::TRANSFER_ENCODING.as_str())?
+            .is_some_and(|codings| codings.to_ascii_lowercase().ends_with("chunked"));
+        let has_end = length.is_some() || in_chunks && !is_signed_in_chunks;
+        Ok(Self { wanted, length, has_end, bytes })
+    }
+
+    /// What has no head of its own, and an end.
+    pub(super) fn bare(bytes: ByteStream) -> Self {
+        Self { wanted: Wanted::default(), length: None, has_end: true, bytes }
     }
 
     /// Takes the digests that the fields of a form announce.
@@ -129,13 +140,15 @@ impl Incoming {
         Ok((whole.freeze(), room))
     }
 
-    /// An upload must say how long it is.
-    pub(super) fn known_length(&self) -> Result<u64, Failure> {
-        let missing = || {
-            let message = "You must provide the Content-Length HTTP header";
-            Failure::new(StatusCode::LENGTH_REQUIRED, "MissingContentLength", message)
-        };
-        self.length.ok_or_else(missing)
+    /// Refuses an upload of which nothing says where it ends.
+    pub(super) fn check_end(&self) -> Result<(), Failure> {
+        match self.has_end {
+            true => Ok(()),
+            false => {
+                let message = "You must provide the Content-Length HTTP header";
+                Err(Failure::new(StatusCode::LENGTH_REQUIRED, "MissingContentLength", message))
+            }
+        }
     }
 }
 
@@ -197,7 +210,7 @@ pub(super) fn checksum(algorithm: Algorithm, value: &str) -> Result<Vec<u8>, Fai
     let digest = STANDARD.decode(value).ok().filter(|digest| digest.len() == algorithm.digest_bytes());
     digest.ok_or_else(|| {
         let name = algorithm.as_str().to_ascii_lowercase();
-        Failure::invalid(format!("Value for {CHECKSUM}{name} header is invalid"))
+        Failure::bad_request("BadDigest", format!("Value for {CHECKSUM}{name} header is invalid"))
     })
 }
 

@@ -129,22 +129,29 @@ impl Service {
         let route = Route::of(&parts, &target, &query)?;
         supported::check(&parts.method, &target, &query, &parts.headers)?;
         let (app, log, method) = (self.app.clone(), log.clone(), parts.method.clone());
-        let headers = parts.headers.clone();
-        let call = Call::new(NewCall { app, context, log, target, method, headers, query, region });
-        if route == Route::Read {
-            return object::get::get(&call).await;
-        }
-        let incoming = match route {
-            Route::Document(Document::Completion) => {
-                Incoming::new(&without_checksums(&parts.headers), payload, body)?
-            }
-            _ => Incoming::new(&parts.headers, payload, body)?,
+        // Of those that carry bytes, the call alone looks at the head from here on.
+        let headers = match route {
+            Route::Read | Route::Write | Route::WritePart => std::mem::take(&mut parts.headers),
+            Route::Document(_) => parts.headers.clone(),
         };
+        let call = Call::new(NewCall { app, context, log, target, method, headers, query, region });
         match route {
-            Route::Write => object::put::put(&call, incoming).await,
-            Route::WritePart => multipart::part::upload(&call, incoming).await,
-            Route::Document(document) => self.documents.answer(call, document, parts, incoming).await,
             Route::Read => object::get::get(&call).await,
+            Route::Write => {
+                let incoming = Incoming::new(call.headers(), payload, body)?;
+                object::put::put(&call, incoming).await
+            }
+            Route::WritePart => {
+                let incoming = Incoming::new(call.headers(), payload, body)?;
+                multipart::part::upload(&call, incoming).await
+            }
+            Route::Document(document) => {
+                let incoming = match document {
+                    Document::Completion => Incoming::new(&without_checksums(&parts.headers), payload, body)?,
+                    _ => Incoming::new(&parts.headers, payload, body)?,
+                };
+                self.documents.answer(call, document, parts, incoming).await
+            }
         }
     }
 

@@ -46,12 +46,15 @@ const OF_FORMS: [&str; 3] = ["x-amz-algorithm", "x-amz-credential", "x-amz-signa
 const OF_SOURCES: [&str; 6] =
     ["", "-if-match", "-if-none-match", "-if-modified-since", "-if-unmodified-since", "-range"];
 
+/// Deletes in spite of a lock. No object is locked here: a deletion does what it asks for.
+const BYPASS: &str = "x-amz-bypass-governance-retention";
+
 /// How headers begin that ask for what is not there, and what that is. Any other that is not known is named itself.
 const MISSING: [(&str, &str); 11] = [
     ("x-amz-server-side-encryption", "Server-side encryption"),
     ("x-amz-copy-source-server-side-encryption", "Server-side encryption"),
     ("x-amz-object-lock-", "Object lock"),
-    ("x-amz-bypass-governance-retention", "Object lock"),
+    (BYPASS, "Object lock"),
     ("x-amz-website-redirect-location", "Redirection of websites"),
     ("x-amz-write-offset-bytes", "Appending"),
     ("x-amz-expected-bucket-owner", "The condition on a bucket's owner"),
@@ -80,6 +83,9 @@ pub(super) fn check(
     }
     let of_amazon = headers.iter().filter(|(name, _)| name.as_str().starts_with("x-amz-"));
     for (name, value) in of_amazon {
+        if name == BYPASS && deletes(method, target, query) {
+            continue;
+        }
         header(name.as_str(), value, query, headers)?;
         if name == "x-amz-object-ownership" && !matches!((method, target), (&Method::PUT, Target::Bucket(_)))
         {
@@ -123,6 +129,16 @@ fn header(name: &str, value: &HeaderValue, query: &Parameters, headers: &HeaderM
     }
 }
 
+/// Whether objects are deleted: one or many.
+fn deletes(method: &Method, target: &Target, query: &Parameters) -> bool {
+    let asks = |name: &str| query.iter().any(|(asked, _)| asked == name);
+    match target {
+        Target::Object(..) => method == Method::DELETE && !asks("tagging") && !asks("uploadId"),
+        Target::Bucket(_) => method == Method::POST && asks("delete"),
+        Target::Service => false,
+    }
+}
+
 /// Whether an operation on an object is about the version that it names. Nothing is written to an old one, but its tags.
 fn takes_version(method: &Method, query: &Parameters) -> bool {
     let asks = |names: &[&str]| query.iter().any(|(name, _)| names.contains(&name.as_str()));
@@ -162,6 +178,7 @@ mod tests {
             "x-amz-server-side-encryption-customer-key-md5",
             "x-amz-object-ownership",
             "x-amz-checksum-md5",
+            "x-amz-bypass-governance-retention",
             "x-amz-whatever",
             "x-amz-",
         ] {
@@ -174,5 +191,19 @@ mod tests {
         assert_eq!(put(&[("x-amz-storage-class", "GLACIER")], &[]), Err("InvalidStorageClass"));
         let good = ["x-amz-meta-a", "x-amz-date", "x-amz-acl", "x-amz-checksum-crc32", "x-amz-trailer"];
         assert_eq!(put(&good.map(|name| (name, "1")), &[]), Ok(()));
+    }
+
+    #[test]
+    fn where_nothing_is_locked_a_lock_may_be_passed_by() {
+        let bucket = Target::Bucket(BucketName::parse("b").unwrap());
+        let object = Target::Object(BucketName::parse("b").unwrap(), ObjectPath::parse("k").unwrap());
+        let headers: HeaderMap =
+            [(HeaderName::from_static(BYPASS), HeaderValue::from_static("true"))].into_iter().collect();
+        let passes = |method: Method, target: &Target, query: &str| {
+            check(&method, target, &[(query.to_owned(), String::new())], &headers).is_ok()
+        };
+        assert!(passes(Method::DELETE, &object, "versionId") && passes(Method::POST, &bucket, "delete"));
+        assert!(!passes(Method::PUT, &object, "retention") && !passes(Method::DELETE, &object, "tagging"));
+        assert!(!passes(Method::DELETE, &bucket, ""));
     }
 }

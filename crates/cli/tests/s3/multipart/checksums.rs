@@ -103,6 +103,11 @@ async fn an_object_has_the_checksum_that_its_upload_was_begun_with() {
         let found = elements(&attributes, &format!("Checksum{algorithm}"));
         assert_eq!(found.len(), if kind == "COMPOSITE" { 4 } else { 1 }, "{attributes}");
         assert_eq!(elements(&attributes, "Size"), [PART.to_string(), PART.to_string(), "10".to_owned()]);
+        let second =
+            Ask::new("HEAD", &path).query("partNumber", "2").header("x-amz-checksum-mode", "ENABLED");
+        let second = us.send(second).await;
+        let wanted = if kind == "COMPOSITE" { (found[2].as_str(), kind) } else { ("", "") };
+        assert_eq!((second.header(&name), second.header("x-amz-checksum-type")), wanted);
     }
     server.expect_clean().await;
 }

@@ -109,6 +109,12 @@ async fn parts_are_read_one_by_one() {
     };
     let all = attributes(&[]).await;
     assert_eq!(element(&all, "PartsCount"), "3", "{all}");
+    assert_eq!(elements(&all, "PartNumber"), ["1", "2", "3"], "{all}");
+    let page = attributes(&[("x-amz-max-parts", "1"), ("x-amz-part-number-marker", "1")]).await;
+    assert_eq!(
+        (elements(&page, "PartNumber"), element(&page, "NextPartNumberMarker")),
+        (vec!["2".to_owned()], "2".to_owned())
+    );
     assert_eq!(element(&all, "ObjectSize"), (2 * PART + 10).to_string());
 }
 

@@ -49,7 +49,7 @@ async fn attempt(subject: &Subject, caller: &RlsContext, name: &str, operation: 
                 "move" => {
                     on.move_object(&access, (name, a), (name, &path("d")), &PutMode::Create).await.map(drop)
                 }
-                _ => on.delete_object(&access, name, a).await.map(drop),
+                _ => on.delete_object(&access, name, a, None).await.map(drop),
             }
         }
     };
@@ -172,7 +172,7 @@ pub(crate) async fn signed_access_is_for_one_object(subject: &Subject) {
     assert!(on.open_object(&read, &made.name, &path("a")).await.is_ok());
     assert!(on.open_object(&read, &made.name, &path("b")).await.is_err());
     assert!(on.list_objects(&read, &made.name, &listing("", false)).await.is_err());
-    assert!(on.delete_object(&read, &made.name, &path("a")).await.is_err());
+    assert!(on.delete_object(&read, &made.name, &path("a"), None).await.is_err());
     let upsert = Operation::Upload(&PutMode::Upsert);
     let write = allow(&owner, upsert).narrowed(bucket("closed"), path("a"));
     let replaced = on.put_object(&write, new_object(&made, "a", b"2"), &PutMode::Upsert).await.unwrap();

@@ -50,6 +50,11 @@ pub(crate) async fn buckets_are_shown_and_listed(subject: &Subject) {
     assert_eq!(list(&other, all.clone()).await, ["a-public", "c-auth"]);
     assert_eq!(list(&owner, all.clone()).await, ["a-public", "b-own", "c-auth"]);
     assert_eq!(list(&service(), all.clone()).await, ["a-public", "b-own", "c-auth", "d-system"]);
+    let of_other = BucketListing { of_user: other.user_id(), ..all.clone() };
+    assert_eq!(list(&other, of_other.clone()).await, Vec::<String>::new());
+    assert_eq!(list(&service(), of_other).await, ["d-system"]);
+    let of_owner = BucketListing { of_user: owner.user_id(), ..all.clone() };
+    assert_eq!(list(&owner, of_owner).await, ["a-public", "b-own", "c-auth"]);
     let down = (BucketSort::CreatedAt, SortOrder::Descending);
     let page = BucketListing { limit: 2, offset: 1, sort: down, ..BucketListing::default() };
     assert_eq!(list(&service(), page).await, ["c-auth", "a-public"]);

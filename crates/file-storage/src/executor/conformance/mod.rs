@@ -32,7 +32,7 @@ macro_rules! executor_conformance {
             ],
             objects: [
                 objects_are_written_and_read_back, fs_i4_one_object_per_path, modes_meet_their_conditions,
-                an_overwrite_keeps_id_owner_and_creation, deletes_are_idempotent, moves_keep_what_they_move,
+                an_overwrite_keeps_id_owner_and_creation, deletes_are_idempotent, a_deletion_under_a_condition_takes_the_object_that_was_meant, moves_keep_what_they_move,
                 moves_replace_and_refuse_like_writes, writes_to_a_bucket_made_anew_are_refused,
                 large_and_odd_values_survive, the_same_path_in_another_bucket_is_another_object
             ],
@@ -73,6 +73,7 @@ macro_rules! executor_conformance {
                 a_write_keeps_a_null_version_of_somebody_else, nobody_takes_off_anothers_delete_marker,
                 a_policy_that_keeps_a_null_version_keeps_it_from_its_owner_too,
                 a_buckets_policy_opens_what_is_current_alone, a_delete_marker_is_hidden_as_what_it_hides,
+                a_policy_that_fails_on_what_a_marker_hides_keeps_the_marker,
                 a_deletion_does_not_tell_what_is_hidden, admission_counts_the_null_version_that_goes,
                 a_path_that_is_named_twice_is_deleted_once, only_the_newest_is_the_latest,
                 a_version_that_goes_for_good_is_told, a_bucket_is_emptied_of_many_versions

@@ -9,7 +9,8 @@ use crate::bucket::{BucketConfig, BucketPolicy, MimePattern};
 use crate::errors::StorageError;
 use crate::executor::Announced;
 use crate::file::{BlobKey, ETags, Place, PutMode, Sha256};
-use crate::permissions::Operation;
+use crate::permissions::{Access, Operation};
+use crate::versions::Deletion;
 
 pub(crate) async fn objects_are_written_and_read_back(subject: &Subject) {
     let owner = user();
@@ -107,6 +108,36 @@ pub(crate) async fn an_overwrite_keeps_id_owner_and_creation(subject: &Subject) 
     assert_ne!(second.version, first.version);
     assert!(second.updated_at >= first.updated_at);
     assert_eq!(subject.get(&owner, "photos", "a").await.unwrap(), second);
+    subject.recount().await;
+}
+
+pub(crate) async fn a_deletion_under_a_condition_takes_the_object_that_was_meant(subject: &Subject) {
+    let (owner, other) = (user(), user());
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    let first = subject.put(&owner, (&made, "a"), b"1", PutMode::Create).await.unwrap().object;
+    let access = allow(&owner, Operation::Delete);
+    let delete = async |access: &Access, at: &str, condition: &ETags| {
+        subject.executor.delete_object(access, &bucket("photos"), &path(at), Some(condition)).await
+    };
+    let these = |tags: &[&str]| ETags::These(tags.iter().map(|tag| (*tag).to_owned()).collect());
+    let failed = |outcome: Result<Deletion, StorageError>| {
+        assert!(matches!(outcome, Err(StorageError::PreconditionFailed { .. })), "{outcome:?}");
+    };
+    failed(delete(&access, "a", &these(&["other"])).await);
+    failed(delete(&access, "a", &these(&[])).await);
+    failed(delete(&access, "nothing", &ETags::Any).await);
+    // Who may delete nothing there is told that, and nothing of what is there.
+    let refused = delete(&allow(&other, Operation::Delete), "a", &these(&[&first.etag])).await;
+    assert!(matches!(refused, Err(StorageError::Unauthorized(_))), "{refused:?}");
+    assert_eq!(subject.get(&owner, "photos", "a").await.unwrap(), first);
+    let gone = delete(&access, "a", &these(&["other", &first.etag])).await.unwrap();
+    assert_eq!(gone.object.map(|object| object.version), Some(first.version));
+    failed(delete(&access, "a", &these(&[&first.etag])).await);
+
+    // Of many who saw the same object, one deletes it; nobody deletes what came after.
+    subject.put(&owner, (&made, "a"), b"2", PutMode::Create).await.unwrap();
+    failed(delete(&access, "a", &these(&[&first.etag])).await);
+    assert!(delete(&access, "a", &ETags::Any).await.unwrap().object.is_some());
     subject.recount().await;
 }
 

@@ -194,6 +194,36 @@ pub(crate) async fn a_delete_marker_is_hidden_as_what_it_hides(subject: &Subject
     subject.recount().await;
 }
 
+pub(crate) async fn a_policy_that_fails_on_what_a_marker_hides_keeps_the_marker(subject: &Subject) {
+    const FAILS: &str = "(coalesce((metadata ->> 'n')::int, 0) = 0)";
+    let (owner, other) = (user(), user());
+    let made = kept(subject, &owner, "docs", BucketPolicy::Private).await;
+    let mut object = new_object(&made, "a", b"333");
+    object.attributes.metadata = [("n".to_owned(), json!("no number"))].into_iter().collect();
+    subject.put_object(&owner, object, &PutMode::Create).await.unwrap();
+    delete(subject, &owner, "docs", "a").await.unwrap();
+    let marker = match subject.get(&owner, "docs", "a").await {
+        Err(StorageError::ObjectDeleted { marker, .. }) => marker,
+        other => panic!("{other:?}"),
+    };
+    for (name, policy, who, is_told) in [
+        ("opens", format!("FOR ALL TO authenticated USING {FAILS}"), &other, false),
+        ("keeps", format!("AS RESTRICTIVE FOR DELETE TO authenticated USING {FAILS}"), &owner, true),
+        ("hides", format!("AS RESTRICTIVE FOR SELECT TO authenticated USING {FAILS}"), &owner, false),
+    ] {
+        create(subject, &format!("CREATE POLICY {name} ON storage_objects {policy}")).await;
+        let ended = end(subject, who, "docs", "a", marker).await;
+        match is_told {
+            true => assert!(ended.is_err(), "{name}: {ended:?}"),
+            false => assert!(matches!(ended, Ok(None)), "{name}: {ended:?}"),
+        }
+        assert_eq!(seen(subject, &service(), "docs").await, ["a0*x", "a3"], "{name}");
+        assert!(subject.executor.drop_policy(&maintain(), name).await.unwrap(), "{name}");
+    }
+    assert!(end(subject, &owner, "docs", "a", marker).await.unwrap().is_some());
+    subject.recount().await;
+}
+
 pub(crate) async fn a_deletion_does_not_tell_what_is_hidden(subject: &Subject) {
     let owner = user();
     let made = kept(subject, &owner, "docs", BucketPolicy::Private).await;

@@ -79,7 +79,7 @@ impl Subject {
         at: &str,
     ) -> Result<Option<StorageObject>, StorageError> {
         let access = Access::check(caller, Operation::Delete, Some(&bucket(name)), AccessRules::default())?;
-        Ok(self.executor.delete_object(&access, &bucket(name), &path(at)).await?.object)
+        Ok(self.executor.delete_object(&access, &bucket(name), &path(at), None).await?.object)
     }
 
     pub(crate) async fn rename(

@@ -71,7 +71,7 @@ pub(super) async fn delete(
     at: &str,
 ) -> Result<Deletion, StorageError> {
     let access = Access::check(who, Operation::Delete, None, AccessRules::default())?;
-    subject.executor.delete_object(&access, &bucket(name), &path(at)).await
+    subject.executor.delete_object(&access, &bucket(name), &path(at), None).await
 }
 
 pub(super) async fn end(

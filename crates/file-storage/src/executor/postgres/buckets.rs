@@ -156,7 +156,14 @@ pub(super) async fn list(
         return Ok(Vec::new());
     }
     let (limit, offset) = (i64::from(listing.limit), int(listing.offset));
-    let values = [&listing.search as _, &limit as _, &offset as _, &listing.prefix as _, &listing.after as _];
+    let values = [
+        &listing.search as _,
+        &limit as _,
+        &offset as _,
+        &listing.prefix as _,
+        &listing.after as _,
+        &listing.of_user as _,
+    ];
     let found = read(pool, "list_buckets", &Caller::of(context), list_statement(listing), &values).await?;
     found.iter().map(|row| rows::bucket(row, 0)).collect()
 }
@@ -175,6 +182,7 @@ fn list_statement(listing: &BucketListing) -> &'static str {
             format!(
                 "SELECT {BUCKET} FROM {{schema}}.storage_buckets b WHERE strpos(b.id, $1) > 0 \
                  AND starts_with(b.id, $4) AND b.id > $5 \
+                 AND ($6::uuid IS NULL OR b.owner_id = $6 OR b.owner_id IS NULL) \
                  ORDER BY b.{column} {way}, b.id {way} LIMIT $2 OFFSET $3"
             )
         })

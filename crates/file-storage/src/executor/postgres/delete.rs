@@ -18,7 +18,7 @@ use crate::bucket::{Bucket, BucketName};
 use crate::errors::DenialReason;
 use crate::executor::decide;
 use crate::executor::proposal::Purpose;
-use crate::file::StorageObject;
+use crate::file::{ETags, StorageObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, BucketGrant, Permission, RlsContext, Role};
 use crate::versions::{DeleteMarker, Deletion, Versioning};
@@ -27,6 +27,7 @@ use crate::versions::{DeleteMarker, Deletion, Versioning};
 static DELETE: LazyLock<String> = LazyLock::new(|| {
     format!(
         "DELETE FROM {{schema}}.storage_objects o WHERE o.bucket_id = $1 AND o.path = $2 \
+         AND ($3::text[] IS NULL OR o.etag = ANY ($3)) \
          RETURNING {OBJECT}, {{schema}}.versioning(o.bucket_id)"
     )
 });
@@ -51,11 +52,15 @@ const MARK: &str = "SELECT {inner}.mark($1, $2, $3, $4)";
 pub(super) async fn one(
     pool: &Arc<Pool>,
     access: &Access,
-    bucket: &BucketName,
-    path: &ObjectPath,
+    (bucket, path): (&BucketName, &ObjectPath),
+    condition: Option<&ETags>,
 ) -> Result<Deletion, Fault> {
     let context = access.on_object(Permission::ObjectDelete, bucket, path)?;
-    let values = [&bucket.as_str() as _, &path.as_str() as _];
+    let tags = match condition {
+        Some(ETags::These(tags)) => Some(tags),
+        Some(ETags::Any) | None => None,
+    };
+    let values = [&bucket.as_str() as _, &path.as_str() as _, &tags as _];
     let permission = Permission::ObjectDelete;
     let failed = match alone(pool, "delete_object", &Caller::of(context), &DELETE, &values).await {
         Ok(gone) => {
@@ -71,7 +76,9 @@ pub(super) async fn one(
     let seen = seen(row.as_ref(), &rules, context, Purpose::Remove, (bucket, path))?;
     let seen = seen.map(|seen| seen.target);
     let may_mark = seen.as_ref().is_some_and(|target| may_mark(&target.bucket, context));
-    match decide::delete(access, (bucket, path), seen)? {
+    let object = decide::delete(access, (bucket, path), seen)?;
+    decide::matches(condition, (bucket, path), object.as_ref())?;
+    match object {
         Some(_) if failed => {
             Err(decide::refusal(context, permission, bucket, DenialReason::PolicyFailed).into())
         }
@@ -200,8 +207,9 @@ async fn one_by_one(
     let mut session = Session::start(pool, "delete_objects").await?;
     session.run(&[Step::As(caller)]).await?;
     let mut deleted = Vec::new();
+    let unconditional: Option<Vec<String>> = None;
     for path in paths {
-        let values = [&bucket.as_str() as _, &path.as_str() as _];
+        let values = [&bucket.as_str() as _, &path.as_str() as _, &unconditional as _];
         match session.run(&[Step::Once(TRY), Step::Run(&DELETE, &values), Step::Once(KEEP)]).await {
             Ok(gone) => {
                 if let Some(row) = gone.first().and_then(|gone| gone.rows.first()) {

@@ -44,6 +44,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(10, "0010", "versions"),
     migration!(11, "0011", "unfinished_uploads"),
     migration!(12, "0012", "owned_versions"),
+    migration!(13, "0013", "sound_mirrors"),
 ];
 
 /// The oldest server that has all that the scripts use.

@@ -20,6 +20,8 @@ const WAIT: &str = "SET LOCAL lock_timeout = '500ms'";
 
 /// How often it is tried, and the pause between.
 const ATTEMPTS: u32 = 20;
+/// A start waits less: it goes on without.
+const ATTEMPTS_AT_START: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Waits until nobody else changes policies.
@@ -42,8 +44,8 @@ pub(super) const CHANGED: &str = "UPDATE {inner}.policies_in_force SET version =
 
 /// Tries again what did not get to the table in time.
 macro_rules! patiently {
-    ($attempt:expr) => {{
-        let mut left = ATTEMPTS;
+    ($attempts:expr, $attempt:expr) => {{
+        let mut left: u32 = $attempts;
         loop {
             match $attempt.await {
                 Err(fault) if left > 1 && (fault.is_kept_waiting() || fault.lost_a_race()) => {
@@ -59,7 +61,7 @@ macro_rules! patiently {
 /// Adds a policy.
 pub(super) async fn create(pool: &Arc<Pool>, access: &Access, policy: &Policy) -> Result<(), Fault> {
     access.on_rows(Permission::Maintain, None)?;
-    let created = patiently!(try_to_create(pool, policy));
+    let created = patiently!(ATTEMPTS, try_to_create(pool, policy));
     created.map_err(|fault| match fault.is_duplicate() {
         true => StorageError::PolicyExists { name: Arc::clone(&policy.name) }.into(),
         false => fault.of_definition(),
@@ -100,7 +102,7 @@ pub(super) async fn drop_one(pool: &Arc<Pool>, access: &Access, name: &str) -> R
     if name.contains('\0') {
         return Ok(false);
     }
-    patiently!(try_to_drop(pool, name)).map_err(Fault::of_definition)
+    patiently!(ATTEMPTS, try_to_drop(pool, name)).map_err(Fault::of_definition)
 }
 
 async fn try_to_drop(pool: &Arc<Pool>, name: &str) -> Result<bool, Fault> {
@@ -125,26 +127,38 @@ async fn try_to_drop(pool: &Arc<Pool>, name: &str) -> Result<bool, Fault> {
     Ok(true)
 }
 
-/// Has old versions obey what was made by hand since the last time. A login that does not own the tables can't: until the
-/// owner comes, users see no old version.
+/// Has old versions obey what was made by hand since the last time. Where that can't be, users see no old version, and all
+/// else goes on.
 pub(super) async fn mirror(pool: &Arc<Pool>) -> Result<(), Fault> {
-    let answers =
-        Session::start(pool, "mirror_policies").await?.run(&[Step::Run(OBEY, &[]), Step::Commit]).await?;
-    let obeys =
-        answers.first().and_then(|answer| answer.rows.first()).map(|row| row.try_get(0)).transpose()?;
-    if obeys == Some(true) {
+    if obey(pool).await? {
         return Ok(());
     }
-    match patiently!(try_to_mirror(pool)) {
-        Err(fault) if fault.is_denial() => {
-            tracing::warn!(
-                "policies on objects were changed by hand; old versions are closed to users until a server \
-                 starts that connects as the owner of the tables"
-            );
-            Ok(())
-        }
-        mirrored => mirrored,
-    }
+    let mirrored = patiently!(ATTEMPTS_AT_START, try_to_mirror(pool));
+    let reason = match mirrored {
+        Ok(()) if obey(pool).await? => return Ok(()),
+        Ok(()) => "a policy was made by hand whose name is kept for the server's own".to_owned(),
+        Err(fault) if fault.is_denial() => "the login is not the owner of the tables".to_owned(),
+        Err(fault) if fault.is_kept_waiting() => "somebody keeps the table of versions locked".to_owned(),
+        Err(fault) => match fault.of_definition() {
+            Fault::Refused(error @ StorageError::InvalidSql(_)) => error.to_string(),
+            fault => return Err(fault),
+        },
+    };
+    tracing::warn!(
+        reason,
+        "policies on objects were changed by hand; old versions stay closed to users until the next change of \
+         policies, or the next start, that can have them obey"
+    );
+    Ok(())
+}
+
+/// Whether old versions obey all policies: else users see none.
+async fn obey(pool: &Arc<Pool>) -> Result<bool, Fault> {
+    let steps = [Step::Run(OBEY, &[]), Step::Commit];
+    let answers = Session::start(pool, "mirror_policies").await?.run(&steps).await?;
+    let obeys =
+        answers.first().and_then(|answer| answer.rows.first()).map(|row| row.try_get(0)).transpose()?;
+    Ok(obeys == Some(true))
 }
 
 async fn try_to_mirror(pool: &Arc<Pool>) -> Result<(), Fault> {

@@ -109,12 +109,14 @@ pub(super) fn list(
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {BUCKET} FROM storage_buckets b WHERE {} AND instr(b.id, :search) > 0 \
          AND b.id >= :prefix AND substr(b.id, 1, length(:prefix)) = :prefix AND b.id > :after \
+         AND (:of_user IS NULL OR b.owner_id = :of_user OR b.owner_id IS NULL) \
          ORDER BY {column} {way}, b.id {way} LIMIT :limit OFFSET :offset",
         builtin(Permission::BucketRead)
     ))?;
     let mut rows = statement.query(named_params! {
         ":role": caller.role, ":uid": caller.uid, ":search": listing.search,
-        ":prefix": listing.prefix, ":after": listing.after, ":limit": listing.limit, ":offset": int(listing.offset),
+        ":prefix": listing.prefix, ":after": listing.after,
+        ":of_user": listing.of_user.map(text), ":limit": listing.limit, ":offset": int(listing.offset),
     })?;
     let mut buckets = Vec::new();
     while let Some(row) = rows.next()? {

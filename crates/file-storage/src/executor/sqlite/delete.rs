@@ -14,7 +14,7 @@ use crate::bucket::BucketName;
 use crate::executor::decide;
 use crate::executor::decide::Target;
 use crate::executor::proposal::Purpose;
-use crate::file::StorageObject;
+use crate::file::{ETags, StorageObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, BucketGrant, Permission, RlsContext};
 use crate::versions::{DeleteMarker, Deletion, Versioning};
@@ -24,14 +24,15 @@ pub(super) fn one(
     conn: &Connection,
     rules: &Rules,
     access: &Access,
-    bucket: &BucketName,
-    path: &ObjectPath,
+    (bucket, path): (&BucketName, &ObjectPath),
+    condition: Option<&ETags>,
 ) -> Result<Deletion, Fault> {
     let context = access.on_object(Permission::ObjectDelete, bucket, path)?;
     let seen = look(conn, rules, context, Purpose::Remove, (bucket, path))?;
     let target = seen.map(|seen| seen.target);
     let (versioning, may_mark) = marking(target.as_ref(), rules, context);
     let object = decide::delete(access, (bucket, path), target)?;
+    decide::matches(condition, (bucket, path), object.as_ref())?;
     let marker = match &object {
         Some(object) => delete(conn, (rules, context), versioning, object)?,
         None if may_mark => Some(mark(conn, (rules, context), versioning, (bucket, path))?),

@@ -102,6 +102,6 @@ pub(super) fn copied(
         return Err(StorageError::PreconditionFailed { bucket, path }.into());
     }
     let written = put::put(conn, rules, access, object, mode)?;
-    delete::one(conn, rules, access, from.0, from.1)?;
+    delete::one(conn, rules, access, from, None)?;
     Ok(written)
 }

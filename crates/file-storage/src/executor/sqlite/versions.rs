@@ -97,7 +97,8 @@ pub(super) fn open(
     Ok(StoredObject { object, segments })
 }
 
-pub(super) fn target_sql(rules: &RoleRules, version: VersionId) -> String {
+/// `columns` are those of a version that is not current.
+pub(super) fn target_sql(rules: &RoleRules, version: VersionId, columns: &str) -> String {
     let deletes = is_true(rules.predicate(Permission::ObjectDelete));
     let one = |columns: &str, table: &str, reads: &str| {
         let (which, reads) = (which(version), is_true(reads));
@@ -110,7 +111,7 @@ pub(super) fn target_sql(rules: &RoleRules, version: VersionId) -> String {
         "SELECT {BUCKET}, {OBJECT}, o.is_delete_marker, o.reads, o.deletes FROM storage_buckets b \
          LEFT JOIN ({} UNION ALL {}) o ON true WHERE b.id = :bucket",
         one(&format!("{OBJECT}, 0"), "storage_objects", rules.predicate(Permission::ObjectRead)),
-        one(&format!("{VERSION}, o.is_delete_marker"), "storage_object_versions", rules.reads_version())
+        one(&format!("{columns}, o.is_delete_marker"), "storage_object_versions", rules.reads_version())
     )
 }
 
@@ -122,27 +123,54 @@ fn look(
     (bucket, path): (&BucketName, &ObjectPath),
     version: VersionId,
 ) -> Result<Option<(Seen, bool)>, Fault> {
-    let caller = Caller::under(rules, context);
     let named = by(version, Statement::ToRemoveVersion, Statement::ToRemoveNull);
-    let sql = rules.of(context).sql(named, |rules| target_sql(rules, version));
+    let sql = rules.of(context).sql(named, |rules| target_sql(rules, version, VERSION));
+    match look_by(conn, rules, context, (bucket, path), version, sql) {
+        Err(fault) if fault.of_policy().is_some() => {
+            look_again(conn, rules, context, (bucket, path), version)
+        }
+        looked => looked,
+    }
+}
+
+/// Finds out which condition failed, and what it was asked for. A delete marker is asked about as what it hides, which it
+/// carries unseen: IMPORTANT, what it shows may satisfy conditions that this does not.
+fn look_again(
+    conn: &Connection,
+    rules: &Rules,
+    context: &RlsContext,
+    at: (&BucketName, &ObjectPath),
+    version: VersionId,
+) -> Result<Option<(Seen, bool)>, Fault> {
+    let nothing = Rules::of_table();
+    let look = |columns: &str| {
+        let sql = target_sql(nothing.of(context), version, columns);
+        look_by(conn, &nothing, context, at, version, &sql)
+    };
+    let Some((mut seen, is_marker)) = look(OBJECT)? else { return Ok(None) };
+    seen.target.policy = proposal::view(rules.policies(), context, at.0);
+    seen.ask_of_old_row(rules.policies(), context, micros(now()), Purpose::Remove);
+    if is_marker {
+        seen.target.existing = look(VERSION)?.and_then(|(shown, _)| shown.target.existing);
+    }
+    Ok(Some((seen, is_marker)))
+}
+
+fn look_by(
+    conn: &Connection,
+    rules: &Rules,
+    context: &RlsContext,
+    (bucket, path): (&BucketName, &ObjectPath),
+    version: VersionId,
+    sql: &str,
+) -> Result<Option<(Seen, bool)>, Fault> {
+    let caller = Caller::under(rules, context);
     let mut statement = conn.prepare_cached(sql)?;
     let mut rows = statement.query(&*caller.with(named_params! {
         ":bucket": bucket.as_str(), ":path": path.as_str(), ":version": version.uuid().map(text),
         ":role": caller.role, ":uid": caller.uid,
     }))?;
-    let row = match rows.next().map_err(Fault::from) {
-        // Which condition failed, and what it was asked for, is found out one by one.
-        Err(fault) if fault.of_policy().is_some() => {
-            let found = look(conn, &Rules::of_table(), context, (bucket, path), version)?;
-            return Ok(found.map(|(mut seen, is_marker)| {
-                seen.target.policy = proposal::view(rules.policies(), context, bucket);
-                seen.ask_of_old_row(rules.policies(), context, micros(now()), Purpose::Remove);
-                (seen, is_marker)
-            }));
-        }
-        row => row?,
-    };
-    let Some(row) = row else { return Ok(None) };
+    let Some(row) = rows.next()? else { return Ok(None) };
     let there = row.get_ref(BUCKET_WIDTH)? != ValueRef::Null;
     let flags = BUCKET_WIDTH + OBJECT_WIDTH;
     let visible = there && row.get(flags + 1)?;

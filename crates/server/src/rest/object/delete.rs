@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::described::{ObjectInUrl, OfVersion};
 use super::version;
+use crate::conditional;
 use crate::errors::ApiError;
 use crate::rest::call::{Call, Token};
 use crate::rest::dialect::{ErrorBody, ObjectBody};
@@ -15,8 +16,8 @@ use crate::rest::json;
 /// Most paths of one request.
 const MAX_PATHS: usize = 1000;
 
-/// Deletes an object, or one version of it for good. What is not there counts as deleted. Where the bucket keeps versions, a
-/// delete marker hides the object.
+/// Deletes an object, or one version of it for good. What is not there counts as deleted, unless `If-Match` names an object that
+/// must be. Where the bucket keeps versions, a delete marker hides the object.
 #[utoipa::path(
     delete, path = "/object/{bucket}/{*path}", tag = "Objects", operation_id = "deleteObject",
     params(ObjectInUrl, OfVersion),
@@ -26,6 +27,7 @@ const MAX_PATHS: usize = 1000;
         (status = 401, description = "No token, or a bad one", body = ErrorBody),
         (status = 403, description = "The caller may not delete it", body = ErrorBody),
         (status = 404, description = "No such bucket", body = ErrorBody),
+        (status = 412, description = "Another object is there than `If-Match` names, or none", body = ErrorBody),
     ),
 )]
 pub(in crate::rest) async fn one(call: Call<Token>) -> Result<Response, ApiError> {
@@ -33,8 +35,12 @@ pub(in crate::rest) async fn one(call: Call<Token>) -> Result<Response, ApiError
     call.begin(if version.is_some() { Operation::DeleteVersion } else { Operation::Delete });
     let (bucket, path) = call.object("/object/")?;
     let storage = call.storage();
+    let condition = conditional::deletion(call.headers())?;
     let deleted = match version {
-        None => storage.delete(call.context(), &bucket, &path).await?.object,
+        None => storage.delete(call.context(), &bucket, &path, condition.as_ref()).await?.object,
+        Some(_) if condition.is_some() => {
+            return Err(ApiError::schema("a version is never changed: its deletion takes no If-Match"));
+        }
         Some(version) => {
             let deleted = storage.delete_version(call.context(), &bucket, &path, version).await?;
             deleted.map(|version| version.object)

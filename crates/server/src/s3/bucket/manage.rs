@@ -95,7 +95,8 @@ pub(in crate::s3) async fn location(
     Ok(GetBucketLocationOutput { location_constraint: named })
 }
 
-/// Lists the buckets that the caller may see.
+/// Lists the buckets of the caller, as far as that is a user, and those of the application, as far as the caller may see them.
+/// Other users' public buckets are read, and not listed.
 pub(in crate::s3) async fn list(call: Call, input: ListBucketsInput) -> Result<ListBucketsOutput, Failure> {
     call.begin(Operation::ListBuckets);
     if !call.is_signed() && call.context().role() == Role::Anon {
@@ -109,7 +110,8 @@ pub(in crate::s3) async fn list(call: Call, input: ListBucketsInput) -> Result<L
     let prefix = input.prefix.clone().unwrap_or_default();
     Names::plain().check("prefix", &prefix)?;
     let after = input.continuation_token.unwrap_or_default();
-    let listing = BucketListing { limit: most + 1, prefix, after, ..BucketListing::default() };
+    let of_user = call.context().user_id();
+    let listing = BucketListing { limit: most + 1, prefix, after, of_user, ..BucketListing::default() };
     let mut buckets = call.storage().list_buckets(call.context(), &listing).await?;
     let more = buckets.len() > most as usize;
     buckets.truncate(most as usize);

@@ -170,8 +170,10 @@ fn check<'s>(statement: &'s Statement, bucket: &BucketName) -> Result<&'s [Strin
         "Deny" => return Err(Failure::not_implemented("A statement that denies")),
         _ => return Err(malformed("Effect must be Allow or Deny")),
     }
+    if statement.not_principal.is_some() {
+        return Err(malformed("NotPrincipal goes with Deny alone"));
+    }
     let negations = [
-        (&statement.not_principal, "NotPrincipal in a bucket policy"),
         (&statement.not_action, "NotAction in a bucket policy"),
         (&statement.not_resource, "NotResource in a bucket policy"),
     ];
@@ -297,7 +299,6 @@ mod tests {
             json!({ "Principal": { "AWS": [] } }),
             json!({ "Principal": { "AWS": "*", "Service": "x" } }),
             json!({ "Principal": { "CanonicalUser": "*" } }),
-            json!({ "NotPrincipal": "*" }),
             json!({ "Action": "s3:*" }),
             json!({ "Action": "*" }),
             json!({ "Action": ["s3:GetObject", "s3:PutObject"] }),
@@ -316,6 +317,7 @@ mod tests {
         for changes in [
             json!({ "Effect": "Perhaps" }),
             json!({ "Principal": null }),
+            json!({ "NotPrincipal": "*" }),
             json!({ "Action": null }),
             json!({ "Action": [] }),
             json!({ "Action": [1] }),

@@ -1,6 +1,6 @@
 //! A form's policy: what its author allowed, until when. Every field must be allowed, and every condition must hold.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
@@ -9,6 +9,11 @@ use crate::s3::xml;
 
 /// Fields about which a policy need not say anything.
 const FREE: [&str; 5] = ["x-amz-signature", "file", "policy", "awsaccesskeyid", "signature"];
+
+/// Whether a field needs no leave. A checksum only narrows what the file may be.
+fn is_free(field: &str) -> bool {
+    FREE.contains(&field) || field.starts_with("x-ignore-") || field.starts_with("x-amz-checksum-")
+}
 
 /// A policy that was signed.
 pub(in crate::s3) struct Policy {
@@ -35,15 +40,18 @@ impl Policy {
         let member = |name: &str| policy.as_object()?.get(name);
         let expires =
             member("expiration").and_then(Value::as_str).ok_or_else(|| invalid("it lacks 'expiration'"))?;
+        // Of the forms of RFC 3339 the one that S3 takes.
+        let expires = expires.strip_suffix('Z').filter(|time| time.contains('T'));
         let expires =
-            DateTime::parse_from_rfc3339(expires).map_err(|_| invalid("'expiration' is malformed"))?;
+            expires.and_then(|time| NaiveDateTime::parse_from_str(time, "%Y-%m-%dT%H:%M:%S%.f").ok());
+        let expires = expires.ok_or_else(|| invalid("'expiration' is malformed"))?;
         let conditions =
             member("conditions").and_then(Value::as_array).ok_or_else(|| invalid("it lacks 'conditions'"))?;
         let mut parsed = Vec::new();
         for condition in conditions {
             conditions_of(condition, &mut parsed)?;
         }
-        Ok(Self { expires: expires.to_utc(), conditions: parsed })
+        Ok(Self { expires: expires.and_utc(), conditions: parsed })
     }
 
     /// Checks a form against it; gives how long the file may be, where it says.
@@ -99,10 +107,8 @@ impl Policy {
             // It would be good for every bucket of its signer.
             return Err(Failure::denied("Invalid according to Policy: Extra input fields: bucket"));
         }
-        let extra = fields
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .find(|name| !FREE.contains(name) && !name.starts_with("x-ignore-") && !is_named(name));
+        let extra =
+            fields.iter().map(|(name, _)| name.as_str()).find(|name| !is_free(name) && !is_named(name));
         match extra {
             Some(name) => {
                 let message = format!("Invalid according to Policy: Extra input fields: {name}");
@@ -191,6 +197,7 @@ mod tests {
             ("x-amz-meta-a", "b"),
             ("policy", "…"),
             ("x-ignore-me", ""),
+            ("x-amz-checksum-crc32", "AAAAAA=="),
         ];
         assert_eq!(check(all.clone(), &good), Ok(Some((1, 10))));
         for (at, name, value) in [(0, "key", "other/x"), (1, "acl", "public-read"), (2, "x-amz-meta-a", "c")]
@@ -216,6 +223,8 @@ mod tests {
             json!({ "expiration": "2030-01-01T00:00:00Z" }),
             json!({ "conditions": [] }),
             json!({ "expiration": "soon", "conditions": [] }),
+            json!({ "expiration": "2030-01-01 00:00:00Z", "conditions": [] }),
+            json!({ "expiration": "2030-01-01T00:00:00+00:00", "conditions": [] }),
             json!({ "expiration": "2030-01-01T00:00:00Z", "conditions": [["eq", "$key"]] }),
             json!({ "expiration": "2030-01-01T00:00:00Z", "conditions": [["like", "$key", "x"]] }),
             json!({ "expiration": "2030-01-01T00:00:00Z", "conditions": [["eq", "key", "x"]] }),
@@ -225,5 +234,6 @@ mod tests {
             assert!(Policy::parse(bad.to_string().as_bytes()).is_err(), "{bad}");
         }
         assert!(Policy::parse(b"{").is_err());
+        assert!(Policy::parse(br#"{"expiration":"2030-01-01T00:00:00.000Z","conditions":[]}"#).is_ok());
     }
 }

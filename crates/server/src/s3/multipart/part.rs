@@ -19,7 +19,7 @@ pub(in crate::s3) async fn upload(call: &Call, mut incoming: Incoming) -> Result
     call.begin(Operation::UploadPart(&PutMode::Upsert));
     let at = named(call, call.parameter("uploadId").unwrap_or_default())?;
     let number = part_number(call.parameter("partNumber").and_then(|number| number.parse().ok()))?;
-    incoming.known_length()?;
+    incoming.check_end()?;
     // By MD5 are S3's entity tags.
     incoming.wanted.compute(Algorithm::Md5);
     let body = PartBody { bytes: incoming.bytes, length: incoming.length, wanted: incoming.wanted };

@@ -15,6 +15,16 @@ use crate::s3::failure::Failure;
 const ALL_USERS: &str = "http://acs.amazonaws.com/groups/global/AllUsers";
 const AUTHENTICATED_USERS: &str = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers";
 
+/// The lists of S3 that a bucket's policy has no equal to.
+const CANNED: [&str; 6] = [
+    "public-read-write",
+    "authenticated-read",
+    "aws-exec-read",
+    "log-delivery-write",
+    "bucket-owner-read",
+    "bucket-owner-full-control",
+];
+
 /// Who owns what has no user: the application's own backend.
 const SERVICE: &str = "service";
 
@@ -37,18 +47,17 @@ pub(in crate::s3) fn grants(bucket: &Bucket, owner: &Owner) -> Vec<Grant> {
         grantee: Some(grantee(Type::GROUP, None, Some(uri))),
         permission: Some(Permission::from_static(permission)),
     };
-    let mut grants = vec![Grant {
+    let mut grants = match bucket.config.policy {
+        BucketPolicy::Private => Vec::new(),
+        BucketPolicy::Public => vec![group(ALL_USERS, Permission::READ)],
+        BucketPolicy::Authenticated => {
+            vec![group(AUTHENTICATED_USERS, Permission::READ), group(AUTHENTICATED_USERS, Permission::WRITE)]
+        }
+    };
+    grants.push(Grant {
         grantee: Some(grantee(Type::CANONICAL_USER, owner.id.clone(), None)),
         permission: Some(Permission::from_static(Permission::FULL_CONTROL)),
-    }];
-    match bucket.config.policy {
-        BucketPolicy::Private => {}
-        BucketPolicy::Public => grants.push(group(ALL_USERS, Permission::READ)),
-        BucketPolicy::Authenticated => {
-            grants.push(group(AUTHENTICATED_USERS, Permission::READ));
-            grants.push(group(AUTHENTICATED_USERS, Permission::WRITE));
-        }
-    }
+    });
     grants
 }
 
@@ -57,12 +66,15 @@ pub(in crate::s3) fn policy_of(canned: &str) -> Result<BucketPolicy, Failure> {
     match canned {
         "private" => Ok(BucketPolicy::Private),
         "public-read" => Ok(BucketPolicy::Public),
-        other => Err(Failure::not_implemented(format!("The access control list '{other}'"))),
+        known if CANNED.contains(&known) => {
+            Err(Failure::not_implemented(format!("The access control list '{known}'")))
+        }
+        _ => Err(Failure::argument("The access control list is none that S3 knows")),
     }
 }
 
-/// The policy that a document of grants stands for, as far as there is one. What it grants to anybody by name, the owner must
-/// have already.
+/// The policy that a document of grants stands for, as far as there is one. By name it grants to the owner alone, whose rights
+/// nobody can take.
 pub(in crate::s3) fn policy_of_grants(
     document: AccessControlPolicy,
     owner: &Owner,
@@ -70,14 +82,14 @@ pub(in crate::s3) fn policy_of_grants(
     if document.owner.and_then(|named| named.id).is_some_and(|id| Some(id) != owner.id) {
         return Err(Failure::not_implemented("Giving to another owner"));
     }
-    let mut policy = BucketPolicy::Private;
+    let (mut policy, mut keeps_owner) = (BucketPolicy::Private, false);
     for grant in document.grants.unwrap_or_default() {
         let permission = grant.permission.as_ref().map(Permission::as_str);
         let grantee = grant.grantee.as_ref();
         let uri = grantee.and_then(|grantee| grantee.uri.as_deref());
         let is_owner = grantee.is_some_and(|grantee| grantee.id.is_some() && grantee.id == owner.id);
         match (permission, uri) {
-            (Some(Permission::FULL_CONTROL), None) if is_owner => {}
+            (Some(Permission::FULL_CONTROL), None) if is_owner => keeps_owner = true,
             (Some(Permission::READ), Some(ALL_USERS)) => policy = BucketPolicy::Public,
             _ => {
                 return Err(Failure::not_implemented(
@@ -86,7 +98,10 @@ pub(in crate::s3) fn policy_of_grants(
             }
         }
     }
-    Ok(policy)
+    match keeps_owner {
+        true => Ok(policy),
+        false => Err(Failure::not_implemented("An access control list without its owner's FULL_CONTROL")),
+    }
 }
 
 /// Refuses a canned list for an object that is not what its bucket gives.

@@ -67,7 +67,27 @@ pub(in crate::s3) async fn get(
     })
 }
 
-/// Of which parts an object was made. They are counted, and listed where there is a checksum to list, as S3 does.
+/// The document as S3 has it: its entity tag is the one that has no quotes.
+pub(in crate::s3) fn without_quotes(document: &[u8]) -> Option<String> {
+    let (head, rest) = std::str::from_utf8(document).ok()?.split_once("<ETag>")?;
+    let (tag, rest) = rest.split_once("</ETag>")?;
+    Some(format!("{head}<ETag>{}</ETag>{rest}", tag.replace("&quot;", "").replace('"', "")))
+}
+
+/// The checksum of a part, in base64, of an object whose own is made of those.
+pub(super) fn part_checksum(download: &Download, number: u32) -> Option<(Algorithm, String)> {
+    let extra = &download.object().extra;
+    let (word, value) = extra.checksums.first_key_value()?;
+    let algorithm =
+        Algorithm::from_word(word).filter(|_| ChecksumType::of(value) == ChecksumType::Composite)?;
+    let digest = match algorithm {
+        Algorithm::Sha256 => Some(STANDARD.encode(download.part_sha256(number)?.0)),
+        other => extra.parts.as_ref()?.digest(number, other),
+    };
+    Some((algorithm, digest?))
+}
+
+/// Of which parts an object was made, with the checksums that they have.
 fn parts(
     download: &Download,
     input: &GetObjectAttributesInput,
@@ -75,22 +95,15 @@ fn parts(
     let object = download.object();
     let Some(of_parts) = &object.extra.parts else { return Ok(None) };
     let total_parts_count = i32::try_from(of_parts.count).ok();
-    let Some((word, value)) = object.extra.checksums.first_key_value() else {
-        return Ok(Some(GetObjectAttributesParts { total_parts_count, ..Default::default() }));
-    };
-    let algorithm = Algorithm::from_word(word).filter(|_| ChecksumType::of(value) == ChecksumType::Composite);
     let most = page_length(input.max_parts, "max-parts")?;
     let after = u32::try_from(input.part_number_marker.unwrap_or(0));
     let after = after.map_err(|_| Failure::argument("The part-number-marker is no number of a part"))?;
     let last = after.saturating_add(most).min(of_parts.count);
     let part = |number: u32| {
         let range = download.part(number).unwrap_or_default();
-        let of = |one: Algorithm| match algorithm {
-            Some(Algorithm::Sha256) if one == Algorithm::Sha256 => {
-                Some(STANDARD.encode(download.part_sha256(number)?.0))
-            }
-            Some(algorithm) if one == algorithm => of_parts.digest(number, algorithm),
-            _ => None,
+        let checksum = part_checksum(download, number);
+        let of = |one: Algorithm| {
+            checksum.as_ref().filter(|(algorithm, _)| *algorithm == one).map(|(_, digest)| digest.clone())
         };
         ObjectPart {
             checksum_crc32: of(Algorithm::Crc32),

@@ -2,12 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 
-use file_storage::{BucketName, ObjectPath, Operation, VersionId};
+use file_storage::file::ETags;
+use file_storage::versions::{DeleteMarker, ObjectVersion};
+use file_storage::{BucketName, ObjectPath, Operation, StorageError, VersionId};
 use futures_util::{StreamExt, stream};
 use s3s::dto::{
-    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, Error,
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag,
+    Error,
 };
 
+use crate::conditional;
 use crate::s3::call::{Call, version};
 use crate::s3::failure::Failure;
 use crate::s3::xml;
@@ -21,15 +25,14 @@ const AT_ONCE: usize = 8;
 pub(in crate::s3) async fn one(call: Call, input: DeleteObjectInput) -> Result<DeleteObjectOutput, Failure> {
     let version = call.version()?;
     call.begin(if version.is_some() { Operation::DeleteVersion } else { Operation::Delete });
-    if input.if_match.is_some()
-        || input.if_match_last_modified_time.is_some()
-        || input.if_match_size.is_some()
-    {
-        return Err(Failure::not_implemented("Deleting under a condition"));
+    if input.if_match_last_modified_time.is_some() || input.if_match_size.is_some() {
+        return Err(Failure::not_implemented("Deleting under a condition other than If-Match"));
     }
-    let (bucket, path) = call.object()?;
+    let condition = conditional::deletion(call.headers());
+    let condition = condition.map_err(|_| Failure::not_implemented("If-None-Match of a deletion"))?;
+    let at = call.object()?;
     let Some(version) = version else {
-        let marker = call.storage().delete(call.context(), bucket, path).await?.marker;
+        let marker = current(&call, at, condition.as_ref()).await?;
         let version_id = marker.map(|marker| marker.id().to_string());
         return Ok(DeleteObjectOutput {
             delete_marker: marker.map(|_| true),
@@ -37,12 +40,55 @@ pub(in crate::s3) async fn one(call: Call, input: DeleteObjectInput) -> Result<D
             ..Default::default()
         });
     };
-    let gone = call.storage().delete_version(call.context(), bucket, path, version).await?;
+    let gone = old(&call, at, version, condition.as_ref()).await?;
     Ok(DeleteObjectOutput {
         delete_marker: gone.map(|gone| gone.is_delete_marker).filter(|is_marker| *is_marker),
         version_id: Some(version.to_string()),
         ..Default::default()
     })
+}
+
+/// Deletes what is current; under a condition, what is not there is gone already, as S3 has it, and what a delete marker hides
+/// is another.
+async fn current(
+    call: &Call,
+    (bucket, path): (&BucketName, &ObjectPath),
+    condition: Option<&ETags>,
+) -> Result<Option<DeleteMarker>, StorageError> {
+    let (storage, context) = (call.storage(), call.context());
+    match storage.delete(context, bucket, path, condition).await {
+        Ok(deletion) => Ok(deletion.marker),
+        Err(failed @ StorageError::PreconditionFailed { .. }) => {
+            match storage.info(context, bucket, path).await {
+                Err(StorageError::ObjectNotFound { .. }) => Ok(None),
+                _ => Err(failed),
+            }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Deletes a version for good. It never changes, so that its tag may be looked at before.
+async fn old(
+    call: &Call,
+    (bucket, path): (&BucketName, &ObjectPath),
+    version: VersionId,
+    condition: Option<&ETags>,
+) -> Result<Option<ObjectVersion>, StorageError> {
+    let (storage, context) = (call.storage(), call.context());
+    if let Some(tags) = condition {
+        let fits = match storage.version_info(context, bucket, path, version).await {
+            Ok(found) => tags.contains(&found.etag),
+            Err(StorageError::VersionIsMarker { .. }) => false,
+            Err(StorageError::VersionNotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if !fits {
+            let (bucket, path) = (bucket.clone(), path.clone());
+            return Err(StorageError::PreconditionFailed { bucket, path });
+        }
+    }
+    storage.delete_version(context, bucket, path, version).await
 }
 
 /// Deletes many: in one transaction those that may be, and says of the others why not.
@@ -58,21 +104,22 @@ pub(in crate::s3) async fn many(
     }
     // Whether the bucket is there and open to the caller at all is the same for all keys.
     call.storage().reach(call.context(), &bucket).await?;
-    let (mut errors, mut paths, mut versions) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut errors, mut paths, mut alone) = (Vec::new(), Vec::new(), Vec::new());
     for object in asked {
-        let conditional =
-            object.e_tag.is_some() || object.size.is_some() || object.last_modified_time.is_some();
+        let is_refused = object.size.is_some() || object.last_modified_time.is_some();
+        let condition = object.e_tag.as_ref().map(tags);
         let id = object.version_id.as_deref();
         let named = || {
             let path = ObjectPath::parse(&object.key)?;
             Ok::<_, Failure>((path, id.map(version).transpose()?))
         };
         match named() {
-            _ if conditional => {
-                errors.push(error(&object.key, id, &Failure::not_implemented("Deleting under a condition")));
+            _ if is_refused => {
+                let refusal = Failure::not_implemented("Deleting under a condition other than ETag");
+                errors.push(error(&object.key, id, &refusal));
             }
-            Ok((path, None)) => paths.push(path),
-            Ok((path, Some(version))) => versions.push((path, version)),
+            Ok((path, None)) if condition.is_none() => paths.push(path),
+            Ok((path, version)) => alone.push(Alone { path, version, condition }),
             Err(refused) => errors.push(error(&object.key, id, &refused)),
         }
     }
@@ -83,7 +130,7 @@ pub(in crate::s3) async fn many(
         .map(|path| {
             let (call, bucket) = (call.clone(), bucket.clone());
             async move {
-                let outcome = call.storage().delete(call.context(), &bucket, &path).await;
+                let outcome = call.storage().delete(call.context(), &bucket, &path, None).await;
                 outcome.err().map(|refused| (path, Failure::from(refused)))
             }
         })
@@ -107,10 +154,11 @@ pub(in crate::s3) async fn many(
             }
         })
         .collect();
-    for (path, version, outcome) in delete_versions(&call, &bucket, versions).await {
+    for (asked, outcome) in delete_alone(&call, &bucket, alone).await {
+        let version = asked.version.map(|version| version.to_string());
         match outcome {
-            Ok(deleted_version) => deleted.push(deleted_version),
-            Err(failure) => errors.push(error(path.as_str(), Some(&version.to_string()), &failure)),
+            Ok(gone) => deleted.push(gone),
+            Err(failure) => errors.push(error(asked.path.as_str(), version.as_deref(), &failure)),
         }
     }
     if quiet {
@@ -123,25 +171,44 @@ pub(in crate::s3) async fn many(
     })
 }
 
-/// Deletes versions for good, some at a time.
-async fn delete_versions(
+/// What is deleted by itself: a version, or under a condition.
+struct Alone {
+    path: ObjectPath,
+    version: Option<VersionId>,
+    condition: Option<ETags>,
+}
+
+fn tags(tag: &ETag) -> ETags {
+    match tag {
+        ETag::Strong(tag) if tag == "*" => ETags::Any,
+        ETag::Strong(tag) => ETags::These(vec![tag.clone()]),
+        // Equal to none.
+        ETag::Weak(_) => ETags::These(Vec::new()),
+    }
+}
+
+/// Deletes them, some at a time.
+async fn delete_alone(
     call: &Call,
     bucket: &BucketName,
-    versions: Vec<(ObjectPath, VersionId)>,
-) -> Vec<(ObjectPath, VersionId, Result<DeletedObject, Failure>)> {
-    stream::iter(versions)
-        .map(|(path, version)| async move {
-            let gone = call.storage().delete_version(call.context(), bucket, &path, version).await;
-            let outcome = gone.map_err(Failure::from).map(|gone| {
-                let is_marker = gone.is_some_and(|gone| gone.is_delete_marker);
-                DeletedObject {
-                    key: Some(told(path.as_str())),
-                    version_id: Some(version.to_string()),
-                    delete_marker: is_marker.then_some(true),
-                    delete_marker_version_id: is_marker.then(|| version.to_string()),
-                }
+    all: Vec<Alone>,
+) -> Vec<(Alone, Result<DeletedObject, Failure>)> {
+    stream::iter(all)
+        .map(|asked| async move {
+            let (at, condition) = ((bucket, &asked.path), asked.condition.as_ref());
+            let marker = match asked.version {
+                None => current(call, at, condition).await.map(|marker| marker.map(|marker| marker.id())),
+                Some(version) => old(call, at, version, condition)
+                    .await
+                    .map(|gone| gone.filter(|gone| gone.is_delete_marker).map(|_| version)),
+            };
+            let outcome = marker.map_err(Failure::from).map(|marker| DeletedObject {
+                key: Some(told(asked.path.as_str())),
+                version_id: asked.version.map(|version| version.to_string()),
+                delete_marker: marker.map(|_| true),
+                delete_marker_version_id: marker.map(|marker| marker.to_string()),
             });
-            (path, version, outcome)
+            (asked, outcome)
         })
         .buffered(AT_ONCE)
         .collect()

@@ -2,12 +2,14 @@
 
 use axum::body::Body;
 use axum::response::Response;
+use file_storage::digests::{ChecksumType, Checksums};
 use file_storage::storage::{Download, DownloadBody};
 use file_storage::{Operation, StorageError, StorageObject};
 use futures_util::TryStreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::headers::{VERSION_ID, checksums, describe, insert};
+use super::attributes::part_checksum;
+use super::headers::{VERSION_ID, checksum_headers, checksums, describe, insert};
 use crate::conditional::{self, Verdict};
 use crate::errors;
 use crate::range::{self, Asked};
@@ -80,6 +82,16 @@ pub(in crate::s3) async fn get(call: &Call) -> Result<Response, Failure> {
     let asked = call.headers().get("x-amz-checksum-mode").is_some_and(|mode| mode.as_bytes() == b"ENABLED");
     if asked && range.is_none() {
         checksums(object, response.headers_mut());
+    } else if asked && let Some(number) = call.parameter("partNumber").and_then(|number| number.parse().ok())
+    {
+        let of_part = part_checksum(&download, number)
+            .map(|(algorithm, digest)| (algorithm.as_str().to_owned(), digest));
+        if let Some(of_part) = of_part {
+            checksum_headers(&Checksums::from([of_part]), response.headers_mut());
+            response
+                .headers_mut()
+                .insert("x-amz-checksum-type", HeaderValue::from_static(ChecksumType::Composite.as_str()));
+        }
     }
     let length = range.as_ref().map_or(size, |range| range.end.saturating_sub(range.start));
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));

@@ -139,7 +139,7 @@ pub(in crate::s3) async fn v1(call: Call, input: ListObjectsInput) -> Result<Lis
     let listed = list(&call, &asked).await?;
     Ok(ListObjectsOutput {
         name: Some(input.bucket),
-        prefix: Some(listed.name(input.prefix.unwrap_or_default())),
+        prefix: Some(listed.names.told_if_it_must(input.prefix.unwrap_or_default())),
         marker: Some(listed.name(input.marker.unwrap_or_default())),
         max_keys: Some(listed.max_keys),
         is_truncated: Some(listed.next().is_some()),
@@ -155,7 +155,9 @@ pub(in crate::s3) async fn v1(call: Call, input: ListObjectsInput) -> Result<Lis
 
 /// The second form: pages by token.
 pub(in crate::s3) async fn v2(call: Call, input: ListObjectsV2Input) -> Result<ListObjectsV2Output, Failure> {
-    let token = input.continuation_token.as_deref().map(untoken).transpose()?;
+    // An empty one is that of the first page.
+    let token = input.continuation_token.as_deref().filter(|token| !token.is_empty());
+    let token = token.map(untoken).transpose()?;
     let asked = Asked {
         prefix: input.prefix.clone(),
         delimiter: input.delimiter.clone(),

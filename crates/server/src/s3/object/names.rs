@@ -53,6 +53,15 @@ impl Names {
         given.into_iter().try_for_each(|(name, text)| self.check(name, text.as_deref().unwrap_or_default()))
     }
 
+    /// The prefix of the first form, which clients take as it is, even where they asked for URL encoding; encoded all the same
+    /// where XML can't have it.
+    pub(super) fn told_if_it_must(self, name: String) -> String {
+        match name.chars().all(xml::has) {
+            true => name,
+            false => self.told(&name),
+        }
+    }
+
     /// A name as the answer has it. Of one from before such characters were refused, they are shown as U+FFFD.
     pub(in crate::s3) fn told(self, name: &str) -> String {
         match self.encodes {

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::response::Response;
 use file_storage::digests::Algorithm;
 use file_storage::executor::{Announced, Written};
-use file_storage::file::{ETags, ObjectAttributes, PutMode};
+use file_storage::file::{ObjectAttributes, PutMode};
 use file_storage::path::PathRules;
 use file_storage::{BucketName, ObjectPath, Operation, StorageError};
 use http::header;
@@ -22,7 +22,7 @@ pub(in crate::s3) async fn put(call: &Call, incoming: Incoming) -> Result<Respon
     let mode = condition(call)?;
     call.begin(Operation::Upload(&mode));
     let (bucket, path) = call.object()?;
-    incoming.known_length()?;
+    incoming.check_end()?;
     let attributes = Described::of(call.headers())?.into_attributes();
     let written = take_in(call, (bucket, path), mode, attributes, incoming).await?;
     let mut response = Response::new(Body::empty());
@@ -81,10 +81,7 @@ pub(in crate::s3) fn not_as_announced(call: &Call, error: StorageError) -> Failu
 /// How a write decides where the path is taken.
 pub(in crate::s3) fn condition(call: &Call) -> Result<PutMode, Failure> {
     let mode = conditional::write(call.headers(), PutMode::Upsert);
-    match mode.map_err(|_| Failure::invalid("Only one of If-Match and If-None-Match can be used"))? {
-        PutMode::IfNoneMatch(ETags::These(_)) => Err(Failure::not_implemented("If-None-Match other than *")),
-        mode => Ok(mode),
-    }
+    mode.map_err(|_| Failure::invalid("Only one of If-Match and If-None-Match can be used"))
 }
 
 /// Says why a write under a condition was not taken: S3 tells an object that is not there from one that is another.

@@ -28,25 +28,26 @@ pub(in crate::s3) fn from_set(set: Vec<s3s::dto::Tag>, most: usize) -> Result<Ve
     checked(tags.collect(), most)
 }
 
-/// Writes a document's tags.
-pub(in crate::s3) fn to_set(tags: Vec<Tag>) -> Vec<s3s::dto::Tag> {
+/// Writes a document's tags, by their keys.
+pub(in crate::s3) fn to_set(mut tags: Vec<Tag>) -> Vec<s3s::dto::Tag> {
+    tags.sort_unstable();
     tags.into_iter().map(|(key, value)| s3s::dto::Tag { key: Some(key), value: Some(value) }).collect()
 }
 
 fn checked(tags: Vec<Tag>, most: usize) -> Result<Vec<Tag>, Failure> {
-    let invalid = |message: &'static str| Failure::bad_request("InvalidTag", message);
+    let invalid = |message: String| Failure::bad_request("InvalidTag", message);
     if tags.len() > most {
-        return Err(Failure::bad_request("BadRequest", format!("There cannot be more than {most} tags")));
+        return Err(invalid(format!("There cannot be more than {most} tags")));
     }
     for (at, (key, value)) in tags.iter().enumerate() {
         if key.is_empty() || key.chars().count() > 128 || key.starts_with("aws:") {
-            return Err(invalid("The TagKey you have provided is invalid"));
+            return Err(invalid("The TagKey you have provided is invalid".to_owned()));
         }
         if value.chars().count() > 256 {
-            return Err(invalid("The TagValue you have provided is invalid"));
+            return Err(invalid("The TagValue you have provided is invalid".to_owned()));
         }
         if tags.iter().take(at).any(|(before, _)| before == key) {
-            return Err(invalid("Cannot provide multiple Tags with the same key"));
+            return Err(invalid("Cannot provide multiple Tags with the same key".to_owned()));
         }
     }
     Ok(tags)

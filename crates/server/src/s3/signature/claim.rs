@@ -102,8 +102,10 @@ fn of_query(query: &Parameters, parts: &Parts, clock: Clock) -> Result<Claim, Fa
     let date = time::parse(need("X-Amz-Date")?).ok_or_else(|| malformed("X-Amz-Date is malformed".into()))?;
     let expires =
         need("X-Amz-Expires")?.parse().ok().filter(|seconds| (1..=MAX_EXPIRY_SECONDS).contains(seconds));
-    let expires = expires
-        .ok_or_else(|| malformed(format!("X-Amz-Expires is between 1 and {MAX_EXPIRY_SECONDS} seconds")))?;
+    let expires = expires.ok_or_else(|| {
+        let message = format!("X-Amz-Expires is between 1 and {MAX_EXPIRY_SECONDS} seconds");
+        Failure::new(StatusCode::FORBIDDEN, "AuthorizationQueryParametersError", message)
+    })?;
     clock.check_expiry(date, expires)?;
     let payload = match one(&parts.headers, CONTENT_SHA256)? {
         Some(payload) => payload,

@@ -65,7 +65,8 @@ pub(in crate::s3) fn parse(text: &str) -> Option<DateTime<Utc>> {
     Some(date.and_hms_opt(number(9..11)?, number(11..13)?, number(13..15)?)?.and_utc())
 }
 
-/// The time of a `Date` header.
+/// The time of a `Date` header: as HTTP has it, or as mail does, which several clients write.
 pub(super) fn parse_date(text: &str) -> Option<DateTime<Utc>> {
-    httpdate::parse_http_date(text).ok().map(DateTime::from)
+    let of_http = httpdate::parse_http_date(text).ok().map(DateTime::from);
+    of_http.or_else(|| DateTime::parse_from_rfc2822(text).ok().map(|time| time.to_utc()))
 }

@@ -24,7 +24,7 @@ use crate::executor::{
     UserUsage, Written,
 };
 use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
-use crate::file::{NewObject, PutMode, StorageObject, StoredObject};
+use crate::file::{ETags, NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, AnonGrants, Policy, PolicySet};
 use crate::sql::query::{Answer, Query, QueryLimits};
@@ -167,8 +167,9 @@ impl Executor for PostgresExecutor {
         access: &Access,
         bucket: &BucketName,
         path: &ObjectPath,
+        condition: Option<&ETags>,
     ) -> Result<Deletion, StorageError> {
-        let delete = async { retried!(delete::one(&self.pool, access, bucket, path)) };
+        let delete = async { retried!(delete::one(&self.pool, access, (bucket, path), condition)) };
         self.run("delete_object", delete).await
     }
 

@@ -126,7 +126,7 @@ impl Side {
                 }
             }
             Deed::Delete => {
-                let gone = on.delete_object(&check(Operation::Delete)?, &name, &place).await?;
+                let gone = on.delete_object(&check(Operation::Delete)?, &name, &place, None).await?;
                 format!("{}", gone.object.is_some())
             }
             Deed::DeleteAll => {

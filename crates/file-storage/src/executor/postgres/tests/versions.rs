@@ -84,6 +84,53 @@ async fn policies_that_are_made_by_hand_hold_for_versions() {
 }
 
 #[tokio::test]
+async fn what_cannot_hold_for_versions_closes_them_and_nothing_else() {
+    let Opened { subject, database } = open_database().await;
+    let owner = user();
+    kept(&subject, &owner, "docs", BucketPolicy::Private).await;
+    let admin = database.admin().await;
+    let by_hand = async |sql: &str| admin.batch_execute(sql).await.unwrap();
+    let looks = "USING (EXISTS (SELECT 1 FROM aerostore.storage_object_versions v WHERE v.size > 0))";
+    for (name, policy) in [
+        // As a likeness it would look into itself.
+        ("looks", format!("FOR SELECT TO authenticated {looks}")),
+        // As the server's own it is not taken for one of somebody's.
+        ("~aerostore_mine", "AS RESTRICTIVE FOR SELECT TO authenticated USING (size > 3)".to_owned()),
+    ] {
+        by_hand(&format!("CREATE POLICY \"{name}\" ON aerostore.storage_objects {policy}")).await;
+        let again = open_as(&database, options(&database)).await;
+        let seen_by = async |who: RlsContext| seen(&*again.executor, &who, "docs").await;
+        let all = (seen_by(owner.clone()).await, seen_by(service()).await);
+        assert_eq!(all, (vec![5], vec![5, 3]), "{name}");
+        by_hand(&format!("DROP POLICY \"{name}\" ON aerostore.storage_objects")).await;
+        assert_eq!(seen_by(owner.clone()).await, [5, 3], "{name}");
+    }
+
+    // One that was made for versions alone is not replaced by one that comes for objects.
+    by_hand(
+        "CREATE POLICY guard ON aerostore.storage_object_versions AS RESTRICTIVE FOR SELECT TO authenticated \
+             USING (size > 3)",
+    )
+    .await;
+    let policy =
+        Policy::parse("CREATE POLICY guard ON storage_objects FOR SELECT TO authenticated USING (true)");
+    let taken = subject.executor.create_policy(&maintain(), &policy.unwrap()).await;
+    assert!(matches!(taken, Err(StorageError::PolicyExists { .. })), "{taken:?}");
+    assert_eq!(seen(&*subject.executor, &owner, "docs").await, [5]);
+    by_hand("DROP POLICY guard ON aerostore.storage_object_versions").await;
+
+    // Somebody who reads versions for long keeps them closed, and no server from starting.
+    by_hand("CREATE POLICY hand ON aerostore.storage_objects FOR SELECT TO authenticated USING (true)").await;
+    let dump = database.admin().await;
+    dump.batch_execute("BEGIN; SELECT count(*) FROM aerostore.storage_object_versions").await.unwrap();
+    let again = open_as(&database, options(&database)).await;
+    assert_eq!(seen(&*again.executor, &owner, "docs").await, [5]);
+    dump.batch_execute("COMMIT").await.unwrap();
+    let again = open_as(&database, options(&database)).await;
+    assert_eq!(seen(&*again.executor, &owner, "docs").await, [5, 3]);
+}
+
+#[tokio::test]
 async fn a_policy_with_a_subquery_is_upgraded() {
     let database = TestDatabase::new();
     let mut admin = database.admin().await;
@@ -127,6 +174,10 @@ async fn raw_sql_takes_nobodys_version() {
         let refused = as_user(&mut admin, &bob, &[&sql]).await.unwrap_err();
         assert_eq!(refused.code(), Some(&SqlState::UNIQUE_VIOLATION), "{sql}");
     }
+    // A version that must be kept is made no null version, which the next write would replace.
+    let sql = "UPDATE aerostore.storage_objects SET versioned = false WHERE bucket_id = 'his'";
+    let refused = as_user(&mut admin, &bob, &[sql]).await.unwrap_err();
+    assert_eq!(refused.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
     // Nor does a null version of his own, written beside another, get in the way of anything.
     let null = "UPDATE aerostore.storage_objects SET versioned = false, version = gen_random_uuid() \
          WHERE bucket_id = 'his'";

@@ -24,7 +24,7 @@ use crate::executor::{
     UserUsage, Written,
 };
 use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
-use crate::file::{NewObject, PutMode, StorageObject, StoredObject};
+use crate::file::{ETags, NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, AnonGrants, Permission, Policy, PolicySet};
 use crate::sql::query::{Answer, Query, QueryLimits};
@@ -148,13 +148,14 @@ impl Executor for SqliteExecutor {
         access: &Access,
         bucket: &BucketName,
         path: &ObjectPath,
+        condition: Option<&ETags>,
     ) -> Result<Deletion, StorageError> {
         let access = access.clone();
-        let (bucket, path) = (bucket.clone(), path.clone());
+        let (bucket, path, condition) = (bucket.clone(), path.clone(), condition.cloned());
         let rules = self.rules.load_full();
-        self.writer
-            .free("delete_object", move |conn| delete::one(conn, &rules, &access, &bucket, &path))
-            .await
+        let delete =
+            move |conn: &Connection| delete::one(conn, &rules, &access, (&bucket, &path), condition.as_ref());
+        self.writer.free("delete_object", delete).await
     }
 
     async fn delete_objects(

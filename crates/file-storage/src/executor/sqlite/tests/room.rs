@@ -109,7 +109,7 @@ async fn deletions_of_all_kinds_go_on() {
     let _no_room = failpoint::arm(dir.path(), "sqlite.room", Action::DiskFull);
     let made = executor.create_bucket(&access(Operation::CreateBucket), &bucket("other"), &config).await;
     assert!(is_full(&made), "{made:?}");
-    let gone = executor.delete_object(&access(Operation::Delete), &bucket("box"), &path("a")).await;
+    let gone = executor.delete_object(&access(Operation::Delete), &bucket("box"), &path("a"), None).await;
     assert!(gone.as_ref().is_ok_and(|gone| gone.object.is_none()), "{gone:?}");
     executor.delete_objects(&access(Operation::Delete), &bucket("box"), &[path("a")]).await.unwrap();
     executor.empty_bucket(&access(Operation::EmptyBucket), &bucket("box"), 10).await.unwrap();

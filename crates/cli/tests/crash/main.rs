@@ -13,8 +13,10 @@
 )]
 
 #[allow(dead_code, reason = "shared with other suites, each of which uses a part of it")]
-#[path = "../../file-storage/tests/support/database.rs"]
+#[path = "../../../file-storage/tests/support/database.rs"]
 mod database;
+mod joins;
+mod uploads;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
@@ -24,14 +26,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use base64::Engine;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
 use database::TestDatabase;
+use joins::Joined;
+use uploads::{Sent, tus};
 
 const WRITERS: u64 = 8;
 const KEYS_PER_WRITER: u64 = 6;
+const SENDERS: u64 = 4;
+const JOINERS: u64 = 2;
 
 /// Blobs go in the ordinary way while the orphan job is between two looks at them.
 const SLOW_CLEANUP: Option<(&str, &str)> = if cfg!(feature = "failpoints") {
@@ -182,100 +187,6 @@ async fn write(
     state
 }
 
-/// A resumable upload on its way, and what is known of it.
-#[derive(Clone)]
-struct Upload {
-    key: String,
-    bytes: Vec<u8>,
-    /// Below the API's base, once it is known.
-    place: String,
-    /// The offset that was answered last: never to be gone back behind.
-    acknowledged: usize,
-}
-
-/// What one sender has: the upload that is on its way, and the objects that its uploads became.
-#[derive(Clone, Default)]
-struct Sent {
-    upload: Option<Upload>,
-    state: State,
-}
-
-const SENDERS: u64 = 4;
-
-fn tus(client: &Client, server: &(String, String), method: &str, path: &str) -> reqwest::RequestBuilder {
-    let method = Method::from_bytes(method.as_bytes()).unwrap();
-    let url = format!("{}/storage/v1{path}", server.0);
-    client.request(method, url).bearer_auth(&server.1).header("tus-resumable", "1.0.0")
-}
-
-/// Uploads its own keys by TUS, piece by piece, until the server is gone. Gives back what it knows.
-async fn resume(
-    server: Arc<(String, String)>,
-    sender: u64,
-    mut sent: Sent,
-    seed: u64,
-    counter: Arc<AtomicU64>,
-    stop: Arc<AtomicBool>,
-) -> Sent {
-    let client = Client::new();
-    let mut random = Random(seed | 1);
-    while !stop.load(Ordering::Relaxed) {
-        let Some(upload) = &mut sent.upload else {
-            let key = format!("t{sender}/k{}", random.below(3));
-            let bytes = body(&key, counter.fetch_add(1, Ordering::Relaxed), &mut random);
-            let told = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
-            let metadata = format!("bucketName {},objectName {}", told("crash"), told(&key));
-            let request = tus(&client, &server, "POST", "/upload/resumable")
-                .header("upload-metadata", metadata)
-                .header("upload-length", bytes.len())
-                .header("x-upsert", "true");
-            let Ok(answer) = request.send().await else { return sent };
-            assert_eq!(answer.status(), StatusCode::CREATED, "{:?}", answer.text().await);
-            let location = answer.headers()["location"].to_str().unwrap();
-            let place = location.split_once("/storage/v1").unwrap().1.to_owned();
-            sent.upload = Some(Upload { key, bytes, place, acknowledged: 0 });
-            continue;
-        };
-        let from = upload.acknowledged;
-        let size = [1, 5_000, 90_000, 400_000, 2_000_000][random.below(5) as usize];
-        let to = (from + size).min(upload.bytes.len());
-        if to == upload.bytes.len() {
-            sent.state.entry(upload.key.clone()).or_default().under_way = Some(Some(upload.bytes.clone()));
-        }
-        let request = tus(&client, &server, "PATCH", &upload.place)
-            .header("content-type", "application/offset+octet-stream")
-            .header("upload-offset", from)
-            .body(upload.bytes[from..to].to_vec());
-        let Ok(answer) = request.send().await else { return sent };
-        assert_eq!(answer.status(), StatusCode::NO_CONTENT, "{:?}", answer.text().await);
-        upload.acknowledged = to;
-        if to == upload.bytes.len() {
-            let acknowledged = Some(upload.bytes.clone());
-            sent.state.insert(upload.key.clone(), Expectation { acknowledged, under_way: None });
-            sent.upload = None;
-        }
-    }
-    sent
-}
-
-/// Every offset that was answered is there; what came after it is there or not.
-async fn verify_upload(server: &Server, sent: &mut Sent) {
-    let Some(upload) = &mut sent.upload else { return };
-    let to = (server.url.clone(), server.token.clone());
-    let answer = tus(&Client::new(), &to, "HEAD", &upload.place).send().await.unwrap();
-    assert_eq!(answer.status(), StatusCode::OK, "{}", upload.key);
-    let offset: usize = answer.headers()["upload-offset"].to_str().unwrap().parse().unwrap();
-    let (least, most) = (upload.acknowledged, upload.bytes.len());
-    assert!((least..=most).contains(&offset), "{}: at {offset}, acknowledged {least}", upload.key);
-    upload.acknowledged = offset;
-    if offset == most && answer.headers().contains_key("tus-complete") {
-        // It came, and nobody was told.
-        let acknowledged = Some(upload.bytes.clone());
-        sent.state.insert(upload.key.clone(), Expectation { acknowledged, under_way: None });
-        sent.upload = None;
-    }
-}
-
 async fn verify(server: &Server, state: &mut State) {
     for (key, expectation) in state {
         let answer =
@@ -314,6 +225,7 @@ async fn what_was_acknowledged_survives_sigkill() {
     let counter = Arc::new(AtomicU64::new(0));
     let mut states: Vec<State> = vec![State::new(); WRITERS as usize];
     let mut senders: Vec<Sent> = vec![Sent::default(); SENDERS as usize];
+    let mut joiners: Vec<Joined> = vec![Joined::default(); JOINERS as usize];
 
     let database = TestDatabase::if_asked_for();
     let mut server = Server::start(dir.path(), database.as_ref());
@@ -342,7 +254,29 @@ async fn what_was_acknowledged_survives_sigkill() {
             .enumerate()
             .map(|(sender, sent)| {
                 let seed = random.below(u64::MAX);
-                tokio::spawn(resume(to.clone(), sender as u64, sent, seed, counter.clone(), stop.clone()))
+                tokio::spawn(uploads::resume(
+                    to.clone(),
+                    sender as u64,
+                    sent,
+                    seed,
+                    counter.clone(),
+                    stop.clone(),
+                ))
+            })
+            .collect();
+        let joining: Vec<_> = joiners
+            .drain(..)
+            .enumerate()
+            .map(|(joiner, joined)| {
+                let seed = random.below(u64::MAX);
+                tokio::spawn(joins::join(
+                    to.clone(),
+                    joiner as u64,
+                    joined,
+                    seed,
+                    counter.clone(),
+                    stop.clone(),
+                ))
             })
             .collect();
         tokio::time::sleep(Duration::from_millis(30 + random.below(400))).await;
@@ -354,26 +288,32 @@ async fn what_was_acknowledged_survives_sigkill() {
         for sender in sending {
             senders.push(sender.await.unwrap());
         }
+        for joiner in joining {
+            joiners.push(joiner.await.unwrap());
+        }
         server = Server::start(dir.path(), database.as_ref());
         for state in &mut states {
             verify(&server, state).await;
         }
         for sent in &mut senders {
-            verify_upload(&server, sent).await;
+            uploads::verify_upload(&server, sent).await;
             verify(&server, &mut sent.state).await;
+        }
+        for joined in &mut joiners {
+            joins::verify_joined(&server, joined).await;
         }
     }
 
     // What came by TUS has as many blobs as runs: it goes, so that what is left can be counted.
-    for sent in &senders {
-        for key in sent.state.keys() {
-            server.send(Method::DELETE, &format!("/storage/v1/object/crash/{key}"), None).await.unwrap();
-        }
-        if let Some(upload) = &sent.upload {
-            let to = (server.url.clone(), server.token.clone());
-            let gone = tus(&Client::new(), &to, "DELETE", &upload.place).send().await.unwrap();
-            assert_eq!(gone.status(), StatusCode::NO_CONTENT);
-        }
+    let came = senders.iter().map(|sent| &sent.state).chain(joiners.iter().map(|joined| &joined.state));
+    for key in came.flat_map(State::keys) {
+        server.send(Method::DELETE, &format!("/storage/v1/object/crash/{key}"), None).await.unwrap();
+    }
+    let unfinished = senders.iter().filter_map(|sent| sent.upload.as_ref().map(|upload| &upload.place));
+    for place in unfinished {
+        let to = (server.url.clone(), server.token.clone());
+        let gone = tus(&Client::new(), &to, "DELETE", place).send().await.unwrap();
+        assert_eq!(gone.status(), StatusCode::NO_CONTENT);
     }
     let usage = server.json(Method::GET, "/api/v1/storage/usage?recalculate=true").await;
     assert_eq!(usage["differences"], json!([]), "{usage}");
