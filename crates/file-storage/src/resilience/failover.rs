@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep_until};
 
@@ -120,8 +121,7 @@ fn watched(mut body: ByteStream, turns: Arc<Turns>) -> ByteStream {
         match &polled {
             Poll::Pending => turns.set(Whose::TheClients, 0),
             Poll::Ready(chunk) => {
-                let taken =
-                    chunk.as_ref().and_then(|chunk| chunk.as_ref().ok()).map_or(0, |chunk| chunk.len());
+                let taken = chunk.as_ref().and_then(|chunk| chunk.as_ref().ok()).map_or(0, Bytes::len);
                 turns.set(Whose::TheProviders(Instant::now()), taken);
             }
         }
@@ -150,6 +150,6 @@ async fn stands_still(turns: &Turns, tape: &Tape, limit: Duration) {
 async fn is_overtaken(provider: &Provider, turns: &Turns) {
     provider.turns_unwell().await;
     if !matches!(turns.get().whose, Whose::Nobodys) {
-        pending().await
+        pending::<()>().await;
     }
 }

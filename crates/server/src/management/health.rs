@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use file_storage::backend::provider::ProviderStatus;
+use file_storage::resilience::CircuitState;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -64,7 +65,7 @@ impl From<ProviderStatus> for ProviderHealth {
             latency: status.latency.map(|latency| latency.as_micros() as f64 / 1000.0),
             last_check: status.last_check,
             error: status.error,
-            circuit: status.circuit.map(|circuit| circuit.as_str()),
+            circuit: status.circuit.map(CircuitState::as_str),
         }
     }
 }
