@@ -157,6 +157,14 @@ async fn every_error_that_a_client_can_provoke_has_its_fields() {
             Wanted(412, "PRECONDITION_FAILED", place),
         ),
         (
+            "one of many, to delete",
+            server
+                .call(me, "DELETE", "/object/box")
+                .header("if-match", "*")
+                .json(&json!({ "prefixes": ["file"] })),
+            Wanted(400, "INVALID_REQUEST", &[]),
+        ),
+        (
             "nothing, to delete",
             server.call(me, "DELETE", "/object/box/nothing").header("if-match", "*"),
             Wanted(412, "PRECONDITION_FAILED", place),

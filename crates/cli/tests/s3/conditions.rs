@@ -79,6 +79,13 @@ async fn a_deletion_takes_the_object_that_its_condition_names() {
         assert_eq!(server.content(&format!("box1/{name}")).await.is_some(), there, "{name}");
     }
 
+    // The null version is what is current, where a bucket keeps none.
+    let null = async |tag: &str| s3.signed(&key, delete("/box1/a", tag).query("versionId", "null")).await;
+    expect(&null("\"other\"").await, 412, "PreconditionFailed");
+    assert!(server.content("box1/a").await.is_some());
+    expect(&null(&tag).await, 204, "");
+    assert_eq!(server.content("box1/a").await, None);
+
     // What a delete marker hides is another; a version has a tag of its own.
     let versions = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
     let enable = Ask::new("PUT", "/box1").query("versioning", "").body(versions);

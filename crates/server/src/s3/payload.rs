@@ -85,7 +85,7 @@ impl Incoming {
         let raw = body.into_data_stream().map(|chunk| chunk.map_err(|error| interrupted(&error))).boxed();
         let sent = number(headers, header::CONTENT_LENGTH.as_str())?;
         let decoded_length = number(headers, "x-amz-decoded-content-length")?;
-        let is_signed_in_chunks = matches!(payload, Payload::Chunked { .. });
+        let is_aws_chunked = matches!(payload, Payload::Chunked { .. });
         let (length, bytes) = match payload {
             Payload::Unsigned => (sent, raw),
             Payload::Hash(hash) => {
@@ -102,7 +102,7 @@ impl Incoming {
         };
         let in_chunks = text(headers, header::TRANSFER_ENCODING.as_str())?
             .is_some_and(|codings| codings.to_ascii_lowercase().ends_with("chunked"));
-        let has_end = length.is_some() || in_chunks && !is_signed_in_chunks;
+        let has_end = length.is_some() || in_chunks && !is_aws_chunked;
         Ok(Self { wanted, length, has_end, bytes })
     }
 

@@ -231,7 +231,8 @@ impl StorageBackend for RemoteBackend {
     }
 
     async fn probe(&self) -> Result<(), BackendError> {
-        let key = BlobKey::new(Uuid::nil());
+        // Not one that others use: servers which share the store look at it at the same time.
+        let key = BlobKey::new(Uuid::now_v7());
         let bytes = Bytes::copy_from_slice(key.as_str().as_bytes());
         self.write(&key, body::from_bytes(bytes.clone()), Some(bytes.len() as u64)).await?;
         let read = async {

@@ -70,6 +70,9 @@ pub(in crate::rest) struct DeleteObjects {
 pub(in crate::rest) async fn many(mut call: Call<Token>) -> Result<Response, ApiError> {
     call.begin(Operation::Delete);
     let bucket = call.bucket("/object/")?;
+    if conditional::deletion(call.headers())?.is_some() {
+        return Err(ApiError::schema("If-Match names one object: it goes with the deletion of one"));
+    }
     let asked: DeleteObjects = json::read(call.body()).await?;
     let count = asked.prefixes.len();
     if count == 0 || count > MAX_PATHS {

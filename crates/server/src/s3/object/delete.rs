@@ -68,7 +68,8 @@ async fn current(
     }
 }
 
-/// Deletes a version for good. It never changes, so that its tag may be looked at before.
+/// Deletes a version for good. Under a condition it is looked at before, and then deleted by its id: what that names never changes,
+/// and the null version does.
 async fn old(
     call: &Call,
     (bucket, path): (&BucketName, &ObjectPath),
@@ -76,19 +77,20 @@ async fn old(
     condition: Option<&ETags>,
 ) -> Result<Option<ObjectVersion>, StorageError> {
     let (storage, context) = (call.storage(), call.context());
-    if let Some(tags) = condition {
-        let fits = match storage.version_info(context, bucket, path, version).await {
-            Ok(found) => tags.contains(&found.etag),
-            Err(StorageError::VersionIsMarker { .. }) => false,
-            Err(StorageError::VersionNotFound { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        if !fits {
-            let (bucket, path) = (bucket.clone(), path.clone());
-            return Err(StorageError::PreconditionFailed { bucket, path });
+    let Some(tags) = condition else {
+        return storage.delete_version(context, bucket, path, version).await;
+    };
+    match storage.version_info(context, bucket, path, version).await {
+        Ok(found) if tags.contains(&found.etag) => {
+            storage.delete_version(context, bucket, path, VersionId::Id(found.version)).await
         }
+        Ok(_) | Err(StorageError::VersionIsMarker { .. }) => {
+            let (bucket, path) = (bucket.clone(), path.clone());
+            Err(StorageError::PreconditionFailed { bucket, path })
+        }
+        Err(StorageError::VersionNotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
-    storage.delete_version(context, bucket, path, version).await
 }
 
 /// Deletes many: in one transaction those that may be, and says of the others why not.
