@@ -13,6 +13,7 @@ pub mod executor;
 pub mod extra;
 pub mod failpoint;
 pub mod file;
+pub mod health;
 pub mod multipart;
 pub mod path;
 pub mod permissions;

@@ -29,6 +29,7 @@ use tempfile::TempDir;
 struct Cloud {
     disk: LocalBackend,
     fails: AtomicBool,
+    is_full: AtomicBool,
 }
 
 fn disk(dir: &Path, name: &str) -> LocalBackend {
@@ -47,6 +48,9 @@ impl StorageBackend for Cloud {
         body: ByteStream,
         size_hint: Option<u64>,
     ) -> Result<BlobWritten, BackendError> {
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(BackendError::DiskFull);
+        }
         let written = self.disk.write(key, body, size_hint).await?;
         match self.fails.load(Ordering::SeqCst) {
             false => Ok(written),
@@ -114,7 +118,11 @@ impl Both {
         let database = TestDatabase::if_asked_for();
         let executor = Fixture::executor(dir.path(), database.as_ref()).await;
         let local = Arc::new(disk(dir.path(), "local"));
-        let cloud = Arc::new(Cloud { disk: disk(dir.path(), "cloud"), fails: AtomicBool::new(false) });
+        let cloud = Arc::new(Cloud {
+            disk: disk(dir.path(), "cloud"),
+            fails: AtomicBool::default(),
+            is_full: AtomicBool::default(),
+        });
         let bucket = support::bucket("box");
         let both = Self { dir, _database: database, executor, local, cloud, bucket };
         let config = file_storage::BucketConfig { policy: BucketPolicy::Private, ..Default::default() };
@@ -128,6 +136,7 @@ impl Both {
             (self.local.clone(), self.cloud.clone());
         let providers = match active {
             "local" => Providers::new(local, [cloud]),
+            "cloud, else local" => Providers::new(cloud, [local]).failing_over_to(["local"]),
             _ => Providers::new(cloud, [local]),
         };
         let options = options(self.dir.path());
@@ -227,6 +236,18 @@ async fn what_a_failed_upload_left_in_the_cloud_goes() {
     assert!(matches!(failed, Err(StorageError::ProviderTimeout { .. })), "{failed:?}");
     both.until((0, 0)).await;
     storage.close().await;
+}
+
+#[tokio::test]
+async fn what_one_has_no_room_for_goes_to_the_one_that_stands_by() {
+    let both = Both::new().await;
+    both.cloud.is_full.store(true, Ordering::SeqCst);
+    let full = both.put(&both.writing_to("cloud"), "new", &[2; 1000]).await;
+    assert!(matches!(full, Err(StorageError::DiskFull { .. })), "{full:?}");
+    let storage = both.writing_to("cloud, else local");
+    both.put(&storage, "new", &[2; 1000]).await.unwrap();
+    assert_eq!((both.counts().await, &**storage.provider()), ((1, 0), "local"));
+    assert_eq!(both.get(&storage, "new").await, [2; 1000]);
 }
 
 #[tokio::test]

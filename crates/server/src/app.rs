@@ -4,6 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use file_storage::FileStorage;
+use file_storage::health::HealthChecks;
 use file_storage::upkeep::Upkeep;
 
 use crate::auth::Authenticator;
@@ -20,6 +21,8 @@ pub struct App {
     pub storage: FileStorage,
     /// What the storage does for itself.
     pub upkeep: Upkeep,
+    /// Its looks at its providers.
+    pub health_checks: HealthChecks,
     /// Who is asking.
     pub authenticator: Authenticator,
     /// Keys of S3's clients that are not in the database.

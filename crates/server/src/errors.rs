@@ -268,7 +268,9 @@ fn native_storage(error: &StorageError) -> Native {
             (StatusCode::NOT_FOUND, "not_found")
         }
         E::VersionIsMarker { .. } => (StatusCode::METHOD_NOT_ALLOWED, "DeleteMarker"),
-        E::PolicyNotFound { .. } | E::CredentialNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+        E::PolicyNotFound { .. } | E::CredentialNotFound { .. } | E::ProviderNotFound { .. } => {
+            (StatusCode::NOT_FOUND, "not_found")
+        }
         E::DigestMismatch { .. } => (StatusCode::BAD_REQUEST, "InvalidChecksum"),
         E::BucketExists { .. } | E::ObjectExists { .. } | E::PolicyExists { .. } => {
             (StatusCode::CONFLICT, "Duplicate")
@@ -358,7 +360,7 @@ fn storage_context(error: &StorageError) -> Value {
             json!({ "scope": scope, "used": used, "quota": limit, "limit": limit, "requested": requested })
         }
         E::BodyInterrupted { reason } => json!({ "reason": reason }),
-        E::DiskFull { provider } => json!({ "provider": &**provider }),
+        E::DiskFull { provider } | E::ProviderNotFound { provider } => json!({ "provider": &**provider }),
         E::ProviderUnavailable { provider, operation, .. }
         | E::ProviderTimeout { provider, operation }
         | E::Io { provider, operation, .. } => {

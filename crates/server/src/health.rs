@@ -5,33 +5,28 @@ use std::time::{Duration, Instant};
 use file_storage::{FileStorage, StorageError};
 use tokio::sync::Mutex;
 
-/// How long an answer stands. However often it is asked, the disk is probed no more often than that.
+/// How long an answer stands. However often it is asked, database and disk are probed no more often than that.
 const VALID: Duration = Duration::from_secs(1);
-/// The same of a good answer of a remote provider, which bills every probe.
-const VALID_REMOTE: Duration = Duration::from_secs(60);
 /// How long a probe may take before the server counts as not ready.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whether database and provider answer. What is wrong with them goes to the log, not to whoever asks.
 pub struct Readiness {
     storage: FileStorage,
-    /// How long it stands that the server is ready.
-    valid: Duration,
     last: Mutex<Option<(Instant, bool)>>,
 }
 
 impl Readiness {
-    /// Of this storage, whose bytes go to another machine or not.
-    pub fn new(storage: FileStorage, is_remote: bool) -> Self {
-        let valid = if is_remote { VALID_REMOTE } else { VALID };
-        Self { storage, valid, last: Mutex::new(None) }
+    /// Of this storage.
+    pub fn new(storage: FileStorage) -> Self {
+        Self { storage, last: Mutex::new(None) }
     }
 
     /// Whether the server can do its work, as of now or of a second ago. Those who ask meanwhile share one probe.
     pub async fn check(&self) -> bool {
         let mut last = self.last.lock().await;
         if let Some((at, ready)) = *last
-            && at.elapsed() < if ready { self.valid } else { VALID }
+            && at.elapsed() < VALID
         {
             return ready;
         }
@@ -50,7 +45,8 @@ impl Readiness {
         ready
     }
 
-    /// Asks database and provider now.
+    /// Asks the database now, and the disk where new bytes go there. Of a remote provider, the last look at it tells: nobody
+    /// waits for it here.
     ///
     /// # Errors
     /// What is wrong with them.

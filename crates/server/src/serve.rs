@@ -100,6 +100,7 @@ impl Server {
         };
         tokio::join!(listener.serve(harness, &http, shutdown), s3);
         let end = async {
+            app.health_checks.stop().await;
             app.upkeep.stop().await;
             app.storage.close().await;
             stop.cancel();

@@ -32,6 +32,12 @@ fn describe(report: &Value) -> String {
     if let Some(problem) = report.get("problem").and_then(Value::as_str) {
         rows.push(("problem", problem.to_owned()));
     }
+    for provider in report.get("providers").and_then(Value::as_array).into_iter().flatten() {
+        let text = |key: &str| provider.get(key).and_then(Value::as_str);
+        if let (Some(name), Some(error)) = (text("provider"), text("error")) {
+            rows.push(("unhealthy", format!("{name}: {error}")));
+        }
+    }
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     table(&rows, &[])
 }
@@ -60,6 +66,14 @@ mod tests {
             describe(&report),
             "status    ok\nversion   1.2.3\nuptime    1d2h\nprovider  local\nprobe     4 ms"
         );
+        let report = serde_json::json!({
+            "status": "degraded", "version": "1.2.3", "uptime_seconds": 1, "provider": "local", "probe_ms": 4,
+            "providers": [
+                { "provider": "cloud", "healthy": false, "error": "no connection" },
+                { "provider": "local", "healthy": true, "error": null },
+            ],
+        });
+        assert!(describe(&report).ends_with("unhealthy  cloud: no connection"), "{}", describe(&report));
         for (seconds, text) in [(0, "0s"), (59, "59s"), (61, "1m1s"), (7200, "2h"), (86_400 * 400, "400d")] {
             assert_eq!(uptime(seconds), text);
         }

@@ -63,6 +63,7 @@ const ALL: &[(&str, &str)] = &[
     ("POST", "/storage/v1/bucket/open/empty"),
     ("DELETE", "/storage/v1/bucket/open"),
     ("GET", "/api/v1/storage/health"),
+    ("GET", "/api/v1/storage/health/local"),
     ("GET", "/api/v1/storage/usage"),
     ("GET", "/api/v1/storage/cleanup"),
     ("POST", "/api/v1/storage/cleanup"),

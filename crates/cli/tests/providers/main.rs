@@ -19,6 +19,8 @@ mod signer;
 mod support;
 
 mod cloud;
+mod failover;
+mod health;
 mod life;
 mod moving;
 mod outages;

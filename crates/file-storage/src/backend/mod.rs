@@ -5,6 +5,7 @@
 
 pub mod local;
 pub mod metered;
+pub mod provider;
 pub mod registry;
 pub mod remote;
 

@@ -36,6 +36,7 @@ impl StorageError {
             | Self::ObjectExists { .. }
             | Self::PolicyExists { .. }
             | Self::PolicyNotFound { .. }
+            | Self::ProviderNotFound { .. }
             | Self::BucketNotEmpty { .. }
             | Self::UploadNotFound { .. }
             | Self::UploadExpired { .. }
@@ -87,6 +88,7 @@ impl StorageError {
             Self::VersionNotFound { .. } => "VERSION_NOT_FOUND",
             Self::VersionIsMarker { .. } => "VERSION_IS_DELETE_MARKER",
             Self::PolicyNotFound { .. } => "POLICY_NOT_FOUND",
+            Self::ProviderNotFound { .. } => "PROVIDER_NOT_FOUND",
             Self::BucketExists { .. } => "BUCKET_EXISTS",
             Self::ObjectExists { .. } => "OBJECT_EXISTS",
             Self::PolicyExists { .. } => "POLICY_EXISTS",

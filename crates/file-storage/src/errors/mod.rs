@@ -129,6 +129,12 @@ pub enum StorageError {
         /// The path that is taken.
         path: ObjectPath,
     },
+    /// There is no such provider.
+    #[error("The provider \"{provider}\" does not exist")]
+    ProviderNotFound {
+        /// The name asked for.
+        provider: Arc<str>,
+    },
     /// There is no such SQL policy.
     #[error("The policy \"{name}\" does not exist")]
     PolicyNotFound {

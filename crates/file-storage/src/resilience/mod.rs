@@ -1,18 +1,22 @@
 //! Decorators of a backend for when a provider is slow, broken or gone (SPEC 8), and the one place where they are put
 //! together. From the outside in: retry → circuit breaker → concurrency limit → timeout → the provider. So each attempt
 //! passes the breaker, and an open one ends the retries; a slot is held by running attempts and not by waiting ones;
-//! and waiting for a slot is no time of the operation.
+//! and waiting for a slot is no time of the operation. Around them, where another provider stands by, is `failover`,
+//! which is no decorator: what it writes has another place then.
 //!
 //! May use any [`StorageBackend`]; knows no provider of its own.
 
 mod circuit_breaker;
 mod concurrency;
+pub(crate) mod failover;
 mod retry;
-mod tape;
+pub(crate) mod tape;
 mod timeout;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::{Act, Backend};
 
 use std::sync::Arc;
 
@@ -51,6 +55,16 @@ impl ResilienceOptions {
     }
 }
 
+/// A provider with its guards, and the state of one of them.
+pub struct Guarded {
+    /// The provider.
+    pub backend: Arc<dyn StorageBackend>,
+    /// Whether it is left alone.
+    pub circuit: Option<Arc<Circuit>>,
+    /// Largest body that is kept in memory to be sent again, in bytes.
+    pub resend_limit: usize,
+}
+
 /// Puts a provider and its guards together. `open` gives the provider what it needs to try parts of an operation again
 /// by itself.
 ///
@@ -60,16 +74,18 @@ pub fn guarded<B: StorageBackend, E>(
     name: &Arc<str>,
     options: ResilienceOptions,
     open: impl FnOnce(Attempts) -> Result<B, E>,
-) -> Result<Arc<dyn StorageBackend>, E> {
+) -> Result<Guarded, E> {
     let circuit = options.circuit.map(|options| Circuit::new(name.clone(), options));
     let provider = open(Attempts::new(name.clone(), options.retry, circuit.clone()))?;
     let timed = Timeout::new(Metered::new(provider), options.timeout);
     let limited = ConcurrencyLimit::new(timed, options.concurrency);
     let attempts = Attempts::new(name.clone(), options.retry, None);
-    Ok(match circuit {
+    let backend: Arc<dyn StorageBackend> = match &circuit {
         Some(circuit) => {
-            Arc::new(Retry::new(CircuitBreaker::new(limited, circuit), attempts, options.resend_limit))
+            let broken = CircuitBreaker::new(limited, circuit.clone());
+            Arc::new(Retry::new(broken, attempts, options.resend_limit))
         }
         None => Arc::new(Retry::new(limited, attempts, options.resend_limit)),
-    })
+    };
+    Ok(Guarded { backend, circuit, resend_limit: options.resend_limit })
 }

@@ -12,7 +12,7 @@ use crate::body::ByteStream;
 use crate::errors::StorageError;
 
 /// A body, and what was taken of it.
-pub(super) struct Tape {
+pub(crate) struct Tape {
     reel: Arc<Mutex<Reel>>,
 }
 
@@ -29,18 +29,18 @@ struct Reel {
 
 impl Tape {
     /// Keeps up to `limit` bytes of a body.
-    pub(super) fn new(body: ByteStream, limit: usize) -> Self {
+    pub(crate) fn new(body: ByteStream, limit: usize) -> Self {
         let reel = Reel { rest: body, recorded: Vec::new(), size: 0, limit, is_cut: false, is_over: false };
         Self { reel: Arc::new(Mutex::new(reel)) }
     }
 
     /// The body from its beginning. One attempt at a time: the one before must have been dropped, or have ended.
-    pub(super) fn play(&self) -> ByteStream {
+    pub(crate) fn play(&self) -> ByteStream {
         Play { reel: self.reel.clone(), at: 0 }.boxed()
     }
 
     /// Whether the body can be played from its beginning once more.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         !self.reel.lock().unwrap_or_else(PoisonError::into_inner).is_cut
     }
 }

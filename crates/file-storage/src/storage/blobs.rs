@@ -3,11 +3,17 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 use super::FileStorage;
-use crate::backend::BlobWritten;
+use super::leases::Lease;
+use crate::backend::provider::Provider;
+use crate::backend::{BackendError, BlobWritten};
 use crate::body::ByteStream;
 use crate::errors::StorageError;
 use crate::file::{BlobKey, Place};
+use crate::resilience::failover;
+use crate::resilience::tape::Tape;
 
 /// A blob, and where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,25 +36,64 @@ impl PlacedBlob {
     }
 }
 
+/// A blob that was written, and that nothing refers to yet.
+pub(super) struct NewBlob {
+    pub(super) blob: PlacedBlob,
+    pub(super) written: BlobWritten,
+    /// Keeps it from being taken for an orphan.
+    pub(super) lease: Lease,
+}
+
 impl FileStorage {
-    /// Writes a blob where new ones go, and says where that was. What an upload that fails, or whose caller goes away, may
-    /// have left there is deleted.
+    /// Writes a blob of a bucket where new ones go: to the active provider or, where that fails or stands still, to one
+    /// that stands by for it. What an upload that fails, or whose caller goes away, may have left anywhere is deleted.
+    ///
+    /// The next provider gets the body from its beginning. Of a large body, that is gone by the time that a provider fails in
+    /// its midst: then the caller is told to send it again, and it goes to the next provider at once.
     pub(super) async fn write_blob(
         &self,
-        key: &BlobKey,
+        bucket: Uuid,
         body: ByteStream,
         size_hint: Option<u64>,
-    ) -> Result<(PlacedBlob, BlobWritten), StorageError> {
-        let backend = self.providers().active();
-        let blob = PlacedBlob { provider: backend.provider().clone(), key: key.clone() };
-        let mut unwanted = Unwanted { storage: self, blobs: vec![blob.clone()] };
-        let written = backend.write(key, body, size_hint).await;
-        // After a refusal, or a body that failed, there is no blob; of what broke off or stood still, nobody knows.
-        if written.as_ref().map_or_else(|error| !error.is_transient(), |_| true) {
-            unwanted.blobs.clear();
-        }
-        let written = written.map_err(|error| error.into_storage_error(&blob.provider))?;
-        Ok((blob, written))
+    ) -> Result<NewBlob, StorageError> {
+        let candidates = self.providers().candidates();
+        let Some((last, others)) = candidates.split_last() else {
+            return Err(StorageError::internal("no provider takes new blobs"));
+        };
+        let body = match others {
+            [] => body,
+            others => {
+                let limits = others.iter().map(|provider| provider.resend_limit());
+                let tape = Tape::new(body, limits.min().unwrap_or_default());
+                for provider in others {
+                    let begun = self.begin_blob(provider, bucket);
+                    let outcome = failover::write(provider, &begun.blob.key, &tape, size_hint).await;
+                    match begun.end(outcome) {
+                        Err(error) if failover::is_the_providers(&error) && tape.is_whole() => {
+                            tracing::info!(provider = %provider.name(), %error, "an upload goes to another provider");
+                        }
+                        Err(error) if failover::is_the_providers(&error) => {
+                            return Err(send_again(provider.name(), error));
+                        }
+                        outcome => return outcome.map_err(|error| error.into_storage_error(provider.name())),
+                    }
+                }
+                tape.play()
+            }
+        };
+        let begun = self.begin_blob(last, bucket);
+        let outcome = last.backend().write(&begun.blob.key, body, size_hint).await;
+        begun.end(outcome).map_err(|error| error.into_storage_error(last.name()))
+    }
+
+    /// A name for a blob that goes to a provider. Each attempt has its own: what a provider that fails may have kept is no
+    /// blob that anybody knows, and goes.
+    fn begin_blob<'a>(&'a self, provider: &'a Provider, bucket: Uuid) -> BegunBlob<'a> {
+        let key = BlobKey::new(bucket);
+        let lease = self.leases().hold(vec![key.clone()]);
+        let blob = PlacedBlob { provider: provider.name().clone(), key };
+        let unwanted = Unwanted { storage: self, blobs: vec![blob.clone()] };
+        BegunBlob { provider, blob, lease, unwanted }
     }
 
     /// Reads a blob, or a range of it.
@@ -74,6 +119,40 @@ impl FileStorage {
             backend.settle(&blob.key, kept).await;
         }
     }
+}
+
+/// A blob that is being written. Dropped, it is not wanted.
+struct BegunBlob<'a> {
+    provider: &'a Provider,
+    blob: PlacedBlob,
+    lease: Lease,
+    unwanted: Unwanted<'a>,
+}
+
+impl BegunBlob<'_> {
+    /// Says how the write went.
+    fn end(mut self, outcome: Result<BlobWritten, BackendError>) -> Result<NewBlob, BackendError> {
+        if let Err(error) = &outcome
+            && failover::is_the_providers(error)
+            && self.unwanted.storage.providers().has_standby()
+        {
+            self.provider.doubt(error);
+        }
+        // After a refusal, or a body that failed, there is no blob; of what broke off or stood still, nobody knows.
+        if outcome.as_ref().map_or_else(|error| !error.is_transient(), |_| true) {
+            self.unwanted.blobs.clear();
+        }
+        if outcome.is_ok() {
+            self.unwanted.storage.providers().has_taken(self.provider);
+        }
+        outcome.map(|written| NewBlob { blob: self.blob, written, lease: self.lease })
+    }
+}
+
+/// A body that is gone, and that would find another provider: whatever was wrong with this one, it is worth another try.
+fn send_again(provider: &Arc<str>, error: BackendError) -> StorageError {
+    let (provider, source) = (provider.clone(), Some(Arc::new(error) as _));
+    StorageError::ProviderUnavailable { provider, operation: "write", source }
 }
 
 /// Blobs that nothing will refer to, unless this is emptied. Dropped with them, it has them deleted.

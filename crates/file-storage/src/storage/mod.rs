@@ -32,6 +32,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+use crate::backend::provider::ProviderStatus;
 use crate::backend::registry::Providers;
 use crate::bucket::{Bucket, BucketName};
 use crate::credentials::CredentialKey;
@@ -120,8 +121,8 @@ impl FileStorage {
         let access = self.maintain("start-up check")?;
         let mut looked_at = 0;
         for provider in self.providers().all() {
-            let keys =
-                provider.recover().await.map_err(|error| error.into_storage_error(provider.provider()))?;
+            let (provider, name) = (provider.backend(), provider.name());
+            let keys = provider.recover().await.map_err(|error| error.into_storage_error(name))?;
             let known = self.executor().known_blobs(&access, &keys).await?;
             for key in &keys {
                 let kept = known.contains(key);
@@ -133,19 +134,51 @@ impl FileStorage {
         Ok(looked_at)
     }
 
-    /// Whether both the database and the provider of the bytes answer.
+    /// Whether the database answers, and one of the providers that new bytes may go to. A remote one is not asked: what the
+    /// last look at it told holds ([`crate::health`]).
     ///
     /// # Errors
-    /// What the first of them says.
+    /// What the database says, or the first of the providers.
     pub async fn check_ready(&self) -> Result<(), StorageError> {
         self.inner.executor.ping().await?;
-        let active = self.providers().active();
-        active.probe().await.map_err(|error| error.into_storage_error(active.provider()))
+        let mut outcome = Ok(());
+        for provider in self.providers().for_new_blobs() {
+            match provider.check().await {
+                Ok(()) => return Ok(()),
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
+        }
+        outcome
     }
 
-    /// Name of the provider that new blobs go to.
+    /// Asks the active provider how it is.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn probe_active(&self) -> Result<(), StorageError> {
+        let active = self.providers().active();
+        active.probe().await.map_err(|error| error.into_storage_error(active.name()))
+    }
+
+    /// How all providers are, as far as is known, in the order of their names.
+    pub fn provider_statuses(&self) -> Vec<ProviderStatus> {
+        self.providers().all().map(|provider| provider.status()).collect()
+    }
+
+    /// How a provider is, as far as is known.
+    ///
+    /// # Errors
+    /// [`StorageError::ProviderNotFound`].
+    pub fn provider_status(&self, name: &str) -> Result<ProviderStatus, StorageError> {
+        let provider = self.providers().get(name);
+        let missing = || StorageError::ProviderNotFound { provider: name.into() };
+        provider.map(|provider| provider.status()).ok_or_else(missing)
+    }
+
+    /// Name of the provider that new blobs go to: the active one or, while that is not well, the first that stands by for it
+    /// and is.
     pub fn provider(&self) -> &Arc<str> {
-        self.providers().active().provider()
+        self.providers().target().name()
     }
 
     /// The options in force.

@@ -9,7 +9,7 @@ use futures_util::{StreamExt, stream};
 use uuid::Uuid;
 
 use super::FileStorage;
-use super::blobs::PlacedBlob;
+use super::blobs::{NewBlob, PlacedBlob};
 use super::head::Head;
 use super::leases::Lease;
 use crate::body::{ByteStream, limited};
@@ -205,9 +205,8 @@ impl PendingUpload {
         watch: &Watch,
     ) -> Result<Written, StorageError> {
         let storage = &self.storage;
-        let key = BlobKey::new(self.admission.bucket.uuid);
-        let lease = storage.inner.leases.hold(vec![key.clone()]);
-        let (blob, written) = storage.write_blob(&key, body, size_hint).await?;
+        let new = storage.write_blob(self.admission.bucket.uuid, body, size_hint).await?;
+        let NewBlob { blob, written, lease } = new;
         if let Err(differs) = watch.check_sha256(&written.sha256) {
             storage.discard(blob, lease).await;
             return Err(differs);

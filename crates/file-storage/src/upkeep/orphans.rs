@@ -89,7 +89,8 @@ impl Orphans {
         let mut failed = Ok(());
         let missing_before = std::mem::take(&mut self.missing_since);
         let unknown_before = std::mem::take(&mut self.unknown_since);
-        let providers: Vec<_> = self.storage.providers().all().cloned().collect();
+        let providers: Vec<_> =
+            self.storage.providers().all().map(|provider| provider.backend().clone()).collect();
         for provider in &providers {
             let mut halted = None;
             let compared = async {

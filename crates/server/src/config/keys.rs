@@ -124,6 +124,8 @@ settings! {
     storage: StorageConfig {
         /// The provider that new bytes go to: `local`, or the name of one below `providers`. Older bytes stay where they are, and are read there.
         active_provider: String = "local";
+        /// Providers that new bytes go to while the active one is not well, best first.
+        failover_providers: Vec<String> = "";
         /// The largest object, whatever its bucket allows; 0 for no limit. Large enough for a disk image or a film, and still an end to a client that never stops sending.
         max_file_size: ByteSize = "50GB";
         /// Objects up to this size are kept in the database, beside their row.

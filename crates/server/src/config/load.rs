@@ -200,6 +200,16 @@ fn check_together(config: &Config, raw: &RawConfig, errors: &mut ConfigErrors) {
     if active != LOCAL && !config.providers.contains_key(active) {
         refuse("storage.active_provider", &format!("there is no provider '{active}' below providers"));
     }
+    let standby = &config.storage.failover_providers;
+    for (at, name) in standby.iter().enumerate() {
+        if name != LOCAL && !config.providers.contains_key(name) {
+            let problem = format!("there is no provider '{name}' below providers");
+            refuse("storage.failover_providers", &problem);
+        } else if name == active || standby.iter().take(at).any(|before| before == name) {
+            let problem = format!("'{name}' is the active provider, or is named twice");
+            refuse("storage.failover_providers", &problem);
+        }
+    }
     let signing = &config.signing;
     if signing.default_expiry > signing.max_expiry {
         refuse("signing.default_expiry", "is longer than signing.max_expiry");

@@ -37,5 +37,6 @@ pub use load::{Loaded, Sources};
 pub use page::reference_page;
 pub use places::{Address, Database, PublicUrl, WebUrl};
 pub use provider_keys::ProviderConfig;
+pub use providers::LOCAL;
 pub use raw::{Flag, Origin, RawValue};
 pub use words::{BucketCreation, Dialect, Durability, LogFormat, LogLevel, MetricsAccess, ProviderKind};

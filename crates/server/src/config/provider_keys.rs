@@ -82,5 +82,9 @@ settings! {
         delete_timeout: Duration = "30s", positive;
         /// How long a page of a list, or a question about one blob, may take.
         list_timeout: Duration = "30s", positive;
+        /// How often it is looked at while it is well: a small object is written, read and deleted. While it is not, every 5 s.
+        health_check_interval: Duration = "5m", positive;
+        /// How long a write may stand still before it goes to one of `storage.failover_providers`; and a second more for each MB of it.
+        failover_after: Duration = "4s", positive;
     }
 }

@@ -8,7 +8,7 @@ use super::raw::{RawConfig, RawValue};
 use super::{ByteSize, ConfigErrors, Origin, ProviderKind};
 
 /// The provider that is always there: the data directory.
-pub(super) const LOCAL: &str = "local";
+pub const LOCAL: &str = "local";
 
 /// What the variables of providers begin with.
 const VARIABLES: &str = "AEROSTORE_PROVIDERS_";
@@ -182,8 +182,8 @@ fn only_for(key: &str) -> Option<&'static [ProviderKind]> {
         | "session_token" => &[S3],
         "account" | "account_key" | "account_key_file" | "sas_token" => &[Azure],
         "service_account_file" | "anonymous" => &[Gcs],
-        // Of a directory, only `kind` and `path` say something.
-        "kind" => return None,
+        // Of a directory, only these and `path` say something.
+        "kind" | "health_check_interval" | "failover_after" => return None,
         _ => &[S3, Azure, Gcs],
     })
 }

@@ -29,6 +29,7 @@ pub(crate) const BASE: &str = "/api/v1/storage";
 #[derive(OpenApi)]
 #[openapi(paths(
     health::show,
+    health::of_provider,
     usage::show,
     usage::repair,
     cleanup::preview,
@@ -49,6 +50,7 @@ pub(crate) fn routes() -> Router<AppState> {
     let for_the_service = Router::new()
         .route("/usage", post(usage::repair))
         .route("/health", get(health::show))
+        .route("/health/{provider}", get(health::of_provider))
         .route("/cleanup", get(cleanup::preview).post(cleanup::apply))
         .route("/policies", get(policies::list).post(policies::change))
         .route("/policies/{name}", delete(policies::remove))

@@ -131,7 +131,7 @@ impl From<StorageError> for Failure {
             E::VersionNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchVersion"),
             E::VersionIsMarker { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             // Of management, which S3 has no words for.
-            E::PolicyNotFound { .. } | E::CredentialNotFound { .. } => {
+            E::PolicyNotFound { .. } | E::CredentialNotFound { .. } | E::ProviderNotFound { .. } => {
                 (StatusCode::NOT_FOUND, "NoSuchEntity")
             }
             E::PolicyExists { .. } => (StatusCode::CONFLICT, "EntityAlreadyExists"),

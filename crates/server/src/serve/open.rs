@@ -8,6 +8,7 @@ use std::time::Duration;
 use file_storage::executor::Executor;
 use file_storage::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions, Synchronous};
+use file_storage::health::HealthChecks;
 use file_storage::permissions::AccessRules;
 use file_storage::storage::{QueryOptions, StorageOptions};
 use file_storage::upkeep::{Upkeep, UpkeepOptions};
@@ -64,7 +65,8 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
 
     let app = AppState::new(App {
         upkeep: Upkeep::start(&storage, upkeep_options(&config)),
-        readiness: Readiness::new(storage.clone(), providers::active_is_remote(&config)),
+        health_checks: HealthChecks::start(&storage),
+        readiness: Readiness::new(storage.clone()),
         storage,
         authenticator,
         s3_keys,
@@ -81,7 +83,7 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
 /// Asks the provider that new bytes go to whether it takes them. One that refuses, for a wrong key or a bucket that is not
 /// there, would refuse every upload: that stops the start. One that can't be reached may be reached in a minute.
 async fn check_active(storage: &FileStorage) -> Result<(), ServerError> {
-    match storage.check_ready().await {
+    match storage.probe_active().await {
         Ok(()) => Ok(()),
         Err(error) if error.is_retryable() => {
             let cause = std::error::Error::source(&error);

@@ -3,20 +3,21 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use file_storage::backend::BackendError;
 use file_storage::backend::local::{self, LocalBackend, LocalOptions};
 use file_storage::backend::metered::Metered;
+use file_storage::backend::provider::Provider;
 use file_storage::backend::registry::Providers;
 use file_storage::backend::remote::{
     AzureCredentials, AzureStore, GcsCredentials, GcsStore, RemoteBackend, RemoteOptions, S3Credentials,
     S3Store, Store,
 };
-use file_storage::backend::{BackendError, StorageBackend};
 use file_storage::resilience::{
     CircuitOptions, ConcurrencyOptions, ResilienceOptions, RetryOptions, TimeoutOptions, guarded,
 };
 
 use super::ServerError;
-use crate::config::{ByteSize, Config, Credential, Durability, ProviderConfig, ProviderKind, WebUrl};
+use crate::config::{ByteSize, Config, Credential, Durability, LOCAL, ProviderConfig, ProviderKind, WebUrl};
 
 /// Where unfinished uploads to remote providers are noted, in the data directory.
 const JOURNALS: &str = "unfinished";
@@ -26,29 +27,34 @@ const JITTER: f64 = 0.1;
 
 /// Opens all providers. Asks no remote one anything yet. Blocks.
 pub(super) fn open(config: &Config) -> Result<Providers, ServerError> {
-    let local: Arc<dyn StorageBackend> =
-        Arc::new(disk(blobs(config, &config.data_dir)).map_err(ServerError::Blobs)?);
-    let mut all = vec![local];
+    let local = disk(blobs(config, &config.data_dir)).map_err(ServerError::Blobs)?;
+    let mut all = vec![with_options(local, config.providers.get(LOCAL))];
     for (name, provider) in &config.providers {
         let opened = match provider.kind {
             None => continue,
             Some(ProviderKind::Local) => match &provider.path {
                 None => continue,
-                Some(path) => {
-                    let options = LocalOptions { provider: name.as_str().into(), ..blobs(config, path) };
-                    disk(options).map(|disk| Arc::new(disk) as Arc<dyn StorageBackend>)
-                }
+                Some(path) => disk(LocalOptions { provider: name.as_str().into(), ..blobs(config, path) }),
             },
             Some(kind) => remote(config, name, kind, provider)?,
         };
-        all.push(opened.map_err(|source| ServerError::Provider { name: name.clone(), source })?);
+        let opened = opened.map_err(|source| ServerError::Provider { name: name.clone(), source })?;
+        all.push(with_options(opened, Some(provider)));
     }
-    let active = all.iter().find(|provider| **provider.provider() == *config.storage.active_provider);
     // The configuration was checked: it names one of them.
-    let active = active.or(all.first()).cloned();
-    match active {
-        Some(active) => Ok(Providers::new(active, all)),
-        None => Err(ServerError::Blobs(BackendError::NotFound)),
+    let active = all.iter().position(|provider| **provider.name() == *config.storage.active_provider);
+    let active = all.swap_remove(active.unwrap_or_default());
+    Ok(Providers::new(active, all).failing_over_to(&config.storage.failover_providers))
+}
+
+/// What is configured of all kinds of providers.
+fn with_options(provider: Provider, config: Option<&ProviderConfig>) -> Provider {
+    match config {
+        Some(config) => {
+            let provider = provider.checked_every(config.health_check_interval);
+            provider.failing_over_after(config.failover_after)
+        }
+        None => provider,
     }
 }
 
@@ -69,8 +75,8 @@ pub(super) fn active_is_remote(config: &Config) -> bool {
 }
 
 /// A disk is measured and not guarded: what fails on it fails for good, and it needs no turns but its own.
-fn disk(options: LocalOptions) -> Result<Metered<LocalBackend>, BackendError> {
-    LocalBackend::open(options).map(Metered::new)
+fn disk(options: LocalOptions) -> Opened {
+    LocalBackend::open(options).map(|disk| Arc::new(Metered::new(disk)).into())
 }
 
 fn blobs(config: &Config, root: &Path) -> LocalOptions {
@@ -81,7 +87,7 @@ fn blobs(config: &Config, root: &Path) -> LocalOptions {
     LocalOptions { durability, ..LocalOptions::new(root) }
 }
 
-type Opened = Result<Arc<dyn StorageBackend>, BackendError>;
+type Opened = Result<Provider, BackendError>;
 
 fn remote(
     config: &Config,
@@ -102,7 +108,7 @@ fn remote(
         ..RemoteOptions::new(name, store, config.data_dir.join(JOURNALS).join(name))
     };
     let name = options.provider.clone();
-    Ok(guarded(&name, guards, |attempts| RemoteBackend::open(options, attempts)))
+    Ok(guarded(&name, guards, |attempts| RemoteBackend::open(options, attempts)).map(Provider::from))
 }
 
 fn bytes(size: ByteSize) -> usize {

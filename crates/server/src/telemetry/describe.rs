@@ -67,6 +67,18 @@ pub static DESCRIPTIONS: &[Description] = &[
         "Whether a provider is asked: 0 closed (it is), 1 half-open (one call tries), 2 open (it is left alone)",
     ),
     (
+        "storage_backend_healthy",
+        &["backend"],
+        Kind::Gauge,
+        "Whether the last probe of a provider succeeded: 1, or 0",
+    ),
+    (
+        "storage_failover_total",
+        &["from", "to"],
+        Kind::Counter,
+        "Times that new blobs began to go to another provider, as one was not well or is again",
+    ),
+    (
         "storage_backend_circuit_opened_total",
         &["backend"],
         Kind::Counter,

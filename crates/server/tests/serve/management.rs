@@ -23,6 +23,9 @@ async fn every_route_asks_who_calls() {
     let tokens = [Role::Anon, Role::Authenticated, Role::ServiceRole].map(|role| server.token(role));
     let routes = [
         (Method::GET, "/health", [401, 403, 200]),
+        (Method::GET, "/health/local", [401, 403, 200]),
+        // Which providers there are is not told either.
+        (Method::GET, "/health/nowhere", [401, 403, 404]),
         (Method::GET, "/usage", [401, 200, 200]),
         (Method::GET, "/usage?recalculate=true", [401, 403, 200]),
         (Method::POST, "/usage", [401, 403, 200]),
@@ -113,6 +116,15 @@ async fn health_tells_the_operator_more_than_the_world() {
     let (_, health) = call(&server, Method::GET, "/health", Some(&server.token(Role::ServiceRole))).await;
     assert_eq!((&health["status"], &health["provider"]), (&json!("ok"), &json!("local")), "{health}");
     assert_eq!(health["version"], env!("CARGO_PKG_VERSION"));
+    // The disk was asked just now, for this answer.
+    let disk = &health["providers"][0];
+    assert_eq!((&disk["provider"], &disk["healthy"]), (&json!("local"), &json!(true)), "{health}");
+    assert!(disk["latency"].as_f64().unwrap() > 0.0 && disk["last_check"].is_string(), "{health}");
+    assert_eq!((&disk["error"], &disk["circuit"]), (&Value::Null, &Value::Null));
+    let service = server.token(Role::ServiceRole);
+    assert_eq!(call(&server, Method::GET, "/health/local", Some(&service)).await, (200, disk.clone()));
+    let (status, missing) = call(&server, Method::GET, "/health/nowhere", Some(&service)).await;
+    assert_eq!((status, &missing["code"]), (404, &json!("PROVIDER_NOT_FOUND")), "{missing}");
 }
 
 /// A POST with a JSON body.

@@ -13,10 +13,10 @@ use crate::backend::BackendError;
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Fault {
     /// The store says no, and will again.
-    #[error("the store answered {status} {code}")]
+    #[error("the store answered {status}{}", named(code))]
     Refused { status: u16, code: String },
     /// The store can't just now.
-    #[error("the store answered {status} {code}")]
+    #[error("the store answered {status}{}", named(code))]
     Busy { status: u16, code: String, retry_after: Option<Duration> },
     /// No answer, or half of one.
     #[error("{0}")]
@@ -30,6 +30,11 @@ pub(super) enum Fault {
     /// An answer that can't be.
     #[error("the store gave a wrong answer: {0}")]
     Wrong(&'static str),
+}
+
+/// A store's word for an error, where it has one.
+fn named(code: &str) -> String {
+    if code.is_empty() { String::new() } else { format!(" {code}") }
 }
 
 impl Fault {

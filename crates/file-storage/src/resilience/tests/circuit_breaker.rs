@@ -139,7 +139,9 @@ async fn circuits_of_providers_are_their_own() {
     let well = Backend::new([], Act::Succeed);
     let guard = |backend: &Backend| {
         let backend = backend.clone();
-        guarded::<_, BackendError>(&"scripted".into(), ResilienceOptions::remote(), |_| Ok(backend)).unwrap()
+        let guarded =
+            guarded::<_, BackendError>(&"scripted".into(), ResilienceOptions::remote(), |_| Ok(backend));
+        guarded.unwrap().backend
     };
     let (guarded_ill, guarded_well) = (guard(&ill), guard(&well));
     for _ in 0..3 {

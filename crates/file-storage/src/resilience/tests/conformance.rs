@@ -86,6 +86,6 @@ mod all {
     use super::*;
     conformance_suite!(place(|local| {
         let name = local.provider().clone();
-        guarded::<_, BackendError>(&name, ResilienceOptions::remote(), |_| Ok(local)).unwrap()
+        guarded::<_, BackendError>(&name, ResilienceOptions::remote(), |_| Ok(local)).unwrap().backend
     }));
 }

@@ -4,6 +4,9 @@
 mod circuit_breaker;
 mod concurrency;
 mod conformance;
+mod failover;
 mod retry;
 mod scripted;
 mod timeout;
+
+pub(crate) use scripted::{Act, Backend};

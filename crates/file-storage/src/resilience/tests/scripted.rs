@@ -18,7 +18,7 @@ use crate::file::{BlobKey, Sha256};
 
 /// What a call does.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Act {
+pub(crate) enum Act {
     Succeed,
     Fail,
     /// Says when to come back.
@@ -33,7 +33,7 @@ pub(super) enum Act {
     FailAfterChunks(usize),
 }
 
-pub(super) struct Scripted {
+pub(crate) struct Scripted {
     provider: Arc<str>,
     plan: Mutex<VecDeque<Act>>,
     otherwise: Act,
@@ -45,7 +45,7 @@ pub(super) struct Scripted {
 }
 
 impl Scripted {
-    pub(super) fn new(plan: impl IntoIterator<Item = Act>, otherwise: Act) -> Arc<Self> {
+    pub(crate) fn new(plan: impl IntoIterator<Item = Act>, otherwise: Act) -> Arc<Self> {
         Arc::new(Self {
             provider: "scripted".into(),
             plan: Mutex::new(plan.into_iter().collect()),
@@ -59,21 +59,21 @@ impl Scripted {
     }
 
     /// When calls came, since the beginning.
-    pub(super) fn calls(&self) -> Vec<Duration> {
+    pub(crate) fn calls(&self) -> Vec<Duration> {
         self.calls.lock().unwrap().clone()
     }
 
-    pub(super) fn call_count(&self) -> usize {
+    pub(crate) fn call_count(&self) -> usize {
         self.calls.lock().unwrap().len()
     }
 
     /// Calls under way, and the most that ever were at once.
-    pub(super) fn running(&self) -> (usize, usize) {
+    pub(crate) fn running(&self) -> (usize, usize) {
         (self.running.load(Ordering::SeqCst), self.most_running.load(Ordering::SeqCst))
     }
 
     /// The bodies that were written.
-    pub(super) fn bodies(&self) -> Vec<Bytes> {
+    pub(crate) fn bodies(&self) -> Vec<Bytes> {
         self.bodies.lock().unwrap().clone()
     }
 
@@ -119,10 +119,10 @@ async fn act(act: Act, operation: &'static str) -> Result<(), BackendError> {
 
 /// The backend; clones are one.
 #[derive(Clone)]
-pub(super) struct Backend(pub(super) Arc<Scripted>);
+pub(crate) struct Backend(pub(crate) Arc<Scripted>);
 
 impl Backend {
-    pub(super) fn new(plan: impl IntoIterator<Item = Act>, otherwise: Act) -> Self {
+    pub(crate) fn new(plan: impl IntoIterator<Item = Act>, otherwise: Act) -> Self {
         Self(Scripted::new(plan, otherwise))
     }
 }

@@ -9,11 +9,11 @@ use crate::body::ByteStream;
 use crate::digests::{Algorithm, Checksums, ObjectChecksum, Wanted};
 use crate::errors::StorageError;
 use crate::executor::{Admission, Announced, QuotaLeft};
-use crate::file::{BlobKey, Place, Sha256};
+use crate::file::{Place, Sha256};
 use crate::multipart::{MAX_PART_NUMBER, MAX_PART_SIZE, MultipartUpload, NewPart, Part, UploadAt};
 use crate::permissions::{Access, Operation, RlsContext};
 use crate::storage::FileStorage;
-use crate::storage::blobs::PlacedBlob;
+use crate::storage::blobs::{NewBlob, PlacedBlob};
 use crate::storage::head::Head;
 use crate::storage::leases::Lease;
 
@@ -133,10 +133,8 @@ impl FileStorage {
         if head.is_whole {
             return Ok(self.inline_run(head.bytes));
         }
-        let key = BlobKey::new(bucket);
-        let lease = self.inner.leases.hold(vec![key.clone()]);
         let body = stream::iter([Ok(head.bytes)]).chain(rest).boxed();
-        let (blob, written) = self.write_blob(&key, body, size_hint).await?;
+        let NewBlob { blob, written, lease } = self.write_blob(bucket, body, size_hint).await?;
         Ok(Run { size: written.size, sha256: written.sha256, place: blob.place(), lease })
     }
 

@@ -132,7 +132,7 @@ impl RemotePlace {
             }
             Some(resilience) => {
                 let open = |attempts| RemoteBackend::open(options, attempts);
-                guarded::<_, BackendError>(&name, resilience, open).unwrap()
+                guarded::<_, BackendError>(&name, resilience, open).unwrap().backend
             }
         });
     }

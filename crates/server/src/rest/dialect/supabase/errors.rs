@@ -117,7 +117,7 @@ fn storage(error: &StorageError) -> Worded {
         // Supabase has no versions.
         E::VersionNotFound { .. } => wrapped(404, "not_found", "NoSuchVersion", message),
         E::VersionIsMarker { .. } => wrapped(405, "DeleteMarker", "MethodNotAllowed", message),
-        E::PolicyNotFound { .. } | E::CredentialNotFound { .. } => {
+        E::PolicyNotFound { .. } | E::CredentialNotFound { .. } | E::ProviderNotFound { .. } => {
             wrapped(404, "not_found", "InvalidRequest", message)
         }
         E::DigestMismatch { .. } => wrapped(400, "InvalidChecksum", "InvalidChecksum", message),

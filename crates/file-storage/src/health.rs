@@ -1,0 +1,145 @@
+//! Looking at the providers now and then, each by a task of its own: so that one which does not answer holds up no other,
+//! and nobody who asks how they are has to wait for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::backend::provider::Provider;
+use crate::storage::FileStorage;
+
+/// Time between two looks at a provider that is not well: so soon it is seen that it is back.
+const RECHECK: Duration = Duration::from_secs(5);
+
+/// The running looks at a storage's providers.
+pub struct HealthChecks {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl HealthChecks {
+    /// Starts them.
+    pub fn start(storage: &FileStorage) -> Self {
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        for provider in storage.providers().all() {
+            tasks.spawn(watch(provider.clone(), stop.clone()));
+        }
+        tasks.close();
+        Self { stop, tasks }
+    }
+
+    /// Ends them, and waits for that.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+async fn watch(provider: Arc<Provider>, stop: CancellationToken) {
+    let pause = RECHECK.min(provider.check_interval());
+    // A disk was opened just now; what is far away may never have been there.
+    let is_known = !provider.is_remote() || provider.status().last_check.is_some();
+    let mut last = is_known.then(Instant::now);
+    loop {
+        let is_due = last.is_none_or(|last| last.elapsed() >= provider.check_interval());
+        if is_due || !provider.status().is_healthy {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                // What it finds, the provider remembers.
+                _ = provider.probe() => last = Some(Instant::now()),
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = sleep(pause) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resilience::{Act, Backend, CircuitOptions, CircuitState, ResilienceOptions, guarded};
+
+    fn provider(backend: &Backend, circuit: Option<CircuitOptions>) -> Arc<Provider> {
+        let options = ResilienceOptions { circuit, ..ResilienceOptions::default() };
+        let opened = guarded::<_, ()>(&"scripted".into(), options, |_| Ok(backend.clone())).unwrap();
+        Arc::new(Provider::from(opened).checked_every(Duration::from_secs(300)))
+    }
+
+    fn seconds(backend: &Backend) -> Vec<u64> {
+        backend.0.calls().iter().map(Duration::as_secs).collect()
+    }
+
+    async fn watched(provider: &Arc<Provider>, time: Duration) {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(watch(provider.clone(), stop.clone()));
+        sleep(time).await;
+        stop.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_provider_that_is_well_is_asked_now_and_then() {
+        let backend = Backend::new([], Act::Succeed);
+        let provider = provider(&backend, None);
+        assert!(provider.status().is_healthy && provider.status().last_check.is_none());
+        watched(&provider, Duration::from_secs(601)).await;
+        assert_eq!(seconds(&backend), [0, 300, 600]);
+        let status = provider.status();
+        assert!(status.is_healthy && status.last_check.is_some() && status.error.is_none(), "{status:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_not_is_asked_until_it_is() {
+        let backend = Backend::new([Act::Fail, Act::Refuse, Act::Fail], Act::Succeed);
+        let provider = provider(&backend, None);
+        watched(&provider, Duration::from_secs(4)).await;
+        let status = provider.status();
+        assert_eq!((status.is_healthy, status.error.as_deref()), (false, Some("probe failed for now: down")));
+        assert_eq!(provider.check().await.unwrap_err().code(), "PROVIDER_UNAVAILABLE");
+        watched(&provider, Duration::from_secs(60)).await;
+        assert_eq!(seconds(&backend), [0, 4, 9, 14]);
+        assert!(provider.status().is_healthy && provider.check().await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_never_answers_is_given_up_and_holds_up_nobody() {
+        let backend = Backend::new([Act::Hang, Act::Hang], Act::Succeed);
+        let provider = provider(&backend, None);
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(watch(provider.clone(), stop.clone()));
+        sleep(Duration::from_secs(9)).await;
+        // Who asks meanwhile is told what was known before, at once.
+        let asked = Instant::now();
+        assert!(provider.status().is_healthy && provider.check().await.is_ok());
+        assert_eq!(asked.elapsed(), Duration::ZERO);
+        sleep(Duration::from_secs(2)).await;
+        assert!(!provider.status().is_healthy && provider.check().await.is_err());
+        // Told to stop, it does so at once, also in the middle of a probe.
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(backend.0.running().0, 1);
+        stop.cancel();
+        task.await.unwrap();
+        assert_eq!(backend.0.running().0, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_closes_the_circuit_again() {
+        let backend = Backend::new([Act::Fail; 5], Act::Succeed);
+        let circuit = CircuitOptions { failures: 3, open_for: Duration::from_secs(60) };
+        let provider = provider(&backend, Some(circuit));
+        watched(&provider, Duration::from_secs(30)).await;
+        let status = provider.status();
+        assert_eq!((status.circuit, status.is_healthy), (Some(CircuitState::Open), false));
+        // The reason stays what it was, though it is not asked any more.
+        assert_eq!(status.error.as_deref(), Some("probe failed for now: down"));
+        watched(&provider, Duration::from_secs(200)).await;
+        assert_eq!(seconds(&backend), [0, 5, 10, 70, 130, 190]);
+        assert_eq!(provider.status().circuit, Some(CircuitState::Closed));
+        assert!(provider.status().is_healthy);
+    }
+}

@@ -1,0 +1,155 @@
+//! Writes that another provider stands by for: given up where they stand still, so that the other one may have them.
+//!
+//! The time is that of the provider. It does not run while the client's bytes are waited for; nor while a write waits for a
+//! slot, as nothing of its body is read before it has one. A write that waits goes on to the other provider once this one
+//! is found to be unwell by somebody else. As nobody sees how fast bytes leave, a slow line is given more time for
+//! more bytes.
+//!
+//! What was taken of a body is on a [`Tape`]. Where that is not whole any more, the other provider can't have the body, and
+//! this one is left to its own timeouts.
+
+use std::future::pending;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use tokio::time::{Instant, sleep_until};
+
+use super::tape::Tape;
+use crate::backend::provider::Provider;
+use crate::backend::{BackendError, BlobWritten};
+use crate::body::ByteStream;
+use crate::file::BlobKey;
+
+/// What a line is thought to carry at least.
+const BYTES_PER_SECOND: u64 = 1_000_000;
+
+/// Writes a blob to a provider that another one stands by for.
+///
+/// # Errors
+/// As [`crate::backend::StorageBackend::write`]; and [`BackendError::TimedOut`] where it stood still,
+/// [`BackendError::CircuitOpen`] where it had not begun before the provider was found to be unwell.
+pub(crate) async fn write(
+    provider: &Provider,
+    key: &BlobKey,
+    tape: &Tape,
+    size_hint: Option<u64>,
+) -> Result<BlobWritten, BackendError> {
+    let turns = Arc::new(Turns(Mutex::new(Turn { whose: Whose::Nobodys, taken: 0 })));
+    let body = watched(tape.play(), turns.clone());
+    let limit = provider.failover_after();
+    let given_up = async {
+        stands_still(&turns, tape, limit).await;
+        let error = BackendError::TimedOut { operation: "write", limit };
+        // IMPORTANT: said before the write is dropped and its slot is free: whoever waits for that must not take it.
+        provider.doubt(&error);
+        error
+    };
+    tokio::select! {
+        biased;
+        () = is_overtaken(provider, &turns) => {
+            Err(BackendError::CircuitOpen { operation: "write", retry_after: Duration::ZERO })
+        }
+        outcome = provider.backend().write(key, body, size_hint) => outcome,
+        error = given_up => Err(error),
+    }
+}
+
+/// Whether another provider may do better: not with a body that failed; and what is busy is not ill.
+pub(crate) fn is_the_providers(error: &BackendError) -> bool {
+    match error {
+        BackendError::Body(_) | BackendError::Overloaded { .. } => false,
+        BackendError::NotFound
+        | BackendError::DiskFull
+        | BackendError::Io { .. }
+        | BackendError::Refused { .. }
+        | BackendError::Unavailable { .. }
+        | BackendError::TimedOut { .. }
+        | BackendError::CircuitOpen { .. } => true,
+    }
+}
+
+/// Whose turn it is in a write.
+struct Turns(Mutex<Turn>);
+
+#[derive(Clone, Copy)]
+struct Turn {
+    whose: Whose,
+    /// Bytes that were taken.
+    taken: u64,
+}
+
+#[derive(Clone, Copy)]
+enum Whose {
+    /// It has not begun.
+    Nobodys,
+    /// The client's bytes are waited for.
+    TheClients,
+    /// The provider has bytes to keep since then.
+    TheProviders(Instant),
+}
+
+impl Turns {
+    fn get(&self) -> Turn {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, whose: Whose, taken: usize) {
+        let mut turn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *turn = Turn { whose, taken: turn.taken.saturating_add(taken as u64) };
+    }
+}
+
+impl Turn {
+    /// When the provider has stood still for too long.
+    fn deadline(self, limit: Duration) -> Option<Instant> {
+        match self.whose {
+            Whose::Nobodys | Whose::TheClients => None,
+            Whose::TheProviders(since) => Some(
+                since + limit + Duration::from_millis(self.taken.saturating_mul(1000) / BYTES_PER_SECOND),
+            ),
+        }
+    }
+}
+
+/// A body that notes who waits for whom.
+fn watched(mut body: ByteStream, turns: Arc<Turns>) -> ByteStream {
+    stream::poll_fn(move |context| {
+        let polled = body.as_mut().poll_next(context);
+        match &polled {
+            Poll::Pending => turns.set(Whose::TheClients, 0),
+            Poll::Ready(chunk) => {
+                let taken = chunk.as_ref().and_then(|chunk| chunk.as_ref().ok()).map_or(0, Bytes::len);
+                turns.set(Whose::TheProviders(Instant::now()), taken);
+            }
+        }
+        polled
+    })
+    .boxed()
+}
+
+/// Ends when a provider has stood still for too long, and another one can have the body.
+async fn stands_still(turns: &Turns, tape: &Tape, limit: Duration) {
+    loop {
+        let now = Instant::now();
+        let deadline = turns.get().deadline(limit);
+        if !tape.is_whole() {
+            return pending().await;
+        }
+        match deadline {
+            Some(deadline) if deadline <= now => return,
+            // Another look, at the latest when it could have stood still for as long.
+            deadline => sleep_until(deadline.unwrap_or(now + limit)).await,
+        }
+    }
+}
+
+/// Ends when a provider is found to be unwell before the write has begun.
+async fn is_overtaken(provider: &Provider, turns: &Turns) {
+    provider.turns_unwell().await;
+    if !matches!(turns.get().whose, Whose::Nobodys) {
+        pending::<()>().await;
+    }
+}
