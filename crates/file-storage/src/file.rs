@@ -88,7 +88,10 @@ impl Sha256 {
 
     /// The digest as 64 lower-case hexadecimal digits.
     pub fn to_hex(&self) -> String {
-        hex::encode(self.0)
+        let mut digits = [0; 64];
+        // Rather than digit by digit: each row of a list comes through here.
+        let _ = hex::encode_to_slice(self.0, &mut digits);
+        String::from_utf8_lossy(&digits).into_owned()
     }
 
     /// The digest of 64 hexadecimal digits.

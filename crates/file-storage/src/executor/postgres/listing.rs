@@ -1,6 +1,6 @@
-//! Lists of objects, as the caller. A function in the database walks over a folder (`migrations/0004_lists.sql`), from
-//! folder to folder below it, or takes all that is in it (`migrations/0007_cheaper_reads.sql`); here is said where it starts
-//! and ends, and what of it is on a page.
+//! Lists of objects, as the caller. A function in the database walks over a folder (`migrations/0014_levels.sql`; in other
+//! orders than by path `0009_s3.sql`), from folder to folder below it, or takes all that is in it (`0007_cheaper_reads.sql`);
+//! here is said where it starts and ends, and what of it is on a page.
 
 use std::sync::{Arc, LazyLock};
 
@@ -16,6 +16,7 @@ use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::executor::bounds::successor;
 use crate::executor::{Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart, SortOrder};
+use crate::path::ObjectPath;
 use crate::permissions::{Access, Permission};
 
 /// Above every path: longer than any of them, of the greatest character.
@@ -28,16 +29,16 @@ const JUST_AFTER: char = '\u{1}';
 static ENTRY: LazyLock<String> =
     LazyLock::new(|| format!("{}, l.folder", OBJECT.replace("o.", "(l.object).")));
 
-/// By path: the function's own order.
-static BY_PATH: LazyLock<String> = LazyLock::new(|| {
-    format!("SELECT {} FROM {{schema}}.list_entries($1, $2, $3, $4, $5, $6, false, $7, $8, $9) l", *ENTRY)
-});
+/// By path: of what is in a folder, its first object.
+static BY_PATH: LazyLock<String> = LazyLock::new(|| rows_of("list_level($1, $2, $3, $4, $5, $6, $7, $8)"));
 
-/// The same without folders, all at once.
-static ROWS_BY_PATH: LazyLock<String> = LazyLock::new(|| {
+/// The same without folders.
+static ROWS_BY_PATH: LazyLock<String> = LazyLock::new(|| rows_of("list_rows($1, $2, $3, $4, $5, $6)"));
+
+fn rows_of(function: &str) -> String {
     let columns = OBJECT.replace("o.", "l.");
-    format!("SELECT {columns}, NULL::text AS folder FROM {{schema}}.list_rows($1, $2, $3, $4, $5, $6) l")
-});
+    format!("SELECT {columns}, NULL::text AS folder FROM {{schema}}.{function} l")
+}
 
 static ASCENDING: LazyLock<String> =
     LazyLock::new(|| in_order("ASC", "(l.rank, l.time, l.name, l.path) > ($8, $9, $10, $11)"));
@@ -93,7 +94,7 @@ pub(super) async fn list(
     };
     let more = found.len() > listing.page_length();
     found.truncate(listing.page_length());
-    let entries = found.iter().map(entry).collect::<Result<_, Fault>>()?;
+    let entries = found.iter().map(|row| folder.entry(row)).collect::<Result<_, Fault>>()?;
     Ok(Page::new(entries, more, listing.sort.0))
 }
 
@@ -120,11 +121,28 @@ impl Folder<'_> {
         successor(&self.start).unwrap_or_else(|| ABOVE_ALL.clone())
     }
 
+    /// The folder that the list shows instead of this path.
+    fn of<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let delimiter = self.listing.delimiter.as_ref()?;
+        path.get(..delimiter.folder_length(self.listing.prefix.len(), path)?)
+    }
+
     /// Whether the list shows this path as a folder.
     fn is_folder(&self, path: &str) -> bool {
-        let delimiter = self.listing.delimiter.as_ref();
-        let length = delimiter.and_then(|found| found.folder_length(self.listing.prefix.len(), path));
-        length == Some(path.len())
+        self.of(path) == Some(path)
+    }
+
+    /// What the list shows for a row.
+    fn entry(&self, row: &Row) -> Result<Entry, Fault> {
+        if let Some(folder) = row.try_get::<_, Option<String>>(OBJECT_WIDTH)? {
+            return Ok(Entry::Folder(folder));
+        }
+        let path: &str = row.try_get(2)?;
+        if let Some(folder) = self.of(path) {
+            return Ok(Entry::Folder(folder.to_owned()));
+        }
+        let path = ObjectPath::parse(path)?;
+        Ok(Entry::Object(Box::new(rows::object_at(row, 0, self.bucket, &path)?)))
     }
 
     /// One row more than a page has tells whether there is a next one.
@@ -156,10 +174,8 @@ async fn in_index_order(pool: &Arc<Pool>, caller: &Caller, folder: &Folder<'_>) 
         let values = [&bucket as _, &low as _, &high as _, &down as _, &skipped as _, &wanted as _];
         return read(pool, "list_objects", caller, &ROWS_BY_PATH, &values).await;
     };
-    let level = Some(level);
     let values = [
         &bucket as _,
-        &folder.start as _,
         &low as _,
         &high as _,
         &level as _,
@@ -228,11 +244,4 @@ fn key(folder: &Folder<'_>, cursor: &Cursor, folded: bool) -> Key {
         name: if folded { name.to_ascii_lowercase() } else { name.to_owned() },
         path: cursor.path.clone(),
     }
-}
-
-fn entry(row: &Row) -> Result<Entry, Fault> {
-    Ok(match row.try_get::<_, Option<String>>(OBJECT_WIDTH)? {
-        Some(folder) => Entry::Folder(folder),
-        None => Entry::Object(Box::new(rows::object(row, 0)?)),
-    })
 }

@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(11, "0011", "unfinished_uploads"),
     migration!(12, "0012", "owned_versions"),
     migration!(13, "0013", "sound_mirrors"),
+    migration!(14, "0014", "levels"),
 ];
 
 /// The oldest server that has all that the scripts use.

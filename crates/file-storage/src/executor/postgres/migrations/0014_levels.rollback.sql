@@ -1,0 +1,1 @@
+DROP FUNCTION {schema}.list_level(text, text, text, integer, text, boolean, bigint, bigint);
