@@ -83,7 +83,7 @@ async fn fs_i1_versions_have_their_files_until_they_go() {
     assert!(fixture.get(&user(1), at).await.is_err());
     fixture.audit().await;
     for (version, _) in &versions {
-        fixture.storage.delete_version(&user(1), at.0, at.1, *version).await.unwrap().unwrap();
+        fixture.storage.delete_version(&user(1), at.0, at.1, *version, None).await.unwrap().unwrap();
         fixture.audit().await;
     }
     fixture.storage.delete_bucket(&user(1), &docs, true).await.unwrap();

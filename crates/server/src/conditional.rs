@@ -53,8 +53,9 @@ pub(crate) fn range_holds(headers: &HeaderMap, object: &StorageObject) -> bool {
 /// How a write decides where the path is taken: by its conditions, or else by `otherwise`.
 ///
 /// # Errors
-/// Two conditions at once: no one object can be meant by both.
+/// Two conditions at once: no one object can be meant by both. A condition on a time.
 pub(crate) fn write(headers: &HeaderMap, otherwise: PutMode) -> Result<PutMode, ApiError> {
+    no_time(headers)?;
     match (text(headers, &IF_MATCH), text(headers, &IF_NONE_MATCH)) {
         (None, None) => Ok(otherwise),
         (Some(value), None) => Ok(PutMode::IfMatch(strong_tags(&value))),
@@ -66,12 +67,32 @@ pub(crate) fn write(headers: &HeaderMap, otherwise: PutMode) -> Result<PutMode, 
 /// Which object a deletion means: one with one of these tags.
 ///
 /// # Errors
-/// A condition on its absence: nobody deletes what is not there.
+/// A condition on its absence: nobody deletes what is not there. A condition on a time.
 pub(crate) fn deletion(headers: &HeaderMap) -> Result<Option<ETags>, ApiError> {
     if headers.contains_key(IF_NONE_MATCH) {
         return Err(ApiError::schema("a deletion takes If-Match, and not If-None-Match"));
     }
+    no_time(headers)?;
     Ok(text(headers, &IF_MATCH).map(|value| strong_tags(&value)))
+}
+
+/// For what changes something, and weighs no condition: one that is there must not seem to have held.
+///
+/// # Errors
+/// Any condition on what is there.
+pub(crate) fn none(headers: &HeaderMap) -> Result<(), ApiError> {
+    match [IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE].iter().find(|name| headers.contains_key(*name)) {
+        None => Ok(()),
+        Some(name) => Err(ApiError::schema(format!("{name} is not supported for this operation"))),
+    }
+}
+
+/// Refuses a condition on a time, unless one on a tag goes before it (RFC 9110, section 13.1.4).
+fn no_time(headers: &HeaderMap) -> Result<(), ApiError> {
+    match headers.contains_key(IF_UNMODIFIED_SINCE) && !headers.contains_key(IF_MATCH) {
+        true => Err(ApiError::schema("if-unmodified-since is not supported for what changes: if-match is")),
+        false => Ok(()),
+    }
 }
 
 /// When the object last changed, in whole seconds, as `Last-Modified` tells it.

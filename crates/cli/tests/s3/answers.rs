@@ -157,8 +157,7 @@ async fn what_no_bucket_has_is_absent_for_whom_may_look() {
     let payer = s3.signed(&owner, ask("requestPayment")).await;
     assert!(payer.status == 200 && payer.text().contains("<Payer>BucketOwner</Payer>"), "{}", payer.text());
     for name in ["publicAccessBlock", "lifecycle", "requestPayment", "logging"] {
-        let strange = s3.signed(&other, ask(name)).await;
-        expect(&strange, 404, "NoSuchBucket");
+        expect(&s3.signed(&other, ask(name)).await, 403, "AccessDenied");
     }
 }
 
@@ -187,4 +186,102 @@ async fn a_request_is_for_the_bucket_of_the_owner_that_it_expects() {
     expect(&s3.signed(&key, copy(&owner)).await, 200, "");
     let no_copy = Ask::new("PUT", "/box1/y").body("1").header("x-amz-source-expected-bucket-owner", &owner);
     expect(&s3.signed(&key, no_copy).await, 400, "InvalidRequest");
+}
+
+#[tokio::test]
+async fn the_owner_is_compared_where_a_caller_uses_objects_and_does_not_see_the_bucket() {
+    let server = Server::start();
+    let (s3, key) = (client(&server), signer(&server, Who::User(OWNER)));
+    server.bucket(Who::Service, "app", "private").await;
+    let put = |expected: &str| {
+        Ask::new("PUT", "/app/mine").body("1").header("x-amz-expected-bucket-owner", expected)
+    };
+    expect(&s3.signed(&key, put("service")).await, 200, "");
+    expect(&s3.signed(&key, put(&OWNER.to_string())).await, 403, "AccessDenied");
+    let twice = put("service").header("x-amz-expected-bucket-owner", &OWNER.to_string());
+    assert!(s3.signed(&key, twice).await.status >= 400);
+    // Whether a bucket is there, is told to nobody by it.
+    let ask = async |bucket: &str| {
+        let ask =
+            Ask::new("GET", &format!("/{bucket}/x")).header("x-amz-expected-bucket-owner", "123456789012");
+        let reply = s3.send(ask).await;
+        (reply.status, reply.text().contains("owned by"))
+    };
+    assert_eq!(ask("app").await, ask("missing").await);
+}
+
+#[tokio::test]
+async fn conditions_are_weighed_or_refused() {
+    let server = Server::start();
+    let (s3, key) = (client(&server), signer(&server, Who::User(OWNER)));
+    server.bucket(Who::User(OWNER), "box1", "private").await;
+    let put = s3.signed(&key, Ask::new("PUT", "/box1/x").body("1")).await;
+    let long_ago = ("if-unmodified-since", "Thu, 01 Jan 2015 00:00:00 GMT");
+    let other = ("if-match", "\"other\"");
+    let many = "<Delete><Object><Key>x</Key></Object></Delete>";
+    let tags = "<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>";
+    for ask in [
+        Ask::new("PUT", "/box1/x").body("2").header(long_ago.0, long_ago.1),
+        Ask::new("PUT", "/box1/x").header("x-amz-copy-source", "box1/x").header(long_ago.0, long_ago.1),
+        Ask::new("DELETE", "/box1/x").header(long_ago.0, long_ago.1),
+        Ask::new("POST", "/box1").query("delete", "").body(many).header(other.0, other.1),
+        Ask::new("PUT", "/box1/x").query("tagging", "").body(tags).header(other.0, other.1),
+        Ask::new("DELETE", "/box1").header(other.0, other.1),
+    ] {
+        expect(&s3.signed(&key, ask).await, 501, "NotImplemented");
+    }
+    assert_eq!(server.content("box1/x").await.as_deref(), Some(&b"1"[..]));
+    // As the RFC has it, the tag goes before the time.
+    let tag = put.header("etag").to_owned();
+    let both = Ask::new("PUT", "/box1/x").body("3").header("if-match", &tag).header(long_ago.0, long_ago.1);
+    expect(&s3.signed(&key, both).await, 200, "");
+    for (method, path, header) in [
+        ("DELETE", "/object/box1/x", long_ago),
+        ("PUT", "/object/box1/x", long_ago),
+        ("DELETE", "/bucket/box1", other),
+        ("POST", "/bucket/box1/empty", other),
+    ] {
+        let reply =
+            server.call(Who::User(OWNER), method, path).header(header.0, header.1).body("2").send().await;
+        assert_eq!(reply.status, 400, "{method} {path}: {}", reply.text());
+    }
+    assert_eq!(server.content("box1/x").await.as_deref(), Some(&b"3"[..]));
+}
+
+#[tokio::test]
+async fn who_may_not_delete_a_version_learns_nothing_by_a_condition() {
+    let server = Server::start();
+    let s3 = client(&server);
+    let (owner, other) = (signer(&server, Who::User(OWNER)), signer(&server, Who::User(OTHER)));
+    server.bucket(Who::User(OWNER), "box1", "public").await;
+    let on = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    expect(&s3.signed(&owner, Ask::new("PUT", "/box1").query("versioning", "").body(on)).await, 200, "");
+    let mut ids = Vec::new();
+    for body in ["1", "2"] {
+        let put = s3.signed(&owner, Ask::new("PUT", "/box1/x").body(body)).await;
+        ids.push((put.header("x-amz-version-id").to_owned(), put.header("etag").to_owned()));
+    }
+    let delete =
+        |id: &str, tag: &str| Ask::new("DELETE", "/box1/x").query("versionId", id).header("if-match", tag);
+    for (id, tag) in &ids {
+        for tag in [tag.as_str(), "\"other\"", "*"] {
+            expect(&s3.send(delete(id, tag)).await, 403, "AccessDenied");
+            assert!(matches!(s3.signed(&other, delete(id, tag)).await.status, 403 | 204));
+        }
+        expect(&s3.signed(&owner, delete(id, "\"other\"")).await, 412, "PreconditionFailed");
+    }
+    let (id, tag) = &ids[0];
+    expect(&s3.signed(&owner, delete(id, tag)).await, 204, "");
+    let listed = s3.signed(&owner, Ask::new("GET", "/box1").query("versions", "")).await.text();
+    assert!(!listed.contains(id) && listed.contains(&ids[1].0), "{listed}");
+}
+
+#[tokio::test]
+async fn a_digest_that_is_announced_has_to_come() {
+    let server = Server::start();
+    let (s3, key) = (client(&server), signer(&server, Who::Service));
+    server.bucket(Who::Service, "box1", "private").await;
+    let put = Ask::new("PUT", "/box1/x").body("1").header("x-amz-sdk-checksum-algorithm", "SHA256");
+    expect(&s3.signed(&key, put).await, 400, "InvalidRequest");
+    assert_eq!(server.content("box1/x").await, None);
 }

@@ -45,6 +45,16 @@ fn signed(signer: &Signer, bucket: &str, conditions: &[Value], life: TimeDelta) 
 }
 
 async fn send(server: &Server, bucket: &str, fields: Vec<(String, String)>, file: &[u8]) -> Reply {
+    send_with(server, bucket, fields, file, &[]).await
+}
+
+async fn send_with(
+    server: &Server,
+    bucket: &str,
+    fields: Vec<(String, String)>,
+    file: &[u8],
+    headers: &[(&str, &str)],
+) -> Reply {
     let mut body = Vec::new();
     for (name, value) in fields {
         body.extend_from_slice(
@@ -58,7 +68,27 @@ async fn send(server: &Server, bucket: &str, fields: Vec<(String, String)>, file
     body.extend_from_slice(file);
     body.extend_from_slice(b"\r\n--edge--\r\n");
     let call = server.request(Who::Anon, "POST", &format!("{BASE}/{bucket}"));
-    call.header("content-type", "multipart/form-data; boundary=edge").body(body).send().await
+    let call = call.header("content-type", "multipart/form-data; boundary=edge").headers(headers);
+    call.body(body).send().await
+}
+
+#[tokio::test]
+async fn what_a_forms_headers_ask_for_is_refused() {
+    let server = Server::start();
+    server.bucket(Who::Service, "forms", "private").await;
+    let key = signer(&server, Who::Service);
+    for header in [
+        ("x-amz-expected-bucket-owner", "123456789012"),
+        ("if-none-match", "*"),
+        ("x-amz-checksum-sha256", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
+        ("x-amz-acl", "public-read"),
+    ] {
+        let mut fields = vec![("key".to_owned(), "k".to_owned())];
+        fields.extend(signed(&key, "forms", &[], TimeDelta::hours(1)));
+        let reply = send_with(&server, "forms", fields, b"hello", &[header]).await;
+        expect(&reply, 501, "NotImplemented");
+        assert_eq!(server.content("forms/k").await, None);
+    }
 }
 
 #[tokio::test]

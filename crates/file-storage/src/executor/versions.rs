@@ -7,7 +7,7 @@ use super::Written;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::extra::Tag;
-use crate::file::{NewObject, PutMode, StorageObject, StoredObject};
+use crate::file::{ETags, NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::Access;
 use crate::versions::{ObjectVersion, VersionId, VersionScan};
@@ -40,16 +40,18 @@ pub trait VersionExecutor: Send + Sync {
     ) -> Result<Vec<ObjectVersion>, StorageError>;
 
     /// Deletes a version for good and queues its blobs; gives it back, or `None` where none is visible. Where it was the
-    /// newest at its path, the next one is the object, unless that is a delete marker.
+    /// newest at its path, the next one is the object, unless that is a delete marker. Under a condition, what may be deleted
+    /// must have one of the tags, which a delete marker has not.
     ///
     /// # Errors
-    /// As [`Executor::delete_object`](super::Executor::delete_object).
+    /// As [`Executor::delete_object`](super::Executor::delete_object), and [`StorageError::PreconditionFailed`].
     async fn delete_version(
         &self,
         access: &Access,
         bucket: &BucketName,
         path: &ObjectPath,
         version: VersionId,
+        condition: Option<&ETags>,
     ) -> Result<Option<ObjectVersion>, StorageError>;
 
     /// Moves an object out of a bucket that keeps versions: writes a copy of this version, whose bytes are stored, and puts a

@@ -1,5 +1,7 @@
 //! What S3 keeps beside objects and buckets: tags, and which pages may call a bucket.
 
+use uuid::Uuid;
+
 use super::FileStorage;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
@@ -74,6 +76,16 @@ impl FileStorage {
     ) -> Result<(), StorageError> {
         let access = self.access(context, Operation::UpdateBucket, Some(bucket)).await?;
         self.executor().update_bucket_extra(&access, bucket, update).await
+    }
+
+    /// Whom a bucket is of, for the server itself: to be compared with whom a caller expects, and told to nobody.
+    ///
+    /// # Errors
+    /// [`StorageError::BucketNotFound`].
+    pub async fn own_bucket_owner(&self, bucket: &BucketName) -> Result<Option<Uuid>, StorageError> {
+        let context = RlsContext::system("expected owner of a bucket");
+        let access = self.access(&context, Operation::ShowBucket, Some(bucket)).await?;
+        Ok(self.executor().bucket(&access, bucket).await?.owner_id)
     }
 
     /// What is kept beside a bucket, for the server itself: which pages may call it is to be told to any page.

@@ -5,7 +5,7 @@ use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::{Announced, Written};
 use crate::executor::{just_after, successor};
-use crate::file::{PutMode, StorageObject};
+use crate::file::{ETags, PutMode, StorageObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Operation, RlsContext};
 use crate::versions::{
@@ -47,19 +47,21 @@ impl FileStorage {
     }
 
     /// Deletes a version for good; gives it back, or `None` where none is visible. Where it was the current one, or the
-    /// delete marker on top, the next one is the object.
+    /// delete marker on top, the next one is the object. Under a condition, it must have one of the tags (RFC 9110, `If-Match`),
+    /// which a delete marker has not.
     ///
     /// # Errors
-    /// [`StorageError::BucketNotFound`], or a denial.
+    /// [`StorageError::BucketNotFound`], or a denial; [`StorageError::PreconditionFailed`] for a version with another tag.
     pub async fn delete_version(
         &self,
         context: &RlsContext,
         bucket: &BucketName,
         path: &ObjectPath,
         version: VersionId,
+        condition: Option<&ETags>,
     ) -> Result<Option<ObjectVersion>, StorageError> {
         let access = self.access(context, Operation::DeleteVersion, Some(bucket)).await?;
-        let deleted = self.executor().delete_version(&access, bucket, path, version).await?;
+        let deleted = self.executor().delete_version(&access, bucket, path, version, condition).await?;
         self.inner.deletions_queued.notify_one();
         Ok(deleted)
     }

@@ -109,9 +109,10 @@ impl Ongoing {
         if end != End::Complete {
             metrics::counter!("http_interrupted_total", "operation" => self.log.operation).increment(1);
         }
+        let has_failed = self.has_failed();
         let outcome = match (end, self.status.as_u16()) {
             (End::Interrupted | End::Broken, _) => "interrupted",
-            (End::Complete, 500..) => "failed",
+            (End::Complete, _) if has_failed => "failed",
             (End::Complete, 400..) => "refused",
             (End::Complete, _) => "ok",
         };
@@ -135,7 +136,14 @@ impl Ongoing {
                 )
             };
         }
-        if self.status.is_server_error() || end == End::Broken { line!(error) } else { line!(info) }
+        if has_failed || end == End::Broken { line!(error) } else { line!(info) }
+    }
+
+    /// Whether the server is to blame. What it does not have, and whose quota is used up, is asked for by clients.
+    fn has_failed(&self) -> bool {
+        let is_refusal =
+            self.status == StatusCode::NOT_IMPLEMENTED || self.log.code == Some("QUOTA_EXCEEDED");
+        self.status.is_server_error() && !is_refusal
     }
 }
 

@@ -93,6 +93,21 @@ impl Fields {
     }
 }
 
+/// Refuses headers of the request that ask for something of the object or restrict the upload: that is for fields, which the
+/// policy is about.
+fn check_headers(headers: &HeaderMap) -> Result<(), Failure> {
+    let asks = |name: &str| {
+        matches!(name, "if-match" | "if-none-match" | "if-unmodified-since" | "content-md5")
+            || name.starts_with("x-amz-") && name != "x-amz-user-agent"
+    };
+    match headers.keys().map(HeaderName::as_str).find(|name| asks(name)) {
+        None => Ok(()),
+        Some(name) => {
+            Err(Failure::not_implemented(format!("The header {name} beside a form, whose field it may be,")))
+        }
+    }
+}
+
 /// Takes a form in.
 pub(super) async fn post(
     app: &AppState,
@@ -103,6 +118,7 @@ pub(super) async fn post(
     id: Arc<str>,
 ) -> Result<Response, Failure> {
     log.update(|log| log.operation = Operation::Upload(&PutMode::Upsert).name());
+    check_headers(&parts.headers)?;
     let bucket = target.bucket().ok_or_else(|| Failure::invalid("The request names no bucket"))?.clone();
     let malformed = || Failure::bad_request("MalformedPOSTRequest", "The form has no boundary");
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -278,7 +294,14 @@ pub(super) fn bytes_of(form: FormData, file: Field<'static>) -> ByteStream {
         }
         Ok::<(), StorageError>(())
     });
-    bytes.chain(end.filter_map(|end| async move { end.err().map(Err::<Bytes, _>) })).boxed()
+    let all = bytes.chain(end.filter_map(|end| async move { end.err().map(Err::<Bytes, _>) }));
+    // A form that is cut off would say so for as long as it is asked.
+    let mut has_failed = false;
+    all.take_while(move |chunk| {
+        let was_well = !std::mem::replace(&mut has_failed, chunk.is_err());
+        std::future::ready(was_well)
+    })
+    .boxed()
 }
 
 /// Fails a file that is shorter or longer than its policy allows.

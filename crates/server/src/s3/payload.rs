@@ -16,6 +16,8 @@ use super::signature::chunked::{self, Signing};
 use crate::rest::interrupted;
 
 const CHECKSUM: &str = "x-amz-checksum-";
+/// Which checksum a client says that it sends.
+const SDK_ALGORITHM: &str = "x-amz-sdk-checksum-algorithm";
 
 /// How the payload is signed.
 pub(super) enum Payload {
@@ -154,7 +156,8 @@ impl Incoming {
 
 /// The headers without checksums.
 pub(super) fn without_checksums(headers: &HeaderMap) -> HeaderMap {
-    let others = headers.iter().filter(|(name, _)| !name.as_str().starts_with(CHECKSUM));
+    let is_of_body = |name: &str| !name.starts_with(CHECKSUM) && name != SDK_ALGORITHM;
+    let others = headers.iter().filter(|(name, _)| is_of_body(name.as_str()));
     others.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
@@ -189,7 +192,7 @@ fn announce(headers: &HeaderMap, wanted: &mut Wanted) -> Result<Vec<Algorithm>, 
         wanted.compute(algorithm);
         announced.push(algorithm);
     }
-    if let Some(word) = text(headers, "x-amz-sdk-checksum-algorithm")? {
+    if let Some(word) = text(headers, SDK_ALGORITHM)? {
         let algorithm = Algorithm::from_word(word).filter(|algorithm| *algorithm != Algorithm::Md5);
         let algorithm = algorithm.ok_or_else(|| {
             Failure::invalid(
@@ -197,8 +200,9 @@ fn announce(headers: &HeaderMap, wanted: &mut Wanted) -> Result<Vec<Algorithm>, 
             )
         })?;
         let is_there = given == Some(algorithm) || announced.contains(&algorithm);
-        if !is_there && (given.is_some() || !announced.is_empty()) {
-            let message = "Value for x-amz-sdk-checksum-algorithm header is not that of the checksum";
+        if !is_there {
+            let message = "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer \
+                           headers were found";
             return Err(Failure::invalid(message));
         }
     }

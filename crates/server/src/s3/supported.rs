@@ -1,7 +1,7 @@
 //! Which headers of Amazon's are understood, found before anything is done: one that is not must never seem to have been
 //! heeded.
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue, Method, header};
 
 use super::failure::Failure;
 use super::owners;
@@ -82,6 +82,7 @@ pub(super) fn check(
     if query.iter().any(names_version) && !takes_version(method, query) {
         return Err(Failure::not_implemented("A version for this operation"));
     }
+    conditions(method, target, query, headers)?;
     let of_amazon = headers.iter().filter(|(name, _)| name.as_str().starts_with("x-amz-"));
     for (name, value) in of_amazon {
         if name == BYPASS && deletes(method, target, query) {
@@ -94,6 +95,33 @@ pub(super) fn check(
         }
     }
     Ok(())
+}
+
+/// Refuses conditions where none are weighed: what they guard would be done as if they had held. A time is weighed by reads alone.
+fn conditions(
+    method: &Method,
+    target: &Target,
+    query: &Parameters,
+    headers: &HeaderMap,
+) -> Result<(), Failure> {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return Ok(());
+    }
+    let has = |name: header::HeaderName| headers.contains_key(name);
+    let asks = |names: &[&str]| query.iter().any(|(name, _)| names.contains(&name.as_str()));
+    let weighs = match (method, target) {
+        (&Method::PUT, Target::Object(..)) => !asks(&["acl", "tagging", "uploadId"]),
+        (&Method::POST, Target::Object(..)) => asks(&["uploadId"]),
+        (&Method::POST, Target::Bucket(_)) => !asks(&["delete"]),
+        _ => method == Method::DELETE && deletes(method, target, query),
+    };
+    if !weighs && (has(header::IF_MATCH) || has(header::IF_NONE_MATCH)) {
+        return Err(Failure::not_implemented("A condition on this operation"));
+    }
+    match has(header::IF_UNMODIFIED_SINCE) && !(weighs && has(header::IF_MATCH)) {
+        true => Err(Failure::not_implemented("The condition If-Unmodified-Since on what changes something")),
+        false => Ok(()),
+    }
 }
 
 /// Refuses a header that asks for what is not there, or that is not known.

@@ -23,6 +23,7 @@ pub(super) async fn create<C: Bearer>(mut call: Call<C>) -> Result<Response, Api
     check_version(call.headers())?;
     let (told, concat) = (Told::parse(call.headers())?, concat::parse(call.headers())?);
     let length = length(call.headers(), &concat)?;
+    check_piece(call.headers(), length, &concat)?;
     let rules = match call.dialect() {
         Dialect::Native => PathRules::Lenient,
         Dialect::Supabase => PathRules::Supabase,
@@ -76,6 +77,27 @@ pub(super) async fn create<C: Bearer>(mut call: Call<C>) -> Result<Response, Api
     Ok(response)
 }
 
+/// Refuses bytes that nothing takes: those of no piece, and those of an upload that has none of its own.
+fn check_piece(headers: &HeaderMap, length: Option<u64>, concat: &Concat) -> Result<(), ApiError> {
+    let refuse = |status, message| Err(ApiError::Tus { status, message });
+    let brings =
+        content_length(headers).map_or(headers.contains_key(header::TRANSFER_ENCODING), |length| length > 0);
+    match brings {
+        false => Ok(()),
+        true if !has_piece(headers) => {
+            let message = "A body must be of the type application/offset+octet-stream";
+            refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, message)
+        }
+        true if matches!(concat, Concat::Final(_)) => {
+            refuse(StatusCode::BAD_REQUEST, "A final upload has no bytes of its own")
+        }
+        true if length == Some(0) => {
+            refuse(StatusCode::PAYLOAD_TOO_LARGE, "The body is longer than Upload-Length says")
+        }
+        true => Ok(()),
+    }
+}
+
 /// How long the upload will be; `None` leaves it open.
 fn length(headers: &HeaderMap, concat: &Concat) -> Result<Option<u64>, ApiError> {
     let length = number(headers, "upload-length")?;
@@ -86,7 +108,9 @@ fn length(headers: &HeaderMap, concat: &Concat) -> Result<Option<u64>, ApiError>
         (Concat::Final(_), ..) => refuse("Upload-Length is not for final uploads"),
         (_, Some(length), None) => Ok(Some(length)),
         (_, None, Some(b"1")) => Ok(None),
-        _ => refuse("Upload-Length or Upload-Defer-Length header required"),
+        (_, None, Some(_)) => refuse("Upload-Defer-Length must be 1"),
+        (_, Some(_), Some(_)) => refuse("Upload-Length and Upload-Defer-Length exclude each other"),
+        (_, None, None) => refuse("Upload-Length or Upload-Defer-Length header required"),
     }
 }
 

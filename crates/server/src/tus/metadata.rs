@@ -35,14 +35,18 @@ impl Told {
     /// Reads the header; without one, nothing is said.
     pub(super) fn parse(headers: &HeaderMap) -> Result<Self, ApiError> {
         let Some(header) = headers.get("upload-metadata") else { return Ok(Self::default()) };
-        let text = header.to_str().ok().filter(|text| text.len() <= MAX_BYTES).ok_or_else(invalid)?;
+        let text = header.to_str().map_err(|_| invalid())?;
+        if text.len() > MAX_BYTES {
+            return Err(ApiError::schema(format!("Upload-Metadata must have {MAX_BYTES} bytes at most")));
+        }
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once(' ').unwrap_or((pair, ""));
             let bytes = BASE64.decode(value.trim()).map_err(|_| invalid())?;
-            let value = String::from_utf8(bytes).map_err(|_| invalid())?;
+            let is_text = || ApiError::schema("Upload-Metadata must have values that are UTF-8");
+            let value = String::from_utf8(bytes).map_err(|_| is_text())?;
             if pairs.iter().any(|(known, _)| known == key) {
-                return Err(invalid());
+                return Err(ApiError::schema("Upload-Metadata must name each key once"));
             }
             pairs.push((key.to_owned(), value));
         }

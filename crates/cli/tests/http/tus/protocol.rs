@@ -311,3 +311,34 @@ async fn an_upload_is_its_makers_alone() {
     assert_eq!(info["owner_id"], OWNER.to_string(), "whoever completes it, it is who began it's");
     server.expect_clean().await;
 }
+
+#[tokio::test]
+async fn bytes_that_nothing_takes_are_refused() {
+    let server = Server::start();
+    server.bucket(ME, "box", "private").await;
+    let wrong = ("upload-checksum", "sha1 AAAAAAAAAAAAAAAAAAAAAAAAAAA=");
+    let empty = begin(&server, ME, "a", 0).headers(&[PIECE, wrong]).body("abc").send().await;
+    assert_eq!(empty.status, 413, "{}", empty.text());
+    let text = begin(&server, ME, "a", 3).header("content-type", "text/plain").body("abc").send().await;
+    assert_eq!(text.status, 415, "{}", text.text());
+    let partial = begin(&server, ME, "a", 3).headers(&[PIECE, ("upload-concat", "partial")]);
+    let partial = partial.body("abc").send().await.expect_status(201);
+    let last =
+        tus(&server, ME, "POST", "").headers(&[PIECE]).header("upload-metadata", &metadata("box", "a", &[]));
+    let last = last.header("upload-concat", &format!("final;{}", partial.header("location")));
+    assert_eq!(last.body("abc").send().await.status, 400);
+    assert_eq!(server.content("box/a").await, None);
+}
+
+#[tokio::test]
+async fn an_upload_that_came_is_told_of_as_long_as_its_object_is_there() {
+    let server = Server::start();
+    server.bucket(Who::Service, "box", "private").await;
+    let begun = begin(&server, ME, "shared", 3).headers(&[PIECE]).body("abc").send().await;
+    let place = place(begun);
+    assert_eq!(offset(&server, ME, &place).await, 3);
+    server.call(ME, "DELETE", "/object/box/shared").send().await;
+    tus(&server, ME, "HEAD", &place).send().await.expect_status(404);
+    server.put(Who::User(OTHER), "box/shared", "theirs").await;
+    tus(&server, ME, "HEAD", &place).send().await.expect_status(404);
+}

@@ -321,7 +321,16 @@ pub(crate) async fn uploads_end_by_themselves_and_with_their_bucket(subject: &Su
     put(subject, &owner, &young, 1, key.0).await.unwrap();
     let late = put(subject, &owner, &old, 1, inline(b"1")).await;
     assert!(matches!(late, Err(StorageError::UploadExpired { .. })), "{late:?}");
-    assert_eq!(subject.executor.expire_uploads(&maintain(), 10).await.unwrap(), 1);
+    let mut expired = 0;
+    // One that somebody is at is left for the next time; on PostgreSQL, who was refused lets go of it behind the answer.
+    for _ in 0..200 {
+        expired += subject.executor.expire_uploads(&maintain(), 10).await.unwrap();
+        if expired > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    assert_eq!(expired, 1);
     assert_eq!(subject.executor.expire_uploads(&maintain(), 10).await.unwrap(), 0);
     let late = put(subject, &owner, &old, 1, inline(b"1")).await;
     assert!(matches!(late, Err(StorageError::UploadNotFound { .. })), "{late:?}");

@@ -82,7 +82,7 @@ pub(super) async fn end(
     version: VersionId,
 ) -> Result<Option<ObjectVersion>, StorageError> {
     let access = Access::check(who, Operation::DeleteVersion, None, AccessRules::default())?;
-    subject.executor.delete_version(&access, &bucket(name), &path(at), version).await
+    subject.executor.delete_version(&access, &bucket(name), &path(at), version, None).await
 }
 
 pub(super) async fn queued(subject: &Subject) -> u64 {

@@ -38,6 +38,7 @@ const SCANS: &str = "on";
 const NO_SCANS: &str = "off";
 
 /// One step of a transaction.
+#[derive(Clone, Copy)]
 pub(super) enum Step<'a> {
     /// Becomes somebody.
     As(&'a Caller),

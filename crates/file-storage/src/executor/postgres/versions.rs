@@ -19,7 +19,7 @@ use crate::errors::{DenialReason, StorageError};
 use crate::executor::decide;
 use crate::executor::proposal::Purpose;
 use crate::extra::Tag;
-use crate::file::{StorageObject, StoredObject};
+use crate::file::{ETags, StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Permission, RlsContext};
 use crate::versions::{ObjectVersion, VersionId, VersionScan};
@@ -201,12 +201,14 @@ async fn top(pool: &Arc<Pool>, caller: &Caller, at: Values<'_>) -> Result<Vec<Ro
     Ok(answers.into_iter().next_back().map(|answer| answer.rows).unwrap_or_default())
 }
 
-/// Deletes a version for good; `None` where none is visible. What is the newest then is the object.
+/// Deletes a version for good; `None` where none is visible. What is the newest then is the object. Its condition is asked of
+/// what may be deleted alone: where it does not hold, nothing is committed.
 pub(super) async fn delete(
     pool: &Arc<Pool>,
     access: &Access,
     (bucket, path): (&BucketName, &ObjectPath),
     version: VersionId,
+    condition: Option<&ETags>,
 ) -> Result<Option<ObjectVersion>, Fault> {
     let permission = Permission::ObjectDelete;
     let context = access.on_object(permission, bucket, path)?;
@@ -220,15 +222,26 @@ pub(super) async fn delete(
         Step::Run(FOR_GOOD, &[]),
         Step::Run(DELETE_OBJECT.sql(version), &values),
         Step::Run(DELETE_VERSION.sql(version), &values),
-        Step::As(&keeper),
-        Step::Run(PROMOTE, &at),
-        Step::Commit,
     ];
-    let failed = match Session::start(pool, "delete_version").await?.run(&steps).await {
+    let end = [Step::As(&keeper), Step::Run(PROMOTE, &at), Step::Commit];
+    let mut session = Session::start(pool, "delete_version").await?;
+    // Without a condition, all of it goes out at once.
+    let first = match condition {
+        None => session.run(&steps.iter().chain(&end).copied().collect::<Vec<_>>()).await,
+        Some(_) => session.run(&steps).await,
+    };
+    let failed = match first {
         Ok(answers) => {
             if let Some(row) = answers.iter().skip(2).take(2).find_map(|answer| answer.rows.first()) {
                 let object = rows::object_at(row, 0, bucket, path)?;
                 let is_delete_marker = row.try_get(OBJECT_WIDTH)?;
+                if let Some(tags) = condition {
+                    if is_delete_marker || !tags.contains(&object.etag) {
+                        let (bucket, path) = (bucket.clone(), path.clone());
+                        return Err(StorageError::PreconditionFailed { bucket, path }.into());
+                    }
+                    session.run(&end).await?;
+                }
                 return Ok(Some(ObjectVersion { object, is_delete_marker, is_latest: false }));
             }
             false
@@ -236,6 +249,7 @@ pub(super) async fn delete(
         Err(fault) if policy_failed(&fault, pool, context, permission, bucket).await => true,
         Err(fault) => return Err(fault),
     };
+    drop(session);
     // Nothing went: because nothing is seen there, or because it is somebody else's.
     let (row, rules) = Box::pin(look(pool, access, bucket, path)).await?;
     let target =

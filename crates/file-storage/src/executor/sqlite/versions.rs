@@ -190,19 +190,24 @@ fn look_by(
     Ok(Some((Seen { target, reads: visible, overwrites: false }, there && row.get(flags)?)))
 }
 
-/// Deletes a version for good; `None` where none is visible. What is the newest then is the object.
+/// Deletes a version for good; `None` where none is visible. What is the newest then is the object. Its condition is asked of
+/// what may be deleted alone.
 pub(super) fn delete(
     conn: &Connection,
     rules: &Rules,
     access: &Access,
     at: (&BucketName, &ObjectPath),
     version: VersionId,
+    condition: Option<&ETags>,
 ) -> Result<Option<ObjectVersion>, Fault> {
     let context = access.on_object(Permission::ObjectDelete, at.0, at.1)?;
     let (seen, is_delete_marker) = look(conn, rules, context, at, version)?.unzip();
     let doomed = decide::delete(access, at, seen.map(|seen| seen.target))?;
     let Some(object) = doomed else { return Ok(None) };
     let is_delete_marker = is_delete_marker.unwrap_or(false);
+    if condition.is_some_and(|tags| is_delete_marker || !tags.contains(&object.etag)) {
+        return Err(StorageError::PreconditionFailed { bucket: object.bucket, path: object.path }.into());
+    }
     end(conn, (&object, is_delete_marker), &[])?;
     Ok(Some(ObjectVersion { object, is_delete_marker, is_latest: false }))
 }

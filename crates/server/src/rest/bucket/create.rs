@@ -6,6 +6,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::fields;
+use crate::conditional;
 use crate::errors::ApiError;
 use crate::rest::call::{Call, Token};
 use crate::rest::dialect::{BucketBody, ErrorBody};
@@ -53,6 +54,7 @@ pub(in crate::rest) struct CreateBucket {
 )]
 pub(in crate::rest) async fn create(mut call: Call<Token>) -> Result<Response, ApiError> {
     call.begin(Operation::CreateBucket);
+    conditional::none(call.headers())?;
     let asked: CreateBucket = json::read(call.body()).await?;
     let name = asked.name(call.dialect().is_strict_about_fields())?;
     let name = BucketName::parse_new(name, call.dialect().name_rules())?;

@@ -3,6 +3,7 @@
 use axum::response::Response;
 use file_storage::Operation;
 
+use crate::conditional;
 use crate::errors::ApiError;
 use crate::rest::call::{Call, Token};
 use crate::rest::dialect::{ErrorBody, Message};
@@ -25,6 +26,7 @@ use crate::rest::query;
 )]
 pub(in crate::rest) async fn delete(call: Call<Token>) -> Result<Response, ApiError> {
     call.begin(Operation::DeleteBucket);
+    conditional::none(call.headers())?;
     let name = call.bucket("/bucket/")?;
     let force = query::switch(call.uri(), "force")?;
     call.storage().delete_bucket(call.context(), &name, force).await?;

@@ -3,6 +3,7 @@
 use axum::response::Response;
 use file_storage::Operation;
 
+use crate::conditional;
 use crate::errors::ApiError;
 use crate::rest::call::{Call, Token};
 use crate::rest::dialect::{ErrorBody, Message};
@@ -20,6 +21,7 @@ use crate::rest::dialect::{ErrorBody, Message};
 )]
 pub(in crate::rest) async fn empty(call: Call<Token>) -> Result<Response, ApiError> {
     call.begin(Operation::EmptyBucket);
+    conditional::none(call.headers())?;
     if call.dialect().only_service_empties() && !call.context().is_service() {
         return Err(ApiError::ServiceOnly);
     }

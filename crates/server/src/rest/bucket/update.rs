@@ -6,6 +6,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::fields;
+use crate::conditional;
 use crate::errors::ApiError;
 use crate::rest::call::{Call, Token};
 use crate::rest::dialect::{BucketBody, ErrorBody};
@@ -53,6 +54,7 @@ pub(in crate::rest) struct UpdateBucket {
 )]
 pub(in crate::rest) async fn update(mut call: Call<Token>) -> Result<Response, ApiError> {
     call.begin(Operation::UpdateBucket);
+    conditional::none(call.headers())?;
     let name = call.bucket("/bucket/")?;
     let asked: UpdateBucket = json::read(call.body()).await?;
     let update = asked.update()?;

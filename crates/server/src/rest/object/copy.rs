@@ -7,6 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Places, put_mode, refused};
+use crate::conditional;
 use crate::errors::ApiError;
 use crate::rest::body::metadata_from_header;
 use crate::rest::call::{Call, Token};
@@ -58,6 +59,7 @@ pub(in crate::rest) struct CopyMetadata {
 pub(in crate::rest) async fn copy(mut call: Call<Token>) -> Result<Response, ApiError> {
     let mode = put_mode(call.headers());
     call.begin(Operation::Copy(&mode));
+    conditional::none(call.headers())?;
     let asked: CopyObject = json::read(call.body()).await?;
     let CopyObject { bucket_id, source_key, destination_bucket, destination_key, .. } = &asked;
     let rules = call.dialect().path_rules();

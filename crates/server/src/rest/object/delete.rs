@@ -38,11 +38,12 @@ pub(in crate::rest) async fn one(call: Call<Token>) -> Result<Response, ApiError
     let condition = conditional::deletion(call.headers())?;
     let deleted = match version {
         None => storage.delete(call.context(), &bucket, &path, condition.as_ref()).await?.object,
-        Some(_) if condition.is_some() => {
-            return Err(ApiError::schema("a version is never changed: its deletion takes no If-Match"));
-        }
         Some(version) => {
-            let deleted = storage.delete_version(call.context(), &bucket, &path, version).await?;
+            let named = (call.context(), version, condition.as_ref());
+            let deleted = storage.delete_version(named.0, &bucket, &path, named.1, named.2).await?;
+            if deleted.is_none() && condition.is_some() {
+                return Err(StorageError::PreconditionFailed { bucket, path }.into());
+            }
             deleted.map(|version| version.object)
         }
     };
@@ -70,9 +71,7 @@ pub(in crate::rest) struct DeleteObjects {
 pub(in crate::rest) async fn many(mut call: Call<Token>) -> Result<Response, ApiError> {
     call.begin(Operation::Delete);
     let bucket = call.bucket("/object/")?;
-    if conditional::deletion(call.headers())?.is_some() {
-        return Err(ApiError::schema("If-Match names one object: it goes with the deletion of one"));
-    }
+    conditional::none(call.headers())?;
     let asked: DeleteObjects = json::read(call.body()).await?;
     let count = asked.prefixes.len();
     if count == 0 || count > MAX_PATHS {

@@ -29,7 +29,7 @@ fn put_mode(headers: &HeaderMap) -> PutMode {
 
 /// Whether `x-upsert` asks to replace what is there.
 pub(crate) fn wants_upsert(headers: &HeaderMap) -> bool {
-    headers.get("x-upsert").is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"))
+    headers.get("x-upsert").is_some_and(|value| value.as_bytes() == b"true")
 }
 
 /// The version that a URL names. An empty name is none of a version: to take it for no name would delete the object, where a

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{Places, put_mode, refused};
+use crate::conditional;
 use crate::errors::ApiError;
 use crate::rest::call::{Call, Token};
 use crate::rest::dialect::{ErrorBody, Uploaded};
@@ -44,6 +45,7 @@ pub(in crate::rest) async fn r#move(mut call: Call<Token>) -> Result<Response, A
     let only_free = call.dialect().moves_only_to_free_paths();
     let mode = if only_free { PutMode::Create } else { put_mode(call.headers()) };
     call.begin(Operation::Move(&mode));
+    conditional::none(call.headers())?;
     let asked: MoveObject = json::read(call.body()).await?;
     let MoveObject { bucket_id, source_key, destination_bucket, destination_key } = &asked;
     let rules = call.dialect().path_rules();

@@ -29,7 +29,8 @@ pub(in crate::s3) async fn one(call: Call, input: DeleteObjectInput) -> Result<D
         return Err(Failure::not_implemented("Deleting under a condition other than If-Match"));
     }
     let condition = conditional::deletion(call.headers());
-    let condition = condition.map_err(|_| Failure::not_implemented("If-None-Match of a deletion"))?;
+    let condition =
+        condition.map_err(|_| Failure::not_implemented("A condition on a deletion other than If-Match"))?;
     let at = call.object()?;
     let Some(version) = version else {
         let marker = current(&call, at, condition.as_ref()).await?;
@@ -68,29 +69,14 @@ async fn current(
     }
 }
 
-/// Deletes a version for good. Under a condition it is looked at before, and then deleted by its id: what that names never changes,
-/// and the null version does.
+/// Deletes a version for good; one that is not there is gone already, also under a condition.
 async fn old(
     call: &Call,
     (bucket, path): (&BucketName, &ObjectPath),
     version: VersionId,
     condition: Option<&ETags>,
 ) -> Result<Option<ObjectVersion>, StorageError> {
-    let (storage, context) = (call.storage(), call.context());
-    let Some(tags) = condition else {
-        return storage.delete_version(context, bucket, path, version).await;
-    };
-    match storage.version_info(context, bucket, path, version).await {
-        Ok(found) if tags.contains(&found.etag) => {
-            storage.delete_version(context, bucket, path, VersionId::Id(found.version)).await
-        }
-        Ok(_) | Err(StorageError::VersionIsMarker { .. }) => {
-            let (bucket, path) = (bucket.clone(), path.clone());
-            Err(StorageError::PreconditionFailed { bucket, path })
-        }
-        Err(StorageError::VersionNotFound { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
+    call.storage().delete_version(call.context(), bucket, path, version, condition).await
 }
 
 /// Deletes many: in one transaction those that may be, and says of the others why not.

@@ -81,7 +81,7 @@ pub(in crate::s3) fn not_as_announced(call: &Call, error: StorageError) -> Failu
 /// How a write decides where the path is taken.
 pub(in crate::s3) fn condition(call: &Call) -> Result<PutMode, Failure> {
     let mode = conditional::write(call.headers(), PutMode::Upsert);
-    mode.map_err(|_| Failure::invalid("Only one of If-Match and If-None-Match can be used"))
+    mode.map_err(|_| Failure::invalid("A write takes one condition, If-Match or If-None-Match"))
 }
 
 /// Says why a write under a condition was not taken: S3 tells an object that is not there from one that is another.

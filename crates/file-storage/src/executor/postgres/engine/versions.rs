@@ -9,7 +9,7 @@ use crate::executor::postgres::session::retried;
 use crate::executor::postgres::{PostgresExecutor, relocate, versions};
 use crate::executor::{VersionExecutor, Written};
 use crate::extra::Tag;
-use crate::file::{NewObject, PutMode, StorageObject, StoredObject};
+use crate::file::{ETags, NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::Access;
 use crate::versions::{ObjectVersion, VersionId, VersionScan};
@@ -41,8 +41,10 @@ impl VersionExecutor for PostgresExecutor {
         bucket: &BucketName,
         path: &ObjectPath,
         version: VersionId,
+        condition: Option<&ETags>,
     ) -> Result<Option<ObjectVersion>, StorageError> {
-        let delete = async { retried!(versions::delete(&self.pool, access, (bucket, path), version)) };
+        let at = (bucket, path);
+        let delete = async { retried!(versions::delete(&self.pool, access, at, version, condition)) };
         self.run("delete_version", Box::pin(delete)).await
     }
 

@@ -22,7 +22,8 @@ use crate::permissions::{Access, Permission, Role};
 
 /// Who asks whether an upload came is told so as long as there is an object where it went.
 const STANDS: &str = "(r.completed_at IS NULL OR EXISTS \
-     (SELECT 1 FROM {schema}.storage_objects o WHERE o.bucket_id = m.bucket_id AND o.path = m.path))";
+     (SELECT 1 FROM {schema}.storage_objects o WHERE o.bucket_id = m.bucket_id AND o.path = m.path \
+     AND o.owner_id IS NOT DISTINCT FROM m.owner_id))";
 
 const FROM: &str = "FROM {schema}.multipart_uploads m \
      LEFT JOIN {schema}.resumable_uploads r ON r.upload_id = m.id";

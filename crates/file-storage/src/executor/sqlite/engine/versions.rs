@@ -9,7 +9,7 @@ use crate::errors::StorageError;
 use crate::executor::sqlite::{SqliteExecutor, relocate, versions};
 use crate::executor::{VersionExecutor, Written};
 use crate::extra::Tag;
-use crate::file::{NewObject, PutMode, StorageObject, StoredObject};
+use crate::file::{ETags, NewObject, PutMode, StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::Access;
 use crate::versions::{ObjectVersion, VersionId, VersionScan};
@@ -44,11 +44,13 @@ impl VersionExecutor for SqliteExecutor {
         bucket: &BucketName,
         path: &ObjectPath,
         version: VersionId,
+        condition: Option<&ETags>,
     ) -> Result<Option<ObjectVersion>, StorageError> {
         let (access, rules) = (access.clone(), self.rules.load_full());
-        let (bucket, path) = (bucket.clone(), path.clone());
-        let delete =
-            move |conn: &Connection| versions::delete(conn, &rules, &access, (&bucket, &path), version);
+        let (bucket, path, condition) = (bucket.clone(), path.clone(), condition.cloned());
+        let delete = move |conn: &Connection| {
+            versions::delete(conn, &rules, &access, (&bucket, &path), version, condition.as_ref())
+        };
         self.writer.free("delete_version", delete).await
     }
 

@@ -20,9 +20,10 @@ use crate::permissions::{Access, Permission, Role};
 
 const FROM: &str = "FROM multipart_uploads m LEFT JOIN resumable_uploads r ON r.upload_id = m.id";
 
-/// Who asks whether an upload came is told so as long as there is an object where it went.
+/// Who asks whether an upload came is told so as long as there is an object of theirs where it went.
 const STANDS: &str = "(r.completed_at IS NULL \
-     OR EXISTS (SELECT 1 FROM storage_objects o WHERE o.bucket_id = m.bucket_id AND o.path = m.path))";
+     OR EXISTS (SELECT 1 FROM storage_objects o WHERE o.bucket_id = m.bucket_id AND o.path = m.path \
+     AND o.owner_id IS m.owner_id))";
 
 /// An upload, also one whose time is over.
 pub(super) fn any(conn: &Connection, access: &Access, at: &UploadAt) -> Result<MultipartUpload, Fault> {
