@@ -17,7 +17,9 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
-use futures_util::Stream;
+use file_storage::StorageError;
+use file_storage::body::ByteStream;
+use futures_util::{Stream, StreamExt};
 use multer::{Error, Field, Multipart};
 
 /// Most bytes that are handed on at once while they are counted.
@@ -101,6 +103,17 @@ pub(crate) fn is_too_long(error: &Error) -> bool {
     matches!(error, Error::StreamReadFailed(cause) if cause.is::<TooLong>())
 }
 
+/// A file's bytes, up to the first error: a form that was cut off says so for as long as it is asked.
+pub(crate) fn until_failed(
+    bytes: impl Stream<Item = Result<Bytes, StorageError>> + Send + 'static,
+) -> ByteStream {
+    let mut has_failed = false;
+    let goes_on = move |chunk: &Result<Bytes, StorageError>| {
+        std::future::ready(!std::mem::replace(&mut has_failed, chunk.is_err()))
+    };
+    bytes.take_while(goes_on).boxed()
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("the form's boundaries, headers or fields are too long")]
 struct TooLong;
@@ -171,8 +184,19 @@ mod tests {
             Ok::<_, Infallible>(Bytes::from_static(chunk))
         });
         let first = stream::iter([Ok(Bytes::copy_from_slice(start.as_bytes()))]);
-        let body = Body::from_stream(futures_util::StreamExt::chain(first, rest));
+        let body = Body::from_stream(first.chain(rest));
         (FormData::new(body, "XB".to_owned(), limit), asked)
+    }
+
+    #[tokio::test]
+    async fn a_form_that_is_cut_off_fails_once() {
+        let body = Body::from(format!("{FILE}some of it"));
+        let mut form = FormData::new(body, "XB".to_owned(), Limit::Between(20_000));
+        let field = form.next().await.unwrap().unwrap();
+        let failed = |error: Error| StorageError::InvalidRequest { message: error.to_string() };
+        let bytes = until_failed(futures_util::TryStreamExt::map_err(field, failed));
+        let last: Vec<_> = bytes.collect().await;
+        assert_eq!(last.iter().filter(|chunk| chunk.is_err()).count(), 1);
     }
 
     async fn until_refused(form: &mut FormData) -> Error {

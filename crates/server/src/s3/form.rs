@@ -31,7 +31,7 @@ use super::target::Target;
 use super::xml::escaped;
 use super::{owners, supported};
 use crate::app::AppState;
-use crate::form_data::{FormData, Limit, is_too_long};
+use crate::form_data::{FormData, Limit, is_too_long, until_failed};
 use crate::http::LogSlot;
 use crate::rest::form_failed;
 use policy::Policy;
@@ -294,14 +294,7 @@ pub(super) fn bytes_of(form: FormData, file: Field<'static>) -> ByteStream {
         }
         Ok::<(), StorageError>(())
     });
-    let all = bytes.chain(end.filter_map(|end| async move { end.err().map(Err::<Bytes, _>) }));
-    // A form that is cut off would say so for as long as it is asked.
-    let mut has_failed = false;
-    all.take_while(move |chunk| {
-        let was_well = !std::mem::replace(&mut has_failed, chunk.is_err());
-        std::future::ready(was_well)
-    })
-    .boxed()
+    until_failed(bytes.chain(end.filter_map(|end| async move { end.err().map(Err::<Bytes, _>) })))
 }
 
 /// Fails a file that is shorter or longer than its policy allows.

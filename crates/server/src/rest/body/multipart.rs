@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::{Incoming, interrupted, user_metadata};
 use crate::errors::ApiError;
-use crate::form_data::{FormData, Limit, is_too_long};
+use crate::form_data::{FormData, Limit, is_too_long, until_failed};
 use crate::rest::dialect::Dialect;
 
 /// Most text fields of a form.
@@ -74,7 +74,7 @@ fn is_file(field: &Field<'_>) -> bool {
 fn file(form: FormData, field: Field<'static>) -> ByteStream {
     let bytes = field.map_err(failed_body);
     let end = stream::once(rest_of(form)).filter_map(|end| async move { end.err().map(Err::<Bytes, _>) });
-    bytes.chain(end).boxed()
+    until_failed(bytes.chain(end))
 }
 
 /// Reads what follows the file.
