@@ -281,7 +281,17 @@ async fn a_digest_that_is_announced_has_to_come() {
     let server = Server::start();
     let (s3, key) = (client(&server), signer(&server, Who::Service));
     server.bucket(Who::Service, "box1", "private").await;
-    let put = Ask::new("PUT", "/box1/x").body("1").header("x-amz-sdk-checksum-algorithm", "SHA256");
-    expect(&s3.signed(&key, put).await, 400, "InvalidRequest");
+    for (name, value) in [
+        ("x-amz-sdk-checksum-algorithm", "SHA256"),
+        ("x-amz-checksum-algorithm", "SHA256"),
+        ("x-amz-checksum-algorithm", "FOO"),
+        ("x-amz-checksum-type", "COMPOSITE"),
+    ] {
+        let put = Ask::new("PUT", "/box1/x").body("1").header(name, value);
+        expect(&s3.signed(&key, put).await, 400, "InvalidRequest");
+    }
     assert_eq!(server.content("box1/x").await, None);
+    let put = Ask::new("PUT", "/box1/x").body("1").header("x-amz-checksum-algorithm", "SHA256");
+    let digest = "a4ayc/80/OGda4BO/1o/V0etpOqiLx1JwB5S3beHW0s=";
+    expect(&s3.signed(&key, put.header("x-amz-checksum-sha256", digest)).await, 200, "");
 }

@@ -24,7 +24,7 @@ use super::call::{Call, NewCall};
 use super::caller::Signer;
 use super::failure::Failure;
 use super::object::{Described, VERSION_ID, insert, put, tags_from_set};
-use super::payload::Incoming;
+use super::payload::{Incoming, check_checksum_words};
 use super::signature::key::{Key, Scope};
 use super::signature::{Clock, parse_time};
 use super::target::Target;
@@ -139,6 +139,7 @@ pub(super) async fn post(
     }
     let mut headers = fields.headers()?;
     supported::check(&Method::POST, target, &[], &headers)?;
+    check_checksum_words(&headers)?;
     if let Some(tagging) = fields.get("tagging") {
         let tags = policy::tags(tagging)?;
         let text = tags_from_set(tags, 10)?;

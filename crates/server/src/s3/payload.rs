@@ -16,6 +16,10 @@ use super::signature::chunked::{self, Signing};
 use crate::rest::interrupted;
 
 const CHECKSUM: &str = "x-amz-checksum-";
+/// By which algorithm an object's checksum is to be.
+const ALGORITHM: &str = "x-amz-checksum-algorithm";
+/// What an object's checksum covers.
+const KIND: &str = "x-amz-checksum-type";
 /// Which checksum a client says that it sends.
 const SDK_ALGORITHM: &str = "x-amz-sdk-checksum-algorithm";
 
@@ -151,6 +155,28 @@ impl Incoming {
                 Err(Failure::new(StatusCode::LENGTH_REQUIRED, "MissingContentLength", message))
             }
         }
+    }
+}
+
+/// Refuses what a write of bytes says of checksums beyond the one that it brings: an algorithm that is another's or brings none,
+/// and a type that only objects of parts have.
+///
+/// # Errors
+/// `InvalidRequest`.
+pub(super) fn check_checksum_words(headers: &HeaderMap) -> Result<(), Failure> {
+    let refuse =
+        |name: &str| Failure::invalid(format!("The value of {name} is not that of a checksum that is sent"));
+    if let Some(word) = text(headers, ALGORITHM)? {
+        let name = format!("{CHECKSUM}{}", word.to_ascii_lowercase());
+        let in_trailer = text(headers, "x-amz-trailer")?.unwrap_or_default();
+        let is_sent = headers.contains_key(&name) || in_trailer.trim().eq_ignore_ascii_case(&name);
+        if Algorithm::from_word(word).is_none() || !is_sent {
+            return Err(refuse(ALGORITHM));
+        }
+    }
+    match text(headers, KIND)? {
+        None | Some("FULL_OBJECT") => Ok(()),
+        Some(_) => Err(refuse(KIND)),
     }
 }
 

@@ -15,7 +15,7 @@ use super::call::{Call, NewCall};
 use super::caller::Signer;
 use super::documents::Documents;
 use super::failure::Failure;
-use super::payload::{Incoming, Payload, without_checksums};
+use super::payload::{Incoming, Payload, check_checksum_words, without_checksums};
 use super::route::{self, Document, Route};
 use super::signature::{self, Clock, Origin};
 use super::target::{self, Mount, Parameters, Target};
@@ -139,10 +139,12 @@ impl Service {
         match route {
             Route::Read => object::get::get(&call).await,
             Route::Write => {
+                check_checksum_words(call.headers())?;
                 let incoming = Incoming::new(call.headers(), payload, body)?;
                 object::put::put(&call, incoming).await
             }
             Route::WritePart => {
+                check_checksum_words(call.headers())?;
                 let incoming = Incoming::new(call.headers(), payload, body)?;
                 multipart::part::upload(&call, incoming).await
             }
