@@ -4,6 +4,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::failure::Failure;
+use super::payload::SDK_ALGORITHM;
 
 /// Parameters of the signature itself, as they are spelled.
 const OF_SIGNATURE: [&str; 8] = [
@@ -27,9 +28,6 @@ const OF_NOTHING: [(&str, &str); 5] = [
     ("x-amz-checksum-sha256", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="),
 ];
 
-/// The algorithm of such a checksum, beside it.
-const ALGORITHM: &str = "x-amz-sdk-checksum-algorithm";
-
 /// Moves what stands for headers out of the query.
 ///
 /// # Errors
@@ -52,7 +50,8 @@ pub(super) fn into_headers(
             let message = format!("The parameter {name} is not spelled as those of signatures are");
             return Err(Failure::bad_request("AuthorizationQueryParametersError", message));
         }
-        if OF_NOTHING.contains(&(lower.as_str(), value.as_str())) || lower == ALGORITHM {
+        // Beside such a checksum stands its algorithm.
+        if OF_NOTHING.contains(&(lower.as_str(), value.as_str())) || lower == SDK_ALGORITHM {
             continue;
         }
         let malformed = || Failure::argument(format!("The parameter {name} is no header"));

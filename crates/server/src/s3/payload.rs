@@ -21,7 +21,7 @@ const ALGORITHM: &str = "x-amz-checksum-algorithm";
 /// What an object's checksum covers.
 const KIND: &str = "x-amz-checksum-type";
 /// Which checksum a client says that it sends.
-const SDK_ALGORITHM: &str = "x-amz-sdk-checksum-algorithm";
+pub(super) const SDK_ALGORITHM: &str = "x-amz-sdk-checksum-algorithm";
 
 /// How the payload is signed.
 pub(super) enum Payload {

@@ -39,8 +39,8 @@ pub(in crate::rest) async fn one(call: Call<Token>) -> Result<Response, ApiError
     let deleted = match version {
         None => storage.delete(call.context(), &bucket, &path, condition.as_ref()).await?.object,
         Some(version) => {
-            let named = (call.context(), version, condition.as_ref());
-            let deleted = storage.delete_version(named.0, &bucket, &path, named.1, named.2).await?;
+            let (context, condition) = (call.context(), condition.as_ref());
+            let deleted = storage.delete_version(context, &bucket, &path, version, condition).await?;
             if deleted.is_none() && condition.is_some() {
                 return Err(StorageError::PreconditionFailed { bucket, path }.into());
             }
