@@ -273,6 +273,14 @@ async fn who_may_not_delete_a_version_learns_nothing_by_a_condition() {
         expect(&s3.signed(&owner, delete(id, "\"other\"")).await, 412, "PreconditionFailed");
     }
     let (id, tag) = &ids[0];
+    let rest = async |who: Who, id: &str, tag: &str| {
+        let call = server.call(who, "DELETE", &format!("/object/box1/x?version={id}"));
+        call.header("if-match", tag).send().await.status
+    };
+    assert_eq!(rest(Who::User(OWNER), id, "\"other\"").await, 412);
+    assert_eq!(rest(Who::User(OWNER), "01890000-0000-7000-8000-000000000000", "*").await, 412);
+    assert!(matches!(rest(Who::Anon, id, tag).await, 401 | 403));
+    let (id, tag) = &ids[0];
     expect(&s3.signed(&owner, delete(id, tag)).await, 204, "");
     let listed = s3.signed(&owner, Ask::new("GET", "/box1").query("versions", "")).await.text();
     assert!(!listed.contains(id) && listed.contains(&ids[1].0), "{listed}");
