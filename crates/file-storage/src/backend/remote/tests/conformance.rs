@@ -1,6 +1,6 @@
 //! The conformance suite over each store, alone and with its guards.
 
-use super::place::{RemotePlace, azure, gcs, s3};
+use super::place::{RemotePlace, aerostore, azure, gcs, s3};
 use crate::backend::conformance::conformance_suite;
 
 mod s3_alone {
@@ -11,6 +11,11 @@ mod s3_alone {
 mod s3_guarded {
     use super::*;
     conformance_suite!(RemotePlace::guarded(s3()));
+}
+
+mod aerostore_guarded {
+    use super::*;
+    conformance_suite!(RemotePlace::guarded(aerostore()));
 }
 
 mod azure_guarded {

@@ -31,14 +31,25 @@ pub(super) fn s3() -> Store {
 }
 
 pub(super) fn s3_at(endpoint: &str) -> Store {
+    s3_with(endpoint, "AKIDTEST", "a-secret-of-tests")
+}
+
+/// Another Aerostore, which looks at signatures.
+pub(super) fn aerostore() -> Store {
+    let [endpoint, id, secret] =
+        ["", "_KEY_ID", "_SECRET"].map(|of| emulator(&format!("AEROSTORE_TEST_AEROSTORE{of}")));
+    s3_with(&endpoint, &id, &secret)
+}
+
+fn s3_with(endpoint: &str, id: &str, secret: &str) -> Store {
     Store::S3(S3Store {
         bucket: BUCKET.into(),
         endpoint: Some(endpoint.into()),
         region: "us-east-1".into(),
         virtual_hosted: false,
         credentials: Some(S3Credentials {
-            access_key_id: "AKIDTEST".into(),
-            secret_access_key: "a-secret-of-tests".into(),
+            access_key_id: id.into(),
+            secret_access_key: secret.into(),
             session_token: None,
         }),
     })
