@@ -24,6 +24,7 @@ mod health;
 mod life;
 mod moving;
 mod outages;
+mod pieces;
 mod starts;
 
 use support::Reply;
