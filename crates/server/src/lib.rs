@@ -7,6 +7,7 @@ mod conditional;
 pub mod config;
 pub mod errors;
 mod form_data;
+mod gauges;
 pub mod health;
 pub mod http;
 mod management;

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::AppState;
 use crate::config::Config;
+use crate::gauges::Gauges;
 use crate::http::{Harness, HttpOptions, Listener, Shutdown};
 use crate::routes;
 use crate::s3;
@@ -90,6 +91,9 @@ impl Server {
         drop(new_keys);
         let (jobs, stop) = (TaskTracker::new(), CancellationToken::new());
         jobs.spawn(app.figures.clone().upkeep(stop.clone()));
+        let gauges =
+            Gauges::new(app.storage.clone(), open::disks(&app.config), app.config.metrics.usage_per_user);
+        jobs.spawn(gauges.run(stop.clone()));
         jobs.close();
         let harness = Harness::new(routes::all(&app), &http);
         let s3 = async {
@@ -102,9 +106,10 @@ impl Server {
         let end = async {
             app.health_checks.stop().await;
             app.upkeep.stop().await;
-            app.storage.close().await;
+            // The jobs read the storage: they end before it does.
             stop.cancel();
             jobs.wait().await;
+            app.storage.close().await;
         };
         tokio::select! {
             () = end => tracing::info!("stopped"),

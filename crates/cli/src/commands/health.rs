@@ -9,12 +9,20 @@ use super::Context;
 use crate::failure::Failure;
 use crate::output::table;
 
-/// `health` has no options of its own.
+/// Options of `health`.
 #[derive(Debug, Args)]
-pub(crate) struct Health {}
+pub(crate) struct Health {
+    /// Only whether the server can do its work, which needs no token and no data directory: for supervisors and containers
+    #[arg(long)]
+    ready: bool,
+}
 
 /// Runs `aerostore health`.
-pub(crate) async fn run(_health: &Health, context: &Context<'_>) -> Result<(), Failure> {
+pub(crate) async fn run(health: &Health, context: &Context<'_>) -> Result<(), Failure> {
+    if health.ready {
+        context.client.ready().await?;
+        return context.out.result(&serde_json::json!({ "ready": true }), |_| "ready".to_owned());
+    }
     let report = context.client.health().await?;
     context.out.result(&report, describe)
 }

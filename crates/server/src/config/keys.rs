@@ -206,6 +206,8 @@ settings! {
     metrics: MetricsConfig {
         /// Who reads `/metrics`: callers from this machine and the service role, the service role alone, or anyone.
         access: MetricsAccess = "loopback";
+        /// Whether there is a figure of bytes per user, too. They are bounded, but a metrics store keeps users' ids then.
+        usage_per_user: bool = "false";
     }
 }
 

@@ -113,6 +113,17 @@ pub(super) fn database_path(config: &Config) -> Option<PathBuf> {
     }
 }
 
+/// The directories whose disks are watched, each with the label that its figures have.
+pub(super) fn disks(config: &Config) -> Vec<(&'static str, PathBuf)> {
+    let database = database_path(config).and_then(|path| path.parent().map(Path::to_owned));
+    let database = database.filter(|folder| *folder != config.data_dir);
+    let elsewhere = database.map(|folder| {
+        let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
+        ("database", folder)
+    });
+    std::iter::once(("blobs", config.data_dir.clone())).chain(elsewhere).collect()
+}
+
 /// Opens the metadata, on the engine that is configured.
 async fn executor(config: &Config) -> Result<Arc<dyn Executor>, StorageError> {
     Ok(match &config.database {
