@@ -33,4 +33,7 @@ pub mod fuzzing {
 
 /// What the command line reads before it sends it.
 pub use file_storage::permissions::PolicyStatement;
-pub use serve::{Migration, Moved, MovedTable, Progress, Server, ServerError, check, migration, serve};
+pub use serve::{
+    Finding, Migration, Moved, MovedTable, Progress, Server, ServerError, Severity, check, doctor, migration,
+    serve,
+};
