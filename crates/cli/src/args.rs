@@ -102,7 +102,9 @@ pub(crate) enum Command {
     Usage(commands::usage::Usage),
     /// Say whether the server is well
     Health(commands::health::Health),
-    /// Show the server's counters
+    /// Look for what commonly goes wrong with this configuration, this machine, its database and providers
+    Doctor(commands::doctor::Doctor),
+    /// Show what the server has done, and how fast
     Metrics(commands::metrics::Metrics),
     /// Measure a running server: put, get, list
     Bench(commands::bench::Bench),

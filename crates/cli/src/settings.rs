@@ -10,13 +10,17 @@ use crate::failure::Failure;
 pub(crate) const DATA_DIR_VARIABLE: &str = "AEROSTORE_DATA_DIR";
 
 /// Loads the configuration as `serve` does: file, environment, then `--data-dir` and `flags`.
-pub(crate) fn load(global: &Global, mut flags: Vec<Flag>) -> Result<Loaded, Failure> {
+pub(crate) fn load(global: &Global, flags: Vec<Flag>) -> Result<Loaded, Failure> {
+    Config::load(&sources(global, flags)?).map_err(|errors| Failure::Usage(errors.to_string()))
+}
+
+/// What has a say in the configuration.
+pub(crate) fn sources(global: &Global, mut flags: Vec<Flag>) -> Result<Sources, Failure> {
     if let Some(data_dir) = &global.data_dir {
         let value = data_dir.to_str().ok_or_else(|| Failure::Usage("--data-dir is not UTF-8".to_owned()))?;
         flags.push(Flag { flag: "--data-dir", key: "data_dir", value: value.to_owned() });
     }
-    let sources = Sources::of_process(global.config.clone(), flags);
-    Config::load(&sources).map_err(|errors| Failure::Usage(errors.to_string()))
+    Ok(Sources::of_process(global.config.clone(), flags))
 }
 
 /// Opens the secrets of a data directory that a server was started with.

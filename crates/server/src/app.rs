@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use file_storage::FileStorage;
 use file_storage::health::HealthChecks;
 use file_storage::upkeep::Upkeep;
@@ -23,13 +24,15 @@ pub struct App {
     pub upkeep: Upkeep,
     /// Its looks at its providers.
     pub health_checks: HealthChecks,
-    /// Who is asking.
-    pub authenticator: Authenticator,
-    /// Keys of S3's clients that are not in the database.
-    pub(crate) s3_keys: s3::Keys,
+    /// Who is asking. Another one takes its place when secrets change.
+    pub authenticator: ArcSwap<Authenticator>,
+    /// Keys of S3's clients that are not in the database; one of them changes with the secret of tokens.
+    pub(crate) s3_keys: ArcSwap<s3::Keys>,
+    /// Origins whose pages may call; `*` for any.
+    pub(crate) allowed_origins: ArcSwap<Vec<String>>,
     /// Room for what S3's clients send as documents.
     pub(crate) s3_documents: s3::Budget,
-    /// How the server is configured.
+    /// How the server was configured when it started. What can change since then stands beside it, or in its own part.
     pub config: Config,
     /// Requests per client address.
     pub rate_limits: RateLimits,

@@ -7,6 +7,7 @@ mod conditional;
 pub mod config;
 pub mod errors;
 mod form_data;
+mod gauges;
 pub mod health;
 pub mod http;
 mod management;
@@ -32,4 +33,7 @@ pub mod fuzzing {
 
 /// What the command line reads before it sends it.
 pub use file_storage::permissions::PolicyStatement;
-pub use serve::{Migration, Moved, MovedTable, Progress, Server, ServerError, check, migration, serve};
+pub use serve::{
+    Finding, Migration, Moved, MovedTable, Progress, Server, ServerError, Severity, check, doctor, migration,
+    serve,
+};

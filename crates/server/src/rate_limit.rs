@@ -11,8 +11,10 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
 
 use crate::client_address::network;
 use crate::config::RateLimitConfig;
@@ -44,6 +46,13 @@ impl RateLimits {
             refused: RateLimiter::new(config.signed_per_second, config.signed_burst),
         }
     }
+
+    /// Other limits from now on.
+    pub fn change(&self, config: &RateLimitConfig) {
+        self.signed.change(config.signed_per_second, config.signed_burst);
+        self.public.change(config.public_per_second, config.public_burst);
+        self.refused.change(config.signed_per_second, config.signed_burst);
+    }
 }
 
 /// A client sent too much.
@@ -67,12 +76,25 @@ impl RateLimited {
 /// which is a token bucket without a timer.)
 #[derive(Debug)]
 pub struct RateLimiter {
-    /// Time for one token to come back; `None` for no limit.
+    pace: ArcSwap<Pace>,
+    shards: Vec<Mutex<Shard>>,
+    hasher: RandomState,
+}
+
+/// How fast tokens come back.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Time for one to come back; `None` for no limit.
     interval: Option<Duration>,
     /// Time for a whole bucket to come back.
     whole: Duration,
-    shards: Vec<Mutex<Shard>>,
-    hasher: RandomState,
+}
+
+impl Pace {
+    fn new(per_second: u32, burst: u32) -> Self {
+        let interval = Duration::from_secs(1).checked_div(per_second);
+        Self { interval, whole: interval.unwrap_or_default().saturating_mul(burst.max(1)) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -86,10 +108,14 @@ struct Shard {
 impl RateLimiter {
     /// So many requests per second, so many at once after a pause; 0 per second for no limit.
     pub fn new(per_second: u32, burst: u32) -> Self {
-        let interval = Duration::from_secs(1).checked_div(per_second);
-        let whole = interval.unwrap_or_default().saturating_mul(burst.max(1));
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { interval, whole, shards, hasher: RandomState::new() }
+        let pace = ArcSwap::from_pointee(Pace::new(per_second, burst));
+        Self { pace, shards, hasher: RandomState::new() }
+    }
+
+    /// Another limit from now on. What clients sent before still counts.
+    pub fn change(&self, per_second: u32, burst: u32) {
+        self.pace.store(Arc::new(Pace::new(per_second, burst)));
     }
 
     /// Counts a request of this client.
@@ -113,14 +139,14 @@ impl RateLimiter {
     }
 
     fn weigh(&self, client: IpAddr, now: Instant, counts: bool) -> Result<(), RateLimited> {
-        let Some(interval) = self.interval else { return Ok(()) };
+        let Pace { interval: Some(interval), whole } = **self.pace.load() else { return Ok(()) };
         let client = network(client);
         let index = usize::try_from(self.hasher.hash_one(client) % SHARDS as u64).unwrap_or_default();
         let Some(shard) = self.shards.get(index) else { return Ok(()) };
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         let full_at = shard.bucket(client, now);
         let after_this = (*full_at).max(now) + interval;
-        match after_this.checked_duration_since(now + self.whole) {
+        match after_this.checked_duration_since(now + whole) {
             None | Some(Duration::ZERO) => {
                 if counts {
                     *full_at = after_this;
@@ -198,6 +224,16 @@ mod tests {
         assert!((0..9).all(|_| limiter.peek(client(1)).is_ok()));
         assert_eq!(accepted(&limiter, client(1), Instant::now(), 9), 2);
         assert!(limiter.peek(client(1)).is_err());
+    }
+
+    #[test]
+    fn another_limit_holds_for_those_who_are_known() {
+        let (limiter, now) = (RateLimiter::new(1, 2), Instant::now());
+        assert_eq!(accepted(&limiter, client(1), now, 9), 2);
+        limiter.change(0, 1);
+        assert_eq!(accepted(&limiter, client(1), now, 9), 9, "no limit any more");
+        limiter.change(1, 5);
+        assert_eq!(accepted(&limiter, client(1), now, 9), 3, "two of five are taken");
     }
 
     #[test]

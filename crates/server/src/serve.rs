@@ -5,19 +5,24 @@
 
 mod announce;
 mod check;
+mod doctor;
 mod error;
 mod migrate;
 mod open;
 mod providers;
+mod reload;
 mod signals;
+mod supervisor;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::AppState;
-use crate::config::Config;
+use crate::config::{Config, Sources};
+use crate::gauges::Gauges;
 use crate::http::{Harness, HttpOptions, Listener, Shutdown};
 use crate::routes;
 use crate::s3;
@@ -25,16 +30,21 @@ use crate::secrets::Keys;
 use crate::telemetry;
 
 pub use check::check;
+pub use doctor::{Finding, Severity, doctor};
 pub use error::ServerError;
+use reload::Reload;
+
 pub use migrate::{Migration, Moved, MovedTable, Progress, migration};
 
 /// Runs the server of the `aerostore` binary: logs to standard error, says on standard output when and where it is
-/// ready, and ends on SIGTERM or SIGINT. Wants a runtime of several threads, one for each core.
+/// ready, ends on SIGTERM or SIGINT, and reads `sources` again on SIGHUP. Wants a runtime of several threads, one for each core.
 ///
 /// # Errors
 /// [`ServerError`], where it can't start.
-pub async fn serve(config: Config) -> Result<(), ServerError> {
-    let _flush = telemetry::init_logs(config.log.format, config.log.level).map_err(ServerError::Logs)?;
+pub async fn serve(config: Config, sources: Sources) -> Result<(), ServerError> {
+    let logs = telemetry::init_logs(config.log.format, config.log.level).map_err(ServerError::Logs)?;
+    let (_flush, logs) = logs;
+    let reload = Reload::new(sources, config.clone(), logs)?;
     let shutdown = Shutdown::default();
     let signals = tokio::spawn(signals::watch(shutdown.clone())?);
     let opened = tokio::select! {
@@ -42,8 +52,9 @@ pub async fn serve(config: Config) -> Result<(), ServerError> {
         () = shutdown.stopping() => return Ok(()),
     };
     // Whoever called says why it can't start: once.
-    let server = opened?;
+    let server = Server { reload: Some(reload), ..opened? };
     announce::ready(&server).map_err(ServerError::Announce)?;
+    supervisor::tell("READY=1");
     server.run(&shutdown).await;
     signals.abort();
     Ok(())
@@ -57,6 +68,8 @@ pub struct Server {
     s3_listener: Option<Listener>,
     http: HttpOptions,
     new_keys: Option<Keys>,
+    /// What reads the configuration again, where somebody may ask for it.
+    reload: Option<Reload>,
 }
 
 impl Server {
@@ -86,25 +99,33 @@ impl Server {
 
     /// Serves until told to stop; then ends in order.
     pub async fn run(self, shutdown: &Shutdown) {
-        let Self { app, listener, s3_listener, http, new_keys } = self;
+        let Self { app, listener, s3_listener, http, new_keys, reload } = self;
         drop(new_keys);
         let (jobs, stop) = (TaskTracker::new(), CancellationToken::new());
         jobs.spawn(app.figures.clone().upkeep(stop.clone()));
+        let gauges =
+            Gauges::new(app.storage.clone(), open::disks(&app.config), app.config.metrics.usage_per_user);
+        jobs.spawn(gauges.run(stop.clone()));
+        let harness = Arc::new(Harness::new(routes::all(&app), &http));
+        let of_s3 = HttpOptions { own_cors_below: Some(""), ..http.clone() };
+        let s3_harness = Arc::new(Harness::new(s3::own_listener(&app), &of_s3));
+        if let Some(reload) = reload {
+            jobs.spawn(reload.run(app.clone(), vec![harness.clone(), s3_harness.clone()], stop.clone()));
+        }
         jobs.close();
-        let harness = Harness::new(routes::all(&app), &http);
         let s3 = async {
             if let Some(listener) = s3_listener {
-                let http = HttpOptions { own_cors_below: Some(""), ..http.clone() };
-                listener.serve(Harness::new(s3::own_listener(&app), &http), &http, shutdown).await;
+                listener.serve(s3_harness, &of_s3, shutdown).await;
             }
         };
         tokio::join!(listener.serve(harness, &http, shutdown), s3);
         let end = async {
             app.health_checks.stop().await;
             app.upkeep.stop().await;
-            app.storage.close().await;
+            // The jobs read the storage: they end before it does.
             stop.cancel();
             jobs.wait().await;
+            app.storage.close().await;
         };
         tokio::select! {
             () = end => tracing::info!("stopped"),

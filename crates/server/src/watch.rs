@@ -37,7 +37,7 @@ pub(crate) async fn figures(
         MetricsAccess::Service => false,
     };
     if !open {
-        let refused = match app.authenticator.authenticate(&headers, request_id.clone()).await {
+        let refused = match app.authenticator.load_full().authenticate(&headers, request_id.clone()).await {
             Ok(caller) => match caller.role() {
                 Role::ServiceRole => None,
                 Role::Anon => {

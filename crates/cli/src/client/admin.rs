@@ -45,6 +45,21 @@ impl Client {
         self.json(self.request(Method::GET, "/api/v1/storage/health")).await
     }
 
+    /// What the server has done since it was started, or since that was reset.
+    pub(crate) async fn summary(&self) -> Result<Value, Failure> {
+        self.json(self.request(Method::GET, "/api/v1/storage/metrics")).await
+    }
+
+    /// Has the summary count from nothing again.
+    pub(crate) async fn reset_summary(&self) -> Result<Value, Failure> {
+        self.json(self.request(Method::POST, "/api/v1/storage/metrics/reset")).await
+    }
+
+    /// Whether the server can do its work, which it says to anybody.
+    pub(crate) async fn ready(&self) -> Result<(), Failure> {
+        self.done(self.request(Method::GET, "/readyz")).await
+    }
+
     /// The counters in Prometheus' text form.
     pub(crate) async fn metrics(&self) -> Result<String, Failure> {
         let response = self.send(self.request(Method::GET, "/metrics").timeout(ANSWER)).await?;

@@ -47,6 +47,15 @@ impl Client {
     pub(crate) fn new(global: &Global) -> Result<Self, Failure> {
         let base = parse_base(&global.url)?;
         let token = credentials::find(global, is_loopback(&base))?;
+        Self::with_token(base, token)
+    }
+
+    /// A client for the server that the options name, and for nobody: asks for no key, and looks for none.
+    pub(crate) fn anonymous(global: &Global) -> Result<Self, Failure> {
+        Self::with_token(parse_base(&global.url)?, None)
+    }
+
+    fn with_token(base: Url, token: Option<Token>) -> Result<Self, Failure> {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("aerostore/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT)

@@ -6,17 +6,29 @@ use clap::Args;
 use serde_json::Value;
 
 use super::Context;
+use crate::args::Global;
+use crate::client::Client;
 use crate::failure::Failure;
-use crate::output::table;
+use crate::output::{Output, table};
 
-/// `health` has no options of its own.
+/// Options of `health`.
 #[derive(Debug, Args)]
-pub(crate) struct Health {}
+pub(crate) struct Health {
+    /// Only whether the server can do its work, which needs no token and no data directory: for supervisors and containers
+    #[arg(long)]
+    pub(crate) ready: bool,
+}
 
 /// Runs `aerostore health`.
 pub(crate) async fn run(_health: &Health, context: &Context<'_>) -> Result<(), Failure> {
     let report = context.client.health().await?;
     context.out.result(&report, describe)
+}
+
+/// Runs `aerostore health --ready`.
+pub(crate) async fn ready(global: &Global, out: &Output) -> Result<(), Failure> {
+    Client::anonymous(global)?.ready().await?;
+    out.result(&serde_json::json!({ "ready": true }), |_| "ready".to_owned())
 }
 
 fn describe(report: &Value) -> String {

@@ -5,6 +5,7 @@ pub(crate) mod bucket;
 pub(crate) mod cleanup;
 pub(crate) mod cp;
 pub(crate) mod credential;
+pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod keys;
@@ -62,7 +63,9 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Policy(policy) => with_client(&global, out, async |it| policy::run(policy, it).await),
         Command::Explain(explain) => with_client(&global, out, async |it| explain::run(&explain, it).await),
         Command::Usage(usage) => with_client(&global, out, async |it| usage::run(&usage, it).await),
+        Command::Health(health) if health.ready => with_runtime(async || health::ready(&global, out).await),
         Command::Health(health) => with_client(&global, out, async |it| health::run(&health, it).await),
+        Command::Doctor(doctor) => with_runtime(async || doctor::run(&doctor, &global, out).await),
         Command::Metrics(metrics) => with_client(&global, out, async |it| metrics::run(&metrics, it).await),
         Command::Bench(bench) => with_client(&global, out, async |it| bench::run(bench, it).await),
     }

@@ -52,12 +52,13 @@ const BLOCKING_THREADS: usize = 80;
 /// Runs `aerostore serve`.
 pub(crate) fn run(serve: &Serve, global: &Global, out: &Output) -> Result<(), Failure> {
     let loaded = settings::load(global, serve.flags())?;
+    let sources = settings::sources(global, serve.flags())?;
     if serve.check {
         return check(&loaded, out);
     }
     let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build();
     let runtime = runtime.context("cannot start the runtime")?;
-    runtime.block_on(server::serve(loaded.config)).map_err(|error| Failure::Other(error.into()))
+    runtime.block_on(server::serve(loaded.config, sources)).map_err(|error| Failure::Other(error.into()))
 }
 
 fn check(loaded: &Loaded, out: &Output) -> Result<(), Failure> {

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod cutting_proxy;
+mod doctor;
+mod reload;
 mod server;
 mod starts;
 
@@ -273,6 +275,14 @@ fn an_operator_sees_usage_health_metrics_and_leftovers() {
     assert!(server.run(&["health"]).ok().starts_with("status    ok\n"));
     assert_eq!(json(&server.run(&["health", "--json"]).ok())["status"], "ok");
     assert!(server.run(&["metrics", "storage_"]).ok().contains("storage_upload_total"));
+    let summary = json(&server.run(&["metrics", "--json"]).ok());
+    assert!(summary["uploads"]["count"].as_u64().unwrap() > 0, "{summary}");
+    assert!(server.run(&["metrics"]).ok().contains("p99 ms"));
+    server.run(&["metrics", "--reset"]).ok();
+    assert_eq!(json(&server.run(&["metrics", "--json"]).ok())["uploads"]["count"], 0);
+    server.run_as_nobody(&["metrics"]).fails(4, "Authentication required");
+    server.run_as_nobody(&["health", "--ready"]).ok();
+    server.run_through("http://127.0.0.1:1", &["health", "--ready"]).fails(5, "");
     for mode in ["--dry-run", "--apply"] {
         let report = json(&server.run(&["cleanup", mode, "--json"]).ok());
         assert_eq!((&report["orphan_blobs"], &report["halted"]), (&0.into(), &Value::Null), "{mode}");

@@ -27,7 +27,7 @@ impl FileStorage {
         config: &BucketConfig,
     ) -> Result<Bucket, StorageError> {
         let access = self.access(context, Operation::CreateBucket, Some(name)).await?;
-        if let limit @ 1.. = self.inner.options.max_file_size
+        if let limit @ 1.. = self.inner.options.load().max_file_size
             && config.max_file_size > limit
         {
             return Err(StorageError::PayloadTooLarge { limit });
@@ -68,7 +68,7 @@ impl FileStorage {
         update: &BucketUpdate,
     ) -> Result<Bucket, StorageError> {
         let access = self.access(context, Operation::UpdateBucket, Some(name)).await?;
-        if let limit @ 1.. = self.inner.options.max_file_size
+        if let limit @ 1.. = self.inner.options.load().max_file_size
             && update.max_file_size.is_some_and(|size| size > limit)
         {
             return Err(StorageError::PayloadTooLarge { limit });

@@ -179,7 +179,7 @@ impl Download {
             return Err(StorageError::InvalidRange { size });
         }
         let storage = self.storage.clone();
-        if storage.inner.options.verify_on_read {
+        if storage.inner.options.load().verify_on_read {
             self.verify(&range).await?;
         }
         let mut parts = self.segments.iter().filter_map(|segment| segment.overlap(&range));

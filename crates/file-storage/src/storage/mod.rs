@@ -29,6 +29,7 @@ mod versions;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
@@ -38,6 +39,7 @@ use crate::bucket::{Bucket, BucketName};
 use crate::credentials::CredentialKey;
 use crate::errors::StorageError;
 use crate::executor::{Admission, Executor};
+use crate::failpoint;
 use crate::permissions::{Access, AccessRules, AnonGrants, Operation, RlsContext};
 use crate::signed_url::SigningKeys;
 
@@ -69,10 +71,12 @@ pub struct FileStorage {
 struct Inner {
     executor: Arc<dyn Executor>,
     providers: Providers,
-    signing_keys: SigningKeys,
+    /// May be others at any time: whoever needs them twice keeps what they loaded.
+    signing_keys: ArcSwap<SigningKeys>,
     credential_key: CredentialKey,
     known_credentials: KnownCredentials,
-    options: StorageOptions,
+    options: ArcSwap<StorageOptions>,
+    failpoints: failpoint::Scope,
     leases: Leases,
     labels: BucketLabels,
     /// Requests that append to uploads.
@@ -99,10 +103,11 @@ impl FileStorage {
                 query_turns: Turns::new(options.query.per_caller),
                 executor,
                 providers: providers.into(),
-                signing_keys,
+                signing_keys: ArcSwap::from_pointee(signing_keys),
                 credential_key,
                 known_credentials: KnownCredentials::default(),
-                options,
+                failpoints: options.failpoints.clone(),
+                options: ArcSwap::from_pointee(options),
                 leases: Leases::default(),
                 labels: BucketLabels::default(),
                 writers: Writers::default(),
@@ -182,8 +187,15 @@ impl FileStorage {
     }
 
     /// The options in force.
-    pub fn options(&self) -> &StorageOptions {
-        &self.inner.options
+    pub fn options(&self) -> Arc<StorageOptions> {
+        self.inner.options.load_full()
+    }
+
+    /// Puts other options and other keys of URLs in force, for what begins from now on. How many queries of a caller run at once
+    /// stays as it was, and so do failpoints.
+    pub fn reconfigure(&self, options: StorageOptions, signing_keys: SigningKeys) {
+        self.inner.options.store(Arc::new(options));
+        self.inner.signing_keys.store(Arc::new(signing_keys));
     }
 
     /// Waits for commits whose callers have gone and for what goes on in the providers, and closes the database.
@@ -196,7 +208,7 @@ impl FileStorage {
 
     /// Announces a point at which a test may make an operation fail.
     pub(crate) async fn hit(&self, point: &'static str) -> Result<(), StorageError> {
-        self.inner.options.failpoints.hit_async(point).await.map_err(|source| StorageError::Internal {
+        self.inner.failpoints.hit_async(point).await.map_err(|source| StorageError::Internal {
             context: format!("failpoint {point}"),
             source: Some(Arc::new(source)),
         })
@@ -210,7 +222,7 @@ impl FileStorage {
         operation: Operation<'_>,
         bucket: Option<&BucketName>,
     ) -> Result<Access, StorageError> {
-        let rules = self.inner.options.access_rules;
+        let rules = self.inner.options.load().access_rules;
         let under = |anon_by_policy| {
             Access::check(context, operation, bucket, AccessRules { anon_by_policy, ..rules })
         };
@@ -236,7 +248,7 @@ impl FileStorage {
 
     /// Access for the server's own upkeep, under the service role.
     pub(crate) fn maintain(&self, purpose: &'static str) -> Result<Access, StorageError> {
-        let rules = self.inner.options.access_rules;
+        let rules = self.inner.options.load().access_rules;
         Access::check(&RlsContext::system(purpose), Operation::Maintain, None, rules)
     }
 
@@ -264,7 +276,7 @@ impl FileStorage {
 
     /// The tighter one of the bucket's and the server's limit of one object; `None` means no limit.
     fn size_limit(&self, bucket: &Bucket) -> Option<u64> {
-        [bucket.config.max_file_size, self.inner.options.max_file_size]
+        [bucket.config.max_file_size, self.inner.options.load().max_file_size]
             .into_iter()
             .filter(|limit| *limit != 0)
             .min()

@@ -37,7 +37,7 @@ impl FileStorage {
     ) -> Result<Answer, StorageError> {
         let access = self.access(context, Operation::Query, None).await?;
         let query = query::parse(request.sql, request.parameters).map_err(StorageError::InvalidSql)?;
-        let options = &self.inner.options.query;
+        let options = self.inner.options.load().query;
         // Who says how many rows are wanted gets as many, up to the server's limit.
         let asked = [query.limit, request.max_rows].into_iter().flatten().min();
         let rows = asked.unwrap_or(options.default_rows.into()).min(options.max_rows.into());

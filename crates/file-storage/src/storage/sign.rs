@@ -43,10 +43,11 @@ impl FileStorage {
         path: &ObjectPath,
         options: SignOptions,
     ) -> Result<SignedToken, StorageError> {
-        let expires_at = self.expiry(options.expires_in.unwrap_or(self.inner.options.default_url_expiry))?;
+        let expires_at =
+            self.expiry(options.expires_in.unwrap_or(self.inner.options.load().default_url_expiry))?;
         let access = self.access(context, Operation::SignDownload, Some(bucket)).await?;
         self.executor().object(&access, bucket, path).await?;
-        let keys = &self.inner.signing_keys;
+        let keys = &self.inner.signing_keys.load();
         let token = signed_url::sign_download(keys, bucket, path, expires_at, options.single_use);
         Ok(SignedToken { token, expires_at })
     }
@@ -67,12 +68,13 @@ impl FileStorage {
         options: SignOptions,
     ) -> Result<SignedToken, StorageError> {
         let mode = if upsert { PutMode::Upsert } else { PutMode::Create };
-        let expires_at = self.expiry(options.expires_in.unwrap_or(self.inner.options.upload_url_expiry))?;
+        let expires_at =
+            self.expiry(options.expires_in.unwrap_or(self.inner.options.load().upload_url_expiry))?;
         let access = self.access(context, Operation::SignUpload(&mode), Some(bucket)).await?;
         let signer = Signer::of(context)
             .ok_or_else(|| StorageError::internal("a user without an id was let in to sign"))?;
         self.executor().admit_signing(&access, bucket, path, &mode).await?;
-        let keys = &self.inner.signing_keys;
+        let keys = &self.inner.signing_keys.load();
         let token =
             signed_url::sign_upload(keys, bucket, path, &signer, upsert, expires_at, options.single_use)?;
         Ok(SignedToken { token, expires_at })
@@ -89,7 +91,7 @@ impl FileStorage {
         path: &ObjectPath,
         expires: Option<i64>,
     ) -> Result<SignedDownload, StorageError> {
-        signed_url::verify_download(&self.inner.signing_keys, token, bucket, path, expires, Utc::now())
+        signed_url::verify_download(&self.inner.signing_keys.load(), token, bucket, path, expires, Utc::now())
             .inspect_err(|error| self.count_download(bucket, Err(error)))
     }
 
@@ -103,12 +105,12 @@ impl FileStorage {
         bucket: &BucketName,
         path: &ObjectPath,
     ) -> Result<SignedUpload, StorageError> {
-        signed_url::verify_upload(&self.inner.signing_keys, token, bucket, path, Utc::now())
+        signed_url::verify_upload(&self.inner.signing_keys.load(), token, bucket, path, Utc::now())
             .inspect_err(|error| self.count_upload(bucket, Err(error)))
     }
 
     fn expiry(&self, expires_in: Duration) -> Result<Timestamp, StorageError> {
-        let max = self.inner.options.max_url_expiry;
+        let max = self.inner.options.load().max_url_expiry;
         if expires_in < Duration::from_secs(1) || expires_in > max {
             let message = format!("expiry must be between 1 and {} seconds", max.as_secs());
             return Err(StorageError::InvalidRequest { message });

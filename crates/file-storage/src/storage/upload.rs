@@ -183,7 +183,7 @@ impl PendingUpload {
         };
         let watch;
         (body, watch) = wanted.watch(body);
-        let threshold = storage.inner.options.inline_threshold;
+        let threshold = storage.inner.options.load().inline_threshold;
         let head = Head::read(&mut body, threshold, content_length).await?;
         storage.check_content(&self.admission.bucket, &head.bytes)?;
         if head.is_whole {
@@ -265,7 +265,8 @@ impl FileStorage {
     pub(super) fn check_content(&self, bucket: &Bucket, head: &[u8]) -> Result<(), StorageError> {
         match infer::get(head) {
             Some(kind)
-                if self.inner.options.verify_content && !bucket.config.is_mime_allowed(kind.mime_type()) =>
+                if self.inner.options.load().verify_content
+                    && !bucket.config.is_mime_allowed(kind.mime_type()) =>
             {
                 Err(StorageError::UnsupportedMediaType { content_type: kind.mime_type().to_owned() })
             }

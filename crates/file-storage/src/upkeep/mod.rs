@@ -10,7 +10,7 @@ mod uploads;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -52,6 +52,7 @@ impl Default for UpkeepOptions {
 /// The running upkeep of a storage.
 pub struct Upkeep {
     orphans: Arc<Mutex<Orphans>>,
+    options: watch::Sender<UpkeepOptions>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -61,15 +62,18 @@ impl Upkeep {
     pub fn start(storage: &FileStorage, options: UpkeepOptions) -> Self {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        let interval = options.interval;
         tasks.spawn(deletions::run(storage.clone(), options.deletion_grace, stop.clone()));
         tasks.spawn(uploads::run(storage.clone(), stop.clone()));
-        let orphans = Arc::new(Mutex::new(Orphans::new(storage.clone(), options)));
-        if let Some(interval) = interval {
-            tasks.spawn(run_orphan_job(orphans.clone(), interval, stop.clone()));
-        }
+        let (options, seen) = watch::channel(options);
+        let orphans = Arc::new(Mutex::new(Orphans::new(storage.clone(), seen.clone())));
+        tasks.spawn(run_orphan_job(orphans.clone(), seen, stop.clone()));
         tasks.close();
-        Self { orphans, stop, tasks }
+        Self { orphans, options, stop, tasks }
+    }
+
+    /// Has the orphan job run at other times, and go that far, from now on. The grace of queued deletions stays as it was.
+    pub fn reconfigure(&self, options: UpkeepOptions) {
+        self.options.send_replace(options);
     }
 
     /// Compares provider and metadata now; with `apply`, also deletes what is due. One run at a time, also among
@@ -97,11 +101,24 @@ impl Upkeep {
     }
 }
 
-async fn run_orphan_job(orphans: Arc<Mutex<Orphans>>, interval: Duration, stop: CancellationToken) {
+async fn run_orphan_job(
+    orphans: Arc<Mutex<Orphans>>,
+    mut options: watch::Receiver<UpkeepOptions>,
+    stop: CancellationToken,
+) {
     loop {
+        let interval = options.borrow_and_update().interval;
+        let due = async {
+            match interval {
+                Some(interval) => tokio::time::sleep(interval).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(interval) => {}
+            // Nobody is left who could change them: upkeep was dropped without being stopped.
+            changed = options.changed() => if changed.is_err() { return } else { continue },
+            () = due => {}
         }
         let run = async {
             let mut orphans = orphans.lock().await;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use chrono::Utc;
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::UpkeepOptions;
@@ -48,7 +49,7 @@ pub struct CleanupReport {
 /// The job, with what it remembers between two runs.
 pub(super) struct Orphans {
     storage: FileStorage,
-    options: UpkeepOptions,
+    options: watch::Receiver<UpkeepOptions>,
     /// Objects whose blob was missing in earlier runs, by version, and since when by the monotonic clock: a jump
     /// of the wall clock must not make a loss look old.
     missing_since: HashMap<Uuid, Instant>,
@@ -65,7 +66,7 @@ struct Tally {
 }
 
 impl Orphans {
-    pub(super) fn new(storage: FileStorage, options: UpkeepOptions) -> Self {
+    pub(super) fn new(storage: FileStorage, options: watch::Receiver<UpkeepOptions>) -> Self {
         Self { storage, options, missing_since: HashMap::new(), unknown_since: HashMap::new() }
     }
 
@@ -130,7 +131,7 @@ impl Orphans {
                 }
                 report.orphan_blobs += 1;
                 report.orphan_bytes += orphan.size;
-                if apply && report.deleted_blobs < u64::from(self.options.max_per_run) {
+                if apply && report.deleted_blobs < u64::from(self.options.borrow().max_per_run) {
                     match provider.delete(&orphan.key).await {
                         Ok(()) => {
                             tracing::warn!(blob = %orphan.key, size = orphan.size, "deleted an orphan blob");
@@ -148,10 +149,10 @@ impl Orphans {
     fn is_unknown_long(&mut self, key: &BlobKey, before: &HashMap<BlobKey, Instant>) -> bool {
         let now = Instant::now();
         let since = before.get(key).copied().unwrap_or(now);
-        if self.unknown_since.len() < self.options.max_per_run as usize {
+        if self.unknown_since.len() < self.options.borrow().max_per_run as usize {
             self.unknown_since.insert(key.clone(), since);
         }
-        now.duration_since(since) >= self.options.grace
+        now.duration_since(since) >= self.options.borrow().grace
     }
 
     async fn orphans_among(
@@ -163,7 +164,9 @@ impl Orphans {
         let now = Utc::now();
         let is_old = |blob: &BlobInfo| {
             blob.modified.is_none_or(|modified| {
-                now.signed_duration_since(modified).to_std().is_ok_and(|age| age >= self.options.grace)
+                now.signed_duration_since(modified)
+                    .to_std()
+                    .is_ok_and(|age| age >= self.options.borrow().grace)
             })
         };
         // IMPORTANT: who is being written is asked before the database is: a blob that is committed in between was
@@ -244,7 +247,7 @@ impl Orphans {
                 let named = executor.segment_blobs(access, name, after.as_ref(), BATCH as u32).await?;
                 for segment in named.into_iter().filter(|segment| gone.contains(&segment.key)) {
                     tallies.entry(segment.bucket.clone()).or_default().missing += 1;
-                    if missing.len() < self.options.max_per_run as usize {
+                    if missing.len() < self.options.borrow().max_per_run as usize {
                         missing.push(segment);
                     }
                 }
@@ -293,7 +296,7 @@ impl Orphans {
         let now = Instant::now();
         for segment in missing {
             let since = before.get(&segment.version).copied();
-            let is_due = since.is_some_and(|since| now.duration_since(since) >= self.options.grace);
+            let is_due = since.is_some_and(|since| now.duration_since(since) >= self.options.borrow().grace);
             if halted || !is_due {
                 self.missing_since.insert(segment.version, since.unwrap_or(now));
                 continue;

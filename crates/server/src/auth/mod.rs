@@ -72,6 +72,40 @@ impl Authenticator {
         Ok(Self { secrets, public_keys, validation: validation(config), verified: VerifiedTokens::new() })
     }
 
+    /// One that takes this one's place, with other secrets and settings. A key set from the same place as before goes on being
+    /// used, and is read again now; from a new one, it is waited for, so that no token is refused between.
+    ///
+    /// # Errors
+    /// What is wrong with the key set's file.
+    pub async fn successor(
+        &self,
+        was: &AuthConfig,
+        config: &AuthConfig,
+        current: &Secret,
+        previous: &[Secret],
+    ) -> Result<Self, KeySetError> {
+        let place =
+            |config: &AuthConfig| (config.jwks_file.clone(), config.jwks_url.clone(), config.jwks_refresh);
+        let kept = self.public_keys.clone().filter(|_| place(was) == place(config));
+        let source = match kept {
+            Some(source) => Some(source),
+            None => public_keys(config).await?,
+        };
+        if let Some(source) = &source
+            && let Err(problem) = source.refresh().await
+        {
+            if config.jwks_file.is_some() {
+                return Err(KeySetError { place: source.to_string(), problem });
+            }
+            tracing::warn!(source = %source, problem, "key set not refreshed");
+        }
+        let secrets = std::iter::once(current).chain(previous);
+        let secrets = secrets.map(|secret| DecodingKey::from_secret(secret.expose().as_bytes())).collect();
+        // What was verified with other secrets is not known to this one.
+        let verified = VerifiedTokens::new();
+        Ok(Self { secrets, public_keys: source, validation: validation(config), verified })
+    }
+
     /// Who sent a request with these headers.
     ///
     /// # Errors

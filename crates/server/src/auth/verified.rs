@@ -5,8 +5,8 @@
 //! - Only tokens that were accepted get in. A refusal is worked out anew each time.
 //! - A token is known by its SHA-256 and never kept: nothing here could be shown to a server.
 //! - An entry counts from the second of its verification (a clock that was set back makes it void) to the token's
-//!   expiry, and for the key set that verified it: when keys are read anew, every token is verified anew. Secrets
-//!   change with a restart, and nothing here survives one.
+//!   expiry, and for the key set that verified it: when keys are read anew, every token is verified anew. With other
+//!   secrets comes another authenticator, and with it another table.
 //! - Memory is bounded: a fixed number of places for tokens of bounded length. A token whose place is taken takes it
 //!   over, so that whoever shows many good tokens makes others slower, as slow as they would be without this, and no more.
 

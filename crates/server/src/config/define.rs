@@ -13,6 +13,8 @@ pub struct Key {
     pub text: &'static str,
     /// Whether its value is never shown.
     pub secret: bool,
+    /// Whether a running server takes a new value when it is told to read its configuration again.
+    pub live: bool,
 }
 
 impl Key {
@@ -28,20 +30,21 @@ impl Key {
 }
 
 /// Defines the configuration's struct, one struct per section, and the table of all keys.
+/// What is marked `#[live = true]` takes effect in a running server ([`Key::live`]).
 /// `key: Type = "default", check;` where `check` is a `fn(&Type) -> Result<(), String>`. What stands `besides` has no keys
 /// of its own here, and is filled in by [`super::load`].
 macro_rules! settings {
     (
         $(#[doc = $root_text:literal])+ $root:ident {
-            $($(#[doc = $top_text:literal])+ $top:ident: $top_type:ty = $top_default:literal $(, $top_check:path)?;)*
+            $($(#[doc = $top_text:literal])+ $(#[live = $top_live:literal])? $top:ident: $top_type:ty = $top_default:literal $(, $top_check:path)?;)*
         }
         $(besides { $(#[doc = $besides_text:literal])+ $besides:ident: $besides_type:ty })?
         $($(#[doc = $section_text:literal])+ $section:ident: $section_type:ident {
-            $($(#[doc = $text:literal])+ $key:ident: $type:ty = $default:literal $(, $check:expr)?;)*
+            $($(#[doc = $text:literal])+ $(#[live = $live:literal])? $key:ident: $type:ty = $default:literal $(, $check:expr)?;)*
         })*
     ) => {
         $(#[doc = $root_text])+
-        #[derive(Debug, Clone)]
+        #[derive(Debug, Clone, PartialEq)]
         pub struct $root {
             $($(#[doc = $top_text])+ pub $top: $top_type,)*
             $($(#[doc = $section_text])+ pub $section: $section_type,)*
@@ -50,7 +53,7 @@ macro_rules! settings {
 
         $(
             $(#[doc = $section_text])+
-            #[derive(Debug, Clone)]
+            #[derive(Debug, Clone, PartialEq)]
             pub struct $section_type {
                 $($(#[doc = $text])+ pub $key: $type,)*
             }
@@ -65,6 +68,7 @@ macro_rules! settings {
                 form: <$top_type as $crate::config::Setting>::FORM,
                 text: concat!($($top_text),+),
                 secret: <$top_type as $crate::config::Setting>::SECRET,
+                live: false $(|| $top_live)?,
             },)*
             $($($crate::config::Key {
                 name: concat!(stringify!($section), ".", stringify!($key)),
@@ -72,6 +76,7 @@ macro_rules! settings {
                 form: <$type as $crate::config::Setting>::FORM,
                 text: concat!($($text),+),
                 secret: <$type as $crate::config::Setting>::SECRET,
+                live: false $(|| $live)?,
             },)*)*
         ];
 
@@ -95,6 +100,34 @@ macro_rules! settings {
                     (|| Some($section_type { $($key: $key?,)* }))()
                 };)*
                 Some(Self { $($top: $top?,)* $($section: $section?,)* $($besides: Default::default(),)? })
+            }
+
+            /// This configuration with another one's values of all keys that are live. Gives, besides, the names of the keys whose
+            /// values differ: those that were taken over, and those that were not.
+            #[allow(dead_code, reason = "a table without live keys has no use for it")]
+            pub(crate) fn adopt(&self, other: &Self) -> (Self, Vec<&'static str>, Vec<&'static str>) {
+                let (mut adopted, mut taken, mut left) = (self.clone(), Vec::new(), Vec::new());
+                $(if self.$top != other.$top {
+                    if false $(|| $top_live)? {
+                        adopted.$top = other.$top.clone();
+                        taken.push(stringify!($top));
+                    } else {
+                        left.push(stringify!($top));
+                    }
+                })*
+                $($(if self.$section.$key != other.$section.$key {
+                    let name = concat!(stringify!($section), ".", stringify!($key));
+                    if false $(|| $live)? {
+                        adopted.$section.$key = other.$section.$key.clone();
+                        taken.push(name);
+                    } else {
+                        left.push(name);
+                    }
+                })*)*
+                $(if self.$besides != other.$besides {
+                    left.push(stringify!($besides));
+                })?
+                (adopted, taken, left)
             }
 
             /// Every key with its value in force, as one would write it.

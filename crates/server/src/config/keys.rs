@@ -85,38 +85,51 @@ settings! {
         /// Lines for people, or one JSON object per line.
         format: LogFormat = "text";
         /// The least important lines that are written.
+        #[live = true]
         level: LogLevel = "info";
     }
 
     /// Who is asking: the tokens of callers.
     auth: AuthConfig {
         /// Secret of HS256 tokens. Without it, the one that the first start generated is used.
+        #[live = true]
         jwt_secret: Option<Secret> = "";
         /// Secrets that were current once: their tokens are accepted until they expire.
+        #[live = true]
         previous_jwt_secrets: Vec<Secret> = "";
         /// File with a JSON Web Key Set whose keys (RS256, ES256, EdDSA) also sign tokens.
+        #[live = true]
         jwks_file: Option<PathBuf> = "";
         /// The same from a URL.
+        #[live = true]
         jwks_url: Option<WebUrl> = "";
         /// How often the key set is read again.
+        #[live = true]
         jwks_refresh: Duration = "10m", positive;
         /// Values of `aud` that are accepted, one of which a token must then have. Without any, `aud` is not looked at.
+        #[live = true]
         audience: Vec<String> = "";
         /// Values of `iss` that are accepted, one of which a token must then have. Without any, `iss` is not looked at.
+        #[live = true]
         issuer: Vec<String> = "";
     }
 
     /// Signed URLs.
     signing: SigningConfig {
         /// Secret that signs URLs. Without it, the one that the first start generated is used.
+        #[live = true]
         secret: Option<Secret> = "";
         /// Secrets that were current once: their URLs are served until they expire.
+        #[live = true]
         previous_secrets: Vec<Secret> = "";
         /// How long a signed URL is valid if its maker does not say.
+        #[live = true]
         default_expiry: Duration = "1h", expiry;
         /// The longest that a signed URL can be valid; 3650d at most.
+        #[live = true]
         max_expiry: Duration = "365d", expiry;
         /// How long a signed upload URL is valid.
+        #[live = true]
         upload_expiry: Duration = "2h", expiry;
     }
 
@@ -127,43 +140,55 @@ settings! {
         /// Providers that new bytes go to while the active one is not well, best first.
         failover_providers: Vec<String> = "";
         /// The largest object, whatever its bucket allows; 0 for no limit. Large enough for a disk image or a film, and still an end to a client that never stops sending.
+        #[live = true]
         max_file_size: ByteSize = "50GB";
         /// Objects up to this size are kept in the database, beside their row.
+        #[live = true]
         inline_threshold: ByteSize = "16KiB", inline_limit;
         /// `full`: a success is answered when bytes and metadata are on stable storage. `relaxed`: a power failure may take the last seconds.
         durability: Durability = "full";
         /// Whether every whole download is compared with the object's SHA-256.
+        #[live = true]
         verify_on_read: bool = "false";
         /// Whether the first bytes of an upload must fit its declared content type where its bucket restricts types.
+        #[live = true]
         verify_content: bool = "false";
     }
 
     /// Uploads in several pieces, before they are objects.
     uploads: UploadsConfig {
         /// How long an upload in numbered parts (S3) may stand without a new part before it is given up.
+        #[live = true]
         multipart_expiry: Duration = "7d", positive;
         /// The same of a resumable upload (TUS), and how long it is known that one came.
+        #[live = true]
         resumable_expiry: Duration = "1d", positive;
         /// How many uploads of either kind a user may have unfinished in a bucket; all anonymous callers together count as
         /// one user. The service role may have any number.
+        #[live = true]
         max_unfinished: u32 = "10000", at_least_one;
     }
 
     /// Buckets.
     buckets: BucketsConfig {
         /// Who creates buckets: any authenticated user, or the service role alone.
+        #[live = true]
         creation: BucketCreation = "authenticated";
     }
 
     /// Queries in SQL over the rows that a caller may see.
     query: QueryConfig {
         /// Rows of an answer to a query that asks for no number of them.
+        #[live = true]
         default_rows: u32 = "1000", at_least_one;
         /// Most rows of an answer, whatever is asked for.
+        #[live = true]
         max_rows: u32 = "10000", at_least_one;
         /// Most bytes of an answer's rows.
+        #[live = true]
         max_bytes: ByteSize = "8MiB";
         /// How long a query may run, and how long it waits for its turn.
+        #[live = true]
         timeout: Duration = "5s", positive;
         /// Queries that run at once; more wait for their turn.
         concurrency: u32 = "4", at_least_one;
@@ -174,18 +199,23 @@ settings! {
     /// The job that removes bytes without metadata and reports metadata without bytes.
     cleanup: CleanupConfig {
         /// Whether the job runs by itself.
+        #[live = true]
         enabled: bool = "true";
         /// How often it runs.
+        #[live = true]
         interval: Duration = "1h", positive;
         /// Younger bytes are left alone: their upload may still be running.
+        #[live = true]
         grace: Duration = "5m", positive;
         /// The most it removes in one run.
+        #[live = true]
         max_per_run: u32 = "1000", at_least_one;
     }
 
     /// Browsers on other origins.
     cors: CorsConfig {
         /// Origins whose pages may call the API; `*` for any, as tokens and not cookies authenticate.
+        #[live = true]
         allowed_origins: Vec<String> = "*", origins;
     }
 
@@ -193,12 +223,16 @@ settings! {
     rate_limit: RateLimitConfig {
         /// Requests with signed URLs, per second and client; 0 for no limit. As many S3 requests may show a signature that is
         /// not good.
+        #[live = true]
         signed_per_second: u32 = "100";
         /// How many may come at once after a pause.
+        #[live = true]
         signed_burst: u32 = "1000", at_least_one;
         /// Requests for public objects, per second and client; 0 for no limit.
+        #[live = true]
         public_per_second: u32 = "1000";
         /// How many may come at once after a pause.
+        #[live = true]
         public_burst: u32 = "5000", at_least_one;
     }
 
@@ -206,6 +240,8 @@ settings! {
     metrics: MetricsConfig {
         /// Who reads `/metrics`: callers from this machine and the service role, the service role alone, or anyone.
         access: MetricsAccess = "loopback";
+        /// Whether there is a figure of bytes per user, too. They are bounded, but a metrics store keeps users' ids then.
+        usage_per_user: bool = "false";
     }
 }
 

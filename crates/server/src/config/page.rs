@@ -21,6 +21,11 @@ Aerostore needs no configuration. What it has can be changed in three places, th
 An unknown key, an unknown `AEROSTORE_…` variable or a bad value stops the start, with file and line and what was
 probably meant. `aerostore serve --check` checks without starting and shows what is in force and where it comes from.
 
+Keys marked ↻ also change **without a restart**: on `SIGHUP` (`systemctl reload aerostore`) a server reads its configuration
+again. A mistake anywhere leaves everything as it was, and the log says what is wrong; keys without the mark that differ are
+named there, and wait for a restart. Variables and flags are those that the server was started with, and still win: what shall
+change belongs into the file.
+
 Sizes: `100MB` and `1.5GB` are powers of 1000, `16KiB` and `2GiB` powers of 1024; a bare number counts bytes.
 Durations: `500ms`, `30s`, `5m`, `1h30m`, `7d`. Relative paths start where the server was started.
 
@@ -71,8 +76,10 @@ fn row(page: &mut String, key: &Key, name: &str, variable: &str) {
         ("", _) => "none".to_owned(),
         (default, _) => format!("`{default}`"),
     };
+    let live = if key.live { " ↻" } else { "" };
     // Writing to a string does not fail.
-    let _ = writeln!(page, "| `{name}`<br>`{variable}` | {default} | {} | {} |", key.form, key.text.trim());
+    let _ =
+        writeln!(page, "| `{name}`{live}<br>`{variable}` | {default} | {} | {} |", key.form, key.text.trim());
 }
 
 const PROVIDERS: &str = "

@@ -92,9 +92,14 @@ impl Listener {
 
     /// Serves connections until `shutdown`, and then until the running requests have finished, `shutdown_grace` has
     /// passed, or `shutdown` says to cut. `true` where all finished.
-    pub async fn serve(self, harness: Harness, options: &HttpOptions, shutdown: &Shutdown) -> bool {
+    pub async fn serve(
+        self,
+        harness: impl Into<Arc<Harness>>,
+        options: &HttpOptions,
+        shutdown: &Shutdown,
+    ) -> bool {
         let tracker = TaskTracker::new();
-        self.accept(Arc::new(harness), options, shutdown, &tracker).await;
+        self.accept(harness.into(), options, shutdown, &tracker).await;
         tracker.close();
         tracing::info!(connections = tracker.len(), "no new requests; waiting for running ones");
         let finished = tokio::select! {

@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use futures_util::FutureExt;
@@ -28,7 +29,7 @@ pub struct Peer(pub SocketAddr);
 /// What surrounds the handlers of all protocols.
 pub struct Harness {
     routes: Router,
-    cross_origin: CrossOrigin,
+    cross_origin: ArcSwap<CrossOrigin>,
     own_cors_below: Option<&'static str>,
     trusted_proxies: Vec<IpNet>,
     body_idle_timeout: Duration,
@@ -38,12 +39,17 @@ impl Harness {
     /// A harness around these routes.
     pub fn new(routes: Router, options: &HttpOptions) -> Self {
         Self {
-            cross_origin: CrossOrigin::new(routes.clone(), &options.allowed_origins),
+            cross_origin: ArcSwap::from_pointee(CrossOrigin::new(routes.clone(), &options.allowed_origins)),
             routes,
             own_cors_below: options.own_cors_below,
             trusted_proxies: options.trusted_proxies.clone(),
             body_idle_timeout: options.body_idle_timeout,
         }
+    }
+
+    /// Has pages of these origins call, and of no others, from now on; `*` for any.
+    pub fn allow_origins(&self, origins: &[String]) {
+        self.cross_origin.store(Arc::new(CrossOrigin::new(self.routes.clone(), origins)));
     }
 
     /// Answers one request. Never fails, and survives a handler that panics.
@@ -60,7 +66,7 @@ impl Harness {
         let request = self.prepare(request, peer, &request_id, &stalled);
 
         let own_cors = self.says_itself(request.uri().path());
-        let cors = if own_cors { None } else { self.cross_origin.applies(&method, request.headers()) };
+        let cors = if own_cors { None } else { self.cross_origin.load().applies(&method, request.headers()) };
         let by_cors = own_cors || cors.is_some();
         let answered = match (bad_host, cors) {
             (Some(host::BadHost(problem)), _) => Ok(Ok(malformed(problem, &request_id))),
@@ -76,7 +82,7 @@ impl Harness {
             response = after_stall(self.body_idle_timeout, &request_id);
         }
         if !by_cors {
-            self.cross_origin.mark(response.headers_mut());
+            self.cross_origin.load().mark(response.headers_mut());
         }
         response.headers_mut().insert(request_id::HEADER, request_id.header_value());
         measured(response, &method, started, request_id)

@@ -37,7 +37,7 @@ impl FromRequestParts<AppState> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Response> {
         let request_id = parts.extensions.get::<RequestId>().map_or("", |id| &id.0);
-        let caller = app.authenticator.authenticate(&parts.headers, request_id).await;
+        let caller = app.authenticator.load_full().authenticate(&parts.headers, request_id).await;
         caller.map(Self).map_err(|error| refusal(&ApiError::from(error), request_id))
     }
 }

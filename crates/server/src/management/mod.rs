@@ -7,6 +7,7 @@ mod caller;
 mod cleanup;
 mod credentials;
 mod health;
+mod metrics;
 mod policies;
 mod usage;
 
@@ -30,6 +31,8 @@ pub(crate) const BASE: &str = "/api/v1/storage";
 #[openapi(paths(
     health::show,
     health::of_provider,
+    metrics::show,
+    metrics::reset,
     usage::show,
     usage::repair,
     cleanup::preview,
@@ -51,6 +54,8 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/usage", post(usage::repair))
         .route("/health", get(health::show))
         .route("/health/{provider}", get(health::of_provider))
+        .route("/metrics", get(metrics::show))
+        .route("/metrics/reset", post(metrics::reset))
         .route("/cleanup", get(cleanup::preview).post(cleanup::apply))
         .route("/policies", get(policies::list).post(policies::change))
         .route("/policies/{name}", delete(policies::remove))

@@ -57,7 +57,7 @@ impl Caller for Token {
         if !has_token(&parts.headers) && Dialect::of(app).demands_token() {
             return Err(ApiError::TokenMissing);
         }
-        Ok(app.authenticator.authenticate(&parts.headers, request_id(parts)).await?)
+        Ok(app.authenticator.load_full().authenticate(&parts.headers, request_id(parts)).await?)
     }
 }
 
@@ -67,7 +67,7 @@ impl Caller for OptionalToken {
             limit(&app.rate_limits.public, app, parts)?;
             return Ok(RlsContext::anon(request_id(parts)));
         }
-        match app.authenticator.authenticate(&parts.headers, request_id(parts)).await {
+        match app.authenticator.load_full().authenticate(&parts.headers, request_id(parts)).await {
             Ok(context) => Ok(context),
             Err(_) if Dialect::of(app).takes_bad_token_for_anon() => {
                 limit(&app.rate_limits.public, app, parts)?;
@@ -80,7 +80,7 @@ impl Caller for OptionalToken {
 
 impl Caller for Anyone {
     async fn authenticate(app: &AppState, parts: &Parts) -> Result<RlsContext, ApiError> {
-        let context = app.authenticator.authenticate(&parts.headers, request_id(parts)).await?;
+        let context = app.authenticator.load_full().authenticate(&parts.headers, request_id(parts)).await?;
         // Also with a token: the anon key is in every browser.
         if context.role() == Role::Anon {
             limit(&app.rate_limits.public, app, parts)?;

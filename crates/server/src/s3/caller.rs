@@ -28,6 +28,12 @@ impl Keys {
         let first = ActiveCredential { secret, role: Role::ServiceRole, user_id: None };
         Self { first: (id, first), anon_key: CredentialSecret::new(anon_key), known: KnownKeys::default() }
     }
+
+    /// The key that the first start made, where this is its name.
+    fn first(&self, id: &str) -> Option<ActiveCredential> {
+        let (first, credential) = &self.first;
+        (id == first).then(|| credential.clone())
+    }
 }
 
 /// A caller whose signature is still to be verified.
@@ -59,12 +65,14 @@ impl Signer {
         client: IpAddr,
     ) -> Result<Self, Failure> {
         if let Some(token) = token {
-            return Ok(Self { secret: app.s3_keys.anon_key.clone(), who: Who::Bearer(token.to_owned()) });
+            return Ok(Self {
+                secret: app.s3_keys.load().anon_key.clone(),
+                who: Who::Bearer(token.to_owned()),
+            });
         }
         let id = &scope.access_key_id;
-        let (first, credential) = &app.s3_keys.first;
-        if id == first {
-            return Ok(Self { secret: credential.secret.clone(), who: Who::First(credential.clone()) });
+        if let Some(first) = app.s3_keys.load().first(id) {
+            return Ok(Self { secret: first.secret.clone(), who: Who::First(first) });
         }
         let remembered = app.storage.remembered_credential(id);
         let credential = match remembered {
@@ -102,7 +110,9 @@ impl Signer {
                 app.storage.note_credential_use(&id);
                 Ok(credential.context(&request_id))
             }
-            Who::Bearer(token) => Ok(app.authenticator.authenticate_token(&token, request_id).await?),
+            Who::Bearer(token) => {
+                Ok(app.authenticator.load_full().authenticate_token(&token, request_id).await?)
+            }
         }
     }
 }

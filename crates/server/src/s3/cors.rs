@@ -101,7 +101,7 @@ pub(super) async fn mark(
     );
     if rules.is_empty() {
         if by_server(app, asked) {
-            let any = app.config.cors.allowed_origins.iter().any(|origin| origin == "*");
+            let any = app.allowed_origins.load().iter().any(|origin| origin == "*");
             let origin = if any { HeaderValue::from_static("*") } else { asked.origin.clone() };
             allow(asked, headers, origin, &[&asked.method], EXPOSED.to_owned(), Some(MAX_AGE_SECONDS));
         }
@@ -137,7 +137,7 @@ fn allow(
 
 /// Whether the server lets pages of this origin call.
 fn by_server(app: &AppState, asked: &Asked) -> bool {
-    let allowed = &app.config.cors.allowed_origins;
+    let allowed = app.allowed_origins.load();
     allowed.iter().any(|origin| origin == "*" || origin.as_bytes() == asked.origin.as_bytes())
 }
 

@@ -174,8 +174,9 @@ impl Service {
         let client = client(&self.app, parts);
         let signer = Signer::find(&self.app, &claim.scope, claim.session_token.as_deref(), client).await?;
         let origins = self.origins(parts);
-        let keys = (&self.app.s3_keys.known, &signer.secret);
-        let (key, origin) = match claim.verify(keys, parts, query, &origins) {
+        // The keys of now must not be held over what follows.
+        let verified = claim.verify((&self.app.s3_keys.load().known, &signer.secret), parts, query, &origins);
+        let (key, origin) = match verified {
             Ok(verified) => verified,
             Err(failure) => {
                 self.app.rate_limits.refused.check(client)?;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use file_storage::executor::Executor;
 use file_storage::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions, Synchronous};
@@ -68,8 +69,9 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
         health_checks: HealthChecks::start(&storage),
         readiness: Readiness::new(storage.clone()),
         storage,
-        authenticator,
-        s3_keys,
+        authenticator: ArcSwap::from_pointee(authenticator),
+        s3_keys: ArcSwap::from_pointee(s3_keys),
+        allowed_origins: ArcSwap::from_pointee(config.cors.allowed_origins.clone()),
         s3_documents: s3::Budget::default(),
         rate_limits: RateLimits::new(&config.rate_limit),
         proxies: Proxies::new(&config.server.trusted_proxies),
@@ -77,7 +79,7 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
         config,
     });
     let http = http_options(&app.config);
-    Ok(Server { app, listener, s3_listener, http, new_keys })
+    Ok(Server { app, listener, s3_listener, http, new_keys, reload: None })
 }
 
 /// Asks the provider that new bytes go to whether it takes them. One that refuses, for a wrong key or a bucket that is not
@@ -111,6 +113,17 @@ pub(super) fn database_path(config: &Config) -> Option<PathBuf> {
         Database::Sqlite(path) => Some(sqlite_path(config, path.as_deref())),
         Database::Postgres(_) => None,
     }
+}
+
+/// The directories whose disks are watched, each with the label that its figures have.
+pub(super) fn disks(config: &Config) -> Vec<(&'static str, PathBuf)> {
+    let database = database_path(config).and_then(|path| path.parent().map(Path::to_owned));
+    let database = database.filter(|folder| *folder != config.data_dir);
+    let elsewhere = database.map(|folder| {
+        let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
+        ("database", folder)
+    });
+    std::iter::once(("blobs", config.data_dir.clone())).chain(elsewhere).collect()
 }
 
 /// Opens the metadata, on the engine that is configured.
@@ -155,7 +168,7 @@ pub(super) fn postgres(config: &Config, address: &PostgresAddress) -> PostgresOp
     }
 }
 
-fn storage_options(config: &Config) -> StorageOptions {
+pub(super) fn storage_options(config: &Config) -> StorageOptions {
     let (storage, signing) = (&config.storage, &config.signing);
     StorageOptions {
         multipart_expiry: config.uploads.multipart_expiry,
@@ -183,7 +196,7 @@ fn storage_options(config: &Config) -> StorageOptions {
     }
 }
 
-fn upkeep_options(config: &Config) -> UpkeepOptions {
+pub(super) fn upkeep_options(config: &Config) -> UpkeepOptions {
     let cleanup = &config.cleanup;
     UpkeepOptions {
         interval: cleanup.enabled.then_some(cleanup.interval),

@@ -47,6 +47,19 @@ pub(super) fn open(config: &Config) -> Result<Providers, ServerError> {
     Ok(Providers::new(active, all).failing_over_to(&config.storage.failover_providers))
 }
 
+/// Opens each provider on another machine, by its name. Asks none anything yet. Blocks.
+pub(super) fn open_remote(config: &Config) -> Vec<(&str, Result<Provider, ServerError>)> {
+    let named = config.providers.iter().filter_map(|(name, provider)| match provider.kind {
+        None | Some(ProviderKind::Local) => None,
+        Some(kind) => Some((name.as_str(), kind, provider)),
+    });
+    let opened = named.map(|(name, kind, provider)| {
+        let wrong = |source| ServerError::Provider { name: name.to_owned(), source };
+        (name, remote(config, name, kind, provider).and_then(|opened| opened.map_err(wrong)))
+    });
+    opened.collect()
+}
+
 /// What is configured of all kinds of providers.
 fn with_options(provider: Provider, config: Option<&ProviderConfig>) -> Provider {
     match config {

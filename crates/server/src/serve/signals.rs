@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::ServerError;
+use super::{ServerError, supervisor};
 use crate::http::Shutdown;
 
 /// Passes signals on, for as long as it is polled. From this call on, they no longer kill the process.
@@ -12,6 +12,7 @@ pub(super) fn watch(shutdown: Shutdown) -> Result<impl Future<Output = ()> + Sen
     Ok(async move {
         let name = next(&mut terminate, &mut interrupt).await;
         tracing::info!(signal = name, "stopping; the same again stops at once");
+        supervisor::tell("STOPPING=1");
         shutdown.stop();
         let name = next(&mut terminate, &mut interrupt).await;
         tracing::warn!(signal = name, "stopping at once");

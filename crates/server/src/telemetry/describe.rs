@@ -84,6 +84,25 @@ pub static DESCRIPTIONS: &[Description] = &[
         Kind::Counter,
         "Times that a provider failed so often that it was left alone",
     ),
+    (
+        "storage_usage_bytes",
+        &["bucket"],
+        Kind::Gauge,
+        "Bytes of a bucket's objects, taken every minute; of all servers over one database each says the same",
+    ),
+    (
+        "storage_user_usage_bytes",
+        &["user"],
+        Kind::Gauge,
+        "Bytes of a user's objects, of those 100 that had most at first; only with `metrics.usage_per_user`",
+    ),
+    (
+        "storage_disk_free_bytes",
+        &["place"],
+        Kind::Gauge,
+        "Room that is left on the disk of the `blobs` and, where it has a disk of its own, of the `database`",
+    ),
+    ("storage_disk_size_bytes", &["place"], Kind::Gauge, "Size of the same disk"),
     ("storage_orphan_files_total", &[], Kind::Counter, "Blobs without metadata that the orphan job found"),
     (
         "storage_orphan_job_halted_total",
@@ -121,16 +140,23 @@ pub static DESCRIPTIONS: &[Description] = &[
     ),
     ("process_resident_memory_bytes", &[], Kind::Gauge, "Memory in use"),
     ("process_open_fds", &[], Kind::Gauge, "Open file descriptors"),
+    ("process_max_fds", &[], Kind::Gauge, "Most file descriptors that the process may open (`ulimit -n`)"),
     ("process_start_time_seconds", &[], Kind::Gauge, "When the process started, in Unix time"),
     ("process_uptime_seconds", &[], Kind::Gauge, "How long the process has been running"),
     ("aerostore_build_info", &["version"], Kind::Gauge, "Always 1; its label names the version"),
 ];
 
-/// Tells the recorder what each figure means.
+/// Tells the recorder what each figure means. Counters without labels are there from the start, at 0: of one that comes to be
+/// with its first event, Prometheus does not see that event.
 pub(super) fn describe_all() {
-    for (name, _, kind, meaning) in DESCRIPTIONS {
+    for (name, labels, kind, meaning) in DESCRIPTIONS {
         match kind {
-            Kind::Counter => describe_counter!(*name, *meaning),
+            Kind::Counter => {
+                describe_counter!(*name, *meaning);
+                if labels.is_empty() {
+                    metrics::counter!(*name).increment(0);
+                }
+            }
             Kind::Gauge => describe_gauge!(*name, *meaning),
             Kind::Histogram => describe_histogram!(*name, *meaning),
         }

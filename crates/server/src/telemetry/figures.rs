@@ -1,11 +1,12 @@
 //! Figures for Prometheus.
 
-use std::sync::OnceLock;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
+use super::snapshot::{Baseline, Snapshot};
 use super::{describe, process};
 
 /// Upper bounds of a request's duration, in seconds: from a read in memory to a large transfer.
@@ -14,10 +15,11 @@ const REQUEST_BUCKETS: &[f64] = &[
     30.0, 60.0, 300.0,
 ];
 
-/// Upper bounds of an operation's duration in a provider, in seconds; the alarm is at 1 s.
+/// Upper bounds of an operation's duration in a provider, in seconds. The alarm is at 1 s, so that they are close around it:
+/// a percentile is only known to lie between two of them.
 const BACKEND_BUCKETS: &[f64] = &[
-    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
-    10.0, 30.0, 60.0, 300.0,
+    0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0,
+    1.5, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
 ];
 
 /// Upper bounds of a count, such as the operations of one commit.
@@ -28,7 +30,17 @@ const UPKEEP: Duration = Duration::from_secs(1);
 
 /// All figures of the process.
 #[derive(Clone)]
-pub struct Figures(PrometheusHandle);
+pub struct Figures {
+    prometheus: PrometheusHandle,
+    /// What [`Figures::recent`] counts from. Never seen by Prometheus, whose counters must not go back.
+    start: Arc<Mutex<Start>>,
+}
+
+/// A moment that is counted from.
+struct Start {
+    at: SystemTime,
+    baseline: Baseline,
+}
 
 impl Figures {
     /// Begins to collect. The recorder is the process's: a second call gives the same figures.
@@ -56,19 +68,36 @@ impl Figures {
             describe::describe_all();
             Ok(handle)
         });
-        installed.clone().map(Self).map_err(FiguresError)
+        let prometheus = installed.clone().map_err(FiguresError)?;
+        let start = Start { at: process::started_at(), baseline: Baseline::default() };
+        Ok(Self { prometheus, start: Arc::new(Mutex::new(start)) })
     }
 
     /// All figures as Prometheus reads them.
     pub fn render(&self) -> String {
         process::measure();
-        self.0.render()
+        self.prometheus.render()
+    }
+
+    /// All figures, counters and histograms since the process started or [`Figures::reset`] was called, and when that was.
+    pub fn recent(&self) -> (Snapshot, SystemTime) {
+        let all = Snapshot::parse(&self.render());
+        let start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
+        (all.since(&start.baseline), start.at)
+    }
+
+    /// Has [`Figures::recent`] count from now on, and says when that is. What Prometheus reads is left alone.
+    pub fn reset(&self) -> SystemTime {
+        let baseline = Snapshot::parse(&self.render()).baseline();
+        let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
+        *start = Start { at: SystemTime::now(), baseline };
+        start.at
     }
 
     /// Sorts recorded samples, until stopped.
     pub async fn upkeep(self, stop: CancellationToken) {
         while stop.run_until_cancelled(tokio::time::sleep(UPKEEP)).await.is_some() {
-            self.0.run_upkeep();
+            self.prometheus.run_upkeep();
         }
     }
 }

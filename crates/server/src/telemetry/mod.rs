@@ -7,9 +7,11 @@ mod figures;
 mod log_file;
 mod logs;
 mod process;
+mod snapshot;
 
 pub use describe::{DESCRIPTIONS, Description, Kind};
 pub use figures::{Figures, FiguresError};
 pub use log_file::{LogFlush, LogWriter};
-pub use logs::{init_logs, subscriber};
+pub use logs::{LogControl, init_logs, subscriber};
 pub use process::uptime;
+pub use snapshot::{Distribution, Snapshot};

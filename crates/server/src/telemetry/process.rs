@@ -3,19 +3,23 @@
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::process::{Resource, getrlimit};
+
 struct Start {
     moment: Instant,
-    unix_seconds: f64,
+    at: SystemTime,
 }
 
-static START: LazyLock<Start> = LazyLock::new(|| Start {
-    moment: Instant::now(),
-    unix_seconds: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
-});
+static START: LazyLock<Start> = LazyLock::new(|| Start { moment: Instant::now(), at: SystemTime::now() });
 
 /// Notes the moment of the start.
 pub(super) fn started() {
     LazyLock::force(&START);
+}
+
+/// When the process started.
+pub(super) fn started_at() -> SystemTime {
+    START.at
 }
 
 /// How long the process has been running.
@@ -26,13 +30,17 @@ pub fn uptime() -> Duration {
 /// Takes the figures anew.
 pub(super) fn measure() {
     metrics::gauge!("aerostore_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    metrics::gauge!("process_start_time_seconds").set(START.unix_seconds);
+    let started_at = START.at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    metrics::gauge!("process_start_time_seconds").set(started_at.as_secs_f64());
     metrics::gauge!("process_uptime_seconds").set(START.moment.elapsed().as_secs_f64());
     if let Some(bytes) = resident_bytes() {
         metrics::gauge!("process_resident_memory_bytes").set(bytes as f64);
     }
     if let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") {
         metrics::gauge!("process_open_fds").set(descriptors.count() as f64);
+    }
+    if let Some(most) = getrlimit(Resource::Nofile).current {
+        metrics::gauge!("process_max_fds").set(most as f64);
     }
 }
 

@@ -29,7 +29,7 @@ impl Write for Lines {
 async fn operations_of(level: LogLevel, conversation: impl AsyncFnOnce(&TestServer)) -> Vec<Value> {
     let lines = Lines::default();
     let (writer, flush) = LogWriter::new(lines.clone()).unwrap();
-    let guard = tracing::subscriber::set_default(subscriber(LogFormat::Json, level, writer));
+    let guard = tracing::subscriber::set_default(subscriber(LogFormat::Json, level, writer).0);
     let server = TestServer::start(HttpOptions::default());
     conversation(&server).await;
     server.shutdown.stop();

@@ -29,6 +29,8 @@ async fn every_route_asks_who_calls() {
         (Method::GET, "/usage", [401, 200, 200]),
         (Method::GET, "/usage?recalculate=true", [401, 403, 200]),
         (Method::POST, "/usage", [401, 403, 200]),
+        (Method::GET, "/metrics", [401, 403, 200]),
+        (Method::POST, "/metrics/reset", [401, 403, 200]),
         (Method::GET, "/cleanup", [401, 403, 200]),
         (Method::POST, "/cleanup", [401, 403, 200]),
         (Method::GET, "/policies", [401, 403, 200]),

@@ -73,6 +73,70 @@ async fn metrics_are_described_and_name_the_process() {
     }
 }
 
+/// What `GET /api/v1/storage/metrics` says of an operation.
+async fn requests(server: &TestServer, operation: &str) -> Option<Value> {
+    let service = server.token(Role::ServiceRole);
+    let (status, text) = server.get("/api/v1/storage/metrics", Some(&service)).await;
+    assert_eq!(status, 200, "{text}");
+    let metrics: Value = serde_json::from_str(&text).unwrap();
+    let found = metrics["requests"].as_array().unwrap().iter().find(|row| row["operation"] == operation);
+    found.cloned()
+}
+
+#[tokio::test]
+async fn metrics_in_json_count_until_they_are_reset_and_prometheus_goes_on() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    for _ in 0..20 {
+        server.get("/healthz", None).await;
+    }
+    let row = requests(&server, "healthz").await.unwrap();
+    let at = |key: &str| row[key].as_f64().unwrap();
+    assert_eq!((&row["count"], &row["failed"]), (&20.into(), &0.into()), "{row}");
+    assert!(0.0 < at("p50_ms") && at("p50_ms") <= at("p95_ms") && at("p95_ms") <= at("p99_ms"), "{row}");
+
+    let service = server.token(Role::ServiceRole);
+    let url = format!("http://{}/api/v1/storage/metrics/reset", server.address);
+    let reset = server.client.post(url).bearer_auth(&service).send().await.unwrap();
+    assert_eq!(reset.status(), 200);
+    assert_eq!(requests(&server, "healthz").await, None, "nothing since");
+    server.get("/healthz", None).await;
+    assert_eq!(requests(&server, "healthz").await.unwrap()["count"], 1);
+    let (_, text) = server.get("/metrics", None).await;
+    let line = r#"http_request_duration_seconds_count{operation="healthz",status="2xx"} 21"#;
+    assert!(text.lines().any(|have| have == line), "{text}");
+}
+
+#[tokio::test]
+async fn disks_buckets_and_users_are_measured_from_the_start_on() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    let user = server.token(Role::Authenticated);
+    let post = |path: &str| {
+        server.client.post(format!("http://{}/storage/v1{path}", server.address)).bearer_auth(&user)
+    };
+    let made = post("/bucket").json(&serde_json::json!({ "name": "photos" })).send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    assert_eq!(post("/object/photos/a").body("hello").send().await.unwrap().status(), 201);
+    server.stop().await;
+
+    let server = TestServer::start(data_dir.path(), &[("metrics.usage_per_user", "true")]).await;
+    let per_user = r#"storage_user_usage_bytes{user="00000000-0000-0000-0000-000000000007"} 5"#;
+    let measured = async {
+        loop {
+            let (_, text) = server.get("/metrics", None).await;
+            if text.contains(per_user) && text.contains("storage_disk_free_bytes{") {
+                return text;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let text = tokio::time::timeout(std::time::Duration::from_secs(20), measured).await.unwrap();
+    for start in [r#"storage_usage_bytes{bucket="photos"} 5"#, r#"storage_disk_size_bytes{place="blobs"} "#] {
+        assert!(text.lines().any(|line| line.starts_with(start)), "{start}\nin\n{text}");
+    }
+}
+
 #[tokio::test]
 async fn a_route_that_is_not_there_is_a_404_in_json() {
     let data_dir = tempfile::tempdir().unwrap();

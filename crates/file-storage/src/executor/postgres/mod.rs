@@ -13,6 +13,7 @@ mod connection;
 mod credentials;
 mod decide;
 mod delete;
+mod diagnose;
 mod emptying;
 mod engine;
 mod errors;
@@ -57,6 +58,7 @@ use crate::errors::StorageError;
 use crate::failpoint::Scope;
 
 pub use address::{BadAddress, PostgresAddress};
+pub use diagnose::Diagnosis;
 pub use schema::{BadSchema, SchemaName};
 
 /// How the database is reached.

@@ -122,7 +122,7 @@ impl FileStorage {
         completion: Completion,
     ) -> Result<Written, StorageError> {
         let bucket = self.bucket_to_complete_in(access, upload, &completion.mode).await?;
-        if self.inner.options.verify_content && bucket.config.allowed_mime_types.is_some() {
+        if self.inner.options.load().verify_content && bucket.config.allowed_mime_types.is_some() {
             let head = self.head_of_parts(access, &upload.at, &completion.parts).await?;
             self.check_content(&bucket, &head)?;
         }

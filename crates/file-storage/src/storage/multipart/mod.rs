@@ -60,8 +60,8 @@ impl FileStorage {
             checksum: options.checksum,
             resumable: None,
             nonce: None,
-            most_unfinished: self.inner.options.max_unfinished_uploads,
-            expires_at: expiry(self.inner.options.multipart_expiry),
+            most_unfinished: self.inner.options.load().max_unfinished_uploads,
+            expires_at: expiry(self.inner.options.load().multipart_expiry),
         };
         self.executor().create_multipart(&access, upload, &mode).await
     }

@@ -73,7 +73,7 @@ impl FileStorage {
         let wanted = with_checksum(body.wanted, upload)?;
         let bytes = self.bounded(body.bytes, Some(limit), admission.quota_left);
         let (mut bytes, watch) = wanted.watch(bytes);
-        let threshold = self.inner.options.inline_threshold;
+        let threshold = self.inner.options.load().inline_threshold;
         let head = Head::read(&mut bytes, threshold, body.length).await?;
         if number == 1 {
             self.check_content(&admission.bucket, &head.bytes)?;
@@ -83,7 +83,7 @@ impl FileStorage {
             return Err(self.let_go(run, differs).await);
         }
         let (storage, access, at) = (self.clone(), access.clone(), upload.at.clone());
-        let expires_at = expiry(self.inner.options.multipart_expiry);
+        let expires_at = expiry(self.inner.options.load().multipart_expiry);
         let (etag, checksums) = (watch.etag(&run.sha256), watch.checksums(&run.sha256));
         let (part, blobs, lease) = run.into_part(etag, checksums);
         self.settled(blobs, lease, async move {

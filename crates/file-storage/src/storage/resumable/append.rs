@@ -233,7 +233,7 @@ impl Appending {
         } else {
             let merged = self.tail.whole_with(&head.bytes, offset);
             // What an object keeps is inline by the same measure as any other's bytes.
-            let inline = is_last && merged.bytes.len() <= storage.inner.options.inline_threshold;
+            let inline = is_last && merged.bytes.len() <= storage.inner.options.load().inline_threshold;
             let head = Head { bytes: merged.bytes.clone(), is_whole: inline };
             (storage.store_run(bucket, head, rest, None).await?, merged)
         };

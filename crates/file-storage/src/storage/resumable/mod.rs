@@ -116,7 +116,7 @@ impl FileStorage {
             checksum: None,
             resumable: Some(new),
             nonce: caller.nonce(),
-            most_unfinished: self.inner.options.max_unfinished_uploads,
+            most_unfinished: self.inner.options.load().max_unfinished_uploads,
             expires_at: self.resumable_expiry(),
         };
         let begun = self.executor().create_multipart(&access, upload, &mode).await;
@@ -130,7 +130,7 @@ impl FileStorage {
 
     /// When an upload is given up for which nothing comes from now on.
     fn resumable_expiry(&self) -> Timestamp {
-        expiry(self.inner.options.resumable_expiry)
+        expiry(self.inner.options.load().resumable_expiry)
     }
 
     /// How far an upload is. A request that appends to it is stopped first, and what it brought is counted.

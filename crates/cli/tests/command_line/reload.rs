@@ -1,0 +1,151 @@
+//! SIGHUP: what changes in a running server, what does not, and what a mistake does.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use crate::server::Said;
+
+/// A server whose log can be waited for.
+struct Reloaded {
+    process: Child,
+    folder: tempfile::TempDir,
+    lines: mpsc::Receiver<String>,
+    url: String,
+}
+
+impl Reloaded {
+    fn start(settings: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("storage.yml"), settings).unwrap();
+        let mut process = clean()
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder.path().join("data"))
+            .arg("--config")
+            .arg(folder.path().join("storage.yml"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = mpsc::channel();
+        read(process.stdout.take().unwrap(), sender.clone());
+        read(process.stderr.take().unwrap(), sender);
+        let mut server = Self { process, folder, lines, url: String::new() };
+        let ready = server.wait_for("aerostore is ready on ");
+        server.url = ready.split_once(" on ").unwrap().1.to_owned();
+        server
+    }
+
+    /// The next line that holds these words.
+    fn wait_for(&self, words: &str) -> String {
+        let mut seen = Vec::new();
+        while let Ok(line) = self.lines.recv_timeout(Duration::from_secs(30)) {
+            if line.contains(words) {
+                return line;
+            }
+            seen.push(line);
+        }
+        panic!("no line with `{words}` in {seen:#?}");
+    }
+
+    /// Writes other settings and has them read; gives the line that says these words.
+    fn reload(&self, settings: &str, words: &str) -> String {
+        std::fs::write(self.folder.path().join("storage.yml"), settings).unwrap();
+        let process = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &process]).status().unwrap().success());
+        self.wait_for(words)
+    }
+
+    fn run(&self, token: Option<&str>, arguments: &[&str]) -> Said {
+        let mut command = clean();
+        command.env("AEROSTORE_URL", &self.url).env("AEROSTORE_DATA_DIR", self.folder.path().join("data"));
+        if let Some(token) = token {
+            command.env("AEROSTORE_TOKEN", token);
+        }
+        let output =
+            command.arg("--config").arg(self.config()).args(arguments).stdin(Stdio::null()).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    fn config(&self) -> PathBuf {
+        self.folder.path().join("storage.yml")
+    }
+
+    fn service_key(&self) -> String {
+        let keys = crate::json(&self.run(None, &["keys", "--json"]).ok());
+        keys["service_key"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Reloaded {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn clean() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aerostore"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("AEROSTORE_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn read(output: impl Read + Send + 'static, lines: mpsc::Sender<String>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            let _ = lines.send(line);
+        }
+    });
+}
+
+#[test]
+fn limits_change_while_the_server_runs_and_a_mistake_changes_nothing() {
+    let server = Reloaded::start("storage: {max_file_size: 1KB}\n");
+    let file = server.folder.path().join("file");
+    std::fs::write(&file, vec![7; 2000]).unwrap();
+    let upload = || server.run(None, &["cp", file.to_str().unwrap(), "aero://box/file"]);
+    server.run(None, &["bucket", "create", "box"]).ok();
+    upload().fails(1, "PAYLOAD_TOO_LARGE");
+
+    let line = server.reload("storage: {max_file_size: 1MB, nonsense: 1}\n", "what was in force stays");
+    assert!(line.contains("unknown key 'storage.nonsense'"), "{line}");
+    upload().fails(2, "nonsense");
+    std::fs::write(server.config(), "").unwrap();
+    upload().fails(1, "PAYLOAD_TOO_LARGE");
+
+    let line = server.reload("storage: {max_file_size: 1MB}\n", "configuration reloaded");
+    assert!(line.contains("storage.max_file_size"), "{line}");
+    upload().ok();
+
+    // What can't change is named, and does not.
+    let settings = "storage: {max_file_size: 1MB}\nrest: {dialect: supabase}\nlog: {level: warn}\n";
+    let line = server.reload(settings, "wait for a restart");
+    assert!(line.contains("rest.dialect"), "{line}");
+    assert_eq!(server.run(None, &["ls", "box"]).ok(), "file\n");
+}
+
+#[test]
+fn a_rotated_secret_closes_when_it_is_struck_off_and_not_before() {
+    let (old, new) = ("an old secret that is long enough 1234", "a new secret that is long enough 12345");
+    let server = Reloaded::start(&format!("auth: {{jwt_secret: '{old}'}}\n"));
+    let old_key = server.service_key();
+    server.run(Some(&old_key), &["bucket", "create", "box"]).ok();
+
+    server.reload(
+        &format!("auth: {{jwt_secret: '{new}', previous_jwt_secrets: ['{old}']}}\n"),
+        "configuration reloaded",
+    );
+    let new_key = server.service_key();
+    assert_ne!(old_key, new_key);
+    server.run(Some(&old_key), &["bucket", "show", "box"]).ok();
+    server.run(Some(&new_key), &["bucket", "show", "box"]).ok();
+
+    server.reload(&format!("auth: {{jwt_secret: '{new}'}}\n"), "configuration reloaded");
+    server.run(Some(&old_key), &["bucket", "show", "box"]).fails(4, "INVALID_TOKEN");
+    server.run(Some(&new_key), &["bucket", "show", "box"]).ok();
+}

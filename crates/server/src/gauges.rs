@@ -1,0 +1,141 @@
+//! Figures that somebody must go and look for: room on the disks, bytes by bucket and user.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use file_storage::executor::{BucketListing, BucketSort, SortOrder};
+use file_storage::{FileStorage, RlsContext, StorageError};
+use tokio_util::sync::CancellationToken;
+
+/// Time between two looks. A bucket's bytes are its row's counter, so that a look reads rows and counts nothing.
+const PAUSE: Duration = Duration::from_secs(60);
+/// Labels of each kind at most, so that no caller can make a metrics store grow without bound.
+const MAX_LABELS: usize = 100;
+/// Buckets that are read at once.
+const PAGE: u32 = 1000;
+/// The label of buckets that came too late for one of their own.
+const OTHER: &str = "other";
+
+/// What is looked at.
+pub(crate) struct Gauges {
+    storage: FileStorage,
+    /// Directories whose disks are measured, by the label that they have.
+    disks: Vec<(&'static str, PathBuf)>,
+    per_user: bool,
+    buckets: Labels,
+    users: Labels,
+}
+
+/// The labels of a figure that there are already. They stay: one that is gone is at 0.
+#[derive(Default)]
+struct Labels(HashMap<String, u64>);
+
+impl Gauges {
+    /// Of this storage, and of the disks of these directories.
+    pub(crate) fn new(storage: FileStorage, disks: Vec<(&'static str, PathBuf)>, per_user: bool) -> Self {
+        Self { storage, disks, per_user, buckets: Labels::default(), users: Labels::default() }
+    }
+
+    /// Looks now and then, until stopped.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        loop {
+            let disks = self.disks.clone();
+            // A network file system may keep its caller waiting; nobody but this job waits for it.
+            let looked = tokio::task::spawn_blocking(move || measure_disks(&disks));
+            let look = async {
+                if let Err(error) = self.measure_usage().await {
+                    tracing::warn!(%error, cause = std::error::Error::source(&error), "usage not measured");
+                }
+                let _ = looked.await;
+                tokio::time::sleep(PAUSE).await;
+            };
+            if stop.run_until_cancelled(look).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    async fn measure_usage(&mut self) -> Result<(), StorageError> {
+        let context = RlsContext::system("metrics");
+        let mut of_buckets = Vec::new();
+        loop {
+            let listing = BucketListing {
+                limit: PAGE,
+                offset: u64::try_from(of_buckets.len()).unwrap_or(u64::MAX),
+                sort: (BucketSort::Name, SortOrder::Ascending),
+                ..BucketListing::default()
+            };
+            let page = self.storage.list_buckets(&context, &listing).await?;
+            let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+            of_buckets.extend(page.into_iter().map(|bucket| (bucket.name.to_string(), bucket.total_bytes)));
+            if is_last {
+                break;
+            }
+        }
+        // Those that have most get a label of their own, as long as there are some left.
+        of_buckets.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+        for (bucket, bytes) in self.buckets.take(of_buckets, Some(OTHER)) {
+            metrics::gauge!("storage_usage_bytes", "bucket" => bucket).set(bytes as f64);
+        }
+        if self.per_user {
+            let most = u32::try_from(MAX_LABELS).unwrap_or(u32::MAX);
+            let users = self.storage.all_usage(&context, most).await?.into_iter();
+            let users = users.filter_map(|user| Some((user.user_id?.to_string(), user.total_bytes)));
+            for (user, bytes) in self.users.take(users, None) {
+                metrics::gauge!("storage_user_usage_bytes", "user" => user).set(bytes as f64);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Labels {
+    /// Takes the values of now; gives each label's. What has none is counted together, where there is a name for it.
+    fn take(
+        &mut self,
+        values: impl IntoIterator<Item = (String, u64)>,
+        rest: Option<&str>,
+    ) -> impl Iterator<Item = (String, u64)> {
+        self.0.values_mut().for_each(|bytes| *bytes = 0);
+        let mut others = 0;
+        for (name, bytes) in values {
+            if self.0.len() < MAX_LABELS || self.0.contains_key(&name) {
+                self.0.insert(name, bytes);
+            } else {
+                others += bytes;
+            }
+        }
+        let rest = rest.filter(|_| others > 0 || self.0.len() >= MAX_LABELS);
+        let rest = rest.map(|name| (name.to_owned(), others));
+        self.0.iter().map(|(name, bytes)| (name.clone(), *bytes)).chain(rest)
+    }
+}
+
+fn measure_disks(disks: &[(&'static str, PathBuf)]) {
+    for (place, path) in disks {
+        if let Ok(found) = rustix::fs::statvfs(path) {
+            let size = found.f_blocks.saturating_mul(found.f_frsize);
+            let free = found.f_bavail.saturating_mul(found.f_frsize);
+            metrics::gauge!("storage_disk_size_bytes", "place" => *place).set(size as f64);
+            metrics::gauge!("storage_disk_free_bytes", "place" => *place).set(free as f64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_bounded_and_what_is_gone_is_at_nothing() {
+        let mut labels = Labels::default();
+        let many = |from: u64| (from..from + 150).map(|number| (format!("b{number}"), 1));
+        let first: HashMap<_, _> = labels.take(many(0), Some(OTHER)).collect();
+        assert_eq!((first.len(), first[OTHER]), (MAX_LABELS + 1, 50));
+        let later: HashMap<_, _> = labels.take(many(100), Some(OTHER)).collect();
+        assert_eq!((later.len(), later[OTHER], later["b0"]), (MAX_LABELS + 1, 150, 0));
+        let none: HashMap<_, _> = labels.take([], None).collect();
+        assert_eq!((none.len(), none.values().sum::<u64>()), (MAX_LABELS, 0));
+    }
+}

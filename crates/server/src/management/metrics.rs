@@ -1,0 +1,279 @@
+//! `GET /metrics` and `POST /metrics/reset`: the figures that a person looks at, without Prometheus between.
+
+#![allow(unused_qualifications, reason = "utoipa's macro writes paths out")]
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::health::ProviderHealth;
+use super::{Maintainer, answer};
+use crate::app::AppState;
+use crate::telemetry::{Distribution, Snapshot, uptime};
+
+const OPERATION: &str = "metrics";
+
+/// What a server has done since it was started, or since the figures were reset.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Metrics {
+    /// Since when it is counted.
+    since: DateTime<Utc>,
+    /// Requests, by operation.
+    requests: Vec<Requests>,
+    /// Operations in providers of bytes.
+    backend: Vec<BackendCalls>,
+    /// Uploads over all protocols.
+    uploads: Transfers,
+    /// Downloads over all protocols.
+    downloads: Transfers,
+    /// Commits of SQLite's writer; null on PostgreSQL, or where there was none.
+    commits: Option<Commits>,
+    /// The providers, as of the last look at each.
+    providers: Vec<ProviderHealth>,
+    /// Connections.
+    connections: Connections,
+    /// The process.
+    process: Process,
+}
+
+/// Requests of one operation.
+#[derive(Serialize, ToSchema)]
+struct Requests {
+    /// The operation, as log lines name it.
+    #[schema(example = "download")]
+    operation: String,
+    /// Those that were refused (4xx).
+    refused: u64,
+    /// Those that failed (5xx).
+    failed: u64,
+    /// How long they took, from their head to the end of their answer.
+    #[serde(flatten)]
+    latency: Latency,
+}
+
+/// Calls of one operation in one provider.
+#[derive(Serialize, ToSchema)]
+struct BackendCalls {
+    /// The provider.
+    provider: String,
+    /// The operation.
+    #[schema(example = "write")]
+    operation: String,
+    /// Calls that failed.
+    errors: u64,
+    /// Calls that were tried again.
+    retries: u64,
+    /// Calls that were given up after their time.
+    timeouts: u64,
+    /// How long they took.
+    #[serde(flatten)]
+    latency: Latency,
+}
+
+/// A number of times. Percentiles are estimated between the bounds of the histogram that Prometheus reads.
+#[derive(Serialize, ToSchema)]
+struct Latency {
+    /// How many.
+    count: u64,
+    /// Their mean, in milliseconds.
+    mean_ms: f64,
+    /// The median, in milliseconds.
+    p50_ms: f64,
+    /// The 95th percentile, in milliseconds.
+    p95_ms: f64,
+    /// The 99th percentile, in milliseconds.
+    p99_ms: f64,
+}
+
+/// Transfers in one direction.
+#[derive(Serialize, ToSchema)]
+struct Transfers {
+    /// Those that succeeded.
+    count: u64,
+    /// Those that failed.
+    errors: u64,
+    /// Bytes of those that succeeded.
+    bytes: u64,
+    /// Failures, by the error's code.
+    errors_by_code: BTreeMap<String, u64>,
+}
+
+/// Commits of the database.
+#[derive(Serialize, ToSchema)]
+struct Commits {
+    /// Writes that share a commit, on average.
+    mean_size: f64,
+    /// How long they took.
+    #[serde(flatten)]
+    latency: Latency,
+}
+
+/// Connections of clients.
+#[derive(Serialize, ToSchema)]
+struct Connections {
+    /// Open now.
+    open: u64,
+    /// Answers that ended early.
+    interrupted: u64,
+    /// Connections that could not be accepted, for lack of file descriptors or memory.
+    accept_errors: u64,
+}
+
+/// The process.
+#[derive(Serialize, ToSchema)]
+struct Process {
+    /// The version that runs.
+    version: &'static str,
+    /// How long it has been running.
+    uptime_seconds: u64,
+    /// Memory in use.
+    resident_memory_bytes: u64,
+    /// Open file descriptors.
+    open_fds: u64,
+    /// How many there may be.
+    max_fds: u64,
+    /// Handlers that panicked.
+    panics: u64,
+    /// Log lines that were lost.
+    log_lines_dropped: u64,
+}
+
+/// Since when is counted anew.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Reset {
+    /// The moment.
+    since: DateTime<Utc>,
+}
+
+/// Shows what the server has done: counts, and how long things took.
+#[utoipa::path(
+    get, path = "/metrics", tag = "Management", operation_id = "metrics",
+    responses(
+        (status = 200, description = "The figures", body = Metrics),
+        (status = 401, description = "No token, or a bad one"),
+        (status = 403, description = "The service role does this"),
+    ),
+)]
+pub(super) async fn show(State(app): State<AppState>, caller: Maintainer) -> Response {
+    let (figures, since) = app.figures.recent();
+    let providers = app.storage.provider_statuses().into_iter().map(ProviderHealth::from).collect();
+    answer(&caller, OPERATION, Ok(Metrics::of(&figures, since.into(), providers)))
+}
+
+/// Counts from nothing again. Prometheus' own counters are not touched.
+#[utoipa::path(
+    post, path = "/metrics/reset", tag = "Management", operation_id = "resetMetrics",
+    responses(
+        (status = 200, description = "Counted from now on", body = Reset),
+        (status = 401, description = "No token, or a bad one"),
+        (status = 403, description = "The service role does this"),
+    ),
+)]
+pub(super) async fn reset(State(app): State<AppState>, caller: Maintainer) -> Response {
+    let since = app.figures.reset();
+    answer(&caller, OPERATION, Ok(Reset { since: since.into() }))
+}
+
+impl Metrics {
+    fn of(figures: &Snapshot, since: DateTime<Utc>, providers: Vec<ProviderHealth>) -> Self {
+        let total = |name: &str| whole(figures.total(name));
+        Self {
+            since,
+            requests: requests(figures),
+            backend: backend(figures),
+            uploads: transfers(figures, "upload"),
+            downloads: transfers(figures, "download"),
+            commits: commits(figures),
+            providers,
+            connections: Connections {
+                open: total("http_connections"),
+                interrupted: total("http_interrupted_total"),
+                accept_errors: total("http_accept_errors_total"),
+            },
+            process: Process {
+                version: env!("CARGO_PKG_VERSION"),
+                uptime_seconds: uptime().as_secs(),
+                resident_memory_bytes: total("process_resident_memory_bytes"),
+                open_fds: total("process_open_fds"),
+                max_fds: total("process_max_fds"),
+                panics: total("http_panics_total"),
+                log_lines_dropped: total("log_lines_dropped_total"),
+            },
+        }
+    }
+}
+
+fn requests(figures: &Snapshot) -> Vec<Requests> {
+    const NAME: &str = "http_request_duration_seconds";
+    let by_status = figures.distributions(NAME, ["operation", "status"]);
+    let of_status = |operation: &str, status: &str| {
+        by_status.get(&[operation.to_owned(), status.to_owned()]).map_or(0, |found| found.count)
+    };
+    let by_operation = figures.distributions(NAME, ["operation"]).into_iter();
+    let shown = by_operation.map(|([operation], times)| Requests {
+        refused: of_status(&operation, "4xx"),
+        failed: of_status(&operation, "5xx"),
+        latency: Latency::of(&times),
+        operation,
+    });
+    shown.collect()
+}
+
+fn backend(figures: &Snapshot) -> Vec<BackendCalls> {
+    const LABELS: [&str; 2] = ["backend", "operation"];
+    let [errors, retries, timeouts] = ["errors", "retries", "timeouts"]
+        .map(|what| figures.by(&format!("storage_backend_{what}_total"), LABELS));
+    let calls = figures.distributions("storage_backend_latency_seconds", LABELS).into_iter();
+    let shown = calls.map(|(key, times)| {
+        let of = |counts: &BTreeMap<_, f64>| whole(counts.get(&key).copied().unwrap_or_default());
+        let (errors, retries, timeouts) = (of(&errors), of(&retries), of(&timeouts));
+        let [provider, operation] = key;
+        BackendCalls { provider, operation, errors, retries, timeouts, latency: Latency::of(&times) }
+    });
+    shown.collect()
+}
+
+fn transfers(figures: &Snapshot, direction: &str) -> Transfers {
+    let by_status = figures.by(&format!("storage_{direction}_total"), ["status"]);
+    let of = |status: &str| whole(by_status.get(&[status.to_owned()]).copied().unwrap_or_default());
+    let errors_by_code = figures.by(&format!("storage_{direction}_errors_total"), ["error"]).into_iter();
+    Transfers {
+        count: of("success"),
+        errors: of("error"),
+        bytes: whole(figures.total(&format!("storage_{direction}_bytes_total"))),
+        errors_by_code: errors_by_code
+            .map(|([code], count)| (code, whole(count)))
+            .filter(|(_, count)| *count > 0)
+            .collect(),
+    }
+}
+
+fn commits(figures: &Snapshot) -> Option<Commits> {
+    let one = |name: &str| figures.distributions(name, []).into_values().next();
+    let times = one("storage_group_commit_seconds")?;
+    let mean_size = one("storage_group_commit_size").map_or(0.0, |sizes| sizes.mean());
+    Some(Commits { mean_size, latency: Latency::of(&times) })
+}
+
+impl Latency {
+    fn of(times: &Distribution) -> Self {
+        // A thousandth of a millisecond is all that can be told.
+        let millis = |seconds: f64| (seconds * 1_000_000.0).round() / 1000.0;
+        Self {
+            count: times.count,
+            mean_ms: millis(times.mean()),
+            p50_ms: millis(times.quantile(0.5)),
+            p95_ms: millis(times.quantile(0.95)),
+            p99_ms: millis(times.quantile(0.99)),
+        }
+    }
+}
+
+/// A count: whole and not negative, far below what a double holds.
+fn whole(value: f64) -> u64 {
+    value.max(0.0).round() as u64
+}
