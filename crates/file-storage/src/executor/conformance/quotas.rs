@@ -35,9 +35,8 @@ async fn put(subject: &Subject, caller: &RlsContext, at: (&Bucket, &str), size: 
 /// Asserts that an upsert is refused for a quota: its scope, and what is in use of it.
 #[track_caller]
 fn refused(outcome: Result<impl std::fmt::Debug, StorageError>, expected: (&str, u64, u64, u64)) {
-    let Err(StorageError::QuotaExceeded { scope, used, limit, requested }) = outcome else {
-        panic!("{outcome:?}")
-    };
+    let error = outcome.unwrap_err();
+    let StorageError::QuotaExceeded { scope, used, limit, requested } = error else { panic!("{error:?}") };
     assert_eq!((scope, used, limit, requested), expected);
 }
 

@@ -30,7 +30,7 @@ impl QuotaExecutor for PostgresExecutor {
         scope: &QuotaScope,
         limit: Option<u64>,
     ) -> Result<Quota, StorageError> {
-        let set = async { retried!(quotas::set(&self.pool, access, scope, limit)) };
+        let set = async { retried!(Box::pin(quotas::set(&self.pool, access, scope, limit))) };
         self.run("set_quota", set).await
     }
 }
