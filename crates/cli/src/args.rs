@@ -100,6 +100,9 @@ pub(crate) enum Command {
     Explain(commands::explain::Explain),
     /// Show bytes and files by user and bucket
     Usage(commands::usage::Usage),
+    /// Show, set and take off quotas
+    #[command(subcommand)]
+    Quota(commands::quota::Quota),
     /// Say whether the server is well
     Health(commands::health::Health),
     /// Look for what commonly goes wrong with this configuration, this machine, its database and providers

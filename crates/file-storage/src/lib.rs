@@ -17,6 +17,7 @@ pub mod health;
 pub mod multipart;
 pub mod path;
 pub mod permissions;
+pub mod quota;
 pub mod resilience;
 pub mod signed_url;
 pub mod sql;
@@ -29,6 +30,7 @@ pub use errors::StorageError;
 pub use file::StorageObject;
 pub use path::ObjectPath;
 pub use permissions::{Operation, RlsContext, Role};
+pub use quota::{Quota, QuotaScope};
 pub use storage::FileStorage;
 pub use versions::{VersionId, Versioning};
 

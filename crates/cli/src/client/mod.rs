@@ -9,6 +9,7 @@ mod keys;
 pub(crate) mod objects;
 pub(crate) mod policies;
 pub(crate) mod queries;
+mod quotas;
 mod response;
 pub(crate) mod transfer;
 pub(crate) mod versions;
@@ -23,6 +24,7 @@ use serde::de::DeserializeOwned;
 use crate::args::Global;
 use crate::failure::Failure;
 pub(crate) use credentials::{Token, keys_of_data_dir};
+pub(crate) use quotas::QuotaOf;
 
 /// What a URL's path may hold unescaped: RFC 3986's unreserved characters and the separator.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');

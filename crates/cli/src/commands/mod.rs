@@ -15,6 +15,7 @@ pub(crate) mod migrate;
 pub(crate) mod mv;
 pub(crate) mod policy;
 pub(crate) mod query;
+pub(crate) mod quota;
 pub(crate) mod restore;
 pub(crate) mod rm;
 pub(crate) mod s3;
@@ -64,6 +65,7 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Explain(explain) => with_client(&global, out, async |it| explain::run(&explain, it).await),
         Command::Usage(usage) => with_client(&global, out, async |it| usage::run(&usage, it).await),
         Command::Health(health) if health.ready => with_runtime(async || health::ready(&global, out).await),
+        Command::Quota(quota) => with_client(&global, out, async |it| quota::run(quota, it).await),
         Command::Health(health) => with_client(&global, out, async |it| health::run(&health, it).await),
         Command::Doctor(doctor) => with_runtime(async || doctor::run(&doctor, &global, out).await),
         Command::Metrics(metrics) => with_client(&global, out, async |it| metrics::run(&metrics, it).await),

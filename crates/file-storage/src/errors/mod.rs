@@ -224,10 +224,10 @@ pub enum StorageError {
         /// The content type that was declared.
         content_type: String,
     },
-    /// The user's or the bucket's quota has no room for it.
+    /// A quota has no room for it.
     #[error("Quota exceeded: {used} of {limit} bytes are in use, {requested} more were requested")]
     QuotaExceeded {
-        /// Whose quota: `user` or `bucket`.
+        /// Whose quota: `user`, `bucket`, `folder`, or `global` for all that is stored.
         scope: &'static str,
         /// Bytes in use before the request.
         used: u64,

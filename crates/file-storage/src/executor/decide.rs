@@ -7,10 +7,12 @@ use uuid::Uuid;
 
 use crate::bucket::{Bucket, BucketName};
 use crate::errors::{Denial, DenialReason, StorageError};
+use crate::executor::quota::Limits;
 use crate::executor::{Admission, QuotaLeft};
 use crate::file::{ETags, PutMode, StorageObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, BucketGrant, Permission, RlsContext, bucket_missing, denied};
+use crate::quota::QuotaEnforcement;
 
 /// A bucket, and what is at a path in it, as the predicates judge it.
 pub(super) struct Target {
@@ -172,14 +174,8 @@ pub(super) struct Freed {
     pub(super) owner: Option<Uuid>,
 }
 
-/// Leave to write into what [`write`] let in. `user` is what the owner of the object uses and may use, where that
-/// is limited.
-pub(super) fn admission(
-    access: &Access,
-    target: Target,
-    user: Option<(u64, u64)>,
-    freed: Option<Freed>,
-) -> Admission {
+/// Leave to write into what [`write`] let in, within the bucket's quota and those of `limits`.
+pub(super) fn admission(access: &Access, target: Target, limits: Limits, freed: Option<Freed>) -> Admission {
     // What is kept as a version gives nothing back.
     let keeps = |object: &&StorageObject| target.bucket.config.versioning.keeps(object.versioned);
     let returned = target.existing.as_ref().filter(|object| !keeps(object)).map_or(0, |object| object.size);
@@ -191,12 +187,16 @@ pub(super) fn admission(
         used,
         limit,
         returned: returned.saturating_add(freed),
+        enforcement: limits.enforcement,
     };
     let of_bucket = target.bucket.config.quota_bytes;
     let of_bucket = of_bucket.map(|limit| left("bucket", target.bucket.used_bytes(), limit, to_bucket));
-    let of_user = user.map(|(used, limit)| left("user", used, limit, to_user));
+    let of_user = limits.user.map(|(used, limit)| left("user", used, limit, to_user));
+    let of_folder = limits.folder.map(|(used, limit)| left("folder", used, limit, to_bucket));
+    let of_all = limits.global.map(|(used, limit)| left("global", used, limit, to_bucket));
     let room = |quota: &QuotaLeft| i128::from(quota.limit) - i128::from(quota.used);
-    let quota_left = of_bucket.into_iter().chain(of_user).min_by_key(room);
+    let quota_left = of_bucket.into_iter().chain(of_user).chain(of_folder).chain(of_all).min_by_key(room);
+    let quota_left = quota_left.filter(|quota| quota.enforcement != QuotaEnforcement::Off);
     Admission { bucket: target.bucket, quota_left, asks_more: false }
 }
 

@@ -22,6 +22,7 @@ pub mod migrate;
 mod multipart;
 pub mod postgres;
 mod proposal;
+mod quota;
 pub mod sqlite;
 mod upkeep;
 mod usage;
@@ -51,6 +52,7 @@ pub use listing::{
     SortOrder,
 };
 pub use multipart::MultipartExecutor;
+pub use quota::QuotaExecutor;
 pub use upkeep::{Backlog, QueuedBlob, SegmentBlob, Turn, UpkeepExecutor};
 pub use usage::{UsageDifference, UserUsage};
 pub use versions::VersionExecutor;
@@ -60,7 +62,14 @@ pub use write::{Admission, Announced, QuotaLeft, Relocation, Written};
 /// they are about.
 #[async_trait]
 pub trait Executor:
-    MultipartExecutor + VersionExecutor + CredentialExecutor + UpkeepExecutor + Send + Sync + 'static
+    MultipartExecutor
+    + VersionExecutor
+    + QuotaExecutor
+    + CredentialExecutor
+    + UpkeepExecutor
+    + Send
+    + Sync
+    + 'static
 {
     /// Creates a bucket, owned by the caller's user; a service caller without a user makes a system bucket.
     ///
@@ -144,7 +153,7 @@ pub trait Executor:
 
     /// Makes an object visible whose bytes are stored, in place of the one that was there, whose blobs are
     /// queued for deletion. A new object belongs to the caller's user; an overwrite keeps the owner. Usage
-    /// counters, quotas (of the bucket and of the object's owner) and the event are part of the transaction.
+    /// counters, quotas (of the bucket, of the folders that it is in, of the object's owner, and of all) and the event are part of the transaction.
     ///
     /// # Errors
     /// As [`Executor::admit_put`], and [`StorageError::QuotaExceeded`]. [`StorageError::BucketNotFound`] also

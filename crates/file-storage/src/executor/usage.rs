@@ -20,9 +20,9 @@ pub struct UserUsage {
 /// A counter that a recount did not confirm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageDifference {
-    /// `user` or `bucket`.
+    /// `user`, `bucket`, `folder` or `global`.
     pub scope: &'static str,
-    /// The user's id or the bucket's name.
+    /// The user's id, the bucket's name, or the bucket and the folder in it; nothing for all that is stored.
     pub name: String,
     /// Bytes by the counter, and by the recount.
     pub bytes: (u64, u64),
@@ -30,4 +30,11 @@ pub struct UsageDifference {
     pub files: (u64, u64),
     /// Bytes of unfinished uploads by the counter, and by the recount.
     pub unfinished: (u64, u64),
+}
+
+impl UsageDifference {
+    /// The word of a scope, as the database has it.
+    pub(super) fn scope(word: &str) -> &'static str {
+        ["user", "folder", "global"].into_iter().find(|known| *known == word).unwrap_or("bucket")
+    }
 }

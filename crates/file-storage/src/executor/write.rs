@@ -3,6 +3,7 @@
 use crate::bucket::Bucket;
 use crate::errors::StorageError;
 use crate::file::{ObjectAttributes, StorageObject};
+use crate::quota::QuotaEnforcement;
 
 /// What is known of an object before its bytes. Policies may ask about it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -36,7 +37,7 @@ pub struct Admission {
 /// The room that a quota leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QuotaLeft {
-    /// Whose: `user` or `bucket`.
+    /// Whose: `user`, `bucket`, `folder` or `global`.
     pub scope: &'static str,
     /// Bytes in use.
     pub used: u64,
@@ -44,20 +45,38 @@ pub struct QuotaLeft {
     pub limit: u64,
     /// Bytes of the object that the write would replace, which it gives back.
     pub returned: u64,
+    /// What is done about what does not fit.
+    pub enforcement: QuotaEnforcement,
 }
 
 impl QuotaLeft {
-    /// Whether an object of `size` bytes fits.
+    /// Whether an object of `size` bytes fits, or is let in although it does not.
     ///
     /// # Errors
     /// [`StorageError::QuotaExceeded`].
     pub fn check(&self, size: u64) -> Result<(), StorageError> {
-        let after = self.used.saturating_sub(self.returned).saturating_add(size);
-        if after <= self.limit || size <= self.returned {
+        if self.has_room(size) || self.enforcement != QuotaEnforcement::Enforce {
             return Ok(());
         }
         let (scope, used, limit) = (self.scope, self.used, self.limit);
         Err(StorageError::QuotaExceeded { scope, used, limit, requested: size })
+    }
+
+    /// The same of a size that is known for certain: where one is let in that does not fit, the log says so.
+    ///
+    /// # Errors
+    /// As [`QuotaLeft::check`].
+    pub fn admit(&self, size: u64) -> Result<(), StorageError> {
+        if self.enforcement == QuotaEnforcement::Warn && !self.has_room(size) {
+            let Self { scope, used, limit, .. } = self;
+            tracing::warn!(scope, used, limit, requested = size, "a write is let in over a quota");
+        }
+        self.check(size)
+    }
+
+    fn has_room(&self, size: u64) -> bool {
+        let after = self.used.saturating_sub(self.returned).saturating_add(size);
+        after <= self.limit || size <= self.returned
     }
 }
 

@@ -63,6 +63,10 @@ pub enum Operation<'a> {
     Query,
     /// Read one's own usage.
     ReadUsage,
+    /// Read the quotas of buckets that one may change, and one's own.
+    ReadQuota,
+    /// Read everybody's quotas, and set them.
+    ManageQuotas,
     /// Ask which rules let oneself do something, or not; of others, the service role alone.
     Explain,
     /// Change an object's tags.
@@ -197,6 +201,8 @@ impl Operation<'_> {
             // Rows of one's own usage and queue are asked for by their tables' predicates: anon has none, and may ask.
             Self::Query => &[P::ObjectRead, P::BucketRead],
             Self::ReadUsage => &[P::UsageRead],
+            Self::ReadQuota => &[P::BucketUpdate, P::UsageRead],
+            Self::ManageQuotas => &[P::Maintain, P::BucketUpdate, P::UsageRead],
             Self::Explain => &[P::Explain],
             Self::Maintain | Self::ManagePolicies | Self::ManageCredentials => &[P::Maintain],
         }
@@ -238,6 +244,8 @@ impl Operation<'_> {
             | Self::SignDownload
             | Self::Query
             | Self::ReadUsage
+            | Self::ReadQuota
+            | Self::ManageQuotas
             | Self::Explain
             | Self::ManagePolicies
             | Self::ManageCredentials
@@ -276,6 +284,8 @@ impl Operation<'_> {
             Self::SignUpload(_) => "sign_upload",
             Self::Query => "query",
             Self::ReadUsage => "usage",
+            Self::ReadQuota => "quota",
+            Self::ManageQuotas => "manage_quotas",
             Self::Explain => "explain",
             Self::TagObject => "tag_object",
             Self::ManagePolicies => "manage_policies",

@@ -24,6 +24,7 @@ fn fs_i3_roles_ask_for_what_some_row_may_grant_them() {
         Operation::DeleteBucket,
         Operation::Delete,
         Operation::ReadUsage,
+        Operation::ReadQuota,
     ];
     let by_mode = modes.iter().flat_map(|mode| {
         [Operation::Upload(mode), Operation::Copy(mode), Operation::Move(mode), Operation::SignUpload(mode)]
@@ -55,9 +56,11 @@ fn fs_i3_roles_ask_for_what_some_row_may_grant_them() {
                 check(context, *operation, rules, "granted");
             }
         }
-        check(&anon, Operation::Maintain, rules, asked);
-        check(&user, Operation::Maintain, rules, refused);
-        check(&service, Operation::Maintain, rules, "granted");
+        for operation in [Operation::Maintain, Operation::ManageQuotas] {
+            check(&anon, operation, rules, asked);
+            check(&user, operation, rules, refused);
+            check(&service, operation, rules, "granted");
+        }
         check(&anon, Operation::CreateBucket, rules, asked);
         check(&service, Operation::CreateBucket, rules, "granted");
     }

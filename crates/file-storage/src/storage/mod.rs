@@ -18,6 +18,7 @@ mod multipart;
 mod options;
 mod policies;
 mod query;
+mod quotas;
 mod relocate;
 mod resumable;
 mod sign;
@@ -293,7 +294,7 @@ impl FileStorage {
             return Err(StorageError::PayloadTooLarge { limit });
         }
         match &admission.quota_left {
-            Some(quota) => quota.check(size),
+            Some(quota) => quota.admit(size),
             None => Ok(()),
         }
     }

@@ -9,8 +9,8 @@ use ipnet::IpNet;
 
 use super::define::settings;
 use super::{
-    Address, BucketCreation, ByteSize, Database, Dialect, Durability, LogFormat, LogLevel, MetricsAccess,
-    ProviderConfig, PublicUrl, WebUrl,
+    Address, BucketCreation, ByteSize, Database, Dialect, Durability, Enforcement, LogFormat, LogLevel,
+    MetricsAccess, ProviderConfig, PublicUrl, WebUrl,
 };
 use crate::secrets::Secret;
 
@@ -153,6 +153,16 @@ settings! {
         /// Whether the first bytes of an upload must fit its declared content type where its bucket restricts types.
         #[live = true]
         verify_content: bool = "false";
+        /// What is done about a write that does not fit into a quota: `enforce` refuses it, `warn` lets it in and says so in the log and by an event, `off` does nothing. Servers that share a database share this: the one that started last decides.
+        quota_enforcement: Enforcement = "enforce";
+    }
+
+    /// Quotas that hold where none was set by the API. Servers that share a database share them: the one that started last decides.
+    quotas: QuotasConfig {
+        /// How much may be stored in all; 0 for no limit.
+        global: ByteSize = "0";
+        /// How much a user may own; 0 for no limit.
+        default_user: ByteSize = "0";
     }
 
     /// Uploads in several pieces, before they are objects.

@@ -39,4 +39,6 @@ pub use places::{Address, Database, PublicUrl, WebUrl};
 pub use provider_keys::ProviderConfig;
 pub use providers::LOCAL;
 pub use raw::{Flag, Origin, RawValue};
-pub use words::{BucketCreation, Dialect, Durability, LogFormat, LogLevel, MetricsAccess, ProviderKind};
+pub use words::{
+    BucketCreation, Dialect, Durability, Enforcement, LogFormat, LogLevel, MetricsAccess, ProviderKind,
+};

@@ -92,6 +92,15 @@ words! {
         /// The service role alone.
         Service = "service",
     }
+    /// What is done about a write that does not fit into a quota.
+    Enforcement {
+        /// It is refused.
+        Enforce = "enforce",
+        /// It is let in; the log and an event say so.
+        Warn = "warn",
+        /// Nothing.
+        Off = "off",
+    }
     /// Who reads `/metrics`.
     MetricsAccess {
         /// Callers from this machine, and the service role from anywhere.

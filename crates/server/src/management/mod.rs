@@ -9,11 +9,12 @@ mod credentials;
 mod health;
 mod metrics;
 mod policies;
+mod quotas;
 mod usage;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{delete, get, patch, post, put};
 use serde::Serialize;
 use utoipa::OpenApi;
 
@@ -35,6 +36,16 @@ pub(crate) const BASE: &str = "/api/v1/storage";
     metrics::reset,
     usage::show,
     usage::repair,
+    quotas::list,
+    quotas::of_folder,
+    quotas::set_folder,
+    quotas::remove_folder,
+    quotas::of_user,
+    quotas::set_user,
+    quotas::remove_user,
+    quotas::of_all,
+    quotas::set_all,
+    quotas::remove_all,
     cleanup::preview,
     cleanup::apply,
     policies::change,
@@ -49,9 +60,16 @@ pub(crate) struct Document;
 
 /// The routes, by who may call them.
 pub(crate) fn routes() -> Router<AppState> {
-    let for_users = Router::new().route("/usage", get(usage::show));
+    let for_users = Router::new()
+        .route("/usage", get(usage::show))
+        .route("/quota", get(quotas::list))
+        .route("/quota/{*folder}", get(quotas::of_folder))
+        .route("/user-quotas/{id}", get(quotas::of_user));
     let for_the_service = Router::new()
         .route("/usage", post(usage::repair))
+        .route("/quota/{*folder}", put(quotas::set_folder).delete(quotas::remove_folder))
+        .route("/user-quotas/{id}", put(quotas::set_user).delete(quotas::remove_user))
+        .route("/global-quota", get(quotas::of_all).put(quotas::set_all).delete(quotas::remove_all))
         .route("/health", get(health::show))
         .route("/health/{provider}", get(health::of_provider))
         .route("/metrics", get(metrics::show))

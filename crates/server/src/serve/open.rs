@@ -11,6 +11,7 @@ use file_storage::executor::postgres::{PostgresAddress, PostgresExecutor, Postgr
 use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions, Synchronous};
 use file_storage::health::HealthChecks;
 use file_storage::permissions::AccessRules;
+use file_storage::quota::{QuotaEnforcement, QuotaSettings};
 use file_storage::storage::{QueryOptions, StorageOptions};
 use file_storage::upkeep::{Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
@@ -19,7 +20,7 @@ use super::{Server, ServerError, providers};
 use crate::app::{App, AppState};
 use crate::auth::Authenticator;
 use crate::client_address::Proxies;
-use crate::config::{BucketCreation, Config, Database, Durability};
+use crate::config::{BucketCreation, ByteSize, Config, Database, Durability, Enforcement};
 use crate::health::Readiness;
 use crate::http::{HttpOptions, Listener};
 use crate::rate_limit::RateLimits;
@@ -45,6 +46,7 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
     let s3_keys = s3::Keys::new(secrets.first_s3_key(), &secrets.keys()?.anon_key);
 
     let executor = executor(&config).await.map_err(ServerError::Database)?;
+    executor.configure_quotas(&quota_settings(&config)).await.map_err(ServerError::Database)?;
     let storage = FileStorage::new(
         executor,
         providers::open(&config)?,
@@ -193,6 +195,19 @@ pub(super) fn storage_options(config: &Config) -> StorageOptions {
             ..AccessRules::default()
         },
         failpoints: failpoint::Scope::new(&config.data_dir),
+    }
+}
+
+fn quota_settings(config: &Config) -> QuotaSettings {
+    let limit = |size: ByteSize| Some(size.0).filter(|size| *size > 0);
+    QuotaSettings {
+        enforcement: match config.storage.quota_enforcement {
+            Enforcement::Enforce => QuotaEnforcement::Enforce,
+            Enforcement::Warn => QuotaEnforcement::Warn,
+            Enforcement::Off => QuotaEnforcement::Off,
+        },
+        default_user: limit(config.quotas.default_user),
+        global: limit(config.quotas.global),
     }
 }
 

@@ -36,6 +36,21 @@ async fn every_route_asks_who_calls() {
         (Method::GET, "/policies", [401, 403, 200]),
         (Method::POST, "/policies", [401, 403, 400]),
         (Method::DELETE, "/policies/none", [401, 403, 404]),
+        (Method::GET, "/quota", [401, 200, 200]),
+        (Method::GET, "/quota/none", [401, 404, 404]),
+        (Method::GET, "/quota/none/in", [401, 404, 404]),
+        (Method::PUT, "/quota/none/in", [401, 403, 400]),
+        (Method::DELETE, "/quota/none/in", [401, 403, 404]),
+        // A folder's name is not looked at for those who may not ask.
+        (Method::DELETE, "/quota/none//", [401, 403, 400]),
+        // The second one is the user's own.
+        (Method::GET, "/user-quotas/00000000-0000-0000-0000-000000000008", [401, 403, 200]),
+        (Method::GET, "/user-quotas/00000000-0000-0000-0000-000000000007", [401, 200, 200]),
+        (Method::PUT, "/user-quotas/00000000-0000-0000-0000-000000000007", [401, 403, 400]),
+        (Method::DELETE, "/user-quotas/00000000-0000-0000-0000-000000000007", [401, 403, 200]),
+        (Method::GET, "/global-quota", [401, 403, 200]),
+        (Method::PUT, "/global-quota", [401, 403, 400]),
+        (Method::DELETE, "/global-quota", [401, 403, 200]),
     ];
     for (method, path, expected) in routes {
         let nobody = call(&server, method.clone(), path, None).await;
@@ -109,6 +124,85 @@ async fn a_recount_reports_and_only_a_post_repairs() {
     assert_eq!(differences(Method::GET, "/usage?recalculate=true").await, wrong, "a GET changes nothing");
     assert_eq!(differences(Method::POST, "/usage").await, wrong, "what it has set right");
     assert_eq!(differences(Method::GET, "/usage?recalculate=true").await, json!([]));
+}
+
+#[tokio::test]
+async fn quotas_are_set_shown_and_taken_off() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let settings = [("quotas.global", "1MB"), ("quotas.default_user", "10kB")];
+    let server = TestServer::start(data_dir.path(), &settings).await;
+    let (service, user) = (server.token(Role::ServiceRole), server.token(Role::Authenticated));
+    let made = post(&server, "/storage/v1/bucket", &user, &json!({ "name": "photos" })).await;
+    assert_eq!(made.0, 201, "{}", made.1);
+    let set = async |path: &str, token: &str, bytes: Value| {
+        let url = format!("http://{}/api/v1/storage{path}", server.address);
+        let request = server.client.put(url).bearer_auth(token).json(&json!({ "quota_bytes": bytes }));
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let upload = async |path: &str, bytes: usize| {
+        let url = format!("http://{}/storage/v1/object/photos/{path}", server.address);
+        let request = server.client.post(url).bearer_auth(&user).body(vec![0_u8; bytes]);
+        let answer = request.header("content-type", "text/plain").send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let shown = json!({
+        "scope": "folder", "name": "photos/in", "quota_bytes": 100, "used_bytes": 0, "available_bytes": 100,
+        "is_default": false
+    });
+    assert_eq!(set("/quota/photos/in", &service, json!(100)).await, (200, shown.clone()));
+    assert_eq!(
+        call(&server, Method::GET, "/quota/photos/in/", Some(&user)).await,
+        (200, shown),
+        "it is theirs"
+    );
+    assert_eq!(set("/quota/photos/in", &user, json!(100)).await.0, 403, "and the service role's to set");
+    assert_eq!(set("/quota/photos/in", &service, json!(-1)).await.0, 400);
+    assert_eq!(set("/quota/photos/in", &service, json!(u64::MAX)).await.0, 400);
+
+    assert!(upload("in/a", 60).await.0 < 300);
+    let (status, over) = upload("in/b", 41).await;
+    assert_eq!((status, &over["code"], &over["scope"]), (507, &json!("QUOTA_EXCEEDED"), &json!("folder")));
+    let figures = ["used", "limit", "requested"].map(|key| over[key].as_u64().unwrap());
+    assert_eq!(figures, [60, 100, 41], "{over}");
+    let (_, over) = upload("c", 10_001).await;
+    assert_eq!((&over["scope"], &over["limit"]), (&json!("user"), &json!(10_000)), "the default: {over}");
+
+    let own = "/user-quotas/00000000-0000-0000-0000-000000000007";
+    let (_, quota) = call(&server, Method::GET, own, Some(&user)).await;
+    assert_eq!((&quota["quota_bytes"], &quota["is_default"]), (&json!(10_000), &json!(true)), "{quota}");
+    assert_eq!(set(own, &service, json!(20_000)).await.1["is_default"], json!(false));
+    assert!(upload("c", 10_001).await.0 < 300);
+    let (_, quota) = call(&server, Method::DELETE, own, Some(&service)).await;
+    assert_eq!((&quota["quota_bytes"], &quota["available_bytes"]), (&json!(10_000), &json!(0)), "{quota}");
+
+    assert_eq!(set("/quota/photos", &service, json!(12_000)).await.1["scope"], json!("bucket"));
+    assert_eq!(set("/global-quota", &service, json!(11_000)).await.1["used_bytes"], json!(10_061));
+    set(own, &service, json!(20_000)).await;
+    let (_, over) = upload("d", 1000).await;
+    assert_eq!((&over["scope"], &over["used"]), (&json!("global"), &json!(10_061)), "{over}");
+    let scopes = async |token: &str| {
+        let (_, all) = call(&server, Method::GET, "/quota", Some(token)).await;
+        let all = all.as_array().unwrap().clone();
+        all.into_iter().map(|quota| quota["scope"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(scopes(&service).await, ["global", "user", "bucket", "folder"]);
+    assert_eq!(scopes(&user).await, ["user", "bucket", "folder"]);
+    let (_, quota) = call(&server, Method::DELETE, "/global-quota", Some(&service)).await;
+    assert_eq!((&quota["quota_bytes"], &quota["is_default"]), (&json!(1_000_000), &json!(true)), "{quota}");
+    let (_, recounted) = call(&server, Method::GET, "/usage?recalculate=true", Some(&service)).await;
+    assert_eq!(recounted["differences"], json!([]));
+    server.stop().await;
+
+    // The next start says otherwise.
+    let server = TestServer::start(data_dir.path(), &[("storage.quota_enforcement", "warn")]).await;
+    let url = format!("http://{}/storage/v1/object/photos/in/b", server.address);
+    let answer = server.client.post(url).bearer_auth(server.token(Role::Authenticated)).body(vec![0_u8; 41]);
+    assert!(answer.header("content-type", "text/plain").send().await.unwrap().status().is_success());
+    let (_, quota) = call(&server, Method::GET, "/quota/photos/in", Some(&service)).await;
+    assert_eq!((&quota["used_bytes"], &quota["available_bytes"]), (&json!(101), &json!(0)), "{quota}");
+    let (_, quota) = call(&server, Method::GET, "/global-quota", Some(&service)).await;
+    assert_eq!((&quota["quota_bytes"], &quota["is_default"]), (&json!(null), &json!(false)), "{quota}");
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ pub(crate) mod owned_versions;
 pub(crate) mod pasted;
 pub(crate) mod policies;
 pub(crate) mod queries;
+pub(crate) mod quotas;
 pub(crate) mod resumable;
 pub(crate) mod subject;
 pub(crate) mod upkeep;
@@ -42,6 +43,7 @@ macro_rules! executor_conformance {
                 writing_is_decided_again_at_the_end, quotas_count_what_unfinished_uploads_hold,
                 uploads_end_by_themselves_and_with_their_bucket, uploads_are_listed_by_path_and_age,
                 ten_thousand_parts_are_linked_at_once, what_others_upload_keeps_a_bucket,
+                folder_quotas_count_parts_and_what_they_become,
                 a_caller_has_a_number_of_unfinished_uploads, what_the_service_role_completes_is_who_began_its
             ],
             resumable: [
@@ -82,6 +84,12 @@ macro_rules! executor_conformance {
                 folders_are_shown_once, pages_follow_each_other, lists_show_what_may_be_read,
                 fs_i4_lists_ignore_case_when_asked, lists_by_time_put_folders_first,
                 foreign_cursors_are_refused, lists_are_what_a_naive_model_says
+            ],
+            quotas: [
+                a_folders_quota_holds, a_quota_of_everything_holds, users_have_quotas_of_their_own_or_the_default,
+                versions_count_in_their_folder, each_step_is_told_once, quotas_warn_or_are_off,
+                quotas_are_told_to_owners_and_set_by_the_service_role, a_quota_may_be_below_what_is_used,
+                admission_tells_the_tightest_quota, sixty_four_writers_meet_every_quota_at_once
             ],
             queries: [
                 queries_see_what_lists_and_reads_show, queries_need_their_own_access, heavy_queries_are_ended

@@ -309,6 +309,32 @@ pub(crate) async fn quotas_count_what_unfinished_uploads_hold(subject: &Subject)
     subject.recount().await;
 }
 
+pub(crate) async fn folder_quotas_count_parts_and_what_they_become(subject: &Subject) {
+    let owner = user();
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    // What is held already is counted when the quota is set.
+    let early = begin(subject, &owner, new_upload(&made, "in/early")).await;
+    put(subject, &owner, &early.at, 1, inline(&[0; 3])).await.unwrap();
+    let access = allow(&service(), Operation::ManageQuotas);
+    let folder = crate::quota::QuotaScope::folder("photos/in").unwrap();
+    let set = subject.executor.set_quota(&access, &folder, Some(10)).await.unwrap();
+    assert_eq!((set.limit, set.used), (Some(10), 3));
+    let used = async || subject.executor.quota(&access, &folder).await.unwrap().used;
+    let upload = begin(subject, &owner, new_upload(&made, "in/a")).await;
+    let six = put(subject, &owner, &upload.at, 1, inline(&[0; 6])).await.unwrap();
+    let over = put(subject, &owner, &upload.at, 2, inline(&[0; 2])).await;
+    let Err(StorageError::QuotaExceeded { scope, used: held, limit, requested }) = over else {
+        panic!("{over:?}")
+    };
+    assert_eq!((scope, held, limit, requested), ("folder", 9, 10, 2));
+    complete(subject, &owner, &upload.at, listed(&[six]), MODE).await.unwrap();
+    assert_eq!(used().await, 9);
+    subject.recount().await;
+    abort(subject, &owner, &early.at).await.unwrap();
+    assert_eq!(used().await, 6);
+    subject.recount().await;
+}
+
 pub(crate) async fn uploads_end_by_themselves_and_with_their_bucket(subject: &Subject) {
     let owner = user();
     let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;

@@ -172,6 +172,41 @@ pub(in crate::executor) const TABLES: &[Table] = &[
         sequence: None,
     },
     Table {
+        name: "storage_folder_quotas",
+        columns: &[
+            ("bucket_id", Type::TEXT),
+            ("prefix", Type::TEXT),
+            ("quota_bytes", Type::INT8),
+            ("used_bytes", Type::INT8),
+            ("created_at", Type::TIMESTAMPTZ),
+            ("updated_at", Type::TIMESTAMPTZ),
+        ],
+        sequence: None,
+    },
+    Table {
+        name: "storage_quota_settings",
+        columns: &[
+            ("id", Type::INT4),
+            ("enforcement", Type::TEXT),
+            ("default_user_bytes", Type::INT8),
+            ("configured_global_bytes", Type::INT8),
+            ("global_bytes", Type::INT8),
+            ("global_used_bytes", Type::INT8),
+        ],
+        sequence: None,
+    },
+    // Empty, but within a transaction.
+    Table {
+        name: "quota_changes",
+        columns: &[
+            ("scope", Type::TEXT),
+            ("name", Type::TEXT),
+            ("bucket_id", Type::TEXT),
+            ("bytes", Type::INT8),
+        ],
+        sequence: None,
+    },
+    Table {
         name: "blob_deletions",
         columns: &[
             ("blob_key", Type::TEXT),

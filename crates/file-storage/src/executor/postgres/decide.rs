@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::errors::Fault;
 use super::pool::Pool;
+use super::quotas;
 use super::rls::{Caller, Subject, flag};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH};
 use super::rules::{self, Rules, VERSION};
@@ -18,6 +19,7 @@ use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::executor::decide::{self, Freed, PolicyView, Target};
 use crate::executor::proposal::{self, Proposed, Purpose, Seen};
+use crate::executor::quota::Limits;
 use crate::executor::{Admission, Announced};
 use crate::file::{BlobKey, PutMode};
 use crate::path::ObjectPath;
@@ -25,14 +27,12 @@ use crate::permissions::policy::{Candidate, asks_more};
 use crate::permissions::{Access, Permission, RlsContext};
 use crate::versions::Versioning;
 
-fn target_statement(lock: &str) -> String {
+fn target_statement(quotas: (&str, &str), lock: &str) -> String {
+    let (columns, tables) = quotas;
     format!(
-        "SELECT {BUCKET}, {OBJECT}, {}, {}, {}, {}, {VERSION}, now(), u.total_bytes + u.unfinished_bytes, \
-         u.quota_bytes \
+        "SELECT {BUCKET}, {OBJECT}, {}, {}, {}, {}, {VERSION}, now(){columns} \
          FROM {{schema}}.storage_buckets b \
-         LEFT JOIN {{schema}}.storage_objects o ON o.bucket_id = b.id AND o.path = $4 \
-         LEFT JOIN {{schema}}.storage_usage u \
-         ON u.user_id = CASE WHEN o.id IS NULL THEN $2::uuid ELSE o.owner_id END \
+         LEFT JOIN {{schema}}.storage_objects o ON o.bucket_id = b.id AND o.path = $4 {tables} \
          WHERE b.id = $3 {lock}",
         flag(Permission::ObjectRead),
         flag(Permission::ObjectCreate),
@@ -45,14 +45,18 @@ fn target_statement(lock: &str) -> String {
 const FLAGS: usize = BUCKET_WIDTH + OBJECT_WIDTH;
 const IN_FORCE: usize = FLAGS + 4;
 const NOW: usize = FLAGS + 5;
-const USED: usize = FLAGS + 6;
+const LIMITS: usize = FLAGS + 6;
 
 /// Looks at a path under the table's predicates of all permissions: role, user, bucket, path.
-pub(super) static TARGET: LazyLock<String> = LazyLock::new(|| target_statement(""));
+pub(super) static TARGET: LazyLock<String> = LazyLock::new(|| target_statement(("", ""), ""));
+
+/// The same, and the quotas that a write there meets beside the bucket's: the least room that a folder has, whoever is
+/// charged, and all that is stored.
+static TARGET_TO_ADMIT: LazyLock<String> = LazyLock::new(|| target_statement(quotas::OVER, ""));
 
 /// The same, and keeps the bucket from being deleted until the transaction ends.
 pub(super) static TARGET_TO_WRITE: LazyLock<String> =
-    LazyLock::new(|| target_statement("FOR KEY SHARE OF b"));
+    LazyLock::new(|| target_statement(("", ""), "FOR KEY SHARE OF b"));
 
 /// Waits until nobody else is at these places, and keeps them. A statement of its own, as what is looked at
 /// afterwards must be what others left.
@@ -155,9 +159,19 @@ pub(super) async fn look(
     bucket: &BucketName,
     path: &ObjectPath,
 ) -> Result<(Option<Row>, Arc<Rules>), Fault> {
+    look_by(pool, access, bucket, path, &TARGET).await
+}
+
+async fn look_by(
+    pool: &Arc<Pool>,
+    access: &Access,
+    bucket: &BucketName,
+    path: &ObjectPath,
+    sql: &'static str,
+) -> Result<(Option<Row>, Arc<Rules>), Fault> {
     let Subject { role, user } = Subject::from(access.context());
     let values = [&role as _, &user as _, &bucket.as_str() as _, &path.as_str() as _];
-    let row = read(pool, "look", &Caller::keeper(), &TARGET, &values).await?.into_iter().next();
+    let row = read(pool, "look", &Caller::keeper(), sql, &values).await?.into_iter().next();
     let rules = match &row {
         Some(row) => rules::at(pool, version(row)?).await?,
         None => Arc::default(),
@@ -196,22 +210,23 @@ pub(super) async fn admit(
     announced: &Announced,
 ) -> Result<Admission, Fault> {
     access.on_object(decide::first_permission(mode), bucket, path)?;
-    let (row, rules) = look(pool, access, bucket, path).await?;
+    let (row, rules) = look_by(pool, access, bucket, path, &TARGET_TO_ADMIT).await?;
     let candidate = Candidate::announced(bucket, path, announced.attributes.as_ref(), announced.size);
     let candidate = if announced.is_final { candidate.whole() } else { candidate };
     let proposed = Proposed::Own(&candidate);
     let target = write(row.as_ref(), &rules, access, (bucket, path), mode, proposed)?;
-    let user = match &row {
-        Some(row) => rows::opt_count(row, USED)?.zip(rows::opt_count(row, USED + 1)?),
-        None => None,
+    let limits = match &row {
+        Some(row) => quotas::limits(row, LIMITS)?,
+        None => Limits::default(),
     };
-    let limited = user.is_some() || target.bucket.config.quota_bytes.is_some();
+    let limited = target.bucket.config.quota_bytes.is_some()
+        || [limits.user, limits.folder, limits.global].iter().any(Option::is_some);
     let freed = match target.bucket.config.versioning {
         Versioning::Suspended if limited => Box::pin(freed(pool, access, bucket, path)).await?,
         Versioning::Off | Versioning::Enabled | Versioning::Suspended => None,
     };
     let asks_more = asks_more(rules.policies(), access.context(), &candidate);
-    Ok(Admission { asks_more, ..decide::admission(access, target, user, freed) })
+    Ok(Admission { asks_more, ..decide::admission(access, target, limits, freed) })
 }
 
 /// The null version that would make way for a write: deleted as the caller, for a try, as only that asks the policies.

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use tokio_postgres::error::SqlState;
 
 use crate::errors::{Cause, StorageError};
+use crate::executor::UsageDifference;
 use crate::sql::SqlFault;
 use crate::versions::VersionId;
 
@@ -245,7 +246,7 @@ fn quota(error: &tokio_postgres::Error) -> Option<StorageError> {
         requested: u64,
     }
     let detail: Detail = serde_json::from_str(error.as_db_error()?.detail()?).ok()?;
-    let scope = if detail.scope == "user" { "user" } else { "bucket" };
+    let scope = UsageDifference::scope(&detail.scope);
     let Detail { used, limit, requested, .. } = detail;
     Some(StorageError::QuotaExceeded { scope, used, limit, requested })
 }

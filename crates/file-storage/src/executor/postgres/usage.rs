@@ -39,6 +39,20 @@ const DIFFERENCES: &str = "\
             SELECT bucket_id, sum(files) AS files, sum(bytes) AS bytes, sum(pending) AS pending FROM held \
             GROUP BY bucket_id) c ON c.bucket_id = b.id \
         UNION ALL \
+        SELECT 'folder', q.bucket_id || '/' || q.prefix, q.used_bytes, 0, 0, ( \
+            (SELECT coalesce(sum(o.size), 0) FROM {schema}.storage_objects o WHERE o.bucket_id = q.bucket_id \
+                AND starts_with(o.path, q.prefix)) \
+            + (SELECT coalesce(sum(v.size), 0) FROM {schema}.storage_object_versions v \
+                WHERE v.bucket_id = q.bucket_id AND NOT v.is_delete_marker AND starts_with(v.path, q.prefix)) \
+            + (SELECT coalesce(sum(p.size), 0) FROM {schema}.multipart_uploads m \
+                JOIN {schema}.multipart_parts p ON p.upload_id = m.id \
+                WHERE m.bucket_id = q.bucket_id AND starts_with(m.path, q.prefix)))::bigint, 0, 0 \
+        FROM {schema}.storage_folder_quotas q \
+        UNION ALL \
+        SELECT 'global', '', s.global_used_bytes, 0, 0, \
+            (SELECT coalesce(sum(bytes), 0) + coalesce(sum(pending), 0) FROM held)::bigint, 0, 0 \
+        FROM {schema}.storage_quota_settings s WHERE s.global_used_bytes IS NOT NULL \
+        UNION ALL \
         SELECT 'user', coalesce(u.user_id, c.owner_id)::text, coalesce(u.total_bytes, 0), \
             coalesce(u.file_count, 0), coalesce(u.unfinished_bytes, 0), \
             coalesce(c.bytes, 0)::bigint, coalesce(c.files, 0)::bigint, coalesce(c.pending, 0)::bigint \
@@ -51,10 +65,15 @@ const DIFFERENCES: &str = "\
     ORDER BY scope, name";
 
 /// Waits until nobody writes, and keeps it so.
-const STILL: &str = "LOCK TABLE {schema}.storage_objects, {schema}.storage_object_versions, {schema}.multipart_parts \
+pub(super) const STILL: &str = "LOCK TABLE {schema}.multipart_uploads, {schema}.multipart_parts, {schema}.storage_objects, {schema}.storage_object_versions \
      IN SHARE ROW EXCLUSIVE MODE";
 
 const SET_BUCKET: &str = "UPDATE {schema}.storage_buckets SET file_count = $2, total_bytes = $3, unfinished_bytes = $4 WHERE id = $1";
+
+const SET_FOLDER: &str =
+    "UPDATE {schema}.storage_folder_quotas SET used_bytes = $3 WHERE bucket_id = $1 AND prefix = $2";
+
+const SET_GLOBAL: &str = "UPDATE {schema}.storage_quota_settings SET global_used_bytes = $1";
 
 const SET_USER: &str = "INSERT INTO {schema}.storage_usage (user_id, file_count, total_bytes, unfinished_bytes, \
      last_calculated_at) VALUES ($1, $2, $3, $4, now()) \
@@ -108,7 +127,7 @@ pub(super) async fn counted_otherwise(
 fn told(rows: &[Row]) -> Result<Vec<UsageDifference>, Fault> {
     let difference = |row: &Row| {
         Ok(UsageDifference {
-            scope: if row.try_get::<_, &str>(0)? == "user" { "user" } else { "bucket" },
+            scope: UsageDifference::scope(row.try_get(0)?),
             name: row.try_get(1)?,
             bytes: (count(row, 2)?, count(row, 3)?),
             files: (count(row, 4)?, count(row, 5)?),
@@ -129,7 +148,12 @@ pub(super) async fn repair(pool: &Arc<Pool>, access: &Access) -> Result<Vec<Usag
     for wrong in &differences {
         let (files, bytes) = (int(wrong.files.1), int(wrong.bytes.1));
         let unfinished = int(wrong.unfinished.1);
-        if wrong.scope == "bucket" {
+        if wrong.scope == "global" {
+            session.run(&[Step::Run(SET_GLOBAL, &[&bytes])]).await?;
+        } else if wrong.scope == "folder" {
+            let (bucket, prefix) = wrong.name.split_once('/').ok_or_else(|| Fault::corrupt("folder"))?;
+            session.run(&[Step::Run(SET_FOLDER, &[&bucket, &prefix, &bytes])]).await?;
+        } else if wrong.scope == "bucket" {
             session.run(&[Step::Run(SET_BUCKET, &[&wrong.name, &files, &bytes, &unfinished])]).await?;
         } else {
             let user = Uuid::try_parse(&wrong.name).map_err(|_| Fault::corrupt("user"))?;

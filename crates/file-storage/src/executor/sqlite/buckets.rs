@@ -54,7 +54,7 @@ pub(super) fn show(conn: &Connection, access: &Access, name: &BucketName) -> Res
 }
 
 /// The bucket, if the permission holds for it.
-fn reach(
+pub(super) fn reach(
     conn: &Connection,
     access: &Access,
     permission: Permission,

@@ -3,10 +3,10 @@
 use rusqlite::{Connection, named_params};
 
 use super::errors::Fault;
-use super::history;
-use super::rls::{Caller, builtin, is_true, text};
-use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, micros, now, opt_count};
+use super::rls::{Caller, builtin, is_true};
+use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, OBJECT_WIDTH, micros, now};
 use super::rules::{RoleRules, Rules, Statement};
+use super::{history, quotas};
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::executor::decide::{self, Freed, PolicyView, Target};
@@ -141,25 +141,12 @@ pub(super) fn admit(
     let candidate = Candidate::announced(bucket, path, announced.attributes.as_ref(), announced.size);
     let candidate = if announced.is_final { candidate.whole() } else { candidate };
     let target = write(conn, rules, access, (bucket, path), mode, Proposed::Own(&candidate), now())?;
-    let user = match decide::charged(access, &target) {
-        Some(owner) => user_quota(conn, &text(owner))?,
-        None => None,
-    };
+    let limits = quotas::over(conn, decide::charged(access, &target), (bucket, path))?;
     let asks_more = asks_more(rules.policies(), access.context(), &candidate);
     let freed = match target.bucket.config.versioning {
         Versioning::Suspended => history::null_to_go(conn, rules, access.context(), (bucket, path))?,
         Versioning::Off | Versioning::Enabled => None,
     };
     let freed = freed.map(|(null, _)| Freed { bytes: null.size, owner: null.owner_id });
-    Ok(Admission { asks_more, ..decide::admission(access, target, user, freed) })
-}
-
-/// What a user has in use, and may have, where that is limited.
-fn user_quota(conn: &Connection, user: &str) -> Result<Option<(u64, u64)>, Fault> {
-    let mut statement = conn.prepare_cached(
-        "SELECT total_bytes + unfinished_bytes, quota_bytes FROM storage_usage WHERE user_id = :user",
-    )?;
-    let mut rows = statement.query(named_params! { ":user": user })?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    opt_count(row, 1)?.map(|limit| Ok((rows::count(row, 0)?, limit))).transpose()
+    Ok(Admission { asks_more, ..decide::admission(access, target, limits, freed) })
 }

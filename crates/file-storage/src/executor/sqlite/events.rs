@@ -10,7 +10,7 @@ use super::rows::{count, int, micros, opt_uuid, str, time, uuid};
 use crate::Timestamp;
 use crate::bucket::Bucket;
 use crate::errors::StorageError;
-use crate::executor::Event;
+use crate::executor::{Event, quota};
 use crate::file::StorageObject;
 use crate::permissions::{Access, Permission};
 
@@ -40,6 +40,16 @@ pub(super) fn object(
 pub(super) fn bucket(conn: &Connection, kind: &str, bucket: &Bucket, now: Timestamp) -> Result<(), Fault> {
     let payload = json!({ "uuid": bucket.uuid, "policy": bucket.config.policy });
     record(conn, kind, (bucket.name.as_str(), None, bucket.owner_id), &payload, now)
+}
+
+/// Writes down that a quota fills up, as seen where the write was.
+pub(super) fn quota(
+    conn: &Connection,
+    (bucket, owner): (&str, Option<Uuid>),
+    payload: &Value,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    record(conn, quota::WARNING, (bucket, None, owner), payload, now)
 }
 
 fn record(

@@ -67,7 +67,7 @@ pub(super) fn retire(
     }
     let change = Change { files: -1, added: 0, returned };
     count_in_bucket(conn, object.bucket.as_str(), change)?;
-    count_for_owner(conn, object.owner_id, change, now)
+    count_for_owner(conn, object.owner_id, object.bucket.as_str(), change, now)
 }
 
 /// Makes room for the null version that is about to be written at a path. The one among the versions goes where the caller may
@@ -153,7 +153,7 @@ fn remove(conn: &Connection, version: &StorageObject, now: Timestamp) -> Result<
     }
     let change = Change { files: 0, added: 0, returned: version.size };
     count_in_bucket(conn, version.bucket.as_str(), change)?;
-    count_for_owner(conn, version.owner_id, change, now)
+    count_for_owner(conn, version.owner_id, version.bucket.as_str(), change, now)
 }
 
 /// Puts a delete marker on top of the object that was at a path, or of nothing, where it belongs to `owner`. It carries what
@@ -223,6 +223,6 @@ pub(super) fn promote(
         .execute(named_params! { ":version": version })?;
     let change = Change { files: 1, added: 0, returned: 0 };
     count_in_bucket(conn, bucket.as_str(), change)?;
-    count_for_owner(conn, object.owner_id, change, now)?;
+    count_for_owner(conn, object.owner_id, bucket.as_str(), change, now)?;
     events::object(conn, "storage.object.created", &object, &[("reason", "restored")], now)
 }

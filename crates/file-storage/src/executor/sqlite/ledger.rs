@@ -1,14 +1,16 @@
 //! Usage counters: of each bucket and each user, changed in the transaction that changes the object.
 
+use std::sync::LazyLock;
+
 use rusqlite::{Connection, OptionalExtension, named_params};
 use uuid::Uuid;
 
 use super::errors::Fault;
+use super::quotas::{self, USER_QUOTA};
 use super::rls::text;
 use super::rows::{int, micros};
 use crate::Timestamp;
 use crate::bucket::Bucket;
-use crate::errors::StorageError;
 use crate::multipart::MultipartUpload;
 
 /// A change of what a bucket holds and of what an owner has.
@@ -28,68 +30,75 @@ impl Change {
     }
 }
 
-/// Changes a bucket's counters.
+/// Changes a bucket's counters. Whether the change fits was asked before ([`fits_in_bucket`]).
 pub(super) fn count_in_bucket(conn: &Connection, bucket: &str, change: Change) -> Result<(), Fault> {
-    conn.prepare_cached(
-        "UPDATE storage_buckets SET file_count = file_count + :files, total_bytes = total_bytes + :bytes \
-         WHERE id = :bucket",
-    )?
-    .execute(named_params! { ":files": change.files, ":bytes": change.bytes(), ":bucket": bucket })?;
-    Ok(())
+    let counted = conn
+        .prepare_cached(
+            "UPDATE storage_buckets SET file_count = file_count + :files, total_bytes = total_bytes + :bytes \
+             WHERE id = :bucket RETURNING total_bytes + unfinished_bytes, quota_bytes",
+        )?
+        .query_row(
+            named_params! { ":files": change.files, ":bytes": change.bytes(), ":bucket": bucket },
+            total_and_quota,
+        )
+        .optional()?;
+    match counted {
+        Some(counted) => quotas::note(conn, ("bucket", bucket, bucket), counted, change.bytes()),
+        None => Ok(()),
+    }
 }
 
-/// Changes a user's counters, where the object has an owner, and refuses to go over the user's quota.
+/// Changes a user's counters, where the object has an owner, and refuses to go over the user's quota. The bucket is the one
+/// that the object is in.
 pub(super) fn count_for_owner(
     conn: &Connection,
     owner: Option<Uuid>,
+    bucket: &str,
     change: Change,
     now: Timestamp,
 ) -> Result<(), Fault> {
     let Some(owner) = owner.map(text) else { return Ok(()) };
-    let counted = conn
-        .prepare_cached(
+    static UPDATE: LazyLock<String> = LazyLock::new(|| {
+        format!(
             "UPDATE storage_usage SET file_count = file_count + :files, total_bytes = total_bytes + :bytes, \
-             updated_at = :now WHERE user_id = :user RETURNING total_bytes + unfinished_bytes, quota_bytes",
-        )?
+             updated_at = :now WHERE user_id = :user RETURNING total_bytes + unfinished_bytes, {USER_QUOTA}"
+        )
+    });
+    static INSERT: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "INSERT INTO storage_usage \
+             (id, user_id, file_count, total_bytes, last_calculated_at, created_at, updated_at) \
+             VALUES (:id, :user, :files, :bytes, :now, :now, :now) \
+             RETURNING total_bytes + unfinished_bytes, {USER_QUOTA}"
+        )
+    });
+    let counted = conn
+        .prepare_cached(&UPDATE)?
         .query_row(
             named_params! {
                 ":files": change.files, ":bytes": change.bytes(), ":now": micros(now), ":user": owner,
             },
-            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?)),
+            total_and_quota,
         )
         .optional()?;
-    match counted {
-        Some(counted) => hold("user", counted, change),
-        None => {
-            conn.prepare_cached(
-                "INSERT INTO storage_usage \
-                 (id, user_id, file_count, total_bytes, last_calculated_at, created_at, updated_at) \
-                 VALUES (:id, :user, :files, :bytes, :now, :now, :now)",
-            )?
-            .execute(named_params! {
+    let counted = match counted {
+        Some(counted) => counted,
+        None => conn.prepare_cached(&INSERT)?.query_row(
+            named_params! {
                 ":id": text(Uuid::now_v7()), ":user": owner,
                 ":files": change.files, ":bytes": change.bytes(), ":now": micros(now),
-            })?;
-            Ok(())
-        }
-    }
+            },
+            total_and_quota,
+        )?,
+    };
+    hold(conn, "user", counted, change)?;
+    quotas::note(conn, ("user", &owner, bucket), counted, change.bytes())
 }
 
 /// Refuses a change that does not fit in a bucket's quota.
-pub(super) fn fits_in_bucket(bucket: &Bucket, change: Change) -> Result<(), Fault> {
-    match bucket.config.quota_bytes {
-        Some(limit)
-            if change.bytes() > 0 && int(bucket.used_bytes()).saturating_add(change.bytes()) > int(limit) =>
-        {
-            Err(over("bucket", bucket.used_bytes(), limit, change))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn over(scope: &'static str, used: u64, limit: u64, change: Change) -> Fault {
-    let requested = change.added.saturating_sub(change.returned);
-    StorageError::QuotaExceeded { scope, used, limit, requested }.into()
+pub(super) fn fits_in_bucket(conn: &Connection, bucket: &Bucket, change: Change) -> Result<(), Fault> {
+    let total = int(bucket.used_bytes()).saturating_add(change.bytes());
+    hold(conn, "bucket", (total, bucket.config.quota_bytes.map(int)), change)
 }
 
 /// Whom the bytes of an unfinished upload count for.
@@ -138,13 +147,20 @@ fn count_held(conn: &Connection, holder: &Holder, change: Change, now: Timestamp
     let (bytes, bucket) = (change.bytes(), holder.bucket.as_str());
     conn.prepare_cached("UPDATE multipart_uploads SET held_bytes = held_bytes + :bytes WHERE id = :id")?
         .execute(named_params! { ":bytes": bytes, ":id": text(holder.upload) })?;
+    static FOR_OWNER: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "UPDATE storage_usage SET unfinished_bytes = unfinished_bytes + :bytes, updated_at = :now \
+             WHERE user_id = :user RETURNING total_bytes + unfinished_bytes, {USER_QUOTA}"
+        )
+    });
     let counted = conn
         .prepare_cached(
             "UPDATE storage_buckets SET unfinished_bytes = unfinished_bytes + :bytes WHERE id = :bucket \
              RETURNING total_bytes + unfinished_bytes, quota_bytes",
         )?
         .query_row(named_params! { ":bytes": bytes, ":bucket": bucket }, total_and_quota)?;
-    hold("bucket", counted, change)?;
+    hold(conn, "bucket", counted, change)?;
+    quotas::note(conn, ("bucket", bucket, bucket), counted, bytes)?;
     let Some(owner) = holder.owner.map(text) else { return Ok(()) };
     conn.prepare_cached(
         "INSERT INTO storage_usage (id, user_id, last_calculated_at, created_at, updated_at) \
@@ -152,25 +168,23 @@ fn count_held(conn: &Connection, holder: &Holder, change: Change, now: Timestamp
     )?
     .execute(named_params! { ":id": text(Uuid::now_v7()), ":user": owner, ":now": micros(now) })?;
     let counted = conn
-        .prepare_cached(
-            "UPDATE storage_usage SET unfinished_bytes = unfinished_bytes + :bytes, updated_at = :now \
-             WHERE user_id = :user RETURNING total_bytes + unfinished_bytes, quota_bytes",
-        )?
+        .prepare_cached(&FOR_OWNER)?
         .query_row(named_params! { ":bytes": bytes, ":now": micros(now), ":user": owner }, total_and_quota)?;
-    hold("user", counted, change)
+    hold(conn, "user", counted, change)?;
+    quotas::note(conn, ("user", &owner, bucket), counted, bytes)
 }
 
 fn total_and_quota(row: &rusqlite::Row<'_>) -> rusqlite::Result<(i64, Option<i64>)> {
     Ok((row.get(0)?, row.get(1)?))
 }
 
-/// Refuses what brought a counter over its quota.
-fn hold(scope: &'static str, (total, limit): (i64, Option<i64>), change: Change) -> Result<(), Fault> {
-    match limit {
-        Some(limit) if change.bytes() > 0 && total > limit => {
-            let used = u64::try_from(total.saturating_sub(change.bytes())).unwrap_or(0);
-            Err(over(scope, used, u64::try_from(limit).unwrap_or(0), change))
-        }
-        _ => Ok(()),
-    }
+/// Refuses what brings a counter over its quota.
+fn hold(
+    conn: &Connection,
+    scope: &'static str,
+    counted: (i64, Option<i64>),
+    change: Change,
+) -> Result<(), Fault> {
+    let requested = change.added.saturating_sub(change.returned);
+    quotas::hold(conn, scope, counted, (change.bytes(), requested))
 }

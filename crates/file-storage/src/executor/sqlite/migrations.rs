@@ -71,6 +71,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0009_owned_versions.sql"),
         back: include_str!("migrations/0009_owned_versions.rollback.sql"),
     },
+    Migration {
+        version: 10,
+        name: "quotas",
+        forward: include_str!("migrations/0010_quotas.sql"),
+        back: include_str!("migrations/0010_quotas.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

@@ -30,6 +30,7 @@ mod oracle;
 mod policies;
 mod put;
 mod query;
+mod quotas;
 mod read;
 mod readers;
 mod relocate;

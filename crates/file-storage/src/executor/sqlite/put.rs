@@ -78,13 +78,13 @@ pub(super) fn put_for(
             None => 0,
         },
     };
-    fits_in_bucket(&target.bucket, change)?;
+    fits_in_bucket(conn, &target.bucket, change)?;
     store(conn, &object)?;
     for (ordinal, segment) in (0_i64..).zip(&new.segments) {
         link(conn, object.version, ordinal, segment)?;
     }
     count_in_bucket(conn, object.bucket.as_str(), change)?;
-    count_for_owner(conn, object.owner_id, change, now)?;
+    count_for_owner(conn, object.owner_id, object.bucket.as_str(), change, now)?;
     let created = existing.is_none();
     let kind = if created { "storage.object.created" } else { "storage.object.updated" };
     events::object(conn, kind, &object, &[], now)?;

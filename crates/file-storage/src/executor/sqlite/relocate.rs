@@ -56,7 +56,7 @@ pub(super) fn relocate(
         returned: replaced.filter(|old| !versioning.keeps(old.versioned)).map_or(0, |old| old.size),
     };
     if across {
-        fits_in_bucket(&target.bucket, change)?;
+        fits_in_bucket(conn, &target.bucket, change)?;
     }
     history::make_way(conn, (rules, context), versioning, to, now)?;
     if let Some(old) = replaced {

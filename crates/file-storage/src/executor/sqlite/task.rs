@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::errors::{Fault, unavailable};
+use super::quotas;
 use super::room::Effect;
 use crate::errors::StorageError;
 
@@ -83,7 +84,13 @@ where
 
     fn run(&mut self, conn: &Connection) -> Ran {
         // Nothing outlives a panic but the connection, and its savepoint is rolled back.
-        let result = match catch_unwind(AssertUnwindSafe(|| (self.work)(conn))) {
+        let work = AssertUnwindSafe(|| -> Result<T, Fault> {
+            let value = (self.work)(conn)?;
+            // What was changed of quotas is known in sum only now.
+            quotas::settle(conn)?;
+            Ok(value)
+        });
+        let result = match catch_unwind(work) {
             Ok(Ok(value)) => {
                 self.result = Some(Ok(value));
                 return Ran::Done;

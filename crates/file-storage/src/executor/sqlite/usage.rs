@@ -4,6 +4,7 @@ use rusqlite::{Connection, named_params};
 use uuid::Uuid;
 
 use super::errors::Fault;
+use super::quotas;
 use super::rls::{Caller, builtin, text};
 use super::rows::{count, int, micros, now, opt_count, opt_uuid, str};
 use crate::executor::{UsageDifference, UserUsage};
@@ -73,6 +74,19 @@ const DIFFERENCES: &str = "\
             SELECT bucket_id, sum(files) AS files, sum(bytes) AS bytes, sum(pending) AS pending FROM held \
             GROUP BY bucket_id) c ON c.bucket_id = b.id \
         UNION ALL \
+        SELECT 'folder', q.bucket_id || '/' || q.prefix, q.used_bytes, 0, 0, \
+            (SELECT coalesce(sum(o.size), 0) FROM storage_objects o WHERE o.bucket_id = q.bucket_id \
+                AND substr(o.path, 1, length(q.prefix)) = q.prefix) \
+            + (SELECT coalesce(sum(v.size), 0) FROM storage_object_versions v WHERE v.bucket_id = q.bucket_id \
+                AND v.is_delete_marker = 0 AND substr(v.path, 1, length(q.prefix)) = q.prefix) \
+            + (SELECT coalesce(sum(p.size), 0) FROM multipart_uploads m JOIN multipart_parts p ON p.upload_id = m.id \
+                WHERE m.bucket_id = q.bucket_id AND substr(m.path, 1, length(q.prefix)) = q.prefix), 0, 0 \
+        FROM storage_folder_quotas q \
+        UNION ALL \
+        SELECT 'global', '', s.global_used_bytes, 0, 0, \
+            (SELECT coalesce(sum(bytes), 0) + coalesce(sum(pending), 0) FROM held), 0, 0 \
+        FROM storage_quota_settings s WHERE s.global_used_bytes IS NOT NULL \
+        UNION ALL \
         SELECT 'user', coalesce(u.user_id, c.owner_id), coalesce(u.total_bytes, 0), \
             coalesce(u.file_count, 0), coalesce(u.unfinished_bytes, 0), \
             coalesce(c.bytes, 0), coalesce(c.files, 0), coalesce(c.pending, 0) \
@@ -92,7 +106,7 @@ pub(super) fn differences(conn: &Connection, access: &Access) -> Result<Vec<Usag
     let mut differences = Vec::new();
     while let Some(row) = rows.next()? {
         differences.push(UsageDifference {
-            scope: if str(row, 0)? == "user" { "user" } else { "bucket" },
+            scope: UsageDifference::scope(str(row, 0)?),
             name: str(row, 1)?.to_owned(),
             bytes: (count(row, 2)?, count(row, 3)?),
             files: (count(row, 4)?, count(row, 5)?),
@@ -109,7 +123,9 @@ pub(super) fn repair(conn: &Connection, access: &Access) -> Result<Vec<UsageDiff
     for wrong in &differences {
         let (files, bytes) = (int(wrong.files.1), int(wrong.bytes.1));
         let unfinished = int(wrong.unfinished.1);
-        if wrong.scope == "bucket" {
+        if let "folder" | "global" = wrong.scope {
+            quotas::set_used(conn, wrong.scope, &wrong.name, bytes)?;
+        } else if wrong.scope == "bucket" {
             conn.prepare_cached(
                 "UPDATE storage_buckets SET file_count = :files, total_bytes = :bytes, \
                  unfinished_bytes = :unfinished WHERE id = :name",

@@ -119,7 +119,7 @@ impl FileStorage {
         if size > limit {
             return Err(StorageError::PayloadTooLarge { limit });
         }
-        admission.quota_left.as_ref().map_or(Ok(()), |quota| quota.check(size))
+        admission.quota_left.as_ref().map_or(Ok(()), |quota| quota.admit(size))
     }
 
     /// Brings bytes to their place: `head`, and `rest` where that is not all.

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod multipart;
+mod quotas;
 mod upkeep;
 mod versions;
 

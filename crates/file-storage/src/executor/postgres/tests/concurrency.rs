@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use super::{TestDatabase, open_as, open_database, options};
 use crate::bucket::{BucketConfig, BucketPolicy};
 use crate::errors::StorageError;
+use crate::executor::conformance::quotas::meet_every_quota;
 use crate::executor::conformance::subject::{allow, maintain, path, user};
 use crate::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use crate::file::PutMode;
@@ -49,6 +50,14 @@ async fn quotas_of_users_and_buckets_hold_over_two_processes() {
         assert!(matches!(over, Err(StorageError::QuotaExceeded { scope: s, .. }) if s == scope), "{over:?}");
     }
     processes[0].recount().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_quota_holds_over_two_processes() {
+    let database = TestDatabase::new();
+    let processes =
+        [open_as(&database, options(&database)).await, open_as(&database, options(&database)).await];
+    meet_every_quota(&[&processes[0], &processes[1]]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

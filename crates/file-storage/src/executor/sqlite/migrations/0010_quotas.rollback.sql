@@ -1,0 +1,11 @@
+DROP TRIGGER upload_goes;
+DROP TRIGGER upload_holds;
+DROP TRIGGER version_goes;
+DROP TRIGGER version_comes;
+DROP TRIGGER object_changes;
+DROP TRIGGER object_goes;
+DROP TRIGGER object_comes;
+DROP VIEW counted_bytes;
+DROP TABLE quota_changes;
+DROP TABLE storage_quota_settings;
+DROP TABLE storage_folder_quotas;
