@@ -61,6 +61,8 @@ pub enum Operation<'a> {
     SignUpload(&'a PutMode),
     /// Ask over rows by a `SELECT`.
     Query,
+    /// Be told of events, as they happen or since.
+    Subscribe,
     /// Read one's own usage.
     ReadUsage,
     /// Ask which rules let oneself do something, or not; of others, the service role alone.
@@ -195,7 +197,8 @@ impl Operation<'_> {
                 PutMode::IfMatch(_) => &[P::ObjectCreate, P::ObjectRead, P::ObjectDelete, P::ObjectOverwrite],
             },
             // Rows of one's own usage and queue are asked for by their tables' predicates: anon has none, and may ask.
-            Self::Query => &[P::ObjectRead, P::BucketRead],
+            // What is told is what rows show.
+            Self::Query | Self::Subscribe => &[P::ObjectRead, P::BucketRead],
             Self::ReadUsage => &[P::UsageRead],
             Self::Explain => &[P::Explain],
             Self::Maintain | Self::ManagePolicies | Self::ManageCredentials => &[P::Maintain],
@@ -237,6 +240,7 @@ impl Operation<'_> {
             | Self::ListVersions
             | Self::SignDownload
             | Self::Query
+            | Self::Subscribe
             | Self::ReadUsage
             | Self::Explain
             | Self::ManagePolicies
@@ -275,6 +279,7 @@ impl Operation<'_> {
             Self::SignDownload => "sign_download",
             Self::SignUpload(_) => "sign_upload",
             Self::Query => "query",
+            Self::Subscribe => "subscribe",
             Self::ReadUsage => "usage",
             Self::Explain => "explain",
             Self::TagObject => "tag_object",

@@ -10,6 +10,7 @@ mod copy;
 mod credentials;
 mod delete;
 mod download;
+mod events;
 mod extra;
 mod head;
 mod leases;
@@ -43,8 +44,9 @@ use crate::signed_url::SigningKeys;
 
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
+pub use events::{Delivery, EventFilter, StartAt, Subscription};
 pub use multipart::{CompleteOptions, MultipartOptions, PartBody, PartSource};
-pub use options::{QueryOptions, StorageOptions};
+pub use options::{EventOptions, QueryOptions, StorageOptions};
 pub use query::QueryRequest;
 
 pub use policies::PolicyChange;
@@ -53,6 +55,7 @@ pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;
 
 use credentials::KnownCredentials;
+use events::Feed;
 pub(crate) use leases::Leases;
 use resumable::Writers;
 use telemetry::BucketLabels;
@@ -83,6 +86,8 @@ struct Inner {
     commits: TaskTracker,
     /// Rung when blobs were queued for deletion.
     deletions_queued: Notify,
+    /// What subscribers of events share.
+    feed: Feed,
 }
 
 impl FileStorage {
@@ -97,6 +102,7 @@ impl FileStorage {
         Self {
             inner: Arc::new(Inner {
                 query_turns: Turns::new(options.query.per_caller),
+                feed: Feed::new(options.events),
                 executor,
                 providers: providers.into(),
                 signing_keys,
@@ -188,6 +194,7 @@ impl FileStorage {
 
     /// Waits for commits whose callers have gone and for what goes on in the providers, and closes the database.
     pub async fn close(&self) {
+        self.end_subscriptions();
         self.inner.commits.close();
         self.inner.commits.wait().await;
         self.providers().drain().await;

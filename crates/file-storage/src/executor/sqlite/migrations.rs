@@ -71,6 +71,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0009_owned_versions.sql"),
         back: include_str!("migrations/0009_owned_versions.rollback.sql"),
     },
+    Migration {
+        version: 10,
+        name: "events",
+        forward: include_str!("migrations/0010_events.sql"),
+        back: include_str!("migrations/0010_events.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.
