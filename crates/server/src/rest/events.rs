@@ -1,7 +1,7 @@
 //! `GET /events`: what happens, as it happens, as server-sent events.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::response::Response;
@@ -29,12 +29,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const RETRY: u64 = 3000;
 
 /// Kinds that there are. Others are refused, so that nobody waits for what never comes.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 7] = [
     "storage.object.created",
     "storage.object.updated",
     "storage.object.deleted",
     "storage.object.moved",
-    "storage.object.expiring",
     "storage.bucket.created",
     "storage.bucket.updated",
     "storage.bucket.deleted",
@@ -176,12 +175,14 @@ fn lines(
         if let Some(greeting) = greeting {
             return Some((Ok(Bytes::from(greeting)), (Some(subscription), None)));
         }
+        // Also where much happens, and nothing of it is for this client.
+        let due = Instant::now() + KEEP_ALIVE;
         let text = loop {
             let left = left_of(expiry)?;
-            let next = tokio::time::timeout(KEEP_ALIVE.min(left), subscription.next()).await;
-            match next {
-                Err(_) if left <= KEEP_ALIVE => return None,
-                // The number moves on also past what is not for this subscriber.
+            let patience = left.min(due.saturating_duration_since(Instant::now()));
+            match tokio::time::timeout(patience, subscription.next()).await {
+                Err(_) if patience == left => return None,
+                // The number moves on also past what is not for this client.
                 Err(_) => break format!(": alive\nid: {}\n\n", subscription.position()),
                 Ok(Ok(Delivery::Events { events, .. })) if events.is_empty() => {}
                 Ok(Ok(Delivery::Events { events, up_to })) => break words(&events, up_to),

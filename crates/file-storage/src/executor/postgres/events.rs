@@ -2,7 +2,7 @@
 //!
 //! Numbers of the table's own are given when an event is written, and seen when it is committed. Who read by them would
 //! pass over what commits late; who waited for all older transactions would be held up by any that is left open, also one
-//! that has nothing to do with us. So readers go by positions (`migrations/0015`), which are given to what is committed,
+//! that has nothing to do with us. So readers go by positions, which are given to what is committed,
 //! by one reader at a time, in the order of the numbers: as writers of a row take turns, what happened to it before has
 //! the lower number, and is committed no later.
 
@@ -94,29 +94,30 @@ pub(super) async fn after(
     access.on_rows(Permission::Maintain, None)?;
     let values = [&int(sequence) as _, &i64::from(limit) as _];
     let found = read(pool, "events", &Caller::keeper(), AFTER, &values).await?;
-    if found.len() >= limit as usize || !place(pool).await? {
+    if found.len() >= limit as usize || place(pool).await? == 0 {
         return found.iter().map(event).collect();
     }
     let found = read(pool, "events", &Caller::keeper(), AFTER, &values).await?;
     found.iter().map(event).collect()
 }
 
-/// Gives a position to the oldest that have none; says whether there were any.
-async fn place(pool: &Arc<Pool>) -> Result<bool, Fault> {
+/// Gives a position to the oldest that have none; gives their number.
+async fn place(pool: &Arc<Pool>) -> Result<u64, Fault> {
     let keeper = Caller::keeper();
     if read(pool, "events", &keeper, ARE_NEW, &[]).await?.is_empty() {
-        return Ok(false);
+        return Ok(0);
     }
     let lock = event_place(pool.schema());
     let steps = [Step::As(&keeper), Step::Run(LOCK, &[&lock]), Step::Run(PLACE, &[&BATCH]), Step::Commit];
-    Session::start(pool, "events").await?.run(&steps).await?;
-    Ok(true)
+    let answers = Session::start(pool, "events").await?.run(&steps).await?;
+    Ok(answers.last().map_or(0, |answer| answer.affected))
 }
 
 /// From where to where events are kept.
 pub(super) async fn bounds(pool: &Arc<Pool>, access: &Access) -> Result<EventBounds, Fault> {
     access.on_rows(Permission::Maintain, None)?;
-    while place(pool).await? {}
+    // Not until there are none: others may write as fast as they are placed.
+    while place(pool).await? == BATCH.unsigned_abs() {}
     let rows = read(pool, "events", &Caller::keeper(), BOUNDS, &[]).await?;
     let Some(row) = rows.first() else { return Ok(EventBounds::default()) };
     Ok(EventBounds { gone: count(row, 0)?, last: count(row, 1)? })
@@ -151,21 +152,26 @@ pub(super) async fn sights(
         return Ok(vec![Sight::Whole; events.len()]);
     }
     let places: Vec<Place<'_>> = events.iter().map(|event| event.place()).collect();
-    let seen = seen(pool, context, &places).await?;
-    let origins: Vec<Place<'_>> = events.iter().filter_map(|event| event.origin()).collect();
-    let mut facts = facts(pool, context, &places).await?.into_iter();
-    let mut facts_of_origins = self::facts(pool, context, &origins).await?.into_iter();
-    let mut sights = Vec::with_capacity(events.len());
-    for (at, event) in events.iter().enumerate() {
-        let sees = match facts.next() {
-            Some(Known::There) => seen.contains(&at),
-            Some(Known::Gone(could_see)) => could_see,
-            None => false,
-        };
-        let origin = event.origin().map(|_| matches!(facts_of_origins.next(), Some(Known::Gone(true))));
-        sights.push(sight(sees, origin));
-    }
-    Ok(sights)
+    let mut seen = seen(pool, context, &places).await?;
+    // The usual answer is found by now; the rest is there and hidden, or gone.
+    let unseen: Vec<usize> = (0..places.len()).filter(|at| !seen.contains(at)).collect();
+    let gone: Vec<Place<'_>> = unseen.iter().filter_map(|at| places.get(*at).copied()).collect();
+    let facts = facts(pool, context, &gone).await?;
+    seen.extend(
+        unseen
+            .into_iter()
+            .zip(facts)
+            .filter_map(|(at, fact)| matches!(fact, Known::Gone(true)).then_some(at)),
+    );
+    let moved = || events.iter().enumerate().filter(|(at, _)| seen.contains(at));
+    let origins: Vec<Place<'_>> = moved().filter_map(|(_, event)| event.origin()).collect();
+    let mut origins = self::facts(pool, context, &origins).await?.into_iter();
+    let told = |(at, event): (usize, &&Event)| {
+        let sees = seen.contains(&at);
+        let origin = event.origin().filter(|_| sees);
+        sight(sees, origin.map(|_| matches!(origins.next(), Some(Known::Gone(true)))))
+    };
+    Ok(events.iter().enumerate().map(told).collect())
 }
 
 /// Places as statements take them.
