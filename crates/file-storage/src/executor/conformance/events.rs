@@ -67,9 +67,12 @@ pub(crate) async fn events_are_told_as_rows_show_them(subject: &Subject) {
             subject.executor.update_bucket(&change, &made.name, &BucketUpdate::default()).await.unwrap();
             let events = all(subject).await.split_off(before);
 
-            let everything: Vec<_> =
-                [&buckets[..1], &objects[..], &buckets[1..]].concat().iter().map(|w| w.to_string()).collect();
-            let own_rows: Vec<_> = objects.iter().map(|word| word.to_string()).collect();
+            let everything: Vec<_> = [&buckets[..1], &objects[..], &buckets[1..]]
+                .concat()
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            let own_rows: Vec<_> = objects.iter().map(ToString::to_string).collect();
             let wanted = |who: &str| match (who, policy) {
                 ("service", _) | (_, Public) => everything.clone(),
                 ("anon", _) => Vec::new(),

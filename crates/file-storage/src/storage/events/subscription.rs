@@ -37,7 +37,7 @@ impl EventFilter {
             self.bucket.as_ref().is_none_or(|wanted| wanted.as_str() == bucket)
                 && (self.prefix.is_empty() || path.is_some_and(|path| path.starts_with(&self.prefix)))
         };
-        (self.kinds.is_empty() || self.kinds.iter().any(|kind| *kind == event.kind))
+        (self.kinds.is_empty() || self.kinds.contains(&event.kind))
             && (is_here(&event.bucket, event.path.as_deref())
                 || from("from_bucket").is_some_and(|bucket| is_here(bucket, from("from_path"))))
     }

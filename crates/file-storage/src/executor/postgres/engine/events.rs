@@ -19,7 +19,7 @@ impl EventExecutor for PostgresExecutor {
     }
 
     async fn sights(&self, access: &Access, events: &[&Event]) -> Result<Vec<Sight>, StorageError> {
-        self.run("sights", events::sights(&self.pool, access, events)).await
+        self.run("sights", Box::pin(events::sights(&self.pool, access, events))).await
     }
 
     async fn expire_events(
