@@ -29,6 +29,7 @@ use crate::tus::Document as Resumable;
         (name = "Lists", description = "What lies in a bucket or folder, as far as the caller may see it."),
         (name = "Versions", description = "What was overwritten and deleted, in buckets that keep it."),
         (name = "Queries", description = "SQL over the rows that the caller may see."),
+        (name = "Events", description = "What happens, as it happens, as far as the caller may see what it is about."),
         (name = "Signed URLs", description = "URLs that open one object, for whoever has them."),
         (name = "Management", description = "What operators ask of a running server."),
     ),

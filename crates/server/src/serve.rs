@@ -118,7 +118,12 @@ impl Server {
                 listener.serve(s3_harness, &of_s3, shutdown).await;
             }
         };
-        tokio::join!(listener.serve(harness, &http, shutdown), s3);
+        // Streams of events have no end of their own, and would be waited for.
+        let streams = async {
+            shutdown.stopping().await;
+            app.storage.end_subscriptions();
+        };
+        tokio::join!(listener.serve(harness, &http, shutdown), s3, streams);
         let end = async {
             app.health_checks.stop().await;
             app.upkeep.stop().await;

@@ -17,6 +17,7 @@ mod access;
 mod concurrency;
 mod download;
 mod errors;
+mod events;
 mod input;
 mod leaks;
 mod origin;

@@ -77,7 +77,6 @@ async fn what_is_not_built_yet_says_so() {
         for (method, path, what) in [
             ("GET", "/upload-queue", "The upload queue"),
             ("GET", "/upload-queue/some-id", "The upload queue"),
-            ("GET", "/events", "The stream of events"),
         ] {
             let reply = server.call(Who::Anon, method, path).send().await.expect_status(501);
             let body = reply.json();

@@ -1,13 +1,20 @@
-//! What happened, for those who want to know later.
+//! What happened, for those who want to know: told in order, to those who may see it, and forgotten after a while.
 
+use async_trait::async_trait;
+use serde_json::Value;
 use uuid::Uuid;
 
+use super::quota;
 use crate::Timestamp;
+use crate::bucket::BucketPolicy;
+use crate::errors::StorageError;
+use crate::permissions::policy::{Candidate, would_show};
+use crate::permissions::{Access, PolicySet, RlsContext, Role};
 
 /// Something that happened, written in the transaction in which it did (SPEC 10).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
-    /// Grows with every event; gaps are possible.
+    /// Its place among all events as readers meet them, in the order of commits within a bucket. Grows; gaps are possible.
     pub sequence: u64,
     /// Identity for consumers that see an event twice.
     pub id: Uuid,
@@ -20,7 +27,174 @@ pub struct Event {
     /// Owner of the object or bucket.
     pub owner_id: Option<Uuid>,
     /// What else there is to know: size, content type, the old path of a move.
-    pub payload: serde_json::Value,
+    pub payload: Value,
     /// When it happened.
     pub created_at: Timestamp,
+}
+
+/// From where to where events are kept, as the numbers that readers remember.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EventBounds {
+    /// Events up to this one were deleted: 0 where none was.
+    pub gone: u64,
+    /// The last one there is.
+    pub last: u64,
+}
+
+/// How much of an event somebody is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// Nothing: rows hide what it is about.
+    Hidden,
+    /// All of it.
+    Whole,
+    /// Of a move, where the object went, and not where it came from.
+    WithoutOrigin,
+}
+
+/// What keeps events. An [`Executor`](super::Executor) does, by the same rules.
+#[async_trait]
+pub trait EventExecutor: Send + Sync {
+    /// Events after the given sequence number, oldest first. What is committed and not in the answer comes in a later one:
+    /// nothing ever appears below a number that was answered.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn events(&self, access: &Access, after: u64, limit: u32) -> Result<Vec<Event>, StorageError>;
+
+    /// From where to where events are kept, with all that are committed now.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn event_bounds(&self, access: &Access) -> Result<EventBounds, StorageError>;
+
+    /// What the caller may be told of these events, one by one, as rows are now: an object or a bucket that is there is one
+    /// that the caller must see. One that is gone is judged by its owner and its bucket, as the rules would judge a row of
+    /// which nothing else is known; a bucket that is gone, by what it was at its end.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn sights(&self, access: &Access, events: &[&Event]) -> Result<Vec<Sight>, StorageError>;
+
+    /// Deletes up to `limit` events, oldest first, that are older than `before`, or beyond the newest `most`; gives the
+    /// number.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn expire_events(
+        &self,
+        access: &Access,
+        before: Timestamp,
+        most: u64,
+        limit: u32,
+    ) -> Result<u64, StorageError>;
+}
+
+/// A place that an event tells of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'e> {
+    pub(super) bucket: &'e str,
+    /// `None` for the bucket itself.
+    pub(super) path: Option<&'e str>,
+    /// The object's id, or the bucket's.
+    pub(super) id: Option<Uuid>,
+    /// The event's number.
+    pub(super) sequence: u64,
+    owner: Option<Uuid>,
+    /// What it tells is its owner's business alone, who else sees the bucket.
+    is_private: bool,
+}
+
+impl Event {
+    /// What it is about.
+    pub(super) fn place(&self) -> Place<'_> {
+        let name = if self.path.is_some() { "id" } else { "uuid" };
+        let id = self.payload.get(name).and_then(Value::as_str);
+        Place {
+            bucket: &self.bucket,
+            path: self.path.as_deref(),
+            id: id.and_then(|id| Uuid::try_parse(id).ok()),
+            sequence: self.sequence,
+            owner: self.owner_id,
+            is_private: self.kind == quota::WARNING,
+        }
+    }
+
+    /// Where the object of a move was before. Nobody finds it there any more.
+    pub(super) fn origin(&self) -> Option<Place<'_>> {
+        let text = |name| self.payload.get(name).and_then(Value::as_str);
+        let (bucket, path) = (text("from_bucket")?, text("from_path")?);
+        Some(Place {
+            bucket,
+            path: Some(path),
+            id: None,
+            sequence: self.sequence,
+            owner: self.owner_id,
+            is_private: false,
+        })
+    }
+
+    /// The event as somebody is told it; `None` where they are not.
+    #[must_use]
+    pub fn seen(&self, sight: Sight) -> Option<Self> {
+        match sight {
+            Sight::Hidden => None,
+            Sight::Whole => Some(self.clone()),
+            Sight::WithoutOrigin => {
+                let mut event = self.clone();
+                if let Value::Object(members) = &mut event.payload {
+                    members.remove("from_bucket");
+                    members.remove("from_path");
+                }
+                Some(event)
+            }
+        }
+    }
+}
+
+/// What a bucket's rules were made of: now, or at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Household {
+    pub(super) policy: BucketPolicy,
+    pub(super) owner: Option<Uuid>,
+}
+
+/// Whether the caller could see what was at a place and is gone. Of a bucket about which nothing is known any more, nobody
+/// but an owner is told.
+pub(super) fn could_see(
+    context: &RlsContext,
+    place: Place<'_>,
+    household: Option<Household>,
+    policies: &PolicySet,
+    now: i64,
+) -> bool {
+    let user = context.user_id();
+    let owns = |owner: Option<Uuid>| user.is_some() && owner == user;
+    let granted = match (context.role(), household) {
+        (Role::ServiceRole, _) => return true,
+        _ if place.is_private => return owns(place.owner),
+        (_, Some(Household { policy: BucketPolicy::Public, .. })) => true,
+        (Role::Anon, _) => false,
+        (Role::Authenticated, Some(Household { policy, owner })) => {
+            policy == BucketPolicy::Authenticated || owns(owner) || owns(place.owner)
+        }
+        (Role::Authenticated, None) => owns(place.owner),
+    };
+    match place.path {
+        // SQL policies speak of objects alone.
+        None => granted,
+        Some(path) => {
+            let row = Candidate::gone(place.bucket, path, place.owner);
+            would_show(policies, context, now, granted, &row)
+        }
+    }
+}
+
+/// What one is told, by whether one sees what it is about, and where it came from.
+pub(super) fn sight(sees: bool, sees_origin: Option<bool>) -> Sight {
+    match (sees, sees_origin) {
+        (false, _) => Sight::Hidden,
+        (true, Some(false)) => Sight::WithoutOrigin,
+        (true, Some(true) | None) => Sight::Whole,
+    }
 }

@@ -45,7 +45,7 @@ use crate::versions::Deletion;
 pub(crate) use assembly::tag_of_parts;
 pub(crate) use bounds::{just_after, successor};
 pub use credentials::CredentialExecutor;
-pub use event::Event;
+pub use event::{Event, EventBounds, EventExecutor, Sight};
 pub use explanation::{Effect, Explanation, Question, Reason};
 pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart,
@@ -66,6 +66,7 @@ pub trait Executor:
     + VersionExecutor
     + QuotaExecutor
     + CredentialExecutor
+    + EventExecutor
     + UpkeepExecutor
     + Send
     + Sync
@@ -330,12 +331,6 @@ pub trait Executor:
     /// # Errors
     /// Only those of the engine.
     async fn all_usage(&self, access: &Access, limit: u32) -> Result<Vec<UserUsage>, StorageError>;
-
-    /// Events after the given sequence number, oldest first.
-    ///
-    /// # Errors
-    /// Only those of the engine.
-    async fn events(&self, access: &Access, after: u64, limit: u32) -> Result<Vec<Event>, StorageError>;
 
     /// Whether writes that take room are let in. Asked for every upload, and while its bytes come in: costs nothing.
     ///

@@ -61,6 +61,8 @@ pub enum Operation<'a> {
     SignUpload(&'a PutMode),
     /// Ask over rows by a `SELECT`.
     Query,
+    /// Be told of events, as they happen or since.
+    Subscribe,
     /// Read one's own usage.
     ReadUsage,
     /// Read the quotas of buckets that one may change, and one's own.
@@ -199,7 +201,8 @@ impl Operation<'_> {
                 PutMode::IfMatch(_) => &[P::ObjectCreate, P::ObjectRead, P::ObjectDelete, P::ObjectOverwrite],
             },
             // Rows of one's own usage and queue are asked for by their tables' predicates: anon has none, and may ask.
-            Self::Query => &[P::ObjectRead, P::BucketRead],
+            // What is told is what rows show.
+            Self::Query | Self::Subscribe => &[P::ObjectRead, P::BucketRead],
             Self::ReadUsage => &[P::UsageRead],
             Self::ReadQuota => &[P::BucketUpdate, P::UsageRead],
             Self::ManageQuotas => &[P::Maintain, P::BucketUpdate, P::UsageRead],
@@ -243,6 +246,7 @@ impl Operation<'_> {
             | Self::ListVersions
             | Self::SignDownload
             | Self::Query
+            | Self::Subscribe
             | Self::ReadUsage
             | Self::ReadQuota
             | Self::ManageQuotas
@@ -283,6 +287,7 @@ impl Operation<'_> {
             Self::SignDownload => "sign_download",
             Self::SignUpload(_) => "sign_upload",
             Self::Query => "query",
+            Self::Subscribe => "subscribe",
             Self::ReadUsage => "usage",
             Self::ReadQuota => "quota",
             Self::ManageQuotas => "manage_quotas",

@@ -16,6 +16,7 @@ fn fs_i3_roles_ask_for_what_some_row_may_grant_them() {
         Operation::Download,
         Operation::Info,
         Operation::List,
+        Operation::Subscribe,
         Operation::SignDownload,
     ];
     let writes = [

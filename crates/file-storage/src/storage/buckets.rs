@@ -32,7 +32,9 @@ impl FileStorage {
         {
             return Err(StorageError::PayloadTooLarge { limit });
         }
-        self.executor().create_bucket(&access, name, config).await
+        let made = self.executor().create_bucket(&access, name, config).await?;
+        self.ring_events();
+        Ok(made)
     }
 
     /// Shows a bucket.
@@ -73,7 +75,9 @@ impl FileStorage {
         {
             return Err(StorageError::PayloadTooLarge { limit });
         }
-        self.executor().update_bucket(&access, name, update).await
+        let changed = self.executor().update_bucket(&access, name, update).await?;
+        self.ring_events();
+        Ok(changed)
     }
 
     /// Deletes all objects of a bucket, batch by batch; gives their number. What is written meanwhile may stay. Unfinished
@@ -96,6 +100,7 @@ impl FileStorage {
                 outcome => outcome?,
             };
             self.inner.deletions_queued.notify_one();
+            self.ring_events();
             deleted += batch;
             if batch < u64::from(limit) {
                 return Ok(deleted);
@@ -121,7 +126,10 @@ impl FileStorage {
                     attempts -= 1;
                     self.empty_bucket(context, name).await?;
                 }
-                outcome => return outcome,
+                outcome => {
+                    self.ring_events();
+                    return outcome;
+                }
             }
         }
     }

@@ -25,6 +25,7 @@ impl FileStorage {
         let access = self.access(context, Operation::Delete, Some(bucket)).await?;
         let deleted = self.executor().delete_object(&access, bucket, path, condition).await?;
         self.inner.deletions_queued.notify_one();
+        self.ring_events();
         Ok(deleted)
     }
 
@@ -42,6 +43,7 @@ impl FileStorage {
         let access = self.access(context, Operation::Delete, Some(bucket)).await?;
         let deleted = self.executor().delete_objects(&access, bucket, paths).await?;
         self.inner.deletions_queued.notify_one();
+        self.ring_events();
         Ok(deleted)
     }
 }

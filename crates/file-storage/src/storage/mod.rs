@@ -10,6 +10,7 @@ mod copy;
 mod credentials;
 mod delete;
 mod download;
+mod events;
 mod extra;
 mod head;
 mod leases;
@@ -46,8 +47,9 @@ use crate::signed_url::SigningKeys;
 
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
+pub use events::{Delivery, EventFilter, StartAt, Subscription};
 pub use multipart::{CompleteOptions, MultipartOptions, PartBody, PartSource};
-pub use options::{QueryOptions, StorageOptions};
+pub use options::{EventOptions, QueryOptions, StorageOptions};
 pub use query::QueryRequest;
 
 pub use policies::PolicyChange;
@@ -56,6 +58,7 @@ pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;
 
 use credentials::KnownCredentials;
+use events::Feed;
 pub(crate) use leases::Leases;
 use resumable::Writers;
 use telemetry::BucketLabels;
@@ -88,6 +91,8 @@ struct Inner {
     commits: TaskTracker,
     /// Rung when blobs were queued for deletion.
     deletions_queued: Notify,
+    /// What subscribers of events share.
+    feed: Feed,
 }
 
 impl FileStorage {
@@ -102,6 +107,7 @@ impl FileStorage {
         Self {
             inner: Arc::new(Inner {
                 query_turns: Turns::new(options.query.per_caller),
+                feed: Feed::new(options.events),
                 executor,
                 providers: providers.into(),
                 signing_keys: ArcSwap::from_pointee(signing_keys),
@@ -201,6 +207,7 @@ impl FileStorage {
 
     /// Waits for commits whose callers have gone and for what goes on in the providers, and closes the database.
     pub async fn close(&self) {
+        self.end_subscriptions();
         self.inner.commits.close();
         self.inner.commits.wait().await;
         self.providers().drain().await;

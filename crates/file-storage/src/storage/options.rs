@@ -31,6 +31,8 @@ pub struct StorageOptions {
     pub max_unfinished_uploads: u32,
     /// How much queries may take and give.
     pub query: QueryOptions,
+    /// How events are told.
+    pub events: EventOptions,
     /// What roles may do, beyond rows.
     pub access_rules: AccessRules,
     /// Whose failpoints are met: the data directory's.
@@ -51,6 +53,7 @@ impl Default for StorageOptions {
             resumable_expiry: Duration::from_secs(24 * 3600),
             max_unfinished_uploads: 10_000,
             query: QueryOptions::default(),
+            events: EventOptions::default(),
             access_rules: AccessRules::default(),
             failpoints: failpoint::Scope::new(Path::new("")),
         }
@@ -81,5 +84,20 @@ impl Default for QueryOptions {
             timeout: Duration::from_secs(5),
             per_caller: 2,
         }
+    }
+}
+
+/// How many are told of events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventOptions {
+    /// Subscribers at once, of all callers.
+    pub subscribers: usize,
+    /// Subscribers of one caller at once.
+    pub per_caller: usize,
+}
+
+impl Default for EventOptions {
+    fn default() -> Self {
+        Self { subscribers: 1000, per_caller: 20 }
     }
 }

@@ -191,7 +191,9 @@ impl PendingUpload {
             watch.check_sha256(&stored.checksum)?;
             let object = self.new_object(attributes, stored, &watch);
             storage.hit("upload.before_commit").await?;
-            return storage.executor().put_object(&self.access, object, &self.mode).await;
+            let written = storage.executor().put_object(&self.access, object, &self.mode).await;
+            storage.ring_events();
+            return written;
         }
         let body = stream::iter([Ok(head.bytes)]).chain(body).boxed();
         self.store_blob(attributes, content_length, body, &watch).await
@@ -306,6 +308,7 @@ impl FileStorage {
         let storage = self.clone();
         let task = self.inner.commits.spawn(async move {
             let outcome = commit.await;
+            storage.ring_events();
             storage.settle(&blobs, outcome.as_ref().map(|_| ())).await;
             drop(lease);
             outcome

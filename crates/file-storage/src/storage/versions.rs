@@ -63,6 +63,7 @@ impl FileStorage {
         let access = self.access(context, Operation::DeleteVersion, Some(bucket)).await?;
         let deleted = self.executor().delete_version(&access, bucket, path, version, condition).await?;
         self.inner.deletions_queued.notify_one();
+        self.ring_events();
         Ok(deleted)
     }
 

@@ -4,6 +4,7 @@
 //! Everything here runs under the service role, explicitly, and through [`FileStorage`]'s executor and backend.
 
 mod deletions;
+mod events;
 mod orphans;
 mod uploads;
 
@@ -36,6 +37,23 @@ pub struct UpkeepOptions {
     pub deletion_grace: Duration,
     /// Blobs and rows that one run deletes at most.
     pub max_per_run: u32,
+    /// How long events are kept.
+    pub events: EventRetention,
+}
+
+/// How long events are kept: what is older goes, and what is beyond so many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventRetention {
+    /// Older ones go.
+    pub age: Duration,
+    /// Of more than so many, the oldest go.
+    pub most: u64,
+}
+
+impl Default for EventRetention {
+    fn default() -> Self {
+        Self { age: Duration::from_secs(7 * 24 * 3600), most: 10_000_000 }
+    }
 }
 
 impl Default for UpkeepOptions {
@@ -45,6 +63,7 @@ impl Default for UpkeepOptions {
             grace: Duration::from_secs(5 * 60),
             deletion_grace: Duration::ZERO,
             max_per_run: 1000,
+            events: EventRetention::default(),
         }
     }
 }
@@ -64,6 +83,7 @@ impl Upkeep {
         let tasks = TaskTracker::new();
         tasks.spawn(deletions::run(storage.clone(), options.deletion_grace, stop.clone()));
         tasks.spawn(uploads::run(storage.clone(), stop.clone()));
+        tasks.spawn(events::run(storage.clone(), options.events, stop.clone()));
         let (options, seen) = watch::channel(options);
         let orphans = Arc::new(Mutex::new(Orphans::new(storage.clone(), seen.clone())));
         tasks.spawn(run_orphan_job(orphans.clone(), seen, stop.clone()));

@@ -206,6 +206,18 @@ settings! {
         per_caller: u32 = "2", at_least_one;
     }
 
+    /// What happens to buckets and objects, as it is told to others.
+    events: EventsConfig {
+        /// How long events are kept: a subscriber who comes back later than that is told so, and has missed some.
+        retention: Duration = "7d", positive;
+        /// Most events that are kept, however young.
+        max_kept: u32 = "10000000", at_least_one;
+        /// Streams of events that are open at once, of all callers together.
+        max_subscribers: u32 = "1000", at_least_one;
+        /// Streams of one caller: a user, the service role, or an address without a token.
+        per_caller: u32 = "20", at_least_one;
+    }
+
     /// The job that removes bytes without metadata and reports metadata without bytes.
     cleanup: CleanupConfig {
         /// Whether the job runs by itself.

@@ -9,6 +9,7 @@ mod bucket;
 pub(crate) mod call;
 mod dialect;
 mod disposition;
+pub(crate) mod events;
 mod explain;
 pub(crate) mod json;
 mod object;

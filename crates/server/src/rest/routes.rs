@@ -7,7 +7,7 @@ use utoipa::openapi::path::Operation;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{bucket, explain, object, queries, render, unsupported};
+use super::{bucket, events, explain, object, queries, render, unsupported};
 use crate::app::AppState;
 use crate::tus;
 
@@ -83,6 +83,7 @@ fn with_optional_token() -> OpenApiRouter<AppState> {
         .routes(routes!(object::download::optional))
         .routes(routes!(object::info::optional))
         .routes(routes!(queries::query))
+        .routes(routes!(events::events))
 }
 
 /// Whoever comes, as anon. Limited per client address.
@@ -128,5 +129,4 @@ fn unsupported_routes() -> OpenApiRouter<AppState> {
         .route("/cdn/{*rest}", any(unsupported::cdn))
         .route("/upload-queue", any(unsupported::upload_queue))
         .route("/upload-queue/{*rest}", any(unsupported::upload_queue))
-        .route("/events", any(unsupported::events))
 }

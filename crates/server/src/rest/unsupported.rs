@@ -16,8 +16,3 @@ pub(super) async fn cdn() -> ApiError {
 pub(super) async fn upload_queue() -> ApiError {
     ApiError::NotYet { what: "The upload queue" }
 }
-
-/// `/events`: what happens, as it happens.
-pub(super) async fn events() -> ApiError {
-    ApiError::NotYet { what: "The stream of events" }
-}

@@ -12,8 +12,8 @@ use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions, Synchronous}
 use file_storage::health::HealthChecks;
 use file_storage::permissions::AccessRules;
 use file_storage::quota::{QuotaEnforcement, QuotaSettings};
-use file_storage::storage::{QueryOptions, StorageOptions};
-use file_storage::upkeep::{Upkeep, UpkeepOptions};
+use file_storage::storage::{EventOptions, QueryOptions, StorageOptions};
+use file_storage::upkeep::{EventRetention, Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
 
 use super::{Server, ServerError, providers};
@@ -190,6 +190,10 @@ pub(super) fn storage_options(config: &Config) -> StorageOptions {
             timeout: config.query.timeout,
             per_caller: usize::try_from(config.query.per_caller).unwrap_or(usize::MAX),
         },
+        events: EventOptions {
+            subscribers: usize::try_from(config.events.max_subscribers).unwrap_or(usize::MAX),
+            per_caller: usize::try_from(config.events.per_caller).unwrap_or(usize::MAX),
+        },
         access_rules: AccessRules {
             only_service_creates_buckets: config.buckets.creation == BucketCreation::Service,
             ..AccessRules::default()
@@ -222,6 +226,7 @@ pub(super) fn upkeep_options(config: &Config) -> UpkeepOptions {
             Database::Postgres(_) => config.postgres.deletion_grace,
         },
         max_per_run: cleanup.max_per_run,
+        events: EventRetention { age: config.events.retention, most: config.events.max_kept.into() },
     }
 }
 

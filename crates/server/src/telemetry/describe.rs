@@ -110,6 +110,7 @@ pub static DESCRIPTIONS: &[Description] = &[
         Kind::Counter,
         "Runs of the orphan job that refused to delete rows, as too many blobs looked missing",
     ),
+    ("storage_event_subscribers", &[], Kind::Gauge, "Streams of events that are open"),
     ("storage_group_commit_size", &[], Kind::Histogram, "Writes that shared one commit of the database"),
     ("storage_group_commit_seconds", &[], Kind::Histogram, "Time that a commit of the database took"),
     (

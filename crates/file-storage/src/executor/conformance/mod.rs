@@ -6,6 +6,7 @@
 pub(crate) mod access;
 pub(crate) mod buckets;
 pub(crate) mod concurrency;
+pub(crate) mod events;
 pub(crate) mod explanations;
 pub(crate) mod extra;
 pub(crate) mod listings;
@@ -62,6 +63,11 @@ macro_rules! executor_conformance {
                 every_segments_blob_is_queued, every_way_of_going_is_an_event,
                 known_and_lost_blobs, nonces_work_once, events_tell_what_happened,
                 upkeep_is_the_service_roles
+            ],
+            events: [
+                events_are_told_as_rows_show_them, a_bucket_made_anew_tells_nothing_of_the_one_before,
+                what_is_at_a_path_now_may_be_somebody_elses, a_move_tells_no_place_that_is_hidden,
+                policies_decide_about_events, old_events_go_and_are_known_to_be_gone
             ],
             versions: [
                 an_overwrite_keeps_what_was_there, a_delete_marker_hides_and_comes_off,

@@ -2,10 +2,10 @@
 
 use futures_util::future::join_all;
 
-use super::subject::{Subject, allow, bucket, maintain, path, service, user};
-use crate::bucket::{Bucket, BucketConfig, BucketName, BucketPolicy};
+use super::subject::{Subject, allow, anon, bucket, maintain, path, service, user};
+use crate::bucket::{Bucket, BucketConfig, BucketName, BucketPolicy, BucketUpdate};
 use crate::errors::StorageError;
-use crate::executor::Announced;
+use crate::executor::{Announced, Event, Sight};
 use crate::file::PutMode;
 use crate::permissions::{Access, AccessRules, Operation, RlsContext};
 use crate::quota::{Quota, QuotaEnforcement, QuotaScope, QuotaSettings};
@@ -40,11 +40,15 @@ fn refused(outcome: Result<impl std::fmt::Debug, StorageError>, expected: (&str,
     assert_eq!((scope, used, limit, requested), expected);
 }
 
-/// The warnings so far: scope, name, bytes in use, percent.
-async fn warnings(subject: &Subject) -> Vec<(String, String, u64, u64)> {
+/// The warnings so far.
+async fn warnings_whole(subject: &Subject) -> Vec<Event> {
     let events = subject.executor.events(&maintain(), 0, 10_000).await.unwrap();
-    let warnings = events.into_iter().filter(|event| event.kind == "storage.quota.warning");
-    let told = warnings.map(|event| {
+    events.into_iter().filter(|event| event.kind == "storage.quota.warning").collect()
+}
+
+/// The same in short: scope, name, bytes in use, percent.
+async fn warnings(subject: &Subject) -> Vec<(String, String, u64, u64)> {
+    let told = warnings_whole(subject).await.into_iter().map(|event| {
         let text = |key: &str| event.payload[key].as_str().unwrap().to_owned();
         let number = |key: &str| event.payload[key].as_u64().unwrap();
         (text("scope"), text("name"), number("used"), number("percent"))
@@ -202,10 +206,29 @@ pub(crate) async fn each_step_is_told_once(subject: &Subject) {
     // It was below, and comes again.
     put(subject, &owner, (&made, "in/d"), 2).await;
     assert_eq!(told(8).await, expected(96, 95));
-    let event = subject.executor.events(&maintain(), 0, 10_000).await.unwrap();
-    let event = event.iter().find(|event| event.kind == "storage.quota.warning").unwrap();
+    let whole = warnings_whole(subject).await;
+    let event = whole.first().unwrap();
     assert_eq!((event.bucket.as_str(), event.payload["limit"].as_u64()), ("photos", Some(100)));
+    warnings_are_their_owners_business(subject, &owner).await;
     subject.recount().await;
+}
+
+/// How much somebody uses is told to nobody else who sees the bucket; how much everybody does, to the service alone.
+async fn warnings_are_their_owners_business(subject: &Subject, owner: &RlsContext) {
+    let open = BucketUpdate { policy: Some(BucketPolicy::Public), ..BucketUpdate::default() };
+    let change = allow(owner, Operation::UpdateBucket);
+    subject.executor.update_bucket(&change, &bucket("photos"), &open).await.unwrap();
+    let events = warnings_whole(subject).await;
+    let asked: Vec<&Event> = events.iter().collect();
+    for caller in [owner.clone(), user(), anon(), service()] {
+        let access = allow(&caller, Operation::Subscribe);
+        let sights = subject.executor.sights(&access, &asked).await.unwrap();
+        for (event, sight) in events.iter().zip(sights) {
+            let is_own = caller.user_id() == owner.user_id() && event.payload["scope"] != "global";
+            let wanted = if is_own || caller.is_service() { Sight::Whole } else { Sight::Hidden };
+            assert_eq!(sight, wanted, "{event:?} for {caller:?}");
+        }
+    }
 }
 
 pub(crate) async fn quotas_warn_or_are_off(subject: &Subject) {

@@ -288,4 +288,9 @@ pub(in crate::executor) const TABLES: &[Table] = &[
         ],
         sequence: None,
     },
+    Table {
+        name: "storage_events_gone",
+        columns: &[("id", Type::INT4), ("position", Type::INT8)],
+        sequence: None,
+    },
 ];

@@ -82,6 +82,11 @@ pub(super) fn orphan_job_place(schema: &SchemaName) -> i64 {
     number(&[b"orphan job", schema.to_string().as_bytes()])
 }
 
+/// What stands for the positions of events, among locks: who gives them holds it.
+pub(super) fn event_place(schema: &SchemaName) -> i64 {
+    number(&[b"positions of events", schema.to_string().as_bytes()])
+}
+
 fn number(parts: &[&[u8]]) -> i64 {
     let mut context = digest::Context::new(&digest::SHA256);
     for part in parts {

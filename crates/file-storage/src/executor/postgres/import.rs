@@ -33,6 +33,9 @@ const OPEN: &str = "ALTER TABLE {schema}.{table} NO FORCE ROW LEVEL SECURITY; \
 const CLOSE: &str = "ALTER TABLE {schema}.{table} ENABLE TRIGGER USER; \
      ALTER TABLE {schema}.{table} FORCE ROW LEVEL SECURITY; ANALYZE {schema}.{table}";
 
+/// Readers of events go on where they were.
+const PLACE_EVENTS: &str = "UPDATE {schema}.storage_events SET position = sequence";
+
 /// The owner, where it is somebody whose rights we don't have.
 const FOREIGN_OWNER: &str = "SELECT pg_get_userbyid(relowner)::text, quote_ident(current_user) FROM pg_class \
      WHERE oid = to_regclass($1::text) AND NOT pg_has_role(relowner, 'USAGE')";
@@ -177,6 +180,7 @@ impl Import<'_> {
                 return Err(StorageError::internal(context).into());
             }
             self.enforce_policies().await?;
+            self.transaction.batch_execute(&self.schema.fill(PLACE_EVENTS)).await?;
             for table in TABLES {
                 self.transaction.batch_execute(&fill(&self.schema, table, CLOSE)).await?;
             }

@@ -47,6 +47,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(13, "0013", "sound_mirrors"),
     migration!(14, "0014", "levels"),
     migration!(15, "0015", "quotas"),
+    migration!(16, "0016", "events"),
 ];
 
 /// The oldest server that has all that the scripts use.

@@ -77,6 +77,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0010_quotas.sql"),
         back: include_str!("migrations/0010_quotas.rollback.sql"),
     },
+    Migration {
+        version: 11,
+        name: "events",
+        forward: include_str!("migrations/0011_events.sql"),
+        back: include_str!("migrations/0011_events.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

@@ -32,6 +32,7 @@ pub(in super::super) enum Statement {
     ScanVersions,
     SomeVersions,
     NullToGo,
+    Told,
     Marker,
 }
 

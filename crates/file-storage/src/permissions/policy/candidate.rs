@@ -92,6 +92,26 @@ impl Candidate {
         }
     }
 
+    /// An object that is gone, of which is known where it was and whose; nothing more.
+    pub fn gone(bucket: &str, path: &str, owner: Option<Uuid>) -> Self {
+        Self {
+            bucket: bucket.to_owned(),
+            path: path.to_owned(),
+            owner,
+            id: None,
+            size: None,
+            content_type: None,
+            cache_control: None,
+            checksum: None,
+            etag: None,
+            metadata: None,
+            version: None,
+            created_at: None,
+            updated_at: None,
+            is_whole: false,
+        }
+    }
+
     /// The row, of which nothing more will be known.
     #[must_use]
     pub fn whole(self) -> Self {

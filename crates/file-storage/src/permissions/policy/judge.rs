@@ -102,6 +102,24 @@ pub fn holds(
     Ok(false)
 }
 
+/// What policies and the table together would say of reading a row that is gone; `granted` is what the table alone says. A
+/// condition that asks for more than is known of the row does not hold, whatever it is made of.
+pub fn would_show(
+    policies: &PolicySet,
+    context: &RlsContext,
+    now: i64,
+    granted: bool,
+    row: &Candidate,
+) -> bool {
+    let (asker, role, read) = (context.asker(now), context.role(), Permission::ObjectRead);
+    let holds = |(policy, condition): (&Policy, &Expr)| {
+        condition.columns().into_iter().all(|column| row.knows(column))
+            && answer(context, policy, condition, &asker, row) == Ok(Answer::Holds)
+    };
+    policies.old_rows(role, read, false).all(holds)
+        && (granted || policies.old_rows(role, read, true).any(holds))
+}
+
 /// Whether all policies that restrict hold, and the table or a policy grants.
 fn combined(
     policies: &PolicySet,

@@ -23,7 +23,7 @@ use crate::permissions::{Permission, Role};
 use crate::sql::{Expr, Names, Postgres};
 
 pub use candidate::Candidate;
-pub use judge::{Finding, Writing, asks_more, holds, judge};
+pub use judge::{Finding, Writing, asks_more, holds, judge, would_show};
 pub use set::PolicySet;
 
 /// A policy on `storage_objects`.

@@ -133,6 +133,7 @@ impl FileStorage {
         self.count_upload(&upload.at.bucket, counted);
         if written.is_ok() {
             self.inner.deletions_queued.notify_one();
+            self.ring_events();
         }
         written
     }

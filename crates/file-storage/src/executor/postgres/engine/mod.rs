@@ -1,6 +1,7 @@
 //! The trait's methods, each with the time that it may take, and with another try where it lost a race.
 
 mod credentials;
+mod events;
 mod multipart;
 mod quotas;
 mod upkeep;
@@ -14,14 +15,14 @@ use uuid::Uuid;
 use super::errors::Fault;
 use super::session::retried;
 use super::{
-    PostgresExecutor, buckets, decide, delete, events, explain, extra, listing, policies, put, query, read,
-    relocate, usage,
+    PostgresExecutor, buckets, decide, delete, explain, extra, listing, policies, put, query, read, relocate,
+    usage,
 };
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::{
-    Admission, Announced, BucketListing, Event, Executor, Explanation, Listing, Page, Question, Relocation,
+    Admission, Announced, BucketListing, Executor, Explanation, Listing, Page, Question, Relocation,
     UserUsage, Written,
 };
 use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
@@ -247,10 +248,6 @@ impl Executor for PostgresExecutor {
 
     async fn all_usage(&self, access: &Access, limit: u32) -> Result<Vec<UserUsage>, StorageError> {
         self.run("all_usage", usage::all(&self.pool, access, limit)).await
-    }
-
-    async fn events(&self, access: &Access, after: u64, limit: u32) -> Result<Vec<Event>, StorageError> {
-        self.run("events", events::after(&self.pool, access, after, limit)).await
     }
 
     async fn query(

@@ -8,6 +8,7 @@ pub(in crate::executor) mod database;
 
 mod agreement;
 mod concurrency;
+mod events;
 mod schema;
 mod versions;
 mod walls;

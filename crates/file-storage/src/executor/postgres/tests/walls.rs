@@ -17,8 +17,9 @@ const TABLES: [&str; 5] =
     ["storage_buckets", "storage_objects", "storage_segments", "storage_usage", "upload_queue"];
 
 /// What is the server's alone.
-const CLOSED: [&str; 7] = [
+const CLOSED: [&str; 8] = [
     "aerostore.storage_events",
+    "aerostore.storage_events_gone",
     "aerostore.blob_deletions",
     "aerostore.used_nonces",
     "aerostore.storage_policies",

@@ -1,6 +1,7 @@
 //! The trait's methods, each sent to where it runs: in place, on the blocking pool, or through the writer.
 
 mod credentials;
+mod events;
 mod multipart;
 mod quotas;
 mod upkeep;
@@ -14,14 +15,13 @@ use uuid::Uuid;
 
 use super::errors::{Fault, full, unavailable};
 use super::{
-    SqliteExecutor, buckets, decide, delete, events, explain, extra, listing, policies, put, read, relocate,
-    usage,
+    SqliteExecutor, buckets, decide, delete, explain, extra, listing, policies, put, read, relocate, usage,
 };
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::{
-    Admission, Announced, BucketListing, Event, Executor, Explanation, Listing, Page, Question, Relocation,
+    Admission, Announced, BucketListing, Executor, Explanation, Listing, Page, Question, Relocation,
     UserUsage, Written,
 };
 use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
@@ -281,11 +281,6 @@ impl Executor for SqliteExecutor {
     async fn all_usage(&self, access: &Access, limit: u32) -> Result<Vec<UserUsage>, StorageError> {
         let access = access.clone();
         self.scan("all_usage", move |conn| usage::all(conn, &access, limit)).await
-    }
-
-    async fn events(&self, access: &Access, after: u64, limit: u32) -> Result<Vec<Event>, StorageError> {
-        let access = access.clone();
-        self.scan("events", move |conn| events::after(conn, &access, after, limit)).await
     }
 
     async fn query(

@@ -90,6 +90,7 @@ fn tables_that_are_not_the_callers() {
         "storage_segments",
         "blob_deletions",
         "storage_events",
+        "storage_events_gone",
         "used_nonces",
         "storage_policies",
         "s3_credentials",

@@ -1,0 +1,2 @@
+DROP INDEX storage_events_of_ends;
+DROP TABLE storage_events_gone;

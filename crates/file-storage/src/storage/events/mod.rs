@@ -1,0 +1,23 @@
+//! Events, told to subscribers: one reader of the database feeds them all (`feed`), each goes at its own pace, by its own
+//! filter, and is told what rows show it (`subscription`).
+
+mod feed;
+mod places;
+mod subscription;
+
+pub(super) use feed::Feed;
+pub use subscription::{Delivery, EventFilter, StartAt, Subscription};
+
+use super::FileStorage;
+
+impl FileStorage {
+    /// Says that something was committed that subscribers may want to know.
+    pub(crate) fn ring_events(&self) {
+        self.inner.feed.ring();
+    }
+
+    /// Ends all subscriptions, and takes no new ones: the server is about to stop.
+    pub fn end_subscriptions(&self) {
+        self.inner.feed.end();
+    }
+}
