@@ -22,6 +22,7 @@ pub mod migrate;
 mod multipart;
 pub mod postgres;
 mod proposal;
+mod queue;
 pub mod sqlite;
 mod upkeep;
 mod usage;
@@ -51,6 +52,10 @@ pub use listing::{
     SortOrder,
 };
 pub use multipart::MultipartExecutor;
+pub use queue::{
+    AttemptEnd, Claim, ClaimedEntries, ClaimedEntry, Home, Migrated, Migration, ProviderUsage, QueueDepth,
+    QueueEntry, QueueExecutor, QueueListing, QueueReason, QueueStatus,
+};
 pub use upkeep::{Backlog, QueuedBlob, SegmentBlob, Turn, UpkeepExecutor};
 pub use usage::{UsageDifference, UserUsage};
 pub use versions::VersionExecutor;
@@ -60,7 +65,14 @@ pub use write::{Admission, Announced, QuotaLeft, Relocation, Written};
 /// they are about.
 #[async_trait]
 pub trait Executor:
-    MultipartExecutor + VersionExecutor + CredentialExecutor + UpkeepExecutor + Send + Sync + 'static
+    MultipartExecutor
+    + VersionExecutor
+    + CredentialExecutor
+    + UpkeepExecutor
+    + QueueExecutor
+    + Send
+    + Sync
+    + 'static
 {
     /// Creates a bucket, owned by the caller's user; a service caller without a user makes a system bucket.
     ///

@@ -63,6 +63,8 @@ pub enum Operation<'a> {
     Query,
     /// Read one's own usage.
     ReadUsage,
+    /// Read which of one's own uploads wait for their provider.
+    ReadQueue,
     /// Ask which rules let oneself do something, or not; of others, the service role alone.
     Explain,
     /// Change an object's tags.
@@ -99,6 +101,8 @@ pub enum Permission {
     UploadContinue,
     /// See one's own usage.
     UsageRead,
+    /// See one's own queued uploads.
+    QueueRead,
     /// Be told which rules decide.
     Explain,
     /// The server's upkeep: the service role's alone.
@@ -119,6 +123,7 @@ impl Permission {
             Self::ObjectDelete => "object:delete",
             Self::UploadContinue => "upload:continue",
             Self::UsageRead => "usage:read",
+            Self::QueueRead => "queue:read",
             Self::Maintain => "server:maintain",
             Self::Explain => "access:explain",
         }
@@ -138,6 +143,7 @@ impl fmt::Display for Permission {
             Self::ObjectDelete => "permission to delete (DELETE)",
             Self::UploadContinue => "permission to go on with an upload",
             Self::UsageRead => "permission to read usage",
+            Self::QueueRead => "permission to see queued uploads",
             Self::Explain => "permission to be told which rules decide",
             Self::Maintain => "permission to maintain the server",
         })
@@ -197,6 +203,7 @@ impl Operation<'_> {
             // Rows of one's own usage and queue are asked for by their tables' predicates: anon has none, and may ask.
             Self::Query => &[P::ObjectRead, P::BucketRead],
             Self::ReadUsage => &[P::UsageRead],
+            Self::ReadQueue => &[P::QueueRead],
             Self::Explain => &[P::Explain],
             Self::Maintain | Self::ManagePolicies | Self::ManageCredentials => &[P::Maintain],
         }
@@ -238,6 +245,7 @@ impl Operation<'_> {
             | Self::SignDownload
             | Self::Query
             | Self::ReadUsage
+            | Self::ReadQueue
             | Self::Explain
             | Self::ManagePolicies
             | Self::ManageCredentials
@@ -276,6 +284,7 @@ impl Operation<'_> {
             Self::SignUpload(_) => "sign_upload",
             Self::Query => "query",
             Self::ReadUsage => "usage",
+            Self::ReadQueue => "queue",
             Self::Explain => "explain",
             Self::TagObject => "tag_object",
             Self::ManagePolicies => "manage_policies",

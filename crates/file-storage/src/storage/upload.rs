@@ -211,7 +211,13 @@ impl PendingUpload {
             storage.discard(blob, lease).await;
             return Err(differs);
         }
-        let segment = Segment { offset: 0, size: written.size, sha256: written.sha256, place: blob.place() };
+        let segment = Segment {
+            offset: 0,
+            size: written.size,
+            sha256: written.sha256,
+            place: blob.place(),
+            belongs: None,
+        };
         let stored = Stored { size: written.size, checksum: written.sha256, segments: vec![segment] };
         let object = self.new_object(attributes, stored, watch);
         storage.commit(self.access.clone(), object, self.mode.clone(), lease).await
@@ -368,7 +374,8 @@ impl Stored {
     /// Bytes that go into the database with the row. An empty object has no segment.
     fn inline(bytes: Bytes) -> Self {
         let (size, checksum) = (bytes.len() as u64, Sha256::of(&bytes));
-        let segment = Segment { offset: 0, size, sha256: checksum, place: Place::Inline(bytes) };
+        let segment =
+            Segment { offset: 0, size, sha256: checksum, place: Place::Inline(bytes), belongs: None };
         Self { size, checksum, segments: if size == 0 { Vec::new() } else { vec![segment] } }
     }
 }

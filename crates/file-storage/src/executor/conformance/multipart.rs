@@ -57,6 +57,7 @@ pub(super) fn inline(bytes: &[u8]) -> NewPart {
         etag: sha256.to_hex(),
         checksums: Checksums::new(),
         place: Place::Inline(Bytes::copy_from_slice(bytes)),
+        belongs: None,
     }
 }
 

@@ -90,7 +90,13 @@ pub(super) fn segment(row: &Row<'_>, at: usize) -> Result<Option<Segment>, Fault
         Some(bytes) => Place::Inline(bytes::Bytes::copy_from_slice(bytes)),
         None => Place::Blob { provider: str(row, at + 3)?.into(), key: blob_key(row, at + 4)? },
     };
-    Ok(Some(Segment { offset, size: count(row, at + 1)?, sha256: digest(row, at + 2)?, place }))
+    Ok(Some(Segment {
+        offset,
+        size: count(row, at + 1)?,
+        sha256: digest(row, at + 2)?,
+        place,
+        belongs: None,
+    }))
 }
 
 /// The name of a blob.

@@ -175,7 +175,14 @@ impl Run {
         checksums: Checksums,
     ) -> (NewPart, Vec<PlacedBlob>, Lease) {
         let blobs = PlacedBlob::of(&self.place).into_iter().collect();
-        let part = NewPart { size: self.size, sha256: self.sha256, etag, checksums, place: self.place };
+        let part = NewPart {
+            size: self.size,
+            sha256: self.sha256,
+            etag,
+            checksums,
+            place: self.place,
+            belongs: None,
+        };
         (part, blobs, self.lease)
     }
 }

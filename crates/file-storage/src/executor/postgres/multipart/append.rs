@@ -55,7 +55,7 @@ pub(in crate::executor::postgres) async fn claim(
         let size = count(row, 0)?;
         end = end.saturating_sub(size);
         let place = Place::Inline(Bytes::from(row.try_get::<_, Vec<u8>>(2)?));
-        tail.push(Segment { offset: end, size, sha256: digest(row, 1)?, place });
+        tail.push(Segment { offset: end, size, sha256: digest(row, 1)?, place, belongs: None });
     }
     tail.reverse();
     Ok(Claimed { upload, tail })

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod multipart;
+mod queue;
 mod upkeep;
 mod versions;
 

@@ -52,6 +52,7 @@ fn tail(conn: &Connection, upload: &MultipartUpload) -> Result<Vec<Segment>, Fau
             size,
             sha256: digest(row, 1)?,
             place: Place::Inline(Bytes::from(bytes)),
+            belongs: None,
         });
     }
     tail.reverse();
