@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 use crate::bucket::BucketName;
-use crate::executor::Home;
+use crate::executor::{Home, QueueReason};
 use crate::extra::ObjectExtra;
 use crate::path::ObjectPath;
 use crate::versions::{VersionId, Versioning};
@@ -212,6 +212,12 @@ impl Segment {
             Place::Inline(_) => None,
             Place::Blob { key, .. } => Some(key),
         }
+    }
+
+    /// The first entry of the upload queue that segments become because nobody wanted to wait for their provider.
+    pub(crate) fn deferred(segments: &[Self]) -> Option<Uuid> {
+        let homes = segments.iter().filter_map(|segment| segment.belongs.as_ref());
+        homes.filter(|home| home.reason == QueueReason::Deferred).map(|home| home.entry).next()
     }
 }
 

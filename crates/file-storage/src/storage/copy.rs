@@ -84,7 +84,7 @@ impl FileStorage {
         Ok((object, lease))
     }
 
-    /// Makes second blobs, each where its source is. Those of a copy that fails half-way are deleted again.
+    /// Makes second blobs, each where its source is; they belong where new ones would. Those of a copy that fails half-way are deleted again.
     async fn copy_segments(
         &self,
         source: &Download,
@@ -101,7 +101,8 @@ impl FileStorage {
                     Place::Blob { provider: provider.clone(), key }
                 }
             };
-            copies.push(Segment { place, ..segment.clone() });
+            let belongs = PlacedBlob::of(&place).and_then(|blob| self.home_of(&blob.provider));
+            copies.push(Segment { place, belongs, ..segment.clone() });
         }
         let lease = self.inner.leases.hold(keys);
         let mut made = Unwanted { storage: self, blobs: Vec::new() };

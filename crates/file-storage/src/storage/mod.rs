@@ -18,9 +18,11 @@ mod multipart;
 mod options;
 mod policies;
 mod query;
+mod queue;
 mod relocate;
 mod resumable;
 mod sign;
+mod spool;
 mod telemetry;
 mod turns;
 mod upload;
@@ -44,8 +46,9 @@ use crate::signed_url::SigningKeys;
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
 pub use multipart::{CompleteOptions, MultipartOptions, PartBody, PartSource};
-pub use options::{QueryOptions, StorageOptions};
+pub use options::{QueryOptions, QueueOptions, StorageOptions};
 pub use query::QueryRequest;
+pub use queue::MigrationTotals;
 
 pub use policies::PolicyChange;
 pub use resumable::{Progress, Uploader};
@@ -55,6 +58,7 @@ pub use upload::PendingUpload;
 use credentials::KnownCredentials;
 pub(crate) use leases::Leases;
 use resumable::Writers;
+use spool::SpoolLoad;
 use telemetry::BucketLabels;
 use turns::Turns;
 
@@ -83,6 +87,10 @@ struct Inner {
     commits: TaskTracker,
     /// Rung when blobs were queued for deletion.
     deletions_queued: Notify,
+    /// Rung when there is something for who works the upload queue.
+    uploads_queued: Notify,
+    /// How full the spool is.
+    spool: SpoolLoad,
 }
 
 impl FileStorage {
@@ -108,6 +116,8 @@ impl FileStorage {
                 writers: Writers::default(),
                 commits: TaskTracker::new(),
                 deletions_queued: Notify::new(),
+                uploads_queued: Notify::new(),
+                spool: SpoolLoad::default(),
             }),
         }
     }
@@ -260,6 +270,21 @@ impl FileStorage {
     /// Waits until blobs are queued for deletion.
     pub(crate) async fn deletions_queued(&self) {
         self.inner.deletions_queued.notified().await;
+    }
+
+    /// Says that the upload queue has something to do.
+    pub(crate) fn ring_queue(&self) {
+        self.inner.uploads_queued.notify_one();
+    }
+
+    /// Waits until the upload queue has something to do.
+    pub(crate) async fn uploads_queued(&self) {
+        self.inner.uploads_queued.notified().await;
+    }
+
+    /// How full the spool is.
+    pub(crate) fn spool(&self) -> &SpoolLoad {
+        &self.inner.spool
     }
 
     /// The tighter one of the bucket's and the server's limit of one object; `None` means no limit.

@@ -1,6 +1,7 @@
 //! What an operator chooses about a storage.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::failpoint;
@@ -31,6 +32,8 @@ pub struct StorageOptions {
     pub max_unfinished_uploads: u32,
     /// How much queries may take and give.
     pub query: QueryOptions,
+    /// Bytes that are not where they belong, and how they get there.
+    pub queue: QueueOptions,
     /// What roles may do, beyond rows.
     pub access_rules: AccessRules,
     /// Whose failpoints are met: the data directory's.
@@ -51,6 +54,7 @@ impl Default for StorageOptions {
             resumable_expiry: Duration::from_secs(24 * 3600),
             max_unfinished_uploads: 10_000,
             query: QueryOptions::default(),
+            queue: QueueOptions::default(),
             access_rules: AccessRules::default(),
             failpoints: failpoint::Scope::new(Path::new("")),
         }
@@ -80,6 +84,33 @@ impl Default for QueryOptions {
             max_bytes: 8 << 20,
             timeout: Duration::from_secs(5),
             per_caller: 2,
+        }
+    }
+}
+
+/// Bytes that are not where they belong, and how they get there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueOptions {
+    /// Name of the provider that takes uploads whose callers do not want to wait for the active one. `None`: all wait.
+    pub spool: Option<Arc<str>>,
+    /// Most bytes that wait on the spool. What comes beyond them waits for the active provider.
+    pub spool_max_bytes: u64,
+    /// How often a blob is tried before it stays where it is.
+    pub max_attempts: u32,
+    /// Blobs that are on their way to one provider at once.
+    pub concurrency: usize,
+    /// How long it is remembered that a blob came home.
+    pub keep_completed: Duration,
+}
+
+impl Default for QueueOptions {
+    fn default() -> Self {
+        Self {
+            spool: None,
+            spool_max_bytes: 10_000_000_000,
+            max_attempts: 20,
+            concurrency: 4,
+            keep_completed: Duration::from_secs(7 * 24 * 3600),
         }
     }
 }

@@ -115,7 +115,7 @@ pub(super) async fn put_within(
     let created = existing.is_none();
     let permission = if created { Permission::ObjectCreate } else { Permission::ObjectOverwrite };
     match stored {
-        Ok(()) => Ok(Written { object, created }),
+        Ok(()) => Ok(Written { object, created, queued: Segment::deferred(&new.segments) }),
         Err(fault) if fault.is_denial() => {
             let reason = if created { DenialReason::BucketPolicy } else { DenialReason::NotOwner };
             Err(decide::refusal(context, permission, bucket, reason).into())

@@ -88,7 +88,7 @@ pub(super) fn put_for(
     let created = existing.is_none();
     let kind = if created { "storage.object.created" } else { "storage.object.updated" };
     events::object(conn, kind, &object, &[], now)?;
-    Ok(Written { object, created })
+    Ok(Written { object, created, queued: Segment::deferred(&new.segments) })
 }
 
 /// The physical identity of a bucket that is there.

@@ -111,7 +111,7 @@ impl FileStorage {
         let is_of_it = object.extra.parts.as_ref().is_some_and(|of_parts| of_parts.upload == at.id);
         let etags: Option<Vec<&str>> = parts.iter().map(|part| part.etag.as_deref()).collect();
         let is_the_same = tag_of_parts(&etags?).is_some_and(|tag| tag == object.etag);
-        (is_of_it && is_the_same).then_some(Written { object, created: false })
+        (is_of_it && is_the_same).then_some(Written { object, created: false, queued: None })
     }
 
     /// Makes an object of an upload.
