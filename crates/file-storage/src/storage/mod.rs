@@ -6,11 +6,13 @@
 
 mod blobs;
 mod buckets;
+mod carry;
 mod copy;
 mod credentials;
 mod delete;
 mod download;
 mod extra;
+mod follow;
 mod head;
 mod leases;
 mod list;
@@ -55,6 +57,7 @@ pub use resumable::{Progress, Uploader};
 pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;
 
+pub(crate) use carry::CarryFault;
 use credentials::KnownCredentials;
 pub(crate) use leases::Leases;
 use resumable::Writers;

@@ -168,7 +168,13 @@ impl FileStorage {
         };
         let mut head = Vec::new();
         for upload in uploads {
-            for segment in self.executor().first_parts(access, upload, number, HEAD_PARTS).await? {
+            // Leased while they are read: a part may be sent again, or be moved to another provider.
+            let lookup = self.leases().begin_lookup().await;
+            let segments = self.executor().first_parts(access, upload, number, HEAD_PARTS).await?;
+            let keys = segments.iter().filter_map(|segment| segment.blob_key().cloned()).collect();
+            let _lease = self.leases().hold(keys);
+            drop(lookup);
+            for segment in segments {
                 let wanted = (HEAD as u64).saturating_sub(head.len() as u64).min(segment.size);
                 if wanted == 0 {
                     continue;
