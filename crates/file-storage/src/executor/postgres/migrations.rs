@@ -46,6 +46,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(12, "0012", "owned_versions"),
     migration!(13, "0013", "sound_mirrors"),
     migration!(14, "0014", "levels"),
+    migration!(15, "0015", "queue_of_blobs"),
 ];
 
 /// The oldest server that has all that the scripts use.

@@ -71,6 +71,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0009_owned_versions.sql"),
         back: include_str!("migrations/0009_owned_versions.rollback.sql"),
     },
+    Migration {
+        version: 10,
+        name: "queue_of_blobs",
+        forward: include_str!("migrations/0010_queue_of_blobs.sql"),
+        back: include_str!("migrations/0010_queue_of_blobs.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

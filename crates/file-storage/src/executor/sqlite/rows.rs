@@ -149,7 +149,7 @@ pub(super) fn digest(row: &Row<'_>, at: usize) -> Result<Sha256, Fault> {
 }
 
 /// A digest, or NULL.
-fn opt_digest(row: &Row<'_>, at: usize) -> Result<Option<Sha256>, Fault> {
+pub(super) fn opt_digest(row: &Row<'_>, at: usize) -> Result<Option<Sha256>, Fault> {
     match row.get_ref(at)?.as_bytes_or_null().map_err(engine)? {
         Some(text) => Sha256::from_hex(text).map(Some).ok_or_else(|| Fault::corrupt("digest")),
         None => Ok(None),

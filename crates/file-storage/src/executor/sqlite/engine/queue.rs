@@ -1,4 +1,5 @@
-//! What is asked of the upload queue, each sent to where it runs.
+//! What is asked of the upload queue, each sent to where it runs. On a full disk, too, attempts begin and end: what comes of them
+//! is room.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::errors::StorageError;
-use crate::executor::sqlite::SqliteExecutor;
+use crate::executor::sqlite::{SqliteExecutor, queue};
 use crate::executor::{
     AttemptEnd, Claim, ClaimedEntries, ClaimedEntry, Migrated, Migration, ProviderUsage, QueueDepth,
     QueueEntry, QueueExecutor, QueueListing,
@@ -18,82 +19,128 @@ use crate::permissions::Access;
 impl QueueExecutor for SqliteExecutor {
     async fn queue_entries(
         &self,
-        _access: &Access,
-        _listing: &QueueListing,
+        access: &Access,
+        listing: &QueueListing,
     ) -> Result<Vec<QueueEntry>, StorageError> {
-        Err(StorageError::internal("not built yet"))
+        let (access, listing) = (access.clone(), listing.clone());
+        self.scan("queue_entries", move |conn| queue::list(conn, &access, &listing)).await
     }
-    async fn queue_entry(&self, _access: &Access, _id: Uuid) -> Result<QueueEntry, StorageError> {
-        Err(StorageError::internal("not built yet"))
+
+    async fn queue_entry(&self, access: &Access, id: Uuid) -> Result<QueueEntry, StorageError> {
+        self.read("queue_entry", |conn| queue::show(conn, access, id))
     }
-    async fn claim_entries(&self, _access: &Access, _claim: &Claim) -> Result<ClaimedEntries, StorageError> {
-        Err(StorageError::internal("not built yet"))
+
+    async fn claim_entries(&self, access: &Access, claim: &Claim) -> Result<ClaimedEntries, StorageError> {
+        let (access, claim) = (access.clone(), claim.clone());
+        self.writer.free("claim_entries", move |conn| queue::claim(conn, &access, &claim)).await
     }
+
     async fn renew_claims(
         &self,
-        _access: &Access,
-        _worker: Uuid,
-        _entries: &[Uuid],
-        _lease: Duration,
+        access: &Access,
+        worker: Uuid,
+        entries: &[Uuid],
+        lease: Duration,
     ) -> Result<Vec<Uuid>, StorageError> {
-        Err(StorageError::internal("not built yet"))
+        let (access, entries) = (access.clone(), entries.to_vec());
+        self.writer
+            .free("renew_claims", move |conn| queue::renew(conn, &access, worker, &entries, lease))
+            .await
     }
+
     async fn complete_entry(
         &self,
-        _access: &Access,
-        _worker: Uuid,
-        _claimed: &ClaimedEntry,
-        _copy: &BlobKey,
+        access: &Access,
+        worker: Uuid,
+        claimed: &ClaimedEntry,
+        copy: &BlobKey,
     ) -> Result<bool, StorageError> {
-        Err(StorageError::internal("not built yet"))
+        let (access, claimed, copy) = (access.clone(), claimed.clone(), copy.clone());
+        self.writer
+            .free("complete_entry", move |conn| queue::complete(conn, &access, worker, &claimed, &copy))
+            .await
     }
+
     async fn end_attempt(
         &self,
-        _access: &Access,
-        _worker: Uuid,
-        _entry: Uuid,
-        _end: &AttemptEnd,
+        access: &Access,
+        worker: Uuid,
+        entry: Uuid,
+        end: &AttemptEnd,
     ) -> Result<Option<QueueEntry>, StorageError> {
-        Err(StorageError::internal("not built yet"))
+        let (access, end) = (access.clone(), end.clone());
+        self.writer.free("end_attempt", move |conn| queue::end(conn, &access, worker, entry, &end)).await
     }
-    async fn retry_entry(&self, _access: &Access, _id: Uuid) -> Result<QueueEntry, StorageError> {
-        Err(StorageError::internal("not built yet"))
+
+    async fn retry_entry(&self, access: &Access, id: Uuid) -> Result<QueueEntry, StorageError> {
+        let access = access.clone();
+        self.writer.keep("retry_entry", move |conn| queue::retry(conn, &access, id)).await
     }
-    async fn retry_failed(&self, _access: &Access, _limit: u32) -> Result<u64, StorageError> {
-        Err(StorageError::internal("not built yet"))
+
+    async fn retry_failed(&self, access: &Access, limit: u32) -> Result<u64, StorageError> {
+        let access = access.clone();
+        self.writer.keep("retry_failed", move |conn| queue::retry_failed(conn, &access, limit)).await
     }
-    async fn cancel_entry(&self, _access: &Access, _id: Uuid) -> Result<QueueEntry, StorageError> {
-        Err(StorageError::internal("not built yet"))
+
+    async fn cancel_entry(&self, access: &Access, id: Uuid) -> Result<QueueEntry, StorageError> {
+        let access = access.clone();
+        self.writer.keep("cancel_entry", move |conn| queue::cancel(conn, &access, id)).await
     }
+
     async fn queue_migration(
         &self,
-        _access: &Access,
-        _migration: &Migration,
-        _after: Option<&BlobKey>,
-        _limit: u32,
+        access: &Access,
+        migration: &Migration,
+        after: Option<&BlobKey>,
+        limit: u32,
     ) -> Result<Migrated, StorageError> {
-        Err(StorageError::internal("not built yet"))
+        let (access, migration, after) = (access.clone(), migration.clone(), after.cloned());
+        self.writer
+            .run("queue_migration", move |conn| {
+                queue::migrate(conn, &access, &migration, after.as_ref(), limit)
+            })
+            .await
     }
-    async fn queue_depths(&self, _access: &Access) -> Result<Vec<QueueDepth>, StorageError> {
-        Err(StorageError::internal("not built yet"))
+
+    async fn queue_depths(&self, access: &Access) -> Result<Vec<QueueDepth>, StorageError> {
+        let access = access.clone();
+        self.scan("queue_depths", move |conn| queue::depths(conn, &access)).await
     }
+
     async fn forget_completed(
         &self,
-        _access: &Access,
-        _older_than: Duration,
-        _limit: u32,
+        access: &Access,
+        older_than: Duration,
+        limit: u32,
     ) -> Result<u64, StorageError> {
-        Err(StorageError::internal("not built yet"))
+        let access = access.clone();
+        self.writer
+            .free("forget_completed", move |conn| queue::forget(conn, &access, older_than, limit))
+            .await
     }
-    async fn provider_usage(&self, _access: &Access) -> Result<Vec<ProviderUsage>, StorageError> {
-        Err(StorageError::internal("not built yet"))
+
+    async fn provider_usage(&self, access: &Access) -> Result<Vec<ProviderUsage>, StorageError> {
+        let access = access.clone();
+        self.scan("provider_usage", move |conn| queue::usage(conn, &access)).await
     }
+
     async fn provider_identity(
         &self,
-        _access: &Access,
-        _provider: &str,
-        _identity: Option<Uuid>,
+        access: &Access,
+        provider: &str,
+        identity: Option<Uuid>,
     ) -> Result<Option<Uuid>, StorageError> {
-        Err(StorageError::internal("not built yet"))
+        let found = self.read("provider_identity", |conn| queue::identity(conn, access, provider))?;
+        match (found, identity) {
+            (None, Some(said)) => {
+                let (access, provider) = (access.clone(), provider.to_owned());
+                self.writer
+                    .keep("provider_identity", move |conn| {
+                        queue::say_identity(conn, &access, &provider, said)
+                    })
+                    .await
+            }
+            (found, _) => Ok(found),
+        }
     }
 }
