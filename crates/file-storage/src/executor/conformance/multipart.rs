@@ -66,7 +66,7 @@ pub(super) async fn begin(subject: &Subject, caller: &RlsContext, upload: NewMul
     subject.executor.create_multipart(&access, upload, &MODE).await.unwrap()
 }
 
-async fn put(
+pub(super) async fn put(
     subject: &Subject,
     caller: &RlsContext,
     at: &UploadAt,
@@ -77,7 +77,7 @@ async fn put(
     subject.executor.put_part(&access, at, number, part, later()).await
 }
 
-fn listed(parts: &[Part]) -> Chosen {
+pub(super) fn listed(parts: &[Part]) -> Chosen {
     let part = |part: &Part| ListedPart {
         number: part.number,
         etag: Some(part.etag.clone()),
@@ -114,7 +114,7 @@ pub(super) async fn complete(
     subject.executor.complete_multipart(&access, at, completion).await
 }
 
-async fn abort(subject: &Subject, caller: &RlsContext, at: &UploadAt) -> Result<(), StorageError> {
+pub(super) async fn abort(subject: &Subject, caller: &RlsContext, at: &UploadAt) -> Result<(), StorageError> {
     subject.executor.abort_multipart(&allow(caller, Operation::AbortMultipart), at).await
 }
 

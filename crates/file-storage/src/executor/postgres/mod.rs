@@ -27,6 +27,7 @@ mod policies;
 mod pool;
 mod put;
 mod query;
+mod queue;
 mod read;
 mod relocate;
 mod rls;

@@ -123,7 +123,7 @@ pub(super) fn digest(row: &Row, at: usize) -> Result<Sha256, Fault> {
 }
 
 /// A digest, or NULL.
-fn opt_digest(row: &Row, at: usize) -> Result<Option<Sha256>, Fault> {
+pub(super) fn opt_digest(row: &Row, at: usize) -> Result<Option<Sha256>, Fault> {
     let text: Option<&str> = row.try_get(at)?;
     text.map(|text| Sha256::from_hex(text).ok_or_else(|| Fault::corrupt("digest"))).transpose()
 }

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use crate::errors::StorageError;
-use crate::executor::postgres::PostgresExecutor;
+use crate::executor::postgres::session::retried;
+use crate::executor::postgres::{PostgresExecutor, queue};
 use crate::executor::{
     AttemptEnd, Claim, ClaimedEntries, ClaimedEntry, Migrated, Migration, ProviderUsage, QueueDepth,
     QueueEntry, QueueExecutor, QueueListing,
@@ -18,82 +19,105 @@ use crate::permissions::Access;
 impl QueueExecutor for PostgresExecutor {
     async fn queue_entries(
         &self,
-        _access: &Access,
-        _listing: &QueueListing,
+        access: &Access,
+        listing: &QueueListing,
     ) -> Result<Vec<QueueEntry>, StorageError> {
-        Err(StorageError::internal("not built yet"))
+        self.run("queue_entries", queue::list(&self.pool, access, listing)).await
     }
-    async fn queue_entry(&self, _access: &Access, _id: Uuid) -> Result<QueueEntry, StorageError> {
-        Err(StorageError::internal("not built yet"))
+
+    async fn queue_entry(&self, access: &Access, id: Uuid) -> Result<QueueEntry, StorageError> {
+        self.run("queue_entry", queue::show(&self.pool, access, id)).await
     }
-    async fn claim_entries(&self, _access: &Access, _claim: &Claim) -> Result<ClaimedEntries, StorageError> {
-        Err(StorageError::internal("not built yet"))
+
+    async fn claim_entries(&self, access: &Access, claim: &Claim) -> Result<ClaimedEntries, StorageError> {
+        let work = async { retried!(queue::claim(&self.pool, access, claim)) };
+        self.run("claim_entries", work).await
     }
+
     async fn renew_claims(
         &self,
-        _access: &Access,
-        _worker: Uuid,
-        _entries: &[Uuid],
-        _lease: Duration,
+        access: &Access,
+        worker: Uuid,
+        entries: &[Uuid],
+        lease: Duration,
     ) -> Result<Vec<Uuid>, StorageError> {
-        Err(StorageError::internal("not built yet"))
+        let work = async { retried!(queue::renew(&self.pool, access, worker, entries, lease)) };
+        self.run("renew_claims", work).await
     }
+
     async fn complete_entry(
         &self,
-        _access: &Access,
-        _worker: Uuid,
-        _claimed: &ClaimedEntry,
-        _copy: &BlobKey,
+        access: &Access,
+        worker: Uuid,
+        claimed: &ClaimedEntry,
+        copy: &BlobKey,
     ) -> Result<bool, StorageError> {
-        Err(StorageError::internal("not built yet"))
+        let complete = async { retried!(queue::complete(&self.pool, access, worker, claimed, copy)) };
+        self.run("complete_entry", complete).await
     }
+
     async fn end_attempt(
         &self,
-        _access: &Access,
-        _worker: Uuid,
-        _entry: Uuid,
-        _end: &AttemptEnd,
+        access: &Access,
+        worker: Uuid,
+        entry: Uuid,
+        end: &AttemptEnd,
     ) -> Result<Option<QueueEntry>, StorageError> {
-        Err(StorageError::internal("not built yet"))
+        let ending = async { retried!(queue::end(&self.pool, access, worker, entry, end)) };
+        self.run("end_attempt", ending).await
     }
-    async fn retry_entry(&self, _access: &Access, _id: Uuid) -> Result<QueueEntry, StorageError> {
-        Err(StorageError::internal("not built yet"))
+
+    async fn retry_entry(&self, access: &Access, id: Uuid) -> Result<QueueEntry, StorageError> {
+        let work = async { retried!(queue::retry(&self.pool, access, id)) };
+        self.run("retry_entry", work).await
     }
-    async fn retry_failed(&self, _access: &Access, _limit: u32) -> Result<u64, StorageError> {
-        Err(StorageError::internal("not built yet"))
+
+    async fn retry_failed(&self, access: &Access, limit: u32) -> Result<u64, StorageError> {
+        let work = async { retried!(queue::retry_failed(&self.pool, access, limit)) };
+        self.run("retry_failed", work).await
     }
-    async fn cancel_entry(&self, _access: &Access, _id: Uuid) -> Result<QueueEntry, StorageError> {
-        Err(StorageError::internal("not built yet"))
+
+    async fn cancel_entry(&self, access: &Access, id: Uuid) -> Result<QueueEntry, StorageError> {
+        let work = async { retried!(queue::cancel(&self.pool, access, id)) };
+        self.run("cancel_entry", work).await
     }
+
     async fn queue_migration(
         &self,
-        _access: &Access,
-        _migration: &Migration,
-        _after: Option<&BlobKey>,
-        _limit: u32,
+        access: &Access,
+        migration: &Migration,
+        after: Option<&BlobKey>,
+        limit: u32,
     ) -> Result<Migrated, StorageError> {
-        Err(StorageError::internal("not built yet"))
+        let work = async { retried!(queue::migrate(&self.pool, access, migration, after, limit)) };
+        self.run("queue_migration", work).await
     }
-    async fn queue_depths(&self, _access: &Access) -> Result<Vec<QueueDepth>, StorageError> {
-        Err(StorageError::internal("not built yet"))
+
+    async fn queue_depths(&self, access: &Access) -> Result<Vec<QueueDepth>, StorageError> {
+        self.run("queue_depths", queue::depths(&self.pool, access)).await
     }
+
     async fn forget_completed(
         &self,
-        _access: &Access,
-        _older_than: Duration,
-        _limit: u32,
+        access: &Access,
+        older_than: Duration,
+        limit: u32,
     ) -> Result<u64, StorageError> {
-        Err(StorageError::internal("not built yet"))
+        let work = async { retried!(queue::forget(&self.pool, access, older_than, limit)) };
+        self.run("forget_completed", work).await
     }
-    async fn provider_usage(&self, _access: &Access) -> Result<Vec<ProviderUsage>, StorageError> {
-        Err(StorageError::internal("not built yet"))
+
+    async fn provider_usage(&self, access: &Access) -> Result<Vec<ProviderUsage>, StorageError> {
+        self.run("provider_usage", queue::usage(&self.pool, access)).await
     }
+
     async fn provider_identity(
         &self,
-        _access: &Access,
-        _provider: &str,
-        _identity: Option<Uuid>,
+        access: &Access,
+        provider: &str,
+        identity: Option<Uuid>,
     ) -> Result<Option<Uuid>, StorageError> {
-        Err(StorageError::internal("not built yet"))
+        let work = async { retried!(queue::identity(&self.pool, access, provider, identity)) };
+        self.run("provider_identity", work).await
     }
 }

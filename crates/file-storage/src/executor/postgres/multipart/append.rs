@@ -95,7 +95,8 @@ pub(in crate::executor::postgres) async fn append(
     let last = u32::try_from(last).map_err(|_| Fault::corrupt("number of a part"))?;
     let kept = last.saturating_sub(run.takes_in);
     let gone: Vec<u32> = (kept.saturating_add(1)..=last).collect();
-    change(&mut session, at, &gone, (kept.saturating_add(1), &run.part), now(), expires_at).await?;
+    change(&mut session, (access, &upload), &gone, (kept.saturating_add(1), &run.part), now(), expires_at)
+        .await?;
     upload.held_bytes = run.offset.saturating_add(run.part.size);
     upload.expires_at = upload.expires_at.max(expires_at);
     if let Some(resumable) = &mut upload.resumable {

@@ -27,11 +27,11 @@ pub(in crate::executor::sqlite) fn claim(
     let given_up = end_expired(conn, now)?;
     let due = due(conn, claim, now)?;
     let mut take = conn.prepare_cached(&format!(
-        "UPDATE upload_queue AS u SET status = 'in_progress', attempt_count = attempt_count + 1, started_at = :now, \
+        "UPDATE upload_queue SET status = 'in_progress', attempt_count = attempt_count + 1, started_at = :now, \
          leased_by = :worker, leased_until = :until, updated_at = :now WHERE id = :id AND status = 'pending' \
-         RETURNING {ENTRY}, u.blob_key, coalesce(\
-             (SELECT s.sha256 FROM storage_segments s WHERE s.blob_key = u.blob_key), \
-             (SELECT p.sha256 FROM multipart_parts p WHERE p.blob_key = u.blob_key))"
+         RETURNING {ENTRY}, blob_key, coalesce(\
+             (SELECT s.sha256 FROM storage_segments s WHERE s.blob_key = upload_queue.blob_key), \
+             (SELECT p.sha256 FROM multipart_parts p WHERE p.blob_key = upload_queue.blob_key))"
     ))?;
     let (mut entries, mut aimless) = (Vec::with_capacity(due.len()), Vec::new());
     for id in due {
@@ -61,7 +61,7 @@ pub(in crate::executor::sqlite) fn claim(
 fn end_expired(conn: &Connection, now: Timestamp) -> Result<Vec<QueueEntry>, Fault> {
     let now = micros(now);
     let mut statement = conn.prepare_cached(&format!(
-        "UPDATE upload_queue AS u SET status = 'failed', completed_at = :now, error_message = :error, \
+        "UPDATE upload_queue SET status = 'failed', completed_at = :now, error_message = :error, \
          leased_by = NULL, leased_until = NULL, updated_at = :now \
          WHERE status = 'in_progress' AND leased_until <= :now AND attempt_count >= max_attempts RETURNING {ENTRY}"
     ))?;
@@ -136,23 +136,22 @@ pub(in crate::executor::sqlite) fn complete(
 ) -> Result<bool, Fault> {
     access.on_rows(Permission::Maintain, None)?;
     let now = micros(now());
+    let target = claimed.entry.target.as_ref();
     let completed = conn
         .prepare_cached(
             "UPDATE upload_queue SET status = 'completed', completed_at = :now, error_message = NULL, \
              leased_by = NULL, leased_until = NULL, updated_at = :now \
              WHERE id = :id AND status = 'in_progress' AND leased_by = :worker AND blob_key = :key \
-             AND (EXISTS (SELECT 1 FROM storage_segments WHERE blob_key = :key) \
-                 OR EXISTS (SELECT 1 FROM multipart_parts WHERE blob_key = :key)) RETURNING target_provider",
+             AND target_provider = :target AND (EXISTS (SELECT 1 FROM storage_segments WHERE blob_key = :key) \
+                 OR EXISTS (SELECT 1 FROM multipart_parts WHERE blob_key = :key))",
         )?
-        .query_map(
-            named_params! {
-                ":id": text(claimed.entry.id), ":worker": text(worker), ":key": claimed.key.as_str(), ":now": now,
-            },
-            |row| row.get::<_, String>(0),
-        )?
-        .next()
-        .transpose()?;
-    let Some(target) = completed else { return Ok(false) };
+        .execute(named_params! {
+            ":id": text(claimed.entry.id), ":worker": text(worker), ":key": claimed.key.as_str(), ":target": target,
+            ":now": now,
+        })?;
+    if completed != 1 {
+        return Ok(false);
+    }
     // Before its place changes: it is where the segment says.
     for table in ["storage_segments", "multipart_parts"] {
         conn.prepare_cached(&format!(
@@ -187,7 +186,7 @@ pub(in crate::executor::sqlite) fn end(
         AttemptEnd::GivenUp { error } => ("'failed'", 0, None, Some(error)),
     };
     let mut statement = conn.prepare_cached(&format!(
-        "UPDATE upload_queue AS u SET status = {status}, \
+        "UPDATE upload_queue SET status = {status}, \
          completed_at = iif({status} = 'failed', :now, NULL), attempt_count = max(attempt_count - :uncounted, 0), \
          next_attempt_at = coalesce(:next, next_attempt_at), error_message = coalesce(:error, error_message), \
          leased_by = NULL, leased_until = NULL, updated_at = :now \

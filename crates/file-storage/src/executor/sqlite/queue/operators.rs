@@ -53,7 +53,7 @@ pub(in crate::executor::sqlite) fn cancel(
 fn change(conn: &Connection, access: &Access, id: Uuid, set: &str) -> Result<QueueEntry, Fault> {
     let caller = Caller::from(access.on_rows(Permission::Maintain, None)?);
     let mut statement = conn.prepare_cached(&format!(
-        "UPDATE upload_queue AS u SET {set}, updated_at = :now WHERE id = :id AND status <> 'completed' AND {} \
+        "UPDATE upload_queue SET {set}, updated_at = :now WHERE id = :id AND status <> 'completed' AND {} \
          RETURNING {ENTRY}",
         builtin(Permission::Maintain)
     ))?;
