@@ -57,17 +57,15 @@ fn an_attempt_that_dies_anywhere_is_made_again_by_the_next_server() {
             (scene, paused)
         });
         first.shutdown_timeout(Duration::from_millis(100));
-        // Nothing is left that could go on.
-        drop(paused);
 
         let second = Runtime::new().unwrap();
         second.block_on(async {
             let scene = Scene::open(dir, database, |dir| disk(dir, "home")).await;
             assert_eq!(scene.get("a").await.unwrap(), bytes(100_000, 1), "{point}");
             let is_done = point == "queue.completed";
-            let status = scene.entries().await[0].status;
             let expected = if is_done { QueueStatus::Completed } else { QueueStatus::InProgress };
-            assert_eq!(status, expected, "{point}");
+            let entries = scene.entries().await;
+            assert_eq!(entries[0].status, expected, "{point}: {entries:?}");
             scene.free().await;
             let upkeep = scene.upkeep();
             scene.until_home().await;
@@ -75,5 +73,7 @@ fn an_attempt_that_dies_anywhere_is_made_again_by_the_next_server() {
             assert_eq!(scene.get("a").await.unwrap(), bytes(100_000, 1), "{point}");
             upkeep.stop().await;
         });
+        // What was under way is long gone.
+        drop(paused);
     }
 }
