@@ -5,7 +5,9 @@
 
 mod announce;
 mod check;
+mod directories;
 mod error;
+mod inventory;
 mod migrate;
 mod open;
 mod providers;
@@ -90,6 +92,7 @@ impl Server {
         drop(new_keys);
         let (jobs, stop) = (TaskTracker::new(), CancellationToken::new());
         jobs.spawn(app.figures.clone().upkeep(stop.clone()));
+        jobs.spawn(inventory::look(app.storage.clone(), stop.clone()));
         jobs.close();
         let harness = Harness::new(routes::all(&app), &http);
         let s3 = async {
@@ -102,9 +105,9 @@ impl Server {
         let end = async {
             app.health_checks.stop().await;
             app.upkeep.stop().await;
-            app.storage.close().await;
             stop.cancel();
             jobs.wait().await;
+            app.storage.close().await;
         };
         tokio::select! {
             () = end => tracing::info!("stopped"),

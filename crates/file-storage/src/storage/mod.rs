@@ -10,6 +10,7 @@ mod carry;
 mod copy;
 mod credentials;
 mod delete;
+mod displaced;
 mod download;
 mod extra;
 mod follow;

@@ -11,7 +11,7 @@ use crate::path::ObjectPath;
 use crate::permissions::{Access, Operation, RlsContext};
 
 /// Entries, and blobs, of one transaction.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 
 /// What a migration has queued.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

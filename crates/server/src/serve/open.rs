@@ -10,11 +10,11 @@ use file_storage::executor::postgres::{PostgresAddress, PostgresExecutor, Postgr
 use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions, Synchronous};
 use file_storage::health::HealthChecks;
 use file_storage::permissions::AccessRules;
-use file_storage::storage::{QueryOptions, StorageOptions};
+use file_storage::storage::{QueryOptions, QueueOptions, StorageOptions};
 use file_storage::upkeep::{Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
 
-use super::{Server, ServerError, providers};
+use super::{Server, ServerError, directories, providers};
 use crate::app::{App, AppState};
 use crate::auth::Authenticator;
 use crate::client_address::Proxies;
@@ -44,9 +44,10 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
     let s3_keys = s3::Keys::new(secrets.first_s3_key(), &secrets.keys()?.anon_key);
 
     let executor = executor(&config).await.map_err(ServerError::Database)?;
+    let foreign = directories::foreign(&config, &*executor).await?;
     let storage = FileStorage::new(
         executor,
-        providers::open(&config)?,
+        providers::open(&config, &foreign)?,
         secrets.signing_keys(),
         secrets.credential_key(),
         storage_options(&config),
@@ -174,6 +175,13 @@ fn storage_options(config: &Config) -> StorageOptions {
             max_bytes: usize::try_from(config.query.max_bytes.0).unwrap_or(usize::MAX),
             timeout: config.query.timeout,
             per_caller: usize::try_from(config.query.per_caller).unwrap_or(usize::MAX),
+        },
+        queue: QueueOptions {
+            spool: storage.spool.as_deref().map(Arc::from),
+            spool_max_bytes: storage.spool_max_size.0,
+            max_attempts: config.upload_queue.max_attempts,
+            concurrency: usize::try_from(config.upload_queue.concurrency).unwrap_or(usize::MAX),
+            keep_completed: config.upload_queue.keep_completed,
         },
         access_rules: AccessRules {
             only_service_creates_buckets: config.buckets.creation == BucketCreation::Service,
