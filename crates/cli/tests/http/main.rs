@@ -26,4 +26,5 @@ mod refusals;
 mod signing;
 mod tokens;
 mod tus;
+mod upload_queue;
 mod versions;

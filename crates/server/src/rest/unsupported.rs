@@ -12,11 +12,6 @@ pub(super) async fn cdn() -> ApiError {
     ApiError::Unsupported { what: "purging a CDN" }
 }
 
-/// `/upload-queue`: uploads on their way to where they belong.
-pub(super) async fn upload_queue() -> ApiError {
-    ApiError::NotYet { what: "The upload queue" }
-}
-
 /// `/events`: what happens, as it happens.
 pub(super) async fn events() -> ApiError {
     ApiError::NotYet { what: "The stream of events" }
