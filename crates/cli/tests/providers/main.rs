@@ -24,6 +24,7 @@ mod health;
 mod life;
 mod moving;
 mod outages;
+mod queue;
 mod starts;
 
 use support::Reply;
