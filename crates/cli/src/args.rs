@@ -85,6 +85,13 @@ pub(crate) enum Command {
     Sign(commands::sign::Sign),
     /// Ask over rows by a SELECT
     Query(commands::query::Query),
+    /// List, show, retry and give up uploads on their way to where they belong
+    #[command(subcommand)]
+    Queue(commands::queue::Queue),
+    /// Show what is kept on each provider of bytes
+    Providers(commands::providers::Providers),
+    /// Move what one provider keeps to another, while the server runs
+    MigrateProvider(commands::migrate_provider::MigrateProvider),
     /// Find (or delete) what an interrupted write left behind
     Cleanup(commands::cleanup::Cleanup),
     /// Make, list, disable and delete keys of S3's clients

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 use crate::bucket::BucketName;
+use crate::executor::{Home, QueueReason};
 use crate::extra::ObjectExtra;
 use crate::path::ObjectPath;
 use crate::versions::{VersionId, Versioning};
@@ -139,6 +140,12 @@ impl BlobKey {
         Self(format!("{bucket}/{folder:02x}/{id}").into())
     }
 
+    /// A name that nothing has yet, for a copy of this blob.
+    pub(crate) fn sibling(&self) -> Option<Self> {
+        let bucket = self.0.split('/').next()?;
+        Some(Self::new(Uuid::try_parse(bucket).ok()?))
+    }
+
     /// The name as a row, or a provider's listing, has it; `None` where it is no name of ours.
     pub(crate) fn from_stored(name: &str) -> Option<Self> {
         let mut parts = name.split('/');
@@ -194,6 +201,8 @@ pub struct Segment {
     pub sha256: Sha256,
     /// Where its bytes are.
     pub place: Place,
+    /// Where they belong, if that is elsewhere: said by who writes them, and no part of what is read.
+    pub belongs: Option<Home>,
 }
 
 impl Segment {
@@ -203,6 +212,12 @@ impl Segment {
             Place::Inline(_) => None,
             Place::Blob { key, .. } => Some(key),
         }
+    }
+
+    /// The first entry of the upload queue that segments become because nobody wanted to wait for their provider.
+    pub(crate) fn deferred(segments: &[Self]) -> Option<Uuid> {
+        let homes = segments.iter().filter_map(|segment| segment.belongs.as_ref());
+        homes.filter(|home| home.reason == QueueReason::Deferred).map(|home| home.entry).next()
     }
 }
 

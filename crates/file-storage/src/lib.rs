@@ -8,6 +8,7 @@ pub mod body;
 pub mod bucket;
 pub mod credentials;
 pub mod digests;
+pub mod directories;
 pub mod errors;
 pub mod executor;
 pub mod extra;

@@ -9,6 +9,7 @@ use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::digests::{Checksums, ObjectChecksum};
 use crate::errors::StorageError;
+use crate::executor::Home;
 use crate::extra::ObjectExtra;
 use crate::file::{ObjectAttributes, Place, PutMode, Segment, Sha256};
 use crate::path::ObjectPath;
@@ -152,6 +153,8 @@ pub struct NewPart {
     pub checksums: Checksums,
     /// Where its bytes are.
     pub place: Place,
+    /// Where they belong, if that is elsewhere.
+    pub belongs: Option<Home>,
 }
 
 /// A part as a completion names it.

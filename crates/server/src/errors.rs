@@ -268,9 +268,11 @@ fn native_storage(error: &StorageError) -> Native {
             (StatusCode::NOT_FOUND, "not_found")
         }
         E::VersionIsMarker { .. } => (StatusCode::METHOD_NOT_ALLOWED, "DeleteMarker"),
-        E::PolicyNotFound { .. } | E::CredentialNotFound { .. } | E::ProviderNotFound { .. } => {
-            (StatusCode::NOT_FOUND, "not_found")
-        }
+        E::PolicyNotFound { .. }
+        | E::CredentialNotFound { .. }
+        | E::ProviderNotFound { .. }
+        | E::QueueEntryNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+        E::QueueEntryEnded { .. } => (StatusCode::CONFLICT, "Completed"),
         E::DigestMismatch { .. } => (StatusCode::BAD_REQUEST, "InvalidChecksum"),
         E::BucketExists { .. } | E::ObjectExists { .. } | E::PolicyExists { .. } => {
             (StatusCode::CONFLICT, "Duplicate")
@@ -320,6 +322,7 @@ pub(crate) fn is_row_write(permission: Permission) -> bool {
         | Permission::ObjectDelete
         | Permission::UploadContinue
         | Permission::UsageRead
+        | Permission::QueueRead
         | Permission::Explain
         | Permission::Maintain => false,
     }
@@ -353,6 +356,7 @@ fn storage_context(error: &StorageError) -> Value {
             json!({ "bucket": bucket.as_str(), "path": path.as_str() })
         }
         E::DigestMismatch { algorithm } => json!({ "algorithm": algorithm.as_str() }),
+        E::QueueEntryNotFound { entry } | E::QueueEntryEnded { entry } => json!({ "entry": entry }),
         E::CredentialNotFound { access_key_id } => json!({ "access_key_id": access_key_id }),
         E::PayloadTooLarge { limit } => json!({ "limit": limit }),
         E::UnsupportedMediaType { content_type } => json!({ "content_type": content_type }),

@@ -28,6 +28,7 @@ use crate::tus::Document as Resumable;
         (name = "Objects", description = "Files: bytes, and what is known about them."),
         (name = "Lists", description = "What lies in a bucket or folder, as far as the caller may see it."),
         (name = "Versions", description = "What was overwritten and deleted, in buckets that keep it."),
+        (name = "Upload queue", description = "Uploads on their way to the provider where they belong. They are readable all the while."),
         (name = "Queries", description = "SQL over the rows that the caller may see."),
         (name = "Events", description = "What happens, as it happens, as far as the caller may see what it is about."),
         (name = "Signed URLs", description = "URLs that open one object, for whoever has them."),

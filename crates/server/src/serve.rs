@@ -5,8 +5,10 @@
 
 mod announce;
 mod check;
+mod directories;
 mod doctor;
 mod error;
+mod inventory;
 mod migrate;
 mod open;
 mod providers;
@@ -106,6 +108,7 @@ impl Server {
         let gauges =
             Gauges::new(app.storage.clone(), open::disks(&app.config), app.config.metrics.usage_per_user);
         jobs.spawn(gauges.run(stop.clone()));
+        jobs.spawn(inventory::look(app.storage.clone(), stop.clone()));
         let harness = Arc::new(Harness::new(routes::all(&app), &http));
         let of_s3 = HttpOptions { own_cors_below: Some(""), ..http.clone() };
         let s3_harness = Arc::new(Harness::new(s3::own_listener(&app), &of_s3));

@@ -9,6 +9,7 @@ mod keys;
 pub(crate) mod objects;
 pub(crate) mod policies;
 pub(crate) mod queries;
+pub(crate) mod queue;
 mod quotas;
 mod response;
 pub(crate) mod transfer;

@@ -12,9 +12,12 @@ pub(crate) mod keys;
 pub(crate) mod ls;
 pub(crate) mod metrics;
 pub(crate) mod migrate;
+pub(crate) mod migrate_provider;
 pub(crate) mod mv;
 pub(crate) mod policy;
+pub(crate) mod providers;
 pub(crate) mod query;
+pub(crate) mod queue;
 pub(crate) mod quota;
 pub(crate) mod restore;
 pub(crate) mod rm;
@@ -56,6 +59,11 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Restore(restore) => with_client(&global, out, async |it| restore::run(&restore, it).await),
         Command::Sign(sign) => with_client(&global, out, async |it| sign::run(&sign, it).await),
         Command::Query(query) => with_client(&global, out, async |it| query::run(&query, it).await),
+        Command::Queue(queue) => with_client(&global, out, async |it| queue::run(queue, it).await),
+        Command::Providers(asked) => with_client(&global, out, async |it| providers::run(&asked, it).await),
+        Command::MigrateProvider(asked) => {
+            with_client(&global, out, async |it| migrate_provider::run(&asked, it).await)
+        }
         Command::Cleanup(cleanup) => with_client(&global, out, async |it| cleanup::run(&cleanup, it).await),
         Command::Credential(credential) => {
             with_client(&global, out, async |it| credential::run(credential, it).await)

@@ -27,4 +27,5 @@ mod refusals;
 mod signing;
 mod tokens;
 mod tus;
+mod upload_queue;
 mod versions;

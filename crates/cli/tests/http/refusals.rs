@@ -69,19 +69,3 @@ async fn a_bad_expiry_is_named_where_it_stands() {
         }
     }
 }
-
-#[tokio::test]
-async fn what_is_not_built_yet_says_so() {
-    for dialect in ["native", "supabase"] {
-        let server = Server::start_with(&[("AEROSTORE_REST_DIALECT", dialect)]);
-        for (method, path, what) in [
-            ("GET", "/upload-queue", "The upload queue"),
-            ("GET", "/upload-queue/some-id", "The upload queue"),
-        ] {
-            let reply = server.call(Who::Anon, method, path).send().await.expect_status(501);
-            let body = reply.json();
-            assert_eq!(body["message"], format!("{what} is not supported yet"), "{dialect}: {body}");
-            assert_eq!(body["statusCode"], "501", "{dialect}: {body}");
-        }
-    }
-}

@@ -25,6 +25,7 @@ mod life;
 mod moving;
 mod outages;
 mod pieces;
+mod queue;
 mod starts;
 
 use support::Reply;

@@ -227,6 +227,14 @@ impl BackendError {
         }
     }
 
+    /// Whether an error of the domain says that a provider does not have a blob.
+    pub(crate) fn is_missing_blob(error: &StorageError) -> bool {
+        match error {
+            StorageError::Io { source, .. } => matches!(source.downcast_ref(), Some(Self::NotFound)),
+            _ => false,
+        }
+    }
+
     /// Folds a provider's error into the domain's: the only place where that happens.
     pub fn into_storage_error(self, provider: &Arc<str>) -> StorageError {
         let provider = provider.clone();

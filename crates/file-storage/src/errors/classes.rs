@@ -52,6 +52,8 @@ impl StorageError {
             | Self::DiskFull { .. }
             | Self::DigestMismatch { .. }
             | Self::CredentialNotFound { .. }
+            | Self::QueueEntryNotFound { .. }
+            | Self::QueueEntryEnded { .. }
             | Self::ChecksumMismatch { .. }
             | Self::Io { .. }
             | Self::Internal { .. } => false,
@@ -108,6 +110,8 @@ impl StorageError {
             Self::DiskFull { .. } => "DISK_FULL",
             Self::DigestMismatch { .. } => "WRONG_CHECKSUM",
             Self::CredentialNotFound { .. } => "CREDENTIAL_NOT_FOUND",
+            Self::QueueEntryNotFound { .. } => "QUEUE_ENTRY_NOT_FOUND",
+            Self::QueueEntryEnded { .. } => "QUEUE_ENTRY_COMPLETED",
             Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
             Self::ProviderUnavailable { .. } | Self::ProviderThrottled { .. } => "PROVIDER_UNAVAILABLE",
             Self::CircuitOpen { .. } => "CIRCUIT_OPEN",

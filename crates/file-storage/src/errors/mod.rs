@@ -260,6 +260,18 @@ pub enum StorageError {
         /// The access key id asked for.
         access_key_id: String,
     },
+    /// There is no such entry of the upload queue, or none that the caller may know of.
+    #[error("There is no such queued upload")]
+    QueueEntryNotFound {
+        /// The entry asked for.
+        entry: Uuid,
+    },
+    /// An entry of the upload queue is at its end, and can't be queued again or given up.
+    #[error("The queued upload is completed")]
+    QueueEntryEnded {
+        /// The entry asked for.
+        entry: Uuid,
+    },
     /// Bytes that are not what was stored.
     #[error("The stored bytes do not match their checksum")]
     ChecksumMismatch {

@@ -51,3 +51,11 @@ pub(super) const UPLOAD: &str = "m.id, m.bucket_id, m.path, m.role, m.owner_id, 
 
 /// The columns of a part `p`.
 pub(super) const PART: &str = "p.number, p.size, p.sha256, p.etag, p.checksums, p.created_at";
+
+/// The columns of an entry of the upload queue: unqualified, as SQLite's RETURNING knows no alias.
+pub(super) const ENTRY: &str = "id, user_id, bucket_id, storage_path, file_size_bytes, mime_type, \
+     source_provider, target_provider, reason, status, attempt_count, max_attempts, error_message, \
+     next_attempt_at, queued_at, started_at, completed_at, created_at, updated_at";
+
+/// How many they are.
+pub(super) const ENTRY_WIDTH: usize = 19;

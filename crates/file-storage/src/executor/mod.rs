@@ -15,6 +15,7 @@ mod columns;
 pub(crate) mod conformance;
 mod credentials;
 mod decide;
+mod displaced;
 mod event;
 mod explanation;
 mod listing;
@@ -22,6 +23,7 @@ pub mod migrate;
 mod multipart;
 pub mod postgres;
 mod proposal;
+mod queue;
 mod quota;
 pub mod sqlite;
 mod upkeep;
@@ -52,6 +54,10 @@ pub use listing::{
     SortOrder,
 };
 pub use multipart::MultipartExecutor;
+pub use queue::{
+    AttemptEnd, Claim, ClaimedEntries, ClaimedEntry, Home, Migrated, Migration, ProviderUsage, QueueDepth,
+    QueueEntry, QueueExecutor, QueueListing, QueueReason, QueueStatus,
+};
 pub use quota::QuotaExecutor;
 pub use upkeep::{Backlog, QueuedBlob, SegmentBlob, Turn, UpkeepExecutor};
 pub use usage::{UsageDifference, UserUsage};
@@ -68,6 +74,7 @@ pub trait Executor:
     + CredentialExecutor
     + EventExecutor
     + UpkeepExecutor
+    + QueueExecutor
     + Send
     + Sync
     + 'static

@@ -1,5 +1,7 @@
 //! What a write asks before its bytes, what it is let in with, and what it did.
 
+use uuid::Uuid;
+
 use crate::bucket::Bucket;
 use crate::errors::StorageError;
 use crate::file::{ObjectAttributes, StorageObject};
@@ -96,4 +98,6 @@ pub struct Written {
     pub object: StorageObject,
     /// Whether the path was free before.
     pub created: bool,
+    /// Its entry in the upload queue, where its bytes are on the spool, as its caller did not want to wait.
+    pub queued: Option<Uuid>,
 }

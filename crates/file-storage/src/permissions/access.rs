@@ -179,7 +179,8 @@ fn role_may(role: Role, permission: Permission, rules: AccessRules) -> bool {
             | Permission::ObjectCreate
             | Permission::ObjectOverwrite
             | Permission::ObjectDelete
-            | Permission::UsageRead,
+            | Permission::UsageRead
+            | Permission::QueueRead,
         ) => false,
     }
 }

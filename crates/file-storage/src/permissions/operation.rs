@@ -69,6 +69,8 @@ pub enum Operation<'a> {
     ReadQuota,
     /// Read everybody's quotas, and set them.
     ManageQuotas,
+    /// Read which of one's own uploads wait for their provider.
+    ReadQueue,
     /// Ask which rules let oneself do something, or not; of others, the service role alone.
     Explain,
     /// Change an object's tags.
@@ -105,6 +107,8 @@ pub enum Permission {
     UploadContinue,
     /// See one's own usage.
     UsageRead,
+    /// See one's own queued uploads.
+    QueueRead,
     /// Be told which rules decide.
     Explain,
     /// The server's upkeep: the service role's alone.
@@ -125,6 +129,7 @@ impl Permission {
             Self::ObjectDelete => "object:delete",
             Self::UploadContinue => "upload:continue",
             Self::UsageRead => "usage:read",
+            Self::QueueRead => "queue:read",
             Self::Maintain => "server:maintain",
             Self::Explain => "access:explain",
         }
@@ -144,6 +149,7 @@ impl fmt::Display for Permission {
             Self::ObjectDelete => "permission to delete (DELETE)",
             Self::UploadContinue => "permission to go on with an upload",
             Self::UsageRead => "permission to read usage",
+            Self::QueueRead => "permission to see queued uploads",
             Self::Explain => "permission to be told which rules decide",
             Self::Maintain => "permission to maintain the server",
         })
@@ -206,6 +212,7 @@ impl Operation<'_> {
             Self::ReadUsage => &[P::UsageRead],
             Self::ReadQuota => &[P::BucketUpdate, P::UsageRead],
             Self::ManageQuotas => &[P::Maintain, P::BucketUpdate, P::UsageRead],
+            Self::ReadQueue => &[P::QueueRead],
             Self::Explain => &[P::Explain],
             Self::Maintain | Self::ManagePolicies | Self::ManageCredentials => &[P::Maintain],
         }
@@ -250,6 +257,7 @@ impl Operation<'_> {
             | Self::ReadUsage
             | Self::ReadQuota
             | Self::ManageQuotas
+            | Self::ReadQueue
             | Self::Explain
             | Self::ManagePolicies
             | Self::ManageCredentials
@@ -291,6 +299,7 @@ impl Operation<'_> {
             Self::ReadUsage => "usage",
             Self::ReadQuota => "quota",
             Self::ManageQuotas => "manage_quotas",
+            Self::ReadQueue => "queue",
             Self::Explain => "explain",
             Self::TagObject => "tag_object",
             Self::ManagePolicies => "manage_policies",

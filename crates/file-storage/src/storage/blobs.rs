@@ -1,4 +1,5 @@
-//! Blobs on their providers: the only place that decides where new bytes go, and finds those that a row names.
+//! Blobs on their providers: the only place that decides where new bytes go and where they belong, and finds those that a
+//! row names.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,10 +8,12 @@ use uuid::Uuid;
 
 use super::FileStorage;
 use super::leases::Lease;
+use super::spool::SpoolShare;
 use crate::backend::provider::Provider;
 use crate::backend::{BackendError, BlobWritten};
 use crate::body::ByteStream;
 use crate::errors::StorageError;
+use crate::executor::{Home, QueueReason};
 use crate::file::{BlobKey, Place};
 use crate::resilience::failover;
 use crate::resilience::tape::Tape;
@@ -36,17 +39,31 @@ impl PlacedBlob {
     }
 }
 
+/// Whether who uploads waits until the bytes are where they belong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// They do, as long as that provider is well.
+    Waits,
+    /// They would rather not, where there is a spool.
+    Defers,
+}
+
 /// A blob that was written, and that nothing refers to yet.
 pub(super) struct NewBlob {
     pub(super) blob: PlacedBlob,
     pub(super) written: BlobWritten,
+    /// Where it belongs, if that is elsewhere.
+    pub(super) belongs: Option<Home>,
+    /// Its room on the spool, if it is there.
+    pub(super) share: Option<SpoolShare>,
     /// Keeps it from being taken for an orphan.
     pub(super) lease: Lease,
 }
 
 impl FileStorage {
     /// Writes a blob of a bucket where new ones go: to the active provider or, where that fails or stands still, to one
-    /// that stands by for it. What an upload that fails, or whose caller goes away, may have left anywhere is deleted.
+    /// that stands by for it; to the spool before them, where nobody wants to wait and it has room. What an upload that
+    /// fails, or whose caller goes away, may have left anywhere is deleted.
     ///
     /// The next provider gets the body from its beginning. Of a large body, that is gone by the time that a provider fails in
     /// its midst: then the caller is told to send it again, and it goes to the next provider at once.
@@ -55,8 +72,69 @@ impl FileStorage {
         bucket: Uuid,
         body: ByteStream,
         size_hint: Option<u64>,
+        patience: Patience,
     ) -> Result<NewBlob, StorageError> {
-        let candidates = self.providers().candidates();
+        let mut candidates = self.providers().candidates();
+        let spool = match patience {
+            Patience::Waits => None,
+            Patience::Defers => self.spool_for(size_hint.unwrap_or(0)),
+        };
+        if let Some((spool, _)) = &spool {
+            candidates.retain(|provider| provider.name() != spool.name());
+            candidates.insert(0, spool);
+        }
+        let new = self.write_to_one_of(&candidates, bucket, body, size_hint).await?;
+        Ok(match spool {
+            Some((spool, share)) if *spool.name() == new.blob.provider => NewBlob {
+                belongs: Some(self.home(QueueReason::Deferred)),
+                share: Some(share.of(new.written.size)),
+                ..new
+            },
+            _ => NewBlob { belongs: self.home_of(&new.blob.provider), ..new },
+        })
+    }
+
+    /// The spool, and room for so many bytes there; `None` where they go to the active provider as all others do.
+    fn spool_for(&self, bytes: u64) -> Option<(&Arc<Provider>, SpoolShare)> {
+        let options = self.options();
+        let options = &options.queue;
+        let spool = self.providers().get(options.spool.as_deref()?)?;
+        if spool.name() == self.providers().active().name() || !spool.is_healthy() {
+            return None;
+        }
+        Some((spool, self.inner.spool.share(bytes, options.spool_max_bytes)?))
+    }
+
+    /// The active provider, as where a blob belongs.
+    fn home(&self, reason: QueueReason) -> Home {
+        let provider = self.providers().active().name().clone();
+        let max_attempts = self.inner.options.load().queue.max_attempts;
+        Home { entry: Uuid::now_v7(), provider, reason, max_attempts }
+    }
+
+    /// Where a new blob belongs that nobody deferred, and that is on this provider: with the active one, if it came to one
+    /// that stands by, or is a copy of what is on the spool. Elsewhere it stays: others may have been active before.
+    pub(super) fn home_of(&self, provider: &str) -> Option<Home> {
+        if provider == &**self.providers().active().name() {
+            return None;
+        }
+        let stands_by = self.providers().for_new_blobs().any(|other| &**other.name() == provider);
+        let is_spool = self.inner.options.load().queue.spool.as_deref() == Some(provider);
+        match (stands_by, is_spool) {
+            (true, _) => Some(self.home(QueueReason::Failover)),
+            (false, true) => Some(self.home(QueueReason::Deferred)),
+            (false, false) => None,
+        }
+    }
+
+    /// Writes a blob to the first of these providers that takes it.
+    async fn write_to_one_of(
+        &self,
+        candidates: &[&Arc<Provider>],
+        bucket: Uuid,
+        body: ByteStream,
+        size_hint: Option<u64>,
+    ) -> Result<NewBlob, StorageError> {
         let Some((last, others)) = candidates.split_last() else {
             return Err(StorageError::internal("no provider takes new blobs"));
         };
@@ -66,7 +144,7 @@ impl FileStorage {
                 let limits = others.iter().map(|provider| provider.resend_limit());
                 let tape = Tape::new(body, limits.min().unwrap_or_default());
                 for provider in others {
-                    let begun = self.begin_blob(provider, bucket);
+                    let begun = self.begin_blob(provider, bucket, true);
                     let outcome = failover::write(provider, &begun.blob.key, &tape, size_hint).await;
                     match begun.end(outcome) {
                         Err(error) if failover::is_the_providers(&error) && tape.is_whole() => {
@@ -81,19 +159,19 @@ impl FileStorage {
                 tape.play()
             }
         };
-        let begun = self.begin_blob(last, bucket);
+        let begun = self.begin_blob(last, bucket, self.providers().has_standby());
         let outcome = last.backend().write(&begun.blob.key, body, size_hint).await;
         begun.end(outcome).map_err(|error| error.into_storage_error(last.name()))
     }
 
     /// A name for a blob that goes to a provider. Each attempt has its own: what a provider that fails may have kept is no
-    /// blob that anybody knows, and goes.
-    fn begin_blob<'a>(&'a self, provider: &'a Provider, bucket: Uuid) -> BegunBlob<'a> {
+    /// blob that anybody knows, and goes. `has_others`: other providers take what this one does not.
+    fn begin_blob<'a>(&'a self, provider: &'a Provider, bucket: Uuid, has_others: bool) -> BegunBlob<'a> {
         let key = BlobKey::new(bucket);
         let lease = self.leases().hold(vec![key.clone()]);
         let blob = PlacedBlob { provider: provider.name().clone(), key };
         let unwanted = Unwanted { storage: self, blobs: vec![blob.clone()] };
-        BegunBlob { provider, blob, lease, unwanted }
+        BegunBlob { provider, has_others, blob, lease, unwanted }
     }
 
     /// Reads a blob, or a range of it.
@@ -124,6 +202,7 @@ impl FileStorage {
 /// A blob that is being written. Dropped, it is not wanted.
 struct BegunBlob<'a> {
     provider: &'a Provider,
+    has_others: bool,
     blob: PlacedBlob,
     lease: Lease,
     unwanted: Unwanted<'a>,
@@ -134,7 +213,7 @@ impl BegunBlob<'_> {
     fn end(mut self, outcome: Result<BlobWritten, BackendError>) -> Result<NewBlob, BackendError> {
         if let Err(error) = &outcome
             && failover::is_the_providers(error)
-            && self.unwanted.storage.providers().has_standby()
+            && self.has_others
         {
             self.provider.doubt(error);
         }
@@ -145,7 +224,8 @@ impl BegunBlob<'_> {
         if outcome.is_ok() {
             self.unwanted.storage.providers().has_taken(self.provider);
         }
-        outcome.map(|written| NewBlob { blob: self.blob, written, lease: self.lease })
+        let (blob, lease) = (self.blob, self.lease);
+        outcome.map(|written| NewBlob { blob, written, belongs: None, share: None, lease })
     }
 }
 

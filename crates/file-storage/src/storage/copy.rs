@@ -10,7 +10,7 @@ use crate::bucket::{Bucket, BucketName};
 use crate::errors::StorageError;
 use crate::executor::{Announced, Written};
 use crate::extra::ObjectExtra;
-use crate::file::{BlobKey, NewObject, ObjectAttributes, Place, PutMode, Segment};
+use crate::file::{BlobKey, NewObject, ObjectAttributes, PutMode, Segment};
 use crate::path::ObjectPath;
 use crate::permissions::{Operation, RlsContext};
 use crate::versions::VersionId;
@@ -84,36 +84,48 @@ impl FileStorage {
         Ok((object, lease))
     }
 
-    /// Makes second blobs, each where its source is. Those of a copy that fails half-way are deleted again.
+    /// Makes second blobs, each where its source is; they belong where new ones would. Those of a copy that fails half-way
+    /// are deleted again.
     async fn copy_segments(
         &self,
         source: &Download,
         bucket: &Bucket,
     ) -> Result<(Vec<Segment>, Lease), StorageError> {
         let mut copies = Vec::with_capacity(source.segments().len());
-        let mut keys = Vec::new();
-        for segment in source.segments() {
-            let place = match &segment.place {
-                Place::Inline(bytes) => Place::Inline(bytes.clone()),
-                Place::Blob { provider, .. } => {
-                    let key = BlobKey::new(bucket.uuid);
-                    keys.push(key.clone());
-                    Place::Blob { provider: provider.clone(), key }
-                }
-            };
-            copies.push(Segment { place, ..segment.clone() });
-        }
-        let lease = self.inner.leases.hold(keys);
+        let mut lease = self.inner.leases.hold(Vec::new());
         let mut made = Unwanted { storage: self, blobs: Vec::new() };
-        for (from, to) in source.segments().iter().zip(&copies) {
-            if let (Some(from), Some(to)) = (from.blob_key(), PlacedBlob::of(&to.place)) {
-                self.hit("copy.before_blob").await?;
-                made.blobs.push(to.clone());
-                self.copy_blob(from, &to).await?;
-            }
+        for segment in source.segments() {
+            copies.push(self.copy_segment(source, segment.clone(), bucket, &mut lease, &mut made).await?);
         }
         made.blobs.clear();
         Ok((copies, lease))
+    }
+
+    async fn copy_segment(
+        &self,
+        source: &Download,
+        mut segment: Segment,
+        bucket: &Bucket,
+        lease: &mut Lease,
+        made: &mut Unwanted<'_>,
+    ) -> Result<Segment, StorageError> {
+        let mut moves = 0;
+        loop {
+            let Some(from) = PlacedBlob::of(&segment.place) else { return Ok(segment) };
+            let to = PlacedBlob { provider: from.provider, key: BlobKey::new(bucket.uuid) };
+            lease.extend(to.key.clone());
+            self.hit("copy.before_blob").await?;
+            made.blobs.push(to.clone());
+            match self.copy_blob(&from.key, &to).await {
+                Ok(()) => {
+                    return Ok(Segment { place: to.place(), belongs: self.home_of(&to.provider), ..segment });
+                }
+                Err(error) => {
+                    moves += 1;
+                    segment = source.reader().follow(&segment, &error, moves).await.ok_or(error)?;
+                }
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::FileStorage;
-use super::leases::Lease;
+use super::follow::Segments;
 use crate::body::{ByteStream, from_bytes};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
@@ -24,7 +24,8 @@ pub struct Download {
     storage: FileStorage,
     object: StorageObject,
     segments: Vec<Segment>,
-    lease: Option<Lease>,
+    /// Reads them, wherever they are by then.
+    reader: Arc<Segments>,
     /// What opened it, if that is a signed URL: one for a single use is used up when the bytes are.
     signed: Option<SignedObject>,
 }
@@ -115,7 +116,8 @@ impl FileStorage {
         let keys: Vec<_> = segments.iter().filter_map(|segment| segment.blob_key().cloned()).collect();
         let lease = (!keys.is_empty()).then(|| self.inner.leases.hold(keys));
         drop(lookup);
-        Ok(Download { storage: self.clone(), object, segments, lease, signed: None })
+        let reader = Segments::of(self, access.clone(), &object, lease);
+        Ok(Download { storage: self.clone(), object, segments, reader, signed: None })
     }
 }
 
@@ -152,6 +154,10 @@ impl Download {
         &self.segments
     }
 
+    pub(super) fn reader(&self) -> &Arc<Segments> {
+        &self.reader
+    }
+
     /// Opens the bytes, or a range of them that lies within the object. What fails, fails here rather than in the
     /// middle of the stream, as far as it can be known. A single-use URL is used up once they are open: of many who
     /// try at once, one gets them.
@@ -178,8 +184,7 @@ impl Download {
         if range.start > range.end || range.end > size {
             return Err(StorageError::InvalidRange { size });
         }
-        let storage = self.storage.clone();
-        if storage.inner.options.load().verify_on_read {
+        if self.storage.inner.options.load().verify_on_read {
             self.verify(&range).await?;
         }
         let mut parts = self.segments.iter().filter_map(|segment| segment.overlap(&range));
@@ -189,8 +194,8 @@ impl Download {
             (Some((segment, part)), None) => match &segment.place {
                 Place::Inline(bytes) => Ok(DownloadBody::Bytes(slice(bytes, &part)?)),
                 Place::Blob { .. } => {
-                    let body = storage.read_segment(segment, part).await?;
-                    Ok(DownloadBody::Stream(keep(body, self.lease)))
+                    let body = self.reader.read(segment, part).await?;
+                    Ok(DownloadBody::Stream(keep(body, self.reader)))
                 }
             },
             (Some(_), Some(_)) => self.chain(range).await,
@@ -199,7 +204,7 @@ impl Download {
 
     /// The bytes of several segments, each opened when the one before it has ended; the first one here and now.
     async fn chain(self, range: Range<u64>) -> Result<DownloadBody, StorageError> {
-        let storage = self.storage.clone();
+        let reader = self.reader;
         let mut parts: Vec<(Segment, Range<u64>)> = self
             .segments
             .iter()
@@ -207,20 +212,21 @@ impl Download {
             .map(|(segment, part)| (segment.clone(), part))
             .collect();
         let (segment, part) = parts.remove(0);
-        let first = storage.read_segment(&segment, part).await?;
+        let first = reader.read(&segment, part).await?;
+        let next = reader.clone();
         let rest = stream::iter(parts)
             .then(move |(segment, part)| {
-                let storage = storage.clone();
-                async move { storage.read_segment(&segment, part).await }
+                let reader = next.clone();
+                async move { reader.read(&segment, part).await }
             })
             .try_flatten();
-        Ok(DownloadBody::Stream(keep(first.chain(rest).boxed(), self.lease)))
+        Ok(DownloadBody::Stream(keep(first.chain(rest).boxed(), reader)))
     }
 
     /// Reads every segment that the range touches, and compares it with its checksum.
     async fn verify(&self, range: &Range<u64>) -> Result<(), StorageError> {
         for (segment, _) in self.segments.iter().filter_map(|segment| segment.overlap(range)) {
-            let mut body = self.storage.read_segment(segment, 0..segment.size).await?;
+            let mut body = self.reader.read(segment, 0..segment.size).await?;
             let mut hash = digest::Context::new(&digest::SHA256);
             while let Some(chunk) = body.next().await {
                 hash.update(&chunk?);
@@ -237,7 +243,11 @@ impl Download {
 }
 
 impl FileStorage {
-    async fn read_segment(&self, segment: &Segment, part: Range<u64>) -> Result<ByteStream, StorageError> {
+    pub(super) async fn read_segment(
+        &self,
+        segment: &Segment,
+        part: Range<u64>,
+    ) -> Result<ByteStream, StorageError> {
         match &segment.place {
             Place::Inline(bytes) => Ok(from_bytes(slice(bytes, &part)?)),
             Place::Blob { provider, key } => {
@@ -265,16 +275,10 @@ fn slice(bytes: &Bytes, part: &Range<u64>) -> Result<Bytes, StorageError> {
     }
 }
 
-/// A body that holds its lease until it ends or is dropped.
-fn keep(body: ByteStream, lease: Option<Lease>) -> ByteStream {
-    match lease {
-        None => body,
-        Some(lease) => {
-            let lease = Arc::new(lease);
-            body.inspect(move |_| {
-                let _held = &lease;
-            })
-            .boxed()
-        }
-    }
+/// A body that keeps its blobs leased until it ends or is dropped.
+fn keep(body: ByteStream, reader: Arc<Segments>) -> ByteStream {
+    body.inspect(move |_| {
+        let _held = &reader;
+    })
+    .boxed()
 }

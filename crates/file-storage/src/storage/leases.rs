@@ -23,6 +23,16 @@ pub(crate) struct Lease {
     held: Arc<Mutex<HashMap<BlobKey, usize>>>,
 }
 
+impl Lease {
+    /// Keeps another blob as well.
+    pub(crate) fn extend(&mut self, key: BlobKey) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        *held.entry(key.clone()).or_default() += 1;
+        drop(held);
+        self.keys.push(key);
+    }
+}
+
 impl Leases {
     /// To be held while a row is looked up and its blobs are leased.
     pub(crate) async fn begin_lookup(&self) -> RwLockReadGuard<'_, ()> {

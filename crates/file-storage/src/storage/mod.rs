@@ -6,12 +6,15 @@
 
 mod blobs;
 mod buckets;
+mod carry;
 mod copy;
 mod credentials;
 mod delete;
+mod displaced;
 mod download;
 mod events;
 mod extra;
+mod follow;
 mod head;
 mod leases;
 mod list;
@@ -19,10 +22,12 @@ mod multipart;
 mod options;
 mod policies;
 mod query;
+mod queue;
 mod quotas;
 mod relocate;
 mod resumable;
 mod sign;
+mod spool;
 mod telemetry;
 mod turns;
 mod upload;
@@ -49,18 +54,21 @@ pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
 pub use events::{Delivery, EventFilter, StartAt, Subscription};
 pub use multipart::{CompleteOptions, MultipartOptions, PartBody, PartSource};
-pub use options::{EventOptions, QueryOptions, StorageOptions};
+pub use options::{EventOptions, QueryOptions, QueueOptions, StorageOptions};
 pub use query::QueryRequest;
+pub use queue::MigrationTotals;
 
 pub use policies::PolicyChange;
 pub use resumable::{Progress, Uploader};
 pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;
 
+pub(crate) use carry::CarryFault;
 use credentials::KnownCredentials;
 use events::Feed;
 pub(crate) use leases::Leases;
 use resumable::Writers;
+use spool::SpoolLoad;
 use telemetry::BucketLabels;
 use turns::Turns;
 
@@ -93,6 +101,10 @@ struct Inner {
     deletions_queued: Notify,
     /// What subscribers of events share.
     feed: Feed,
+    /// Rung when there is something for who works the upload queue.
+    uploads_queued: Notify,
+    /// How full the spool is.
+    spool: SpoolLoad,
 }
 
 impl FileStorage {
@@ -120,6 +132,8 @@ impl FileStorage {
                 writers: Writers::default(),
                 commits: TaskTracker::new(),
                 deletions_queued: Notify::new(),
+                uploads_queued: Notify::new(),
+                spool: SpoolLoad::default(),
             }),
         }
     }
@@ -280,6 +294,21 @@ impl FileStorage {
     /// Waits until blobs are queued for deletion.
     pub(crate) async fn deletions_queued(&self) {
         self.inner.deletions_queued.notified().await;
+    }
+
+    /// Says that the upload queue has something to do.
+    pub(crate) fn ring_queue(&self) {
+        self.inner.uploads_queued.notify_one();
+    }
+
+    /// Waits until the upload queue has something to do.
+    pub(crate) async fn uploads_queued(&self) {
+        self.inner.uploads_queued.notified().await;
+    }
+
+    /// How full the spool is.
+    pub(crate) fn spool(&self) -> &SpoolLoad {
+        &self.inner.spool
     }
 
     /// The tighter one of the bucket's and the server's limit of one object; `None` means no limit.

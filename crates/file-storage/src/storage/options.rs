@@ -1,6 +1,7 @@
 //! What an operator chooses about a storage.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::failpoint;
@@ -33,6 +34,8 @@ pub struct StorageOptions {
     pub query: QueryOptions,
     /// How events are told.
     pub events: EventOptions,
+    /// Bytes that are not where they belong, and how they get there.
+    pub queue: QueueOptions,
     /// What roles may do, beyond rows.
     pub access_rules: AccessRules,
     /// Whose failpoints are met: the data directory's.
@@ -54,6 +57,7 @@ impl Default for StorageOptions {
             max_unfinished_uploads: 10_000,
             query: QueryOptions::default(),
             events: EventOptions::default(),
+            queue: QueueOptions::default(),
             access_rules: AccessRules::default(),
             failpoints: failpoint::Scope::new(Path::new("")),
         }
@@ -99,5 +103,32 @@ pub struct EventOptions {
 impl Default for EventOptions {
     fn default() -> Self {
         Self { subscribers: 1000, per_caller: 20 }
+    }
+}
+
+/// Bytes that are not where they belong, and how they get there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueOptions {
+    /// Name of the provider that takes uploads whose callers do not want to wait for the active one. `None`: all wait.
+    pub spool: Option<Arc<str>>,
+    /// Most bytes that wait on the spool. What comes beyond them waits for the active provider.
+    pub spool_max_bytes: u64,
+    /// How often a blob is tried before it stays where it is.
+    pub max_attempts: u32,
+    /// Blobs that are on their way to one provider at once.
+    pub concurrency: usize,
+    /// How long it is remembered that a blob came home.
+    pub keep_completed: Duration,
+}
+
+impl Default for QueueOptions {
+    fn default() -> Self {
+        Self {
+            spool: None,
+            spool_max_bytes: 10_000_000_000,
+            max_attempts: 20,
+            concurrency: 4,
+            keep_completed: Duration::from_secs(7 * 24 * 3600),
+        }
     }
 }

@@ -9,9 +9,10 @@ use futures_util::{StreamExt, stream};
 use uuid::Uuid;
 
 use super::FileStorage;
-use super::blobs::{NewBlob, PlacedBlob};
+use super::blobs::{NewBlob, Patience, PlacedBlob};
 use super::head::Head;
 use super::leases::Lease;
+use super::queue::Queued;
 use crate::body::{ByteStream, limited};
 use crate::bucket::{Bucket, BucketName};
 use crate::digests::{Wanted, Watch};
@@ -32,6 +33,7 @@ pub struct PendingUpload {
     path: ObjectPath,
     mode: PutMode,
     is_folder_marker: bool,
+    patience: Patience,
 }
 
 impl FileStorage {
@@ -109,6 +111,7 @@ impl FileStorage {
             path: path.clone(),
             mode,
             is_folder_marker: false,
+            patience: Patience::Waits,
         })
     }
 }
@@ -127,6 +130,12 @@ impl PendingUpload {
     /// The object only marks an empty folder: it may be of any type, and must have no bytes.
     pub fn as_folder_marker(self) -> Self {
         Self { is_folder_marker: true, ..self }
+    }
+
+    /// Its caller need not wait until the bytes are where they belong: they may go to the spool, where there is one, and
+    /// [`Written::queued`] says so. They are durable and readable all the same. A wish: with none, or a full one, they wait.
+    pub fn deferrable(self) -> Self {
+        Self { patience: Patience::Defers, ..self }
     }
 
     /// Checks MIME type, size and quota, takes the body in, and makes the object visible.
@@ -207,16 +216,21 @@ impl PendingUpload {
         watch: &Watch,
     ) -> Result<Written, StorageError> {
         let storage = &self.storage;
-        let new = storage.write_blob(self.admission.bucket.uuid, body, size_hint).await?;
-        let NewBlob { blob, written, lease } = new;
+        let new = storage.write_blob(self.admission.bucket.uuid, body, size_hint, self.patience).await?;
+        let NewBlob { blob, written, belongs, share, lease } = new;
         if let Err(differs) = watch.check_sha256(&written.sha256) {
             storage.discard(blob, lease).await;
             return Err(differs);
         }
-        let segment = Segment { offset: 0, size: written.size, sha256: written.sha256, place: blob.place() };
+        let segment =
+            Segment { offset: 0, size: written.size, sha256: written.sha256, place: blob.place(), belongs };
         let stored = Stored { size: written.size, checksum: written.sha256, segments: vec![segment] };
         let object = self.new_object(attributes, stored, watch);
-        storage.commit(self.access.clone(), object, self.mode.clone(), lease).await
+        let written = storage.commit(self.access.clone(), object, self.mode.clone(), lease).await?;
+        if let Some(share) = share {
+            share.keep();
+        }
+        Ok(written)
     }
 
     fn new_object(&self, mut attributes: ObjectAttributes, stored: Stored, watch: &Watch) -> NewObject {
@@ -286,9 +300,11 @@ impl FileStorage {
     ) -> Result<Written, StorageError> {
         let storage = self.clone();
         let blobs = object.segments.iter().filter_map(|segment| PlacedBlob::of(&segment.place)).collect();
+        let queued = Queued::among(&access, &object.path, &object.segments);
         self.settled(blobs, lease, async move {
             storage.hit("upload.before_commit").await?;
             let written = storage.executor().put_object(&access, object, &mode).await?;
+            storage.were_queued(&queued);
             if !written.created {
                 storage.inner.deletions_queued.notify_one();
             }
@@ -372,7 +388,8 @@ impl Stored {
     /// Bytes that go into the database with the row. An empty object has no segment.
     fn inline(bytes: Bytes) -> Self {
         let (size, checksum) = (bytes.len() as u64, Sha256::of(&bytes));
-        let segment = Segment { offset: 0, size, sha256: checksum, place: Place::Inline(bytes) };
+        let segment =
+            Segment { offset: 0, size, sha256: checksum, place: Place::Inline(bytes), belongs: None };
         Self { size, checksum, segments: if size == 0 { Vec::new() } else { vec![segment] } }
     }
 }

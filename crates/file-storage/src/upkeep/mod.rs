@@ -1,11 +1,12 @@
-//! What a storage does for itself: deleting blobs that nothing uses any more, giving up uploads whose time is over, and
-//! comparing provider and metadata.
+//! What a storage does for itself: deleting blobs that nothing uses any more, giving up uploads whose time is over,
+//! bringing blobs to the providers where they belong, and comparing provider and metadata.
 //!
 //! Everything here runs under the service role, explicitly, and through [`FileStorage`]'s executor and backend.
 
 mod deletions;
 mod events;
 mod orphans;
+mod queue;
 mod uploads;
 
 use std::sync::Arc;
@@ -77,13 +78,14 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    /// Starts the deletion of queued blobs and the orphan job.
+    /// Starts the deletion of queued blobs, the upload queue's worker and the orphan job.
     pub fn start(storage: &FileStorage, options: UpkeepOptions) -> Self {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         tasks.spawn(deletions::run(storage.clone(), options.deletion_grace, stop.clone()));
         tasks.spawn(uploads::run(storage.clone(), stop.clone()));
         tasks.spawn(events::run(storage.clone(), options.events, stop.clone()));
+        tasks.spawn(queue::run(storage.clone(), stop.clone()));
         let (options, seen) = watch::channel(options);
         let orphans = Arc::new(Mutex::new(Orphans::new(storage.clone(), seen.clone())));
         tasks.spawn(run_orphan_job(orphans.clone(), seen, stop.clone()));
@@ -114,7 +116,7 @@ impl Upkeep {
         }
     }
 
-    /// Stops all upkeep, between two blobs, and waits for it.
+    /// Stops all upkeep, between two blobs, and waits for it. Blobs that are on their way are left where they were.
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tasks.wait().await;

@@ -4,17 +4,18 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::UpkeepOptions;
+use crate::Timestamp;
 use crate::backend::{BackendError, BlobInfo, StorageBackend};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::{SegmentBlob, Turn};
+use crate::executor::{QueueDepth, QueueStatus, SegmentBlob, Turn};
 use crate::file::BlobKey;
 use crate::permissions::Access;
 use crate::storage::FileStorage;
@@ -173,12 +174,21 @@ impl Orphans {
         // held then, or is known now.
         let free = |blob: &BlobInfo| !self.storage.leases().is_held(&blob.key);
         let candidates: Vec<BlobInfo> = blobs.into_iter().filter(is_old).filter(free).collect();
-        let keys: Vec<BlobKey> = candidates.iter().map(|blob| blob.key.clone()).collect();
         self.storage.hit("orphans.listed").await?;
-        let known = self.storage.executor().known_blobs(access, &keys).await?;
-        let known: HashSet<BlobKey> = known.into_iter().collect();
+        let candidates = self.unknown_among(access, candidates).await?;
+        if candidates.is_empty() {
+            return Ok(candidates);
+        }
+        // IMPORTANT: which copies are on their way is asked after the blobs were listed, and what is known once more after
+        // that: a copy that was listed is on its way still, or is known now, or came to nothing. Another process may need
+        // longer than the grace to read it back.
+        let on_their_way = self.copies_since(provider.provider(), access).await?;
+        let may_be_copy = |blob: &BlobInfo| {
+            on_their_way.is_some_and(|since| blob.modified.is_none_or(|modified| modified >= since))
+        };
+        let candidates = candidates.into_iter().filter(|blob| !may_be_copy(blob)).collect();
         let mut orphans = Vec::new();
-        for blob in candidates.into_iter().filter(|blob| !known.contains(&blob.key)) {
+        for blob in self.unknown_among(access, candidates).await? {
             // IMPORTANT: asked last. A queued blob is forgotten once it is deleted, by whichever process: one that went
             // that way after it was listed is not known any more, and is no orphan either.
             if provider.exists(&blob.key).await.map_err(of(provider))? {
@@ -186,6 +196,28 @@ impl Orphans {
             }
         }
         Ok(orphans)
+    }
+
+    /// Those blobs that no row knows.
+    async fn unknown_among(
+        &self,
+        access: &Access,
+        blobs: Vec<BlobInfo>,
+    ) -> Result<Vec<BlobInfo>, StorageError> {
+        let keys: Vec<BlobKey> = blobs.iter().map(|blob| blob.key.clone()).collect();
+        let known = self.storage.executor().known_blobs(access, &keys).await?;
+        let known: HashSet<BlobKey> = known.into_iter().collect();
+        Ok(blobs.into_iter().filter(|blob| !known.contains(&blob.key)).collect())
+    }
+
+    /// Since when the blobs were queued that are being copied to a provider now, at the earliest; `None` where none is. The
+    /// grace allows for two clocks.
+    async fn copies_since(&self, provider: &str, access: &Access) -> Result<Option<Timestamp>, StorageError> {
+        let depths = self.storage.executor().queue_depths(access).await?;
+        let is_under_way =
+            |depth: &&QueueDepth| &*depth.target == provider && depth.status == QueueStatus::InProgress;
+        let oldest = depths.iter().filter(is_under_way).map(|depth| depth.oldest).min();
+        Ok(oldest.map(|oldest| oldest.checked_sub_signed(grace(&self.options.borrow())).unwrap_or(oldest)))
     }
 
     /// Finds rows whose blob is not there. They are deleted only while the provider is healthy, after a blob was
@@ -346,6 +378,11 @@ impl Listing {
         }
         Ok(doubtful)
     }
+}
+
+/// The grace, as a difference of times.
+fn grace(options: &UpkeepOptions) -> TimeDelta {
+    TimeDelta::from_std(options.grace).unwrap_or_default()
 }
 
 /// Says which provider an error is of.

@@ -39,6 +39,10 @@ pub(crate) enum Fault {
     StallAfter(usize),
     /// The server does it, and its answer is lost.
     LoseAnswer,
+    /// The server gets another body, of the same length.
+    ChangeBody,
+    /// The server gets the first half of the body, as if that were all.
+    CutBody,
 }
 
 /// The proxy; ends when dropped.
@@ -177,6 +181,10 @@ async fn harm(client: &mut TcpStream, state: &State, request: &[u8], fault: Faul
         | Fault::TruncateAfter(_)
         | Fault::StallAfter(_)
         | Fault::LoseAnswer => forward(state, request).await,
+        Fault::ChangeBody | Fault::CutBody => match altered(request, fault) {
+            Some(altered) => forward(state, &altered).await,
+            None => None,
+        },
     };
     let Some(answer) = answer else { return false };
     let head = find(&answer, b"\r\n\r\n").map_or(answer.len(), |at| at + 4);
@@ -206,6 +214,23 @@ async fn harm(client: &mut TcpStream, state: &State, request: &[u8], fault: Faul
             false
         }
     }
+}
+
+/// A request with another body.
+fn altered(request: &[u8], fault: Fault) -> Option<Vec<u8>> {
+    let body = find(request, b"\r\n\r\n")? + 4;
+    let (head, bytes) = request.split_at(body);
+    let mut bytes = bytes.to_vec();
+    if matches!(fault, Fault::CutBody) {
+        bytes.truncate(bytes.len() / 2);
+    } else if let Some(byte) = bytes.last_mut() {
+        *byte ^= 1;
+    }
+    let head = String::from_utf8(head.to_vec()).ok()?;
+    let is_length = |line: &&str| line.to_lowercase().starts_with("content-length:");
+    let lines: Vec<&str> = head.trim_end().split("\r\n").filter(|line| !is_length(line)).collect();
+    let head = format!("{}\r\nContent-Length: {}\r\n\r\n", lines.join("\r\n"), bytes.len());
+    Some([head.into_bytes(), bytes].concat())
 }
 
 /// What the server says to a request, whole, on a connection of its own.

@@ -139,6 +139,11 @@ settings! {
         active_provider: String = "local";
         /// Providers that new bytes go to while the active one is not well, best first.
         failover_providers: Vec<String> = "";
+        /// A provider of the kind `local`, not the active one, that takes uploads whose clients do not want to wait for the active
+        /// one (`Prefer: respond-async`). The upload queue moves them on. Servers that share a database must share that directory.
+        spool: Option<String> = "";
+        /// Most bytes that wait there. Beyond them, uploads go to the active provider as others do; so does what is larger.
+        spool_max_size: ByteSize = "10GB";
         /// The largest object, whatever its bucket allows; 0 for no limit. Large enough for a disk image or a film, and still an end to a client that never stops sending.
         #[live = true]
         max_file_size: ByteSize = "50GB";
@@ -163,6 +168,16 @@ settings! {
         global: ByteSize = "0";
         /// How much a user may own; 0 for no limit.
         default_user: ByteSize = "0";
+    }
+
+    /// The queue that moves bytes to the provider where they belong: from the spool, after a failover, and where an operator says so.
+    upload_queue: UploadQueueConfig {
+        /// How often the move of a file is tried before it is given up. Its bytes stay where they are, and readable.
+        max_attempts: u32 = "20", at_least_one;
+        /// Files that this server moves to one provider at once.
+        concurrency: u32 = "4", at_least_one;
+        /// How long it is known of a file that it was moved.
+        keep_completed: Duration = "7d", positive;
     }
 
     /// Uploads in several pieces, before they are objects.

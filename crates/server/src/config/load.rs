@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::providers::{LOCAL, RawProviders};
 use super::raw::{RawConfig, RawValue, did_you_mean_variable};
-use super::{Config, ConfigErrors, Flag, KEYS, Key, Origin, yaml};
+use super::{Config, ConfigErrors, Flag, KEYS, Key, Origin, ProviderKind, yaml};
 
 /// The file that is looked for in the data directory.
 const FILE_NAME: &str = "storage.yml";
@@ -208,6 +208,17 @@ fn check_together(config: &Config, raw: &RawConfig, errors: &mut ConfigErrors) {
         } else if name == active || standby.iter().take(at).any(|before| before == name) {
             let problem = format!("'{name}' is the active provider, or is named twice");
             refuse("storage.failover_providers", &problem);
+        }
+    }
+    if let Some(spool) = &config.storage.spool {
+        let named = config.providers.get(spool);
+        let is_directory = spool == LOCAL || named.is_some_and(|it| it.kind == Some(ProviderKind::Local));
+        if !is_directory {
+            let problem = format!("there is no provider '{spool}' of the kind local below providers");
+            refuse("storage.spool", &problem);
+        } else if spool == active {
+            let problem = format!("'{spool}' is the active provider: there is nothing to wait for less");
+            refuse("storage.spool", &problem);
         }
     }
     let signing = &config.signing;

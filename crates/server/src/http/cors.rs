@@ -11,7 +11,7 @@ const METHODS: [Method; 7] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
 
 /// What a page may read of an answer, beyond the few headers that it always may.
-const EXPOSED: [HeaderName; 26] = [
+const EXPOSED: [HeaderName; 27] = [
     header::ACCEPT_RANGES,
     header::CACHE_CONTROL,
     header::CONTENT_DISPOSITION,
@@ -24,6 +24,7 @@ const EXPOSED: [HeaderName; 26] = [
     header::LAST_MODIFIED,
     header::LOCATION,
     header::RETRY_AFTER,
+    HeaderName::from_static("preference-applied"),
     HeaderName::from_static("tus-checksum-algorithm"),
     HeaderName::from_static("tus-complete"),
     HeaderName::from_static("tus-extension"),

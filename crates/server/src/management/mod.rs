@@ -8,7 +8,10 @@ mod cleanup;
 mod credentials;
 mod health;
 mod metrics;
+mod migrations;
 mod policies;
+mod providers;
+mod queue;
 mod quotas;
 mod usage;
 
@@ -54,7 +57,13 @@ pub(crate) const BASE: &str = "/api/v1/storage";
     credentials::create,
     credentials::list,
     credentials::change,
-    credentials::remove
+    credentials::remove,
+    queue::depths,
+    queue::retry,
+    queue::cancel,
+    queue::retry_failed,
+    migrations::start,
+    providers::list
 ))]
 pub(crate) struct Document;
 
@@ -78,7 +87,13 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/policies", get(policies::list).post(policies::change))
         .route("/policies/{name}", delete(policies::remove))
         .route("/credentials", get(credentials::list).post(credentials::create))
-        .route("/credentials/{access_key_id}", patch(credentials::change).delete(credentials::remove));
+        .route("/credentials/{access_key_id}", patch(credentials::change).delete(credentials::remove))
+        .route("/upload-queue", get(queue::depths))
+        .route("/upload-queue/retry", post(queue::retry_failed))
+        .route("/upload-queue/{id}/retry", post(queue::retry))
+        .route("/upload-queue/{id}/cancel", post(queue::cancel))
+        .route("/migrations", post(migrations::start))
+        .route("/providers", get(providers::list));
     for_users.merge(for_the_service)
 }
 

@@ -14,14 +14,17 @@ mod explain;
 pub(crate) mod json;
 mod object;
 mod path;
+mod prefer;
 mod queries;
 mod query;
 mod render;
 mod routes;
 mod unsupported;
+mod upload_queue;
 
 pub(crate) use body::{body_stream, form_failed, interrupted, metadata_of_user};
 pub use dialect::Dialect;
+pub(crate) use dialect::QueueEntryBody;
 pub(crate) use object::wants_upsert;
 pub use routes::{openapi, router};
 

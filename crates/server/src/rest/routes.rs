@@ -7,7 +7,7 @@ use utoipa::openapi::path::Operation;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{bucket, events, explain, object, queries, render, unsupported};
+use super::{bucket, events, explain, object, queries, render, unsupported, upload_queue};
 use crate::app::AppState;
 use crate::tus;
 
@@ -75,6 +75,8 @@ fn with_token() -> OpenApiRouter<AppState> {
         .routes(routes!(object::sign::many))
         .routes(routes!(object::signed_upload::make))
         .routes(routes!(explain::explain))
+        .routes(routes!(upload_queue::list))
+        .routes(routes!(upload_queue::show))
 }
 
 /// Whoever comes; a token widens what they see.
@@ -127,6 +129,4 @@ fn unsupported_routes() -> OpenApiRouter<AppState> {
         .route("/render/{*rest}", any(unsupported::render))
         .route("/cdn", any(unsupported::cdn))
         .route("/cdn/{*rest}", any(unsupported::cdn))
-        .route("/upload-queue", any(unsupported::upload_queue))
-        .route("/upload-queue/{*rest}", any(unsupported::upload_queue))
 }

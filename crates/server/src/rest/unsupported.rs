@@ -11,8 +11,3 @@ pub(super) async fn render() -> ApiError {
 pub(super) async fn cdn() -> ApiError {
     ApiError::Unsupported { what: "purging a CDN" }
 }
-
-/// `/upload-queue`: uploads on their way to where they belong.
-pub(super) async fn upload_queue() -> ApiError {
-    ApiError::NotYet { what: "The upload queue" }
-}

@@ -131,9 +131,11 @@ impl From<StorageError> for Failure {
             E::VersionNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchVersion"),
             E::VersionIsMarker { .. } => (StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
             // Of management, which S3 has no words for.
-            E::PolicyNotFound { .. } | E::CredentialNotFound { .. } | E::ProviderNotFound { .. } => {
-                (StatusCode::NOT_FOUND, "NoSuchEntity")
-            }
+            E::PolicyNotFound { .. }
+            | E::CredentialNotFound { .. }
+            | E::ProviderNotFound { .. }
+            | E::QueueEntryNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchEntity"),
+            E::QueueEntryEnded { .. } => (StatusCode::CONFLICT, "InvalidState"),
             E::PolicyExists { .. } => (StatusCode::CONFLICT, "EntityAlreadyExists"),
             E::BucketExists { .. } => (StatusCode::CONFLICT, "BucketAlreadyExists"),
             E::ObjectExists { .. } | E::PreconditionFailed { .. } => {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use file_storage::StorageError;
 use file_storage::backend::BackendError;
+use file_storage::directories::DirectoryError;
 
 use crate::auth::{KeySetError, MintError};
 use crate::secrets::SecretsError;
@@ -44,6 +45,9 @@ pub enum ServerError {
         /// What is wrong.
         source: BackendError,
     },
+    /// A provider's directory is not the one that the database means.
+    #[error("{}", directory(.0))]
+    Directory(#[from] DirectoryError),
     /// A provider's credentials can't be read.
     #[error("the credentials of the provider '{name}' can't be read from {}", path.display())]
     Credentials {
@@ -88,6 +92,13 @@ pub enum ServerError {
     /// Standard output is closed.
     #[error("standard output")]
     Announce(#[source] io::Error),
+}
+
+fn directory(error: &DirectoryError) -> String {
+    match error {
+        DirectoryError::Database(error) => format!("the start-up check failed: {}", causes(error)),
+        other => other.to_string(),
+    }
 }
 
 /// An error with all its causes: the operator, unlike a client, sees them.

@@ -12,11 +12,11 @@ use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions, Synchronous}
 use file_storage::health::HealthChecks;
 use file_storage::permissions::AccessRules;
 use file_storage::quota::{QuotaEnforcement, QuotaSettings};
-use file_storage::storage::{EventOptions, QueryOptions, StorageOptions};
+use file_storage::storage::{EventOptions, QueryOptions, QueueOptions, StorageOptions};
 use file_storage::upkeep::{EventRetention, Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
 
-use super::{Server, ServerError, providers};
+use super::{Server, ServerError, directories, providers};
 use crate::app::{App, AppState};
 use crate::auth::Authenticator;
 use crate::client_address::Proxies;
@@ -47,9 +47,10 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
 
     let executor = executor(&config).await.map_err(ServerError::Database)?;
     executor.configure_quotas(&quota_settings(&config)).await.map_err(ServerError::Database)?;
+    let foreign = directories::foreign(&config, &*executor).await?;
     let storage = FileStorage::new(
         executor,
-        providers::open(&config)?,
+        providers::open(&config, &foreign)?,
         secrets.signing_keys(),
         secrets.credential_key(),
         storage_options(&config),
@@ -193,6 +194,13 @@ pub(super) fn storage_options(config: &Config) -> StorageOptions {
         events: EventOptions {
             subscribers: usize::try_from(config.events.max_subscribers).unwrap_or(usize::MAX),
             per_caller: usize::try_from(config.events.per_caller).unwrap_or(usize::MAX),
+        },
+        queue: QueueOptions {
+            spool: storage.spool.as_deref().map(Arc::from),
+            spool_max_bytes: storage.spool_max_size.0,
+            max_attempts: config.upload_queue.max_attempts,
+            concurrency: usize::try_from(config.upload_queue.concurrency).unwrap_or(usize::MAX),
+            keep_completed: config.upload_queue.keep_completed,
         },
         access_rules: AccessRules {
             only_service_creates_buckets: config.buckets.creation == BucketCreation::Service,

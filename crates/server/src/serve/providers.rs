@@ -1,5 +1,6 @@
 //! From the configuration to the providers of bytes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,11 +26,14 @@ const JOURNALS: &str = "unfinished";
 /// By how much waits between attempts differ from what is configured, as a part of it.
 const JITTER: f64 = 0.1;
 
-/// Opens all providers. Asks no remote one anything yet. Blocks.
-pub(super) fn open(config: &Config) -> Result<Providers, ServerError> {
-    let local = disk(blobs(config, &config.data_dir)).map_err(ServerError::Blobs)?;
-    let mut all = vec![with_options(local, config.providers.get(LOCAL))];
-    for (name, provider) in &config.providers {
+/// Opens all providers but those directories that are not ours. Asks no remote one anything yet. Blocks.
+pub(super) fn open(config: &Config, foreign: &BTreeSet<String>) -> Result<Providers, ServerError> {
+    let mut all = Vec::new();
+    if !foreign.contains(LOCAL) {
+        let local = disk(blobs(config, &config.data_dir)).map_err(ServerError::Blobs)?;
+        all.push(with_options(local, config.providers.get(LOCAL)));
+    }
+    for (name, provider) in config.providers.iter().filter(|(name, _)| !foreign.contains(*name)) {
         let opened = match provider.kind {
             None => continue,
             Some(ProviderKind::Local) => match &provider.path {

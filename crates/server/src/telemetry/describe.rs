@@ -103,6 +103,20 @@ pub static DESCRIPTIONS: &[Description] = &[
         "Room that is left on the disk of the `blobs` and, where it has a disk of its own, of the `database`",
     ),
     ("storage_disk_size_bytes", &["place"], Kind::Gauge, "Size of the same disk"),
+    (
+        "upload_queue_depth",
+        &["status"],
+        Kind::Gauge,
+        "Blobs that are not where they belong, by `pending`, `in_progress` or `failed`",
+    ),
+    (
+        "upload_queue_attempts_total",
+        &["outcome"],
+        Kind::Counter,
+        "Attempts to bring a blob where it belongs: `moved`, `failed`, `given_up`, `overtaken` or `stopped`",
+    ),
+    ("upload_queue_completed_total", &[], Kind::Counter, "Blobs that this server brought where they belong"),
+    ("upload_queue_failed_total", &[], Kind::Counter, "Blobs that were given up, and stay where they are"),
     ("storage_orphan_files_total", &[], Kind::Counter, "Blobs without metadata that the orphan job found"),
     (
         "storage_orphan_job_halted_total",

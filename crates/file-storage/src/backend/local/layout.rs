@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use super::folder;
 use crate::file::BlobKey;
 
+/// The directory of the blobs.
+const BLOBS: &str = "blobs";
+
 /// Ends the name of a mark that is a file of its own (see [`super::publish`]).
 const MARK: &str = ".mark";
 
@@ -23,7 +26,7 @@ impl Layout {
     pub(super) fn make(root: &Path) -> io::Result<Self> {
         make_directories(root)?;
         let root = root.canonicalize()?;
-        let (blobs, staging) = (root.join("blobs"), root.join("staging"));
+        let (blobs, staging) = (root.join(BLOBS), root.join("staging"));
         make_directories(&blobs)?;
         make_directories(&staging)?;
         if fs::metadata(&blobs)?.dev() != fs::metadata(&staging)?.dev() {
@@ -53,6 +56,11 @@ impl Layout {
     pub(super) fn blob(&self, key: &BlobKey) -> PathBuf {
         self.blobs.join(key.as_str())
     }
+}
+
+/// Where a blob is below a root that is not opened.
+pub(super) fn blob_below(root: &Path, key: &BlobKey) -> PathBuf {
+    root.join(BLOBS).join(key.as_str())
 }
 
 /// Makes a directory for its owner alone, and those above it where they are missing.

@@ -11,6 +11,7 @@ mod buffer;
 mod copy;
 mod error;
 mod folder;
+mod identity;
 pub(super) mod instance;
 mod layout;
 mod publish;
@@ -41,6 +42,8 @@ use crate::backend::{BackendError, BlobInfo, BlobWritten, StorageBackend};
 use crate::body::{self, ByteStream};
 use crate::failpoint::Scope;
 use crate::file::BlobKey;
+
+pub use identity::Directory;
 
 /// How many steps of uploads touch the disk at once. More only wait for the same device, and would take every
 /// thread of the blocking pool from readers and from the database; fewer would share fewer journal commits.

@@ -16,6 +16,8 @@ pub(crate) mod owned_versions;
 pub(crate) mod pasted;
 pub(crate) mod policies;
 pub(crate) mod queries;
+pub(crate) mod queue;
+pub(crate) mod queue_claims;
 pub(crate) mod quotas;
 pub(crate) mod resumable;
 pub(crate) mod subject;
@@ -116,6 +118,17 @@ macro_rules! executor_conformance {
             extra: [
                 what_is_beside_an_object_is_kept_copied_and_replaced, tagging_takes_the_permission_to_overwrite,
                 what_is_beside_a_bucket_is_its_owners, credentials_are_kept_for_upkeep_alone
+            ],
+            queue: [
+                an_entry_comes_with_its_blob_and_goes_with_it, parts_keep_their_entries_as_segments,
+                entries_are_their_uploaders_and_the_service_roles, lists_of_entries_are_in_pages,
+                operators_queue_again_and_give_up, depths_and_usage_count_what_there_is,
+                a_migration_queues_each_blob_once, what_was_completed_is_forgotten,
+                who_says_first_which_directory_a_provider_is
+            ],
+            queue_claims: [
+                workers_share_entries_and_none_is_twos, a_claim_ends_by_itself, attempts_end_as_they_should,
+                a_blob_changes_its_place_once, a_place_is_changed_while_others_write
             ],
             pasted: [supabases_policies_are_pasted_unchanged],
             concurrency: [

@@ -57,6 +57,7 @@ pub(super) fn inline(bytes: &[u8]) -> NewPart {
         etag: sha256.to_hex(),
         checksums: Checksums::new(),
         place: Place::Inline(Bytes::copy_from_slice(bytes)),
+        belongs: None,
     }
 }
 
@@ -65,7 +66,7 @@ pub(super) async fn begin(subject: &Subject, caller: &RlsContext, upload: NewMul
     subject.executor.create_multipart(&access, upload, &MODE).await.unwrap()
 }
 
-async fn put(
+pub(super) async fn put(
     subject: &Subject,
     caller: &RlsContext,
     at: &UploadAt,
@@ -76,7 +77,7 @@ async fn put(
     subject.executor.put_part(&access, at, number, part, later()).await
 }
 
-fn listed(parts: &[Part]) -> Chosen {
+pub(super) fn listed(parts: &[Part]) -> Chosen {
     let part = |part: &Part| ListedPart {
         number: part.number,
         etag: Some(part.etag.clone()),
@@ -113,7 +114,7 @@ pub(super) async fn complete(
     subject.executor.complete_multipart(&access, at, completion).await
 }
 
-async fn abort(subject: &Subject, caller: &RlsContext, at: &UploadAt) -> Result<(), StorageError> {
+pub(super) async fn abort(subject: &Subject, caller: &RlsContext, at: &UploadAt) -> Result<(), StorageError> {
     subject.executor.abort_multipart(&allow(caller, Operation::AbortMultipart), at).await
 }
 

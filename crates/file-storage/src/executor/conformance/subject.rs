@@ -169,7 +169,7 @@ pub(crate) fn with_segments<'b>(
         .map(|(part, place)| {
             let size = part.len() as u64;
             offset += size;
-            Segment { offset: offset - size, size, sha256: Sha256::of(part), place }
+            Segment { offset: offset - size, size, sha256: Sha256::of(part), place, belongs: None }
         })
         .collect();
     let checksum = Sha256::of(bytes);

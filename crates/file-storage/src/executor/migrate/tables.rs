@@ -246,7 +246,10 @@ pub(in crate::executor) const TABLES: &[Table] = &[
             ("file_size_bytes", Type::INT8),
             ("mime_type", Type::TEXT),
             ("storage_path", Type::TEXT),
+            ("blob_key", Type::TEXT),
+            ("source_provider", Type::TEXT),
             ("target_provider", Type::TEXT),
+            ("reason", Type::TEXT),
             ("status", Type::TEXT),
             ("attempt_count", Type::INT4),
             ("max_attempts", Type::INT4),
@@ -260,6 +263,11 @@ pub(in crate::executor) const TABLES: &[Table] = &[
             ("created_at", Type::TIMESTAMPTZ),
             ("updated_at", Type::TIMESTAMPTZ),
         ],
+        sequence: None,
+    },
+    Table {
+        name: "provider_identities",
+        columns: &[("provider", Type::TEXT), ("identity", Type::UUID)],
         sequence: None,
     },
     Table {

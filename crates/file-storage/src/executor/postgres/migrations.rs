@@ -48,6 +48,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(14, "0014", "levels"),
     migration!(15, "0015", "quotas"),
     migration!(16, "0016", "events"),
+    migration!(17, "0017", "queue_of_blobs"),
 ];
 
 /// The oldest server that has all that the scripts use.

@@ -28,6 +28,7 @@ mod policies;
 mod pool;
 mod put;
 mod query;
+mod queue;
 mod quotas;
 mod read;
 mod relocate;

@@ -9,11 +9,13 @@ use uuid::Uuid;
 use super::decide::{LOCK, TARGET_TO_WRITE, began, blob_place, place, version, write};
 use super::errors::Fault;
 use super::pool::Pool;
+use super::queue;
 use super::rls::{Caller, Subject, refused};
 use super::rows::{int, now};
 use super::session::{Session, Step};
 use crate::Timestamp;
 use crate::errors::{DenialReason, StorageError};
+use crate::executor::displaced::{About, Displaced};
 use crate::executor::proposal::Proposed;
 use crate::executor::{Written, decide};
 use crate::extra::ObjectExtra;
@@ -111,11 +113,18 @@ pub(super) async fn put_within(
     let owner = along.linked.as_ref().map_or(context.user_id(), |linked| linked.owner);
     let object = written(owner, new, existing, (id, now)).within(versioning);
     let replacing = Replacing { version: existing.map(|old| old.version), versioning };
-    let stored = store(&mut session, &Caller::of(context), &object, replacing, new, along).await;
+    let about = About { user: context.user_id(), bucket, path, content_type: &new.attributes.content_type };
+    let displaced = new
+        .segments
+        .iter()
+        .filter_map(|segment| Displaced::of(segment.belongs.as_ref(), &segment.place, segment.size));
+    let entries = queue::Columns::of(about, displaced);
+    let writing = Writing { new, entries: entries.as_ref(), along };
+    let stored = store(&mut session, &Caller::of(context), &object, replacing, writing).await;
     let created = existing.is_none();
     let permission = if created { Permission::ObjectCreate } else { Permission::ObjectOverwrite };
     match stored {
-        Ok(()) => Ok(Written { object, created }),
+        Ok(()) => Ok(Written { object, created, queued: Segment::deferred(&new.segments) }),
         Err(fault) if fault.is_denial() => {
             let reason = if created { DenialReason::BucketPolicy } else { DenialReason::NotOwner };
             Err(decide::refusal(context, permission, bucket, reason).into())
@@ -174,14 +183,24 @@ struct Replacing {
     versioning: Versioning,
 }
 
+/// What is written beside the row.
+#[derive(Clone, Copy)]
+struct Writing<'a> {
+    /// The object's segments.
+    new: &'a NewObject,
+    /// What of them is to be elsewhere.
+    entries: Option<&'a queue::Columns<'a>>,
+    /// What else is done.
+    along: &'a Along<'a>,
+}
+
 /// Writes the row as the caller, under the policies of the table, and its segments as the keeper.
 async fn store(
     session: &mut Session,
     caller: &Caller,
     object: &StorageObject,
     replacing: Replacing,
-    new: &NewObject,
-    along: &Along<'_>,
+    Writing { new, entries, along }: Writing<'_>,
 ) -> Result<(), Fault> {
     let (size, checksum, metadata) =
         (int(object.size), object.checksum.map(|checksum| checksum.to_hex()), Json(&object.metadata));
@@ -233,6 +252,10 @@ async fn store(
     steps.push(Step::Run(sql, &row));
     if !new.segments.is_empty() {
         steps.extend([Step::As(&keeper), Step::Run(LINK, &links)]);
+    }
+    let entries = entries.map(queue::Columns::values);
+    if let Some(values) = &entries {
+        steps.extend([Step::As(&keeper), Step::Run(queue::ADD, values)]);
     }
     let parts = along.linked.as_ref().map(|linked| linked.uploads);
     let of_parts: [&(dyn ToSql + Sync); 2] = [&object.version, &parts];

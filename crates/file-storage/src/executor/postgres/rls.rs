@@ -113,6 +113,7 @@ pub(super) fn flag(permission: Permission) -> String {
         Permission::BucketCreate
         | Permission::UploadContinue
         | Permission::UsageRead
+        | Permission::QueueRead
         | Permission::Maintain
         | Permission::Explain => "false",
     };
@@ -126,6 +127,7 @@ pub(super) fn flag(permission: Permission) -> String {
         | Permission::ObjectDelete
         | Permission::UploadContinue
         | Permission::UsageRead
+        | Permission::QueueRead
         | Permission::Maintain
         | Permission::Explain => "",
     };

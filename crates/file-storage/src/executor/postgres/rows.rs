@@ -92,7 +92,13 @@ pub(super) fn segment(row: &Row, at: usize) -> Result<Option<Segment>, Fault> {
         Some(bytes) => Place::Inline(bytes::Bytes::copy_from_slice(bytes)),
         None => Place::Blob { provider: row.try_get::<_, &str>(at + 3)?.into(), key: blob_key(row, at + 4)? },
     };
-    Ok(Some(Segment { offset, size: count(row, at + 1)?, sha256: digest(row, at + 2)?, place }))
+    Ok(Some(Segment {
+        offset,
+        size: count(row, at + 1)?,
+        sha256: digest(row, at + 2)?,
+        place,
+        belongs: None,
+    }))
 }
 
 /// The name of a blob.
@@ -117,7 +123,7 @@ pub(super) fn digest(row: &Row, at: usize) -> Result<Sha256, Fault> {
 }
 
 /// A digest, or NULL.
-fn opt_digest(row: &Row, at: usize) -> Result<Option<Sha256>, Fault> {
+pub(super) fn opt_digest(row: &Row, at: usize) -> Result<Option<Sha256>, Fault> {
     let text: Option<&str> = row.try_get(at)?;
     text.map(|text| Sha256::from_hex(text).ok_or_else(|| Fault::corrupt("digest"))).transpose()
 }

@@ -83,6 +83,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0011_events.sql"),
         back: include_str!("migrations/0011_events.rollback.sql"),
     },
+    Migration {
+        version: 12,
+        name: "queue_of_blobs",
+        forward: include_str!("migrations/0012_queue_of_blobs.sql"),
+        back: include_str!("migrations/0012_queue_of_blobs.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

@@ -30,6 +30,7 @@ mod oracle;
 mod policies;
 mod put;
 mod query;
+mod queue;
 mod quotas;
 mod read;
 mod readers;

@@ -8,10 +8,11 @@ use super::ledger::{Change, count_for_owner, count_in_bucket, fits_in_bucket};
 use super::rls::text;
 use super::rows::{int, micros, now, uuid};
 use super::rules::Rules;
-use super::{decide, events, history};
+use super::{decide, events, history, queue};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::Written;
+use crate::executor::displaced::{About, Displaced};
 use crate::executor::proposal::Proposed;
 use crate::extra::ObjectExtra;
 use crate::file::{NewObject, Place, PutMode, Segment, StorageObject};
@@ -83,12 +84,23 @@ pub(super) fn put_for(
     for (ordinal, segment) in (0_i64..).zip(&new.segments) {
         link(conn, object.version, ordinal, segment)?;
     }
+    let about = About {
+        user: access.context().user_id(),
+        bucket: &object.bucket,
+        path: &object.path,
+        content_type: &object.content_type,
+    };
+    for segment in &new.segments {
+        if let Some(blob) = Displaced::of(segment.belongs.as_ref(), &segment.place, segment.size) {
+            queue::add(conn, about, &blob, now)?;
+        }
+    }
     count_in_bucket(conn, object.bucket.as_str(), change)?;
     count_for_owner(conn, object.owner_id, object.bucket.as_str(), change, now)?;
     let created = existing.is_none();
     let kind = if created { "storage.object.created" } else { "storage.object.updated" };
     events::object(conn, kind, &object, &[], now)?;
-    Ok(Written { object, created })
+    Ok(Written { object, created, queued: Segment::deferred(&new.segments) })
 }
 
 /// The physical identity of a bucket that is there.

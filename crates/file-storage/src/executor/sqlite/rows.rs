@@ -90,7 +90,13 @@ pub(super) fn segment(row: &Row<'_>, at: usize) -> Result<Option<Segment>, Fault
         Some(bytes) => Place::Inline(bytes::Bytes::copy_from_slice(bytes)),
         None => Place::Blob { provider: str(row, at + 3)?.into(), key: blob_key(row, at + 4)? },
     };
-    Ok(Some(Segment { offset, size: count(row, at + 1)?, sha256: digest(row, at + 2)?, place }))
+    Ok(Some(Segment {
+        offset,
+        size: count(row, at + 1)?,
+        sha256: digest(row, at + 2)?,
+        place,
+        belongs: None,
+    }))
 }
 
 /// The name of a blob.
@@ -143,7 +149,7 @@ pub(super) fn digest(row: &Row<'_>, at: usize) -> Result<Sha256, Fault> {
 }
 
 /// A digest, or NULL.
-fn opt_digest(row: &Row<'_>, at: usize) -> Result<Option<Sha256>, Fault> {
+pub(super) fn opt_digest(row: &Row<'_>, at: usize) -> Result<Option<Sha256>, Fault> {
     match row.get_ref(at)?.as_bytes_or_null().map_err(engine)? {
         Some(text) => Sha256::from_hex(text).map(Some).ok_or_else(|| Fault::corrupt("digest")),
         None => Ok(None),

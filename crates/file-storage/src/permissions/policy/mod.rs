@@ -86,6 +86,7 @@ impl Command {
             | Permission::BucketDelete
             | Permission::UploadContinue
             | Permission::UsageRead
+            | Permission::QueueRead
             | Permission::Explain
             | Permission::Maintain => false,
         }

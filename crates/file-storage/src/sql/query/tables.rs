@@ -37,7 +37,7 @@ pub static USAGE: Table = Table {
     ],
 };
 
-/// `upload_queue`, without the leases of its workers.
+/// `upload_queue`, without the names of blobs and the leases of workers.
 pub static QUEUE: Table = Table {
     name: "upload_queue",
     synonyms: &["storage.upload_queue"],
@@ -49,7 +49,9 @@ pub static QUEUE: Table = Table {
         column("file_size_bytes", Type::Int8),
         column("mime_type", Type::Text),
         column("storage_path", Type::Text),
+        column("source_provider", Type::Text),
         column("target_provider", Type::Text),
+        column("reason", Type::Text),
         column("status", Type::Text),
         column("attempt_count", Type::Int4),
         column("max_attempts", Type::Int4),

@@ -111,7 +111,7 @@ impl FileStorage {
         let is_of_it = object.extra.parts.as_ref().is_some_and(|of_parts| of_parts.upload == at.id);
         let etags: Option<Vec<&str>> = parts.iter().map(|part| part.etag.as_deref()).collect();
         let is_the_same = tag_of_parts(&etags?).is_some_and(|tag| tag == object.etag);
-        (is_of_it && is_the_same).then_some(Written { object, created: false })
+        (is_of_it && is_the_same).then_some(Written { object, created: false, queued: None })
     }
 
     /// Makes an object of an upload.
@@ -169,7 +169,13 @@ impl FileStorage {
         };
         let mut head = Vec::new();
         for upload in uploads {
-            for segment in self.executor().first_parts(access, upload, number, HEAD_PARTS).await? {
+            // Leased while they are read: a part may be sent again, or be moved to another provider.
+            let lookup = self.leases().begin_lookup().await;
+            let segments = self.executor().first_parts(access, upload, number, HEAD_PARTS).await?;
+            let keys = segments.iter().filter_map(|segment| segment.blob_key().cloned()).collect();
+            let _lease = self.leases().hold(keys);
+            drop(lookup);
+            for segment in segments {
                 let wanted = (HEAD as u64).saturating_sub(head.len() as u64).min(segment.size);
                 if wanted == 0 {
                     continue;

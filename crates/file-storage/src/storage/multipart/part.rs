@@ -8,14 +8,15 @@ use super::expiry;
 use crate::body::ByteStream;
 use crate::digests::{Algorithm, Checksums, ObjectChecksum, Wanted};
 use crate::errors::StorageError;
-use crate::executor::{Admission, Announced, QuotaLeft};
+use crate::executor::{Admission, Announced, Home, QuotaLeft};
 use crate::file::{Place, Sha256};
 use crate::multipart::{MAX_PART_NUMBER, MAX_PART_SIZE, MultipartUpload, NewPart, Part, UploadAt};
 use crate::permissions::{Access, Operation, RlsContext};
 use crate::storage::FileStorage;
-use crate::storage::blobs::{NewBlob, PlacedBlob};
+use crate::storage::blobs::{NewBlob, Patience, PlacedBlob};
 use crate::storage::head::Head;
 use crate::storage::leases::Lease;
+use crate::storage::queue::Queued;
 
 /// The bytes of a part, on their way.
 pub struct PartBody {
@@ -32,6 +33,7 @@ pub(in crate::storage) struct Run {
     pub(in crate::storage) size: u64,
     pub(in crate::storage) sha256: Sha256,
     pub(in crate::storage) place: Place,
+    pub(in crate::storage) belongs: Option<Home>,
     pub(in crate::storage) lease: Lease,
 }
 
@@ -86,9 +88,11 @@ impl FileStorage {
         let expires_at = expiry(self.inner.options.load().multipart_expiry);
         let (etag, checksums) = (watch.etag(&run.sha256), watch.checksums(&run.sha256));
         let (part, blobs, lease) = run.into_part(etag, checksums);
+        let queued = Queued::of(&access, &at.path, part.size, part.belongs.as_ref());
         self.settled(blobs, lease, async move {
             storage.hit("part.before_commit").await?;
             let part = storage.executor().put_part(&access, &at, number, part, expires_at).await?;
+            storage.were_queued(&queued);
             storage.inner.deletions_queued.notify_one();
             Ok(part)
         })
@@ -134,14 +138,16 @@ impl FileStorage {
             return Ok(self.inline_run(head.bytes));
         }
         let body = stream::iter([Ok(head.bytes)]).chain(rest).boxed();
-        let NewBlob { blob, written, lease } = self.write_blob(bucket, body, size_hint).await?;
-        Ok(Run { size: written.size, sha256: written.sha256, place: blob.place(), lease })
+        let new = self.write_blob(bucket, body, size_hint, Patience::Waits).await?;
+        let NewBlob { blob, written, belongs, lease, .. } = new;
+        Ok(Run { size: written.size, sha256: written.sha256, place: blob.place(), belongs, lease })
     }
 
     /// Bytes that go into the database.
     pub(in crate::storage) fn inline_run(&self, bytes: Bytes) -> Run {
         let (size, sha256) = (bytes.len() as u64, Sha256::of(&bytes));
-        Run { size, sha256, place: Place::Inline(bytes), lease: self.inner.leases.hold(Vec::new()) }
+        let lease = self.inner.leases.hold(Vec::new());
+        Run { size, sha256, place: Place::Inline(bytes), belongs: None, lease }
     }
 
     /// Deletes bytes that are not wanted after all; gives the reason back.
@@ -175,7 +181,14 @@ impl Run {
         checksums: Checksums,
     ) -> (NewPart, Vec<PlacedBlob>, Lease) {
         let blobs = PlacedBlob::of(&self.place).into_iter().collect();
-        let part = NewPart { size: self.size, sha256: self.sha256, etag, checksums, place: self.place };
+        let part = NewPart {
+            size: self.size,
+            sha256: self.sha256,
+            etag,
+            checksums,
+            place: self.place,
+            belongs: self.belongs,
+        };
         (part, blobs, self.lease)
     }
 }

@@ -15,6 +15,7 @@ use crate::permissions::{Access, Operation};
 use crate::storage::FileStorage;
 use crate::storage::head::Head;
 use crate::storage::multipart::{PartBody, Run};
+use crate::storage::queue::Queued;
 
 /// Most bytes of one run, and so the most that a crash takes of a body that is still coming in.
 const RUN: u64 = 64 << 20;
@@ -246,12 +247,15 @@ impl Appending {
         let etag = run.sha256.to_hex();
         let (part, blobs, lease) = run.into_part(etag, Checksums::new());
         let kept = part.clone();
+        let queued = Queued::of(&access, &at.path, part.size, part.belongs.as_ref());
         let append = Append { epoch: self.epoch, offset: merged.offset, takes_in: merged.takes_in, part };
         let committed = storage.clone();
         self.upload = storage
             .settled(blobs, lease, async move {
                 committed.hit("append.before_commit").await?;
-                committed.executor().append(&access, &at, append, expires_at).await
+                let upload = committed.executor().append(&access, &at, append, expires_at).await?;
+                committed.were_queued(&queued);
+                Ok(upload)
             })
             .await?;
         self.tail.took(merged, kept);

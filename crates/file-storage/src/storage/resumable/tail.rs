@@ -47,6 +47,7 @@ impl Tail {
                 size: part.size,
                 sha256: part.sha256,
                 place: part.place,
+                belongs: None,
             }),
             // What comes after a blob does not wait with what came before it.
             Place::Blob { .. } => self.pieces.clear(),

@@ -53,6 +53,19 @@ fn providers_that_cannot_be_are_refused() {
             &[&format!("storage.yml:5: storage.failover_providers: {problem}")],
         );
     }
+    for (spool, active, problem) in [
+        ("elsewhere", "local", "there is no provider 'elsewhere' of the kind local below providers"),
+        ("my-cloud", "local", "there is no provider 'my-cloud' of the kind local below providers"),
+        ("local", "local", "'local' is the active provider: there is nothing to wait for less"),
+        ("disk", "disk", "'disk' is the active provider: there is nothing to wait for less"),
+    ] {
+        let disk = "  disk: {kind: local, path: /mnt}\n";
+        check_refused(
+            &format!("{CLOUD}{disk}storage: {{active_provider: {active}, spool: {spool}}}"),
+            &[&format!("storage.yml:6: storage.spool: {problem}")],
+        );
+        load(&format!("{CLOUD}{disk}storage: {{active_provider: my-cloud, spool: disk}}"), &[], &[]).unwrap();
+    }
     check_refused(
         &format!("{CLOUD}    buckte: b\n"),
         &[

@@ -2,16 +2,17 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use file_storage::executor::{Page, Written};
+use file_storage::executor::{Page, QueueEntry, Written};
 use file_storage::storage::SignedToken;
 use file_storage::versions::VersionPage;
 use file_storage::{Bucket, BucketName, ObjectPath, StorageError, StorageObject};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::native::{
-    BucketBody, BucketUpdated, Emptied, ListEntry, ListV2Body, Message, Moved, ObjectBody, Signed,
-    SignedEntry, UploadTarget, Uploaded, VersionsBody,
+    BucketBody, BucketUpdated, Emptied, ListEntry, ListV2Body, Message, Moved, ObjectBody, QueueEntryBody,
+    QueueEntryPage, Signed, SignedEntry, UploadTarget, Uploaded, VersionsBody,
 };
 use super::{Dialect, supabase};
 use crate::errors::ApiError;
@@ -134,6 +135,27 @@ impl Dialect {
     pub(in crate::rest) fn versions(self, page: &VersionPage, next: Option<&str>) -> Response {
         match self {
             Self::Native | Self::Supabase => ok(&VersionsBody::new(page, next)),
+        }
+    }
+
+    /// Entries of the upload queue, of which Supabase knows nothing. `shows_providers`: and where their bytes are.
+    pub(in crate::rest) fn queue_entries(
+        self,
+        entries: &[QueueEntry],
+        next: Option<Uuid>,
+        shows_providers: bool,
+    ) -> Response {
+        match self {
+            Self::Native | Self::Supabase => {
+                sized(entries.len() * ROW_BYTES, &QueueEntryPage::new(entries, next, shows_providers))
+            }
+        }
+    }
+
+    /// One of them.
+    pub(in crate::rest) fn queue_entry(self, entry: &QueueEntry, shows_providers: bool) -> Response {
+        match self {
+            Self::Native | Self::Supabase => ok(&QueueEntryBody::new(entry, shows_providers)),
         }
     }
 

@@ -17,9 +17,10 @@ use http::HeaderValue;
 
 pub(super) use answers::{Listed, SignedOutcome, SignedUrl};
 pub(super) use cursor::{decode as decode_cursor, encode as encode_cursor};
+pub(crate) use native::QueueEntryBody;
 pub(super) use native::{
-    BucketBody, ErrorBody, ListEntry, ListV2Body, Message, ObjectBody, Signed, SignedEntry, UploadTarget,
-    Uploaded, VersionsBody,
+    BucketBody, ErrorBody, ListEntry, ListV2Body, Message, ObjectBody, QueueEntryPage, Signed, SignedEntry,
+    UploadTarget, Uploaded, VersionsBody,
 };
 
 use crate::app::AppState;

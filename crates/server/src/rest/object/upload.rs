@@ -4,8 +4,8 @@ use axum::response::Response;
 use file_storage::executor::Written;
 use file_storage::file::PutMode;
 use file_storage::storage::PendingUpload;
-use file_storage::{ObjectPath, Operation, StorageError};
-use http::StatusCode;
+use file_storage::{ObjectPath, Operation, Role, StorageError};
+use http::{HeaderValue, StatusCode, header};
 
 use super::described::{ObjectInUrl, WriteConditions, WriteRefused};
 use super::put_mode;
@@ -14,6 +14,7 @@ use crate::errors::ApiError;
 use crate::rest::body;
 use crate::rest::call::{Call, Caller, Token};
 use crate::rest::dialect::{ErrorBody, Uploaded};
+use crate::rest::{prefer, upload_queue};
 
 /// Creates an object; with `x-upsert: true` also over one that is there.
 #[utoipa::path(
@@ -23,6 +24,7 @@ use crate::rest::dialect::{ErrorBody, Uploaded};
         ("x-upsert" = Option<bool>, Header, description = "Replace an object that is there"),
         ("x-metadata" = Option<String>, Header, description = "User metadata: base64 of a JSON object"),
         ("cache-control" = Option<String>, Header, description = "Kept for downloads"),
+        ("prefer" = Option<String>, Header, description = "`respond-async`: do not wait for the provider that the bytes are for"),
         WriteConditions,
     ),
     request_body(
@@ -31,6 +33,7 @@ use crate::rest::dialect::{ErrorBody, Uploaded};
     ),
     responses(
         (status = 201, description = "The object", body = Uploaded<'static>),
+        (status = 202, description = "The object, which is there; its bytes are on their way: `Location` is their entry of the upload queue", body = Uploaded<'static>),
         WriteRefused,
         (status = 409, description = "There is an object already", body = ErrorBody),
     ),
@@ -46,6 +49,7 @@ pub(in crate::rest) async fn create(call: Call<Token>) -> Result<Response, ApiEr
     params(
         ObjectInUrl,
         ("x-metadata" = Option<String>, Header, description = "User metadata: base64 of a JSON object"),
+        ("prefer" = Option<String>, Header, description = "`respond-async`, as for POST"),
         WriteConditions,
     ),
     request_body(
@@ -54,6 +58,7 @@ pub(in crate::rest) async fn create(call: Call<Token>) -> Result<Response, ApiEr
     ),
     responses(
         (status = 200, description = "The object", body = Uploaded<'static>),
+        (status = 202, description = "The object, whose bytes are on their way, as for POST", body = Uploaded<'static>),
         WriteRefused,
     ),
 )]
@@ -66,8 +71,30 @@ async fn write(mut call: Call<Token>, mode: PutMode, status: StatusCode) -> Resu
     let (bucket, path) = call.new_object("/object/")?;
     let mode = conditional::write(call.headers(), mode)?;
     let pending = call.storage().admit_upload(call.context(), &bucket, &path, mode).await?;
-    let written = take_in(&mut call, pending, &path).await?;
-    Ok(call.dialect().uploaded(&written, status))
+    // Nobody without a user could ask for the entry.
+    let may_ask = call.context().role() != Role::Anon;
+    if !may_ask || !prefer::wants_async(call.headers()) {
+        let written = take_in(&mut call, pending, &path).await?;
+        return Ok(call.dialect().uploaded(&written, status));
+    }
+    let base_url = call.base_url()?;
+    let written = take_in(&mut call, pending.deferrable(), &path).await?;
+    let response = call.dialect().uploaded(&written, status);
+    Ok(match written.queued {
+        Some(entry) => accepted(response, &format!("{base_url}{}/{entry}", upload_queue::ROUTE)),
+        None => response,
+    })
+}
+
+/// The answer to an upload that is kept, and not yet where it belongs.
+fn accepted(mut response: Response, entry: &str) -> Response {
+    *response.status_mut() = StatusCode::ACCEPTED;
+    let headers = response.headers_mut();
+    headers.insert(prefer::PREFERENCE_APPLIED, HeaderValue::from_static(prefer::RESPOND_ASYNC));
+    if let Ok(entry) = HeaderValue::try_from(entry) {
+        headers.insert(header::LOCATION, entry);
+    }
+    response
 }
 
 /// Takes in the body of an upload that was let in, to this path.

@@ -55,7 +55,7 @@ pub(in crate::executor::postgres) async fn claim(
         let size = count(row, 0)?;
         end = end.saturating_sub(size);
         let place = Place::Inline(Bytes::from(row.try_get::<_, Vec<u8>>(2)?));
-        tail.push(Segment { offset: end, size, sha256: digest(row, 1)?, place });
+        tail.push(Segment { offset: end, size, sha256: digest(row, 1)?, place, belongs: None });
     }
     tail.reverse();
     Ok(Claimed { upload, tail })
@@ -95,7 +95,8 @@ pub(in crate::executor::postgres) async fn append(
     let last = u32::try_from(last).map_err(|_| Fault::corrupt("number of a part"))?;
     let kept = last.saturating_sub(run.takes_in);
     let gone: Vec<u32> = (kept.saturating_add(1)..=last).collect();
-    change(&mut session, at, &gone, (kept.saturating_add(1), &run.part), now(), expires_at).await?;
+    change(&mut session, (access, &upload), &gone, (kept.saturating_add(1), &run.part), now(), expires_at)
+        .await?;
     upload.held_bytes = run.offset.saturating_add(run.part.size);
     upload.expires_at = upload.expires_at.max(expires_at);
     if let Some(resumable) = &mut upload.resumable {

@@ -7,14 +7,16 @@ use tokio_postgres::types::{Json, ToSql};
 use super::find::hold;
 use crate::Timestamp;
 use crate::errors::StorageError;
+use crate::executor::displaced::{About, Displaced};
 use crate::executor::postgres::decide::{LOCK, blob_place};
 use crate::executor::postgres::errors::Fault;
 use crate::executor::postgres::pool::Pool;
+use crate::executor::postgres::queue;
 use crate::executor::postgres::rls::Caller;
 use crate::executor::postgres::rows::{int, now};
 use crate::executor::postgres::session::{Session, Step};
 use crate::file::Place;
-use crate::multipart::{NewPart, Part, UploadAt};
+use crate::multipart::{MultipartUpload, NewPart, Part, UploadAt};
 use crate::permissions::Access;
 
 pub(super) const DISCARD: &str = "SELECT {inner}.discard_parts($1, $2)";
@@ -43,7 +45,7 @@ pub(in crate::executor::postgres) async fn put(
         return Err(StorageError::UploadNotFound { upload: at.id }.into());
     }
     let now = now();
-    change(&mut session, at, &[number], (number, part), now, expires_at).await?;
+    change(&mut session, (access, &upload), &[number], (number, part), now, expires_at).await?;
     let NewPart { size, sha256, etag, checksums, .. } = part.clone();
     Ok(Part { number, size, sha256, etag, checksums, created_at: now })
 }
@@ -58,15 +60,16 @@ pub(super) async fn await_blob(session: &mut Session, part: &NewPart) -> Result<
     Ok(())
 }
 
-/// Takes some parts away and puts one in their place, and commits.
+/// Takes some parts away and puts one in their place, with where it belongs, and commits.
 pub(super) async fn change(
     session: &mut Session,
-    at: &UploadAt,
+    (access, upload): (&Access, &MultipartUpload),
     gone: &[u32],
     (number, part): (u32, &NewPart),
     now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<(), Fault> {
+    let at = &upload.at;
     let gone: Vec<i32> = gone.iter().map(|number| int4(*number)).collect();
     let (provider, key, bytes) = match &part.place {
         Place::Inline(bytes) => (None, None, Some(bytes.as_ref())),
@@ -76,14 +79,14 @@ pub(super) async fn change(
     let checksums = Json(&part.checksums);
     let values: [&(dyn ToSql + Sync); 10] =
         [&at.id, &number, &size, &sha256, &part.etag, &checksums, &provider, &key, &bytes, &now];
-    let steps = [
-        Step::As(&Caller::keeper()),
-        Step::Run(DISCARD, &[&at.id, &gone]),
-        Step::Run(ADD, &values),
-        Step::Run(COUNT, &[&at.id, &size]),
-        Step::Run(EXTEND, &[&at.id, &expires_at]),
-        Step::Commit,
-    ];
+    let displaced = Displaced::of(part.belongs.as_ref(), &part.place, part.size);
+    let entry = queue::Columns::of(About::upload(access, upload), displaced.into_iter());
+    let entry = entry.as_ref().map(queue::Columns::values);
+    let (keeper, gone) = (Caller::keeper(), [&at.id as _, &gone as _]);
+    let (count, extend) = ([&at.id as _, &size as _], [&at.id as _, &expires_at as _]);
+    let mut steps = vec![Step::As(&keeper), Step::Run(DISCARD, &gone), Step::Run(ADD, &values)];
+    steps.extend(entry.as_ref().map(|values| Step::Run(queue::ADD, values)));
+    steps.extend([Step::Run(COUNT, &count), Step::Run(EXTEND, &extend), Step::Commit]);
     session.run(&steps).await.map(drop)
 }
 

@@ -17,11 +17,12 @@ const TABLES: [&str; 5] =
     ["storage_buckets", "storage_objects", "storage_segments", "storage_usage", "upload_queue"];
 
 /// What is the server's alone.
-const CLOSED: [&str; 8] = [
+const CLOSED: [&str; 9] = [
     "aerostore.storage_events",
     "aerostore.storage_events_gone",
     "aerostore.blob_deletions",
     "aerostore.used_nonces",
+    "aerostore.provider_identities",
     "aerostore.storage_policies",
     "aerostore.schema_migrations",
     "aerostore_inner.bucket_access",
@@ -69,7 +70,8 @@ async fn alices() -> (Opened, Client, RlsContext, RlsContext) {
     }
     let admin = opened.database.admin().await;
     let queue = "INSERT INTO aerostore.upload_queue (user_id, bucket_id, file_name, file_size_bytes, mime_type, \
-         storage_path, target_provider) VALUES ($1, 'alices', 'b.txt', 4, 'text/plain', 'a/b.txt', 'local')";
+         storage_path, blob_key, source_provider, target_provider, reason) \
+         VALUES ($1, 'alices', 'b.txt', 4, 'text/plain', 'a/b.txt', 'k', 'local', 's3', 'deferred')";
     admin.execute(queue, &[&id(&alice)]).await.unwrap();
     (opened, admin, alice, bob)
 }
@@ -350,6 +352,7 @@ async fn an_upload_goes_its_way_and_no_other() {
         assert_eq!(go(status).await, expected, "to {status}");
     }
     let insert = "INSERT INTO aerostore.upload_queue (bucket_id, file_name, file_size_bytes, mime_type, storage_path, \
-         target_provider, status, completed_at) VALUES ('b', 'f', 1, 't', 'p', 'l', 'completed', now())";
+         blob_key, source_provider, target_provider, reason, status, completed_at) \
+         VALUES ('b', 'f', 1, 't', 'p', 'k2', 'l', 's', 'deferred', 'completed', now())";
     assert_eq!(admin.execute(insert, &[]).await.map_err(|error| error.code().cloned()), refused);
 }

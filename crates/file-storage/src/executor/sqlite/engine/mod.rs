@@ -3,6 +3,7 @@
 mod credentials;
 mod events;
 mod multipart;
+mod queue;
 mod quotas;
 mod upkeep;
 mod versions;

@@ -52,6 +52,7 @@ fn tail(conn: &Connection, upload: &MultipartUpload) -> Result<Vec<Segment>, Fau
             size,
             sha256: digest(row, 1)?,
             place: Place::Inline(Bytes::from(bytes)),
+            belongs: None,
         });
     }
     tail.reverse();
@@ -90,7 +91,7 @@ pub(in crate::executor::sqlite) fn append(
     let last: u32 = statement.query_row(named_params! { ":id": text(at.id) }, |row| row.get(0))?;
     let kept = last.saturating_sub(run.takes_in);
     let returned = discard_parts(conn, at.id, kept.saturating_add(1)..=u32::MAX, now)?;
-    insert(conn, at, kept.saturating_add(1), &run.part, now)?;
+    insert(conn, (access, &upload), kept.saturating_add(1), &run.part, now)?;
     count_unfinished(conn, &upload, run.part.size, returned, now)?;
     extend(conn, at, expires_at)?;
     upload.held_bytes = upload.held_bytes.saturating_add(run.part.size).saturating_sub(returned);

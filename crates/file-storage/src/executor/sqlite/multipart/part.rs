@@ -7,12 +7,14 @@ use super::discard::discard_parts;
 use super::find::show;
 use crate::Timestamp;
 use crate::errors::StorageError;
+use crate::executor::displaced::{About, Displaced};
 use crate::executor::sqlite::errors::Fault;
 use crate::executor::sqlite::ledger::count_unfinished;
+use crate::executor::sqlite::queue;
 use crate::executor::sqlite::rls::text;
 use crate::executor::sqlite::rows::{int, micros, now};
 use crate::file::Place;
-use crate::multipart::{NewPart, Part, UploadAt};
+use crate::multipart::{MultipartUpload, NewPart, Part, UploadAt};
 use crate::permissions::Access;
 
 /// Makes a part known. What was under its number before goes.
@@ -30,7 +32,7 @@ pub(in crate::executor::sqlite) fn put(
     }
     let now = now();
     let returned = discard_parts(conn, at.id, number..=number, now)?;
-    insert(conn, at, number, &part, now)?;
+    insert(conn, (access, &upload), number, &part, now)?;
     count_unfinished(conn, &upload, part.size, returned, now)?;
     extend(conn, at, expires_at)?;
     let NewPart { size, sha256, etag, checksums, .. } = part;
@@ -46,10 +48,10 @@ pub(super) fn extend(conn: &Connection, at: &UploadAt, expires_at: Timestamp) ->
     Ok(())
 }
 
-/// Writes down where a part is.
+/// Writes down where a part is, and where it belongs.
 pub(super) fn insert(
     conn: &Connection,
-    at: &UploadAt,
+    (access, upload): (&Access, &MultipartUpload),
     number: u32,
     part: &NewPart,
     now: Timestamp,
@@ -63,9 +65,12 @@ pub(super) fn insert(
          created_at) VALUES (:id, :number, :size, :sha256, :etag, :checksums, :provider, :key, :bytes, :now)",
     )?
     .execute(named_params! {
-        ":id": text(at.id), ":number": number, ":size": int(part.size), ":sha256": part.sha256.to_hex(),
+        ":id": text(upload.at.id), ":number": number, ":size": int(part.size), ":sha256": part.sha256.to_hex(),
         ":etag": part.etag, ":checksums": json!(part.checksums).to_string(),
         ":provider": provider, ":key": key, ":bytes": bytes, ":now": micros(now),
     })?;
-    Ok(())
+    match Displaced::of(part.belongs.as_ref(), &part.place, part.size) {
+        Some(blob) => queue::add(conn, About::upload(access, upload), &blob, now),
+        None => Ok(()),
+    }
 }

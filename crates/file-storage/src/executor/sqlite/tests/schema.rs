@@ -87,8 +87,8 @@ fn an_upload_goes_its_way_and_no_other() {
     let insert = |status: &str| {
         conn.execute(
             "INSERT INTO upload_queue (id, bucket_id, file_name, file_size_bytes, mime_type, storage_path, \
-             target_provider, status, completed_at, next_attempt_at, queued_at, created_at, updated_at) \
-             VALUES (?1, 'b', 'f', 1, 't', 'p', 'l', ?2, iif(?2 = 'completed', 1, NULL), 0, 0, 0, 0)",
+             blob_key, source_provider, target_provider, reason, status, completed_at, next_attempt_at, queued_at, \
+             created_at, updated_at) VALUES (?1, 'b', 'f', 1, 't', 'p', ?1, 'l', 's', 'deferred', ?2, iif(?2 = 'completed', 1, NULL), 0, 0, 0, 0)",
             [&uuid::Uuid::new_v4().to_string(), status],
         )
     };

@@ -8,6 +8,7 @@ mod bucket;
 mod errors;
 mod list;
 mod object;
+mod queue;
 mod signed;
 mod versions;
 
@@ -17,6 +18,8 @@ pub(in crate::rest) use errors::ErrorBody;
 pub(in crate::rest) use list::{ListEntry, ListV2Body};
 pub(super) use object::Moved;
 pub(in crate::rest) use object::{ObjectBody, Uploaded};
+pub(crate) use queue::QueueEntryBody;
+pub(in crate::rest) use queue::QueueEntryPage;
 pub(in crate::rest) use signed::{Signed, SignedEntry, UploadTarget};
 pub(in crate::rest) use versions::VersionsBody;
 

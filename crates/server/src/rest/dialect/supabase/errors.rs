@@ -117,9 +117,11 @@ fn storage(error: &StorageError) -> Worded {
         // Supabase has no versions.
         E::VersionNotFound { .. } => wrapped(404, "not_found", "NoSuchVersion", message),
         E::VersionIsMarker { .. } => wrapped(405, "DeleteMarker", "MethodNotAllowed", message),
-        E::PolicyNotFound { .. } | E::CredentialNotFound { .. } | E::ProviderNotFound { .. } => {
-            wrapped(404, "not_found", "InvalidRequest", message)
-        }
+        E::PolicyNotFound { .. }
+        | E::CredentialNotFound { .. }
+        | E::ProviderNotFound { .. }
+        | E::QueueEntryNotFound { .. } => wrapped(404, "not_found", "InvalidRequest", message),
+        E::QueueEntryEnded { .. } => wrapped(409, "Completed", "InvalidRequest", message),
         E::DigestMismatch { .. } => wrapped(400, "InvalidChecksum", "InvalidChecksum", message),
         E::PolicyExists { .. } => wrapped(409, "Duplicate", "ResourceAlreadyExists", message),
         E::BucketExists { .. } => wrapped(409, "Duplicate", "BucketAlreadyExists", message),
@@ -174,7 +176,11 @@ fn denial_worded(denial: &Denial) -> Worded {
             _,
         ) => denied(RLS_WORDS),
         (
-            Permission::UploadContinue | Permission::UsageRead | Permission::Explain | Permission::Maintain,
+            Permission::UploadContinue
+            | Permission::UsageRead
+            | Permission::QueueRead
+            | Permission::Explain
+            | Permission::Maintain,
             _,
         ) => denied(denial.to_string()),
     }

@@ -32,7 +32,7 @@ CREATE TABLE storage_usage (
 );
 CREATE TABLE upload_queue (
     id uuid PRIMARY KEY, user_id uuid, bucket_id text, file_name text, file_size_bytes bigint, mime_type text,
-    storage_path text, target_provider text, status text, attempt_count integer, max_attempts integer,
+    storage_path text, source_provider text, target_provider text, reason text, status text, attempt_count integer, max_attempts integer,
     error_message text, next_attempt_at timestamptz, queued_at timestamptz, started_at timestamptz,
     completed_at timestamptz, created_at timestamptz, updated_at timestamptz
 );

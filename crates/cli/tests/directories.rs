@@ -1,0 +1,326 @@
+//! Directories that are not the ones that a database means: servers that share a database and not a disk, a disk that is not
+//! mounted, a backup that has come back. The real binary, over both engines.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests, whose helpers lie outside of test functions"
+)]
+
+#[allow(dead_code, reason = "shared with other suites, each of which uses a part of it")]
+#[path = "../../file-storage/tests/support/database.rs"]
+mod database;
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use database::TestDatabase;
+
+/// Larger than what is kept in the database.
+static CONTENT: [u8; 50_000] = [7; 50_000];
+
+/// Directories of one or several servers, and the database that they share if it can be shared.
+struct Place {
+    folder: TempDir,
+    database: Option<TestDatabase>,
+    variables: Vec<(String, String)>,
+}
+
+impl Place {
+    fn sqlite() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), database: None, variables: Vec::new() }
+    }
+
+    fn postgres() -> Self {
+        Self { database: Some(TestDatabase::new()), ..Self::sqlite() }
+    }
+
+    fn both() -> [Self; 2] {
+        [Self::sqlite(), Self::postgres()]
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn set(&mut self, name: &str, value: &str) {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// A second directory, `disk`, which servers share, and which takes new bytes.
+    fn with_disk(mut self) -> Self {
+        let path = self.path("disk").display().to_string();
+        self.set("AEROSTORE_PROVIDERS_DISK_KIND", "local");
+        self.set("AEROSTORE_PROVIDERS_DISK_PATH", &path);
+        self.set("AEROSTORE_STORAGE_ACTIVE_PROVIDER", "disk");
+        self
+    }
+
+    fn command(&self, data: &str, arguments: &[&str]) -> Command {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_aerostore"));
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AEROSTORE_"))
+        {
+            process.env_remove(name);
+        }
+        if let Some(database) = &self.database {
+            process.env("AEROSTORE_DATABASE", database.url());
+        }
+        process.args(arguments).arg("--data-dir").arg(self.path(data)).stdin(Stdio::null());
+        process.envs(self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        process
+    }
+
+    /// Starts a server with a data directory of this name; else what it says.
+    fn start(&self, data: &str) -> Result<Server, String> {
+        let mut child = self
+            .command(data, &["serve", "--listen", "127.0.0.1:0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut errors = child.stderr.take().unwrap();
+        let said = std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = errors.read_to_string(&mut text);
+            text
+        });
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let url = lines.find_map(|line| Some(line.split_once("ready on ")?.1.trim().to_owned()));
+        let Some(url) = url else {
+            assert!(!child.wait().unwrap().success());
+            return Err(said.join().unwrap());
+        };
+        std::thread::spawn(move || lines.for_each(drop));
+        let keys = self.command(data, &["keys", "--json"]).output().unwrap();
+        let keys: Value = serde_json::from_slice(&keys.stdout).unwrap();
+        let key = keys["service_key"].as_str().unwrap().to_owned();
+        Ok(Server { child, url, key })
+    }
+
+    #[track_caller]
+    fn starts(&self, data: &str) -> Server {
+        self.start(data).unwrap_or_else(|said| panic!("{data} does not start: {said}"))
+    }
+
+    /// A start that is refused, with the provider and its directory in what is said.
+    #[track_caller]
+    fn refuses(&self, data: &str, provider: &str, directory: &Path) -> String {
+        let said = match self.start(data) {
+            Ok(_) => panic!("{data} starts"),
+            Err(said) => said,
+        };
+        let words = format!("the provider '{provider}' is not in {}", directory.display());
+        assert!(said.contains(&words) && said.contains("probably not mounted"), "{words}: {said}");
+        said
+    }
+}
+
+/// A running server; killed when it goes out of scope.
+struct Server {
+    child: Child,
+    url: String,
+    key: String,
+}
+
+impl Server {
+    async fn ask(&self, method: Method, path: &str, body: Vec<u8>) -> (u16, Vec<u8>) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = client.request(method, format!("{}{path}", self.url)).bearer_auth(&self.key);
+        let answer = request.body(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.bytes().await.unwrap().to_vec())
+    }
+
+    async fn put(&self, name: &str) {
+        let bucket = json!({ "name": "box", "policy": "private" }).to_string().into_bytes();
+        let (status, _) = self.ask(Method::POST, "/storage/v1/bucket", bucket).await;
+        assert!(matches!(status, 201 | 409));
+        let path = format!("/storage/v1/object/box/{name}");
+        assert_eq!(self.ask(Method::PUT, &path, CONTENT.to_vec()).await.0, 200);
+    }
+
+    async fn expect(&self, name: &str) {
+        let (status, content) =
+            self.ask(Method::GET, &format!("/storage/v1/object/box/{name}"), Vec::new()).await;
+        assert!(status == 200 && content == CONTENT, "{name}: {status}");
+    }
+
+    /// What a migration from `disk` to `local` is answered.
+    async fn migrate(&self) -> (u16, String) {
+        let body = json!({ "from": "disk", "to": "local" }).to_string().into_bytes();
+        let (status, body) = self.ask(Method::POST, "/api/v1/storage/migrations", body).await;
+        (status, String::from_utf8(body).unwrap())
+    }
+
+    fn stop(mut self) {
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn id_of(directory: &Path) -> PathBuf {
+    directory.join("provider-id")
+}
+
+#[tokio::test]
+async fn a_disk_that_is_not_mounted_stops_the_start() {
+    for place in Place::both() {
+        let place = place.with_disk();
+        let disk = place.path("disk");
+        let server = place.starts("data");
+        server.put("a").await;
+        server.stop();
+        let identity = std::fs::read_to_string(id_of(&disk)).unwrap();
+
+        // The mount point is empty; or something else is mounted there.
+        let away = place.path("away");
+        std::fs::rename(&disk, &away).unwrap();
+        std::fs::create_dir(&disk).unwrap();
+        let said = place.refuses("data", "disk", &disk);
+        assert!(said.contains(identity.trim()) && said.contains("with 1 blobs"), "{said}");
+        assert_eq!(std::fs::read_dir(&disk).unwrap().count(), 0, "nothing is made there");
+        std::fs::write(id_of(&disk), uuid::Uuid::new_v4().to_string()).unwrap();
+        place.refuses("data", "disk", &disk);
+        std::fs::write(id_of(&disk), "some words").unwrap();
+        let said = place.start("data").err().unwrap();
+        assert!(said.contains("provider-id can't") || said.contains("provider-id is no UUID"), "{said}");
+
+        std::fs::remove_dir_all(&disk).unwrap();
+        std::fs::rename(&away, &disk).unwrap();
+        let server = place.starts("data");
+        server.expect("a").await;
+        server.stop();
+        // An operator who knows better has the last word, as the refusal says.
+        std::fs::remove_dir_all(&disk).unwrap();
+        std::fs::create_dir(&disk).unwrap();
+        place.refuses("data", "disk", &disk);
+        std::fs::write(id_of(&disk), &identity).unwrap();
+        place.starts("data").put("b").await;
+    }
+}
+
+#[tokio::test]
+async fn servers_that_share_a_database_share_the_directories_that_take_bytes() {
+    let mut place = Place::postgres();
+    let first = place.starts("one");
+    // Nothing is kept there yet; it would be, in a moment.
+    place.refuses("two", "local", &place.path("two"));
+    first.put("a").await;
+    place.refuses("two", "local", &place.path("two"));
+
+    // The same in two places.
+    std::os::unix::fs::symlink(place.path("one"), place.path("three")).unwrap();
+    let third = place.starts("three");
+    third.expect("a").await;
+    drop(third);
+    drop(first);
+
+    // Unused by name, and yet it keeps bytes.
+    place = place.with_disk();
+    let said = place.refuses("two", "local", &place.path("two"));
+    assert!(said.contains("with 1 blobs"), "{said}");
+    place.starts("one").expect("a").await;
+}
+
+#[tokio::test]
+async fn a_data_directory_that_takes_no_bytes_may_be_a_servers_own() {
+    let mut place = Place::postgres().with_disk();
+    let (first, second) = (place.starts("one"), place.starts("two"));
+    first.put("a").await;
+    second.put("b").await;
+    first.expect("b").await;
+    second.expect("a").await;
+    // Nor does it take any later: only the server whose directory it is moves bytes there.
+    let (status, said) = second.migrate().await;
+    assert!(status == 404 && said.contains("PROVIDER_NOT_FOUND"), "{status} {said}");
+    drop(second);
+    for (key, value) in [("SPOOL", "local"), ("FAILOVER_PROVIDERS", "local")] {
+        let name = format!("AEROSTORE_STORAGE_{key}");
+        place.set(&name, value);
+        place.refuses("two", "local", &place.path("two"));
+        place.starts("one").stop();
+        place.set(&name, "");
+    }
+    place.starts("two").expect("a").await;
+    assert_eq!(first.migrate().await.0, 202);
+}
+
+/// As a server of a version before there were identities leaves them.
+async fn forget(place: &Place, directory: &Path) {
+    let admin = place.database.as_ref().unwrap().admin().await;
+    admin.batch_execute("DELETE FROM aerostore.provider_identities").await.unwrap();
+    std::fs::remove_file(id_of(directory)).unwrap();
+}
+
+#[tokio::test]
+async fn the_first_start_after_an_upgrade_looks_for_blobs() {
+    let place = Place::postgres();
+    let data = place.path("one");
+    let server = place.starts("one");
+    server.put("a").await;
+    server.stop();
+    forget(&place, &data).await;
+    // Another server's own disk is not taken for the one that has them, also where it comes first.
+    let said = place.refuses("two", "local", &place.path("two"));
+    assert!(said.contains("knows 1 blobs there") && !id_of(&place.path("two")).exists(), "{said}");
+    place.starts("one").expect("a").await;
+    assert!(id_of(&data).exists());
+    place.refuses("two", "local", &place.path("two"));
+    // A database that came from elsewhere, and does not know yet.
+    let admin = place.database.as_ref().unwrap().admin().await;
+    admin.batch_execute("DELETE FROM aerostore.provider_identities").await.unwrap();
+    place.starts("one").expect("a").await;
+}
+
+#[tokio::test]
+async fn a_backup_without_the_file_is_told_by_its_blobs() {
+    for place in Place::both() {
+        let data = place.path("data");
+        let server = place.starts("data");
+        server.put("a").await;
+        server.stop();
+        let identity = std::fs::read_to_string(id_of(&data)).unwrap();
+        std::fs::remove_file(id_of(&data)).unwrap();
+        match place.database {
+            // Nobody else has this database.
+            None => {
+                place.starts("data").expect("a").await;
+                assert_eq!(std::fs::read_to_string(id_of(&data)).unwrap(), identity);
+            }
+            // It might be a copy, beside a server that has the original.
+            Some(_) => drop(place.refuses("data", "local", &data)),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_new_database_takes_a_directory_as_it_is() {
+    let place = Place::sqlite();
+    let data = place.path("data");
+    place.starts("data").stop();
+    let identity = std::fs::read_to_string(id_of(&data)).unwrap();
+    for entry in std::fs::read_dir(&data).unwrap().flatten() {
+        if entry.file_name().to_string_lossy().starts_with("metadata.sqlite") {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    let server = place.starts("data");
+    server.put("a").await;
+    server.stop();
+    assert_eq!(std::fs::read_to_string(id_of(&data)).unwrap(), identity);
+    place.starts("data").expect("a").await;
+}

@@ -1,0 +1,104 @@
+//! Entries for blobs that are to go from one provider to another, page by page.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::entries::attempts;
+use crate::executor::postgres::errors::Fault;
+use crate::executor::postgres::pool::Pool;
+use crate::executor::postgres::rls::Caller;
+use crate::executor::postgres::rows::{blob_key, count};
+use crate::executor::postgres::session::{Session, Step};
+use crate::executor::{Migrated, Migration};
+use crate::file::BlobKey;
+use crate::path::ObjectPath;
+use crate::permissions::{Access, Permission};
+
+/// A page of all blobs by their keys, with what their entries say. It is as long as what is looked at, so that each takes a moment,
+/// however few of them are asked for. Nobody deletes or moves them until the transaction ends: an entry is of a blob that is there.
+const PAGE: &str = "WITH segments AS (SELECT s.blob_key, s.size, s.provider, s.version FROM {schema}.storage_segments s \
+         WHERE s.blob_key > $1 ORDER BY s.blob_key LIMIT $2 FOR SHARE), \
+     parts AS (SELECT p.blob_key, p.size, p.provider, p.upload_id FROM {schema}.multipart_parts p \
+         WHERE p.blob_key > $1 ORDER BY p.blob_key LIMIT $2 FOR SHARE) \
+     SELECT s.blob_key, s.size, s.provider, coalesce(o.bucket_id, v.bucket_id), coalesce(o.path, v.path), \
+         coalesce(o.content_type, v.content_type) FROM segments s \
+         LEFT JOIN {schema}.storage_objects o ON o.version = s.version \
+         LEFT JOIN {schema}.storage_object_versions v ON v.version = s.version \
+     UNION ALL SELECT p.blob_key, p.size, p.provider, m.bucket_id, m.path, m.content_type \
+         FROM parts p JOIN {schema}.multipart_uploads m ON m.id = p.upload_id \
+     ORDER BY 1 LIMIT $2";
+
+const QUEUE: &str = "INSERT INTO {schema}.upload_queue AS u (id, bucket_id, file_name, file_size_bytes, mime_type, \
+     storage_path, blob_key, source_provider, target_provider, reason, max_attempts) \
+     SELECT e.id, e.bucket, e.name, e.size, e.type, e.path, e.key, $8, $9, $10, $11 FROM unnest($1::uuid[], $2::text[], \
+     $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[]) e (id, bucket, name, size, type, path, key) \
+     ON CONFLICT (blob_key) WHERE status <> 'completed' DO UPDATE SET status = 'pending', attempt_count = 0, \
+     target_provider = excluded.target_provider, reason = excluded.reason, max_attempts = excluded.max_attempts, \
+     next_attempt_at = now(), queued_at = now(), completed_at = NULL WHERE u.status = 'failed' \
+     RETURNING file_size_bytes";
+
+/// Entries to be made, column by column.
+#[derive(Default)]
+struct Wanted {
+    ids: Vec<Uuid>,
+    buckets: Vec<String>,
+    names: Vec<String>,
+    sizes: Vec<i64>,
+    types: Vec<String>,
+    paths: Vec<String>,
+    keys: Vec<String>,
+}
+
+/// Looks at a page of blobs and queues those that are to go.
+pub(in crate::executor::postgres) async fn migrate(
+    pool: &Arc<Pool>,
+    access: &Access,
+    migration: &Migration,
+    after: Option<&BlobKey>,
+    limit: u32,
+) -> Result<Migrated, Fault> {
+    access.on_rows(Permission::Maintain, None)?;
+    let mut session = Session::start(pool, "queue_migration").await?;
+    let page = [&after.map_or("", BlobKey::as_str) as _, &i64::from(limit) as _];
+    let answers = session.run(&[Step::As(&Caller::keeper()), Step::Run(PAGE, &page)]).await?;
+    let rows = answers.first().map_or(&[][..], |answer| &answer.rows);
+    let mut wanted = Wanted::default();
+    for row in rows {
+        let (provider, bucket): (&str, &str) = (row.try_get(2)?, row.try_get(3)?);
+        let asked_for = migration.bucket.as_ref().is_none_or(|wanted| wanted.as_str() == bucket);
+        if asked_for && *provider == *migration.from && migration.from != migration.to {
+            let path = ObjectPath::parse(row.try_get(4)?)?;
+            wanted.ids.push(Uuid::now_v7());
+            wanted.buckets.push(bucket.to_owned());
+            wanted.names.push(path.file_name().to_owned());
+            wanted.sizes.push(row.try_get(1)?);
+            wanted.types.push(row.try_get(5)?);
+            wanted.paths.push(path.as_str().to_owned());
+            wanted.keys.push(row.try_get(0)?);
+        }
+    }
+    let is_full = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+    let next = rows.last().filter(|_| is_full).map(|row| blob_key(row, 0)).transpose()?;
+    let (from, to) = (migration.from.as_ref(), migration.to.as_ref());
+    let values = [
+        &wanted.ids as _,
+        &wanted.buckets as _,
+        &wanted.names as _,
+        &wanted.sizes as _,
+        &wanted.types as _,
+        &wanted.paths as _,
+        &wanted.keys as _,
+        &from as _,
+        &to as _,
+        &migration.reason.as_str() as _,
+        &attempts(migration.max_attempts) as _,
+    ];
+    let answers = session.run(&[Step::Run(QUEUE, &values), Step::Commit]).await?;
+    let mut migrated = Migrated { entries: 0, bytes: 0, next };
+    for row in answers.first().map_or(&[][..], |answer| &answer.rows) {
+        migrated.entries = migrated.entries.saturating_add(1);
+        migrated.bytes = migrated.bytes.saturating_add(count(row, 0)?);
+    }
+    Ok(migrated)
+}

@@ -1,0 +1,16 @@
+//! The upload queue: entries written with blobs, found, claimed, ended, and made for blobs that are there already.
+//!
+//! An entry goes by a trigger, with the deletion of its blob: whatever puts a blob into `blob_deletions` need not know of it.
+//! Every transaction locks what refers to a blob before the blob's entry, as deletions do.
+
+mod claims;
+mod entries;
+mod migration;
+mod operators;
+mod providers;
+
+pub(super) use claims::{claim, complete, end, renew};
+pub(super) use entries::{ADD, Columns, list, show};
+pub(super) use migration::migrate;
+pub(super) use operators::{cancel, depths, forget, retry, retry_failed};
+pub(super) use providers::{identity, usage};

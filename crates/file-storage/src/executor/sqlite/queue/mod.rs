@@ -1,0 +1,18 @@
+//! The upload queue: entries written with blobs, found, claimed, ended, and made for blobs that are there already.
+//!
+//! An entry goes by a trigger, with the deletion of its blob: whatever puts a blob into `blob_deletions` need not know of it.
+
+mod claims;
+mod entries;
+mod migration;
+mod operators;
+mod providers;
+
+pub(super) use claims::{claim, complete, end, renew};
+pub(super) use entries::{add, list, show};
+pub(super) use migration::migrate;
+pub(super) use operators::{cancel, depths, forget, retry, retry_failed};
+pub(super) use providers::{identity, say_identity, usage};
+
+#[cfg(test)]
+pub(super) use {claims::DUE, entries::list_sql};

@@ -1,0 +1,66 @@
+//! What rows keep on each provider, and which directory each is.
+
+use rusqlite::{Connection, named_params};
+use uuid::Uuid;
+
+use crate::executor::ProviderUsage;
+use crate::executor::sqlite::errors::Fault;
+use crate::executor::sqlite::rls::text;
+use crate::executor::sqlite::rows::{count, str, uuid};
+use crate::permissions::{Access, Permission};
+
+/// By the index of blobs, so that what is inline is not read.
+const USAGE: &str = "SELECT provider, sum(blobs), sum(bytes), sum(deletions) FROM ( \
+     SELECT provider, count(*) AS blobs, sum(size) AS bytes, 0 AS deletions FROM storage_segments \
+         WHERE blob_key > '' GROUP BY provider \
+     UNION ALL SELECT provider, count(*), sum(size), 0 FROM multipart_parts WHERE blob_key > '' GROUP BY provider \
+     UNION ALL SELECT provider, 0, 0, count(*) FROM blob_deletions GROUP BY provider) \
+     GROUP BY provider ORDER BY provider";
+
+/// What rows keep on each provider that they name.
+pub(in crate::executor::sqlite) fn usage(
+    conn: &Connection,
+    access: &Access,
+) -> Result<Vec<ProviderUsage>, Fault> {
+    access.on_rows(Permission::Maintain, None)?;
+    let mut statement = conn.prepare_cached(USAGE)?;
+    let mut rows = statement.query([])?;
+    let mut usage = Vec::new();
+    while let Some(row) = rows.next()? {
+        usage.push(ProviderUsage {
+            provider: str(row, 0)?.into(),
+            blobs: count(row, 1)?,
+            bytes: count(row, 2)?,
+            pending_deletions: count(row, 3)?,
+        });
+    }
+    Ok(usage)
+}
+
+/// Which directory a provider is, where somebody has said so.
+pub(in crate::executor::sqlite) fn identity(
+    conn: &Connection,
+    access: &Access,
+    provider: &str,
+) -> Result<Option<Uuid>, Fault> {
+    access.on_rows(Permission::Maintain, None)?;
+    let mut statement =
+        conn.prepare_cached("SELECT identity FROM provider_identities WHERE provider = :provider")?;
+    let mut rows = statement.query(named_params! { ":provider": provider })?;
+    rows.next()?.map(|row| uuid(row, 0)).transpose()
+}
+
+/// Says which directory a provider is, where nobody has; gives the one that counts.
+pub(in crate::executor::sqlite) fn say_identity(
+    conn: &Connection,
+    access: &Access,
+    provider: &str,
+    said: Uuid,
+) -> Result<Option<Uuid>, Fault> {
+    access.on_rows(Permission::Maintain, None)?;
+    conn.prepare_cached(
+        "INSERT INTO provider_identities (provider, identity) VALUES (:provider, :identity) ON CONFLICT DO NOTHING",
+    )?
+    .execute(named_params! { ":provider": provider, ":identity": text(said) })?;
+    identity(conn, access, provider)
+}
