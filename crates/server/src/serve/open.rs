@@ -10,7 +10,7 @@ use file_storage::executor::postgres::{PostgresAddress, PostgresExecutor, Postgr
 use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions, Synchronous};
 use file_storage::health::HealthChecks;
 use file_storage::permissions::AccessRules;
-use file_storage::storage::{QueryOptions, StorageOptions};
+use file_storage::storage::{QueryOptions, QueueOptions, StorageOptions};
 use file_storage::upkeep::{Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
 
@@ -175,6 +175,7 @@ fn storage_options(config: &Config) -> StorageOptions {
             timeout: config.query.timeout,
             per_caller: usize::try_from(config.query.per_caller).unwrap_or(usize::MAX),
         },
+        queue: QueueOptions::default(),
         access_rules: AccessRules {
             only_service_creates_buckets: config.buckets.creation == BucketCreation::Service,
             ..AccessRules::default()
