@@ -15,6 +15,7 @@ mod columns;
 pub(crate) mod conformance;
 mod credentials;
 mod decide;
+mod displaced;
 mod event;
 mod explanation;
 mod listing;

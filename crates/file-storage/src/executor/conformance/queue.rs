@@ -33,7 +33,7 @@ pub(super) fn displaced(made: &Bucket, at: &str, max_attempts: u32) -> (NewObjec
 }
 
 /// Writes such an object.
-pub(super) async fn write(
+pub(crate) async fn write(
     subject: &Subject,
     caller: &RlsContext,
     made: &Bucket,
@@ -50,7 +50,7 @@ pub(super) fn claim(limit: u32) -> Claim {
 }
 
 /// Claims the only entry that waits.
-pub(super) async fn claim_one(subject: &Subject) -> (Uuid, ClaimedEntry) {
+pub(crate) async fn claim_one(subject: &Subject) -> (Uuid, ClaimedEntry) {
     let claim = claim(10);
     let mut claimed = subject.executor.claim_entries(&maintain(), &claim).await.unwrap();
     assert_eq!((claimed.entries.len(), claimed.given_up.len()), (1, 0));
@@ -328,7 +328,7 @@ pub(crate) async fn depths_and_usage_count_what_there_is(subject: &Subject) {
     assert_eq!(on.queue_depths(&access).await.unwrap().len(), 1);
 }
 
-fn migration(from: &str, to: &str) -> Migration {
+pub(crate) fn migration(from: &str, to: &str) -> Migration {
     let (from, to) = (from.into(), to.into());
     Migration { from, to, bucket: None, reason: QueueReason::Migration, max_attempts: 7 }
 }

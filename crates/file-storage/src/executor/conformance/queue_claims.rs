@@ -153,7 +153,7 @@ pub(crate) async fn a_blob_changes_its_place_once(subject: &Subject) {
     assert_eq!((done.status, done.error, &*done.source), (QueueStatus::Completed, None, "local"));
     assert!(done.completed_at.is_some());
     assert_eq!(places(subject, &owner, "photos", "a").await, [on_s3(&copy)]);
-    assert_eq!(due(subject).await, [key.clone()]);
+    assert_eq!(due(subject).await, std::slice::from_ref(&key));
     assert_eq!(on.known_blobs(&access, &[key, copy.clone()]).await.unwrap().len(), 2);
     assert!(!on.complete_entry(&access, worker, &claimed, &BlobKey::new(made.uuid)).await.unwrap());
     assert_eq!(places(subject, &owner, "photos", "a").await, [on_s3(&copy)]);

@@ -7,13 +7,13 @@ use uuid::Uuid;
 
 use super::entries::entry;
 use crate::executor::columns::{ENTRY, ENTRY_WIDTH};
+use crate::executor::displaced::{WORKER_ENDED, span, words};
 use crate::executor::postgres::decide::{LOCK, blob_place};
 use crate::executor::postgres::errors::Fault;
 use crate::executor::postgres::pool::Pool;
 use crate::executor::postgres::rls::Caller;
 use crate::executor::postgres::rows::{blob_key, opt_digest};
 use crate::executor::postgres::session::{Session, Step, alone};
-use crate::executor::queue::{WORKER_ENDED, span, words};
 use crate::executor::{AttemptEnd, Claim, ClaimedEntries, ClaimedEntry, QueueEntry};
 use crate::file::BlobKey;
 use crate::permissions::{Access, Permission};

@@ -9,12 +9,12 @@ use uuid::Uuid;
 use super::entries::entry;
 use crate::errors::StorageError;
 use crate::executor::columns::ENTRY;
+use crate::executor::displaced::{CANCELLED, span};
 use crate::executor::postgres::errors::Fault;
 use crate::executor::postgres::pool::Pool;
 use crate::executor::postgres::rls::Caller;
 use crate::executor::postgres::rows::count;
 use crate::executor::postgres::session::{alone, read};
-use crate::executor::queue::{CANCELLED, span};
 use crate::executor::{QueueDepth, QueueEntry, QueueReason, QueueStatus};
 use crate::permissions::{Access, Permission};
 

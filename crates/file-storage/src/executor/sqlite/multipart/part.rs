@@ -7,7 +7,7 @@ use super::discard::discard_parts;
 use super::find::show;
 use crate::Timestamp;
 use crate::errors::StorageError;
-use crate::executor::queue::{About, Displaced};
+use crate::executor::displaced::{About, Displaced};
 use crate::executor::sqlite::errors::Fault;
 use crate::executor::sqlite::ledger::count_unfinished;
 use crate::executor::sqlite::queue;

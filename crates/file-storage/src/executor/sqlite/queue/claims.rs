@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::entries::entry;
 use crate::Timestamp;
 use crate::executor::columns::{ENTRY, ENTRY_WIDTH};
-use crate::executor::queue::{WORKER_ENDED, span, words};
+use crate::executor::displaced::{WORKER_ENDED, span, words};
 use crate::executor::sqlite::errors::Fault;
 use crate::executor::sqlite::rls::text;
 use crate::executor::sqlite::rows::{blob_key, micros, now, opt_digest};

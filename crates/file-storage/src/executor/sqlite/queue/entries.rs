@@ -7,7 +7,7 @@ use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::columns::ENTRY;
-use crate::executor::queue::{About, Displaced};
+use crate::executor::displaced::{About, Displaced};
 use crate::executor::sqlite::errors::Fault;
 use crate::executor::sqlite::rls::{Caller, builtin, text};
 use crate::executor::sqlite::rows::{count, int, micros, opt_uuid, str, time, uuid};

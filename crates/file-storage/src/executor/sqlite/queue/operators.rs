@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::entries::entry;
 use crate::errors::StorageError;
 use crate::executor::columns::ENTRY;
-use crate::executor::queue::{CANCELLED, span};
+use crate::executor::displaced::{CANCELLED, span};
 use crate::executor::sqlite::errors::Fault;
 use crate::executor::sqlite::rls::{Caller, builtin, text};
 use crate::executor::sqlite::rows::{count, micros, now, str, time};

@@ -5,8 +5,8 @@ use crate::executor::sqlite::SqliteExecutor;
 use crate::executor::sqlite::errors::Fault;
 use crate::executor::sqlite::listing::{Rows, sql};
 use crate::executor::sqlite::rules::{RoleRules, Rules};
-use crate::executor::sqlite::{emptying, versions};
-use crate::executor::{SortOrder, columns};
+use crate::executor::sqlite::{emptying, queue, versions};
+use crate::executor::{QueueListing, QueueStatus, SortOrder, columns};
 use crate::permissions::{Policy, PolicySet, RlsContext};
 use crate::versions::VersionId;
 
@@ -90,5 +90,27 @@ async fn versions_are_found_by_a_search_of_an_index() {
         // What is sorted is what the parts give, which each are as long as a page at most.
         let mut parts = scan.split("CO-ROUTINE").filter_map(|part| part.split("SCAN (").next());
         assert!(parts.all(|part| !part.contains("TEMP B-TREE")), "{scan}");
+    }
+}
+
+#[tokio::test]
+async fn the_queue_is_walked_by_its_indexes() {
+    let dir = tempfile::tempdir().unwrap();
+    let executor = open_at(dir.path());
+    let plan = |sql: &str| plan_of(&executor, PolicySet::default(), |_| sql.to_owned());
+    let all = QueueListing::default();
+    let failed = QueueListing { status: Some(QueueStatus::Failed), ..QueueListing::default() };
+    for (sql, index) in [
+        (
+            queue::DUE.to_owned(),
+            "upload_queue_by_way (target_provider=? AND source_provider=? AND next_attempt_at<?)",
+        ),
+        (queue::list_sql(true, &all), "sqlite_autoindex_upload_queue_1 (id<?)"),
+        (queue::list_sql(false, &all), "upload_queue_by_user (user_id=? AND id<?)"),
+        (queue::list_sql(true, &failed), "upload_queue_by_status (status=? AND id<?)"),
+    ] {
+        let plan = plan(&sql);
+        assert!(plan.contains(index), "{sql}\n{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
     }
 }

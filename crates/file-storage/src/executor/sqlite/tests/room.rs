@@ -4,11 +4,14 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use super::open_at;
+use crate::bucket::BucketPolicy;
 use crate::errors::StorageError;
-use crate::executor::conformance::subject::{bucket, path, user};
+use crate::executor::conformance::queue::{claim_one, migration, write};
+use crate::executor::conformance::subject::{Subject, bucket, maintain, path, user};
 use crate::executor::sqlite::tests::groups::{mark, marks};
-use crate::executor::{Executor, UpkeepExecutor};
+use crate::executor::{AttemptEnd, Executor, UpkeepExecutor};
 use crate::failpoint::{self, Action};
+use crate::file::BlobKey;
 
 fn is_full<T>(outcome: &Result<T, StorageError>) -> bool {
     matches!(outcome, Err(StorageError::DiskFull { .. }))
@@ -124,4 +127,22 @@ async fn deletions_of_all_kinds_go_on() {
     executor.finish_deletions(&upkeep, &[], &[]).await.unwrap();
     executor.delete_lost_object(&upkeep, uuid::Uuid::now_v7()).await.unwrap();
     executor.consume_nonce(uuid::Uuid::now_v7(), chrono::Utc::now()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_little_room_left_queued_blobs_still_go_where_they_belong() {
+    let dir = tempfile::tempdir().unwrap();
+    let subject = Subject::new(std::sync::Arc::new(open_at(dir.path())), ());
+    let (owner, access, on) = (user(), maintain(), &subject.executor);
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    let (id, _) = write(&subject, &owner, &made, "a").await;
+    let _no_room = failpoint::arm(dir.path(), "sqlite.room", Action::DiskFull);
+    let (worker, _) = claim_one(&subject).await;
+    let end = AttemptEnd::Again { after: Duration::ZERO, error: "no".to_owned() };
+    on.end_attempt(&access, worker, id, &end).await.unwrap().unwrap();
+    let (worker, claimed) = claim_one(&subject).await;
+    assert_eq!(on.renew_claims(&access, worker, &[id], Duration::from_secs(60)).await.unwrap(), [id]);
+    assert!(on.complete_entry(&access, worker, &claimed, &BlobKey::new(made.uuid)).await.unwrap());
+    assert_eq!(on.forget_completed(&access, Duration::ZERO, 10).await.unwrap(), 1);
+    assert!(is_full(&on.queue_migration(&access, &migration("s3", "local"), None, 10).await));
 }
