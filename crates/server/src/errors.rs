@@ -83,12 +83,6 @@ pub enum ApiError {
         /// What is wrong.
         message: &'static str,
     },
-    /// A protocol or route that this server is to have and has not.
-    #[error("{what} is not supported yet")]
-    NotYet {
-        /// What was asked for.
-        what: &'static str,
-    },
     /// Something that Supabase has and this server has not.
     #[error("{what} is not supported by this server")]
     Unsupported {
@@ -183,7 +177,6 @@ impl ApiError {
             | Self::UnknownRoute { .. }
             | Self::MethodNotAllowed { .. }
             | Self::Tus { .. }
-            | Self::NotYet { .. }
             | Self::Unsupported { .. } => false,
         }
     }
@@ -213,9 +206,7 @@ impl ApiError {
                 (StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed", "INVALID_REQUEST")
             }
             Self::Tus { status, .. } => (*status, "Error", "INVALID_REQUEST"),
-            Self::NotYet { .. } | Self::Unsupported { .. } => {
-                (StatusCode::NOT_IMPLEMENTED, "NotSupported", "INVALID_REQUEST")
-            }
+            Self::Unsupported { .. } => (StatusCode::NOT_IMPLEMENTED, "NotSupported", "INVALID_REQUEST"),
         };
         Native { status, error, message: self.to_string().into(), code }
     }
@@ -236,7 +227,6 @@ impl ApiError {
             | Self::UnknownRoute { .. }
             | Self::MethodNotAllowed { .. }
             | Self::Tus { .. }
-            | Self::NotYet { .. }
             | Self::Unsupported { .. } => Value::Null,
         };
         match value {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use file_storage::executor::QueueStatus;
 use file_storage::failpoint::{self, Action};
+use futures_util::{StreamExt, stream};
 use tokio::runtime::Runtime;
 
 use crate::scene::{Scene, bytes, disk};
@@ -26,19 +27,21 @@ async fn points() -> BTreeSet<&'static str> {
 async fn an_attempt_that_fails_anywhere_is_made_again() {
     let points = points().await;
     assert!(points.contains("queue.before_commit") && points.len() > 6, "{points:?}");
-    for point in points {
-        for action in [Action::Io, Action::DiskFull] {
-            let scene = Scene::new().await;
-            scene.defer("a", &bytes(100_000, 1)).await;
-            let armed = failpoint::arm_nth(scene.dir.path(), point, action, 1);
-            let upkeep = scene.upkeep();
-            scene.until_home().await;
-            assert!(armed.hits() > 0, "{point}");
-            scene.audit([1, 0]).await;
-            assert_eq!(scene.get("a").await.unwrap(), bytes(100_000, 1), "{point}");
-            upkeep.stop().await;
-        }
-    }
+    let failures =
+        points.into_iter().flat_map(|point| [Action::Io, Action::DiskFull].map(|action| (point, action)));
+    stream::iter(failures).for_each_concurrent(6, |(point, action)| fails_once(point, action)).await;
+}
+
+async fn fails_once(point: &'static str, action: Action) {
+    let scene = Scene::new().await;
+    scene.defer("a", &bytes(100_000, 1)).await;
+    let armed = failpoint::arm_nth(scene.dir.path(), point, action, 1);
+    let upkeep = scene.upkeep();
+    scene.until_home().await;
+    assert!(armed.hits() > 0, "{point}");
+    scene.audit([1, 0]).await;
+    assert_eq!(scene.get("a").await.unwrap(), bytes(100_000, 1), "{point}");
+    upkeep.stop().await;
 }
 
 /// A server that dies at a point: its runtime goes, with all that was under way.

@@ -13,7 +13,8 @@ use file_storage::upkeep::{CleanupReport, Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError};
 use futures_util::StreamExt;
 
-use crate::scene::{Scene, bytes, disk, options};
+use crate::fault_proxy::{Fault, FaultProxy};
+use crate::scene::{Scene, bytes, cloud, disk, moto, options};
 use crate::support::{TestDatabase, chunked, credential_key, keys, path, service, user};
 
 /// Another process over the same metadata and disks: its leases are its own.
@@ -130,6 +131,33 @@ async fn a_download_follows_what_another_process_moves_and_deletes_meanwhile() {
     let lost = download.body(None).await.err().unwrap();
     assert!(matches!(lost, StorageError::Io { .. }), "{lost:?}");
     upkeep.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_download_goes_on_in_the_middle_of_a_blob_that_is_moved() {
+    let proxy = FaultProxy::before(&moto()).await;
+    let scene = Scene::before_a_cloud_that_is_tried(proxy.address(), 3).await;
+    let content = bytes(900_000, 1);
+    scene.put("a", &content).await.unwrap();
+    proxy.plan("GET", [Fault::ResetAfter(300_000)]);
+    let download = scene.storage.download(&service(), &scene.bucket, &path("a")).await.unwrap();
+    let DownloadBody::Stream(mut body) = download.body(None).await.unwrap() else { panic!("no stream") };
+    let mut read = body.next().await.unwrap().unwrap().to_vec();
+    assert!(proxy.is_done() && read.len() < content.len());
+
+    let providers =
+        Providers::new(cloud(scene.dir.path(), "home", proxy.address(), 3), [disk(scene.dir.path(), "away")]);
+    let options = options(scene.dir.path());
+    let other = FileStorage::new(scene.executor.clone(), providers, keys(), credential_key(), options);
+    let upkeep = Upkeep::start(&other, UpkeepOptions { interval: None, ..UpkeepOptions::default() });
+    other.migrate_provider(&service(), "home", "away", None).await.unwrap();
+    scene.until_home().await;
+    scene.audit([0, 1]).await;
+    upkeep.stop().await;
+    while let Some(chunk) = body.next().await {
+        read.extend_from_slice(&chunk.unwrap());
+    }
+    assert!(read == content);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

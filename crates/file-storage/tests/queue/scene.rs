@@ -18,7 +18,6 @@ use file_storage::upkeep::{Upkeep, UpkeepOptions};
 use file_storage::{BucketConfig, BucketName, FileStorage};
 use futures_util::TryStreamExt;
 use tempfile::TempDir;
-use uuid::Uuid;
 
 use crate::support::{self, Fixture, TestDatabase, credential_key, keys, maintain, path, service, user};
 
@@ -42,8 +41,8 @@ pub(crate) fn disk(dir: &Path, name: &str) -> Provider {
     Arc::new(LocalBackend::open(options).unwrap()).into()
 }
 
-/// A prefix of moto's, behind a proxy. What fails is tried once.
-pub(crate) fn cloud(dir: &Path, name: &str, endpoint: &str) -> Provider {
+/// A prefix of moto's for what lives in this directory, behind a proxy. What fails is tried so often.
+pub(crate) fn cloud(dir: &Path, name: &str, endpoint: &str, attempts: u32) -> Provider {
     let store = S3Store {
         bucket: "aerostore".into(),
         endpoint: Some(endpoint.into()),
@@ -56,11 +55,12 @@ pub(crate) fn cloud(dir: &Path, name: &str, endpoint: &str) -> Provider {
         }),
     };
     let options = RemoteOptions {
-        prefix: format!("tests/{}", Uuid::new_v4()),
+        prefix: format!("tests/{}", dir.file_name().unwrap().display()),
         stream_threshold: SMALL,
         ..RemoteOptions::new(name, Store::S3(store), dir.join(name))
     };
-    let retry = RetryOptions { attempts: 1, ..RetryOptions::default() };
+    let retry =
+        RetryOptions { attempts, initial_delay: Duration::from_millis(50), ..RetryOptions::default() };
     let resilience =
         ResilienceOptions { retry, circuit: None, resend_limit: SMALL, ..ResilienceOptions::remote() };
     let open = |attempts| RemoteBackend::open(options, attempts);
@@ -92,8 +92,12 @@ impl Scene {
 
     /// A cloud, behind a proxy, and a disk.
     pub(crate) async fn before_a_cloud(proxy: &str) -> Self {
+        Self::before_a_cloud_that_is_tried(proxy, 1).await
+    }
+
+    pub(crate) async fn before_a_cloud_that_is_tried(proxy: &str, attempts: u32) -> Self {
         let (dir, database) = (TempDir::new().unwrap(), TestDatabase::if_asked_for());
-        let scene = Self::open(dir, database, |dir| cloud(dir, "home", proxy)).await;
+        let scene = Self::open(dir, database, |dir| cloud(dir, "home", proxy, attempts)).await;
         scene.storage.create_bucket(&user(1), &scene.bucket, &BucketConfig::default()).await.unwrap();
         scene
     }

@@ -1,4 +1,4 @@
-//! What Supabase has and this server has not (yet). It says so, rather than being a missing route.
+//! What Supabase has and this server has not. It says so, rather than being a missing route.
 
 use crate::errors::ApiError;
 

@@ -90,9 +90,6 @@ fn worded(error: &ApiError) -> Worded {
             open(StatusCode::NOT_FOUND, "Not Found", "InvalidRequest", words)
         }
         ApiError::Tus { status, message } => open(*status, "Error", "InvalidRequest", *message),
-        ApiError::NotYet { .. } => {
-            open(StatusCode::NOT_IMPLEMENTED, "NotSupported", "NotSupported", error.to_string())
-        }
         ApiError::Unsupported { .. } => {
             wrapped(409, "FeatureNotEnabled", "FeatureNotEnabled", error.to_string())
         }
