@@ -13,11 +13,15 @@ use uuid::Uuid;
 
 use crate::backend::local::Directory;
 use crate::errors::StorageError;
-use crate::executor::{Executor, ProviderUsage};
+use crate::executor::Executor;
+use crate::file::BlobKey;
 use crate::permissions::{Access, AccessRules, Operation, RlsContext};
 
-/// Blobs that are looked for in a directory of which nobody has said which one it is.
-const SAMPLES: u32 = 16;
+/// Blobs of a bucket that are looked for in a directory of which nobody has said which one it is.
+const SAMPLES: u32 = 4;
+
+/// Buckets of which blobs are looked for: one of them may have been lost.
+const SAMPLED_BUCKETS: usize = 16;
 
 /// A provider that is a directory.
 #[derive(Debug, Clone)]
@@ -38,17 +42,19 @@ pub enum DirectoryError {
     Elsewhere(Box<Elsewhere>),
     /// The database knows blobs there, and none that was looked for is.
     #[error(
-        "the provider '{provider}' is not in {}: the database knows {blobs} blobs there, and those that were looked for are \
-         missing. It is probably not mounted, or a disk of this server's own where all servers are to share one",
-        root.display()
+        "the provider '{provider}' is not in {}: the database knows blobs there, and those that were looked for are missing. It is \
+         probably not mounted, or a disk of this server's own where all servers are to share one. If it is the right one all the \
+         same, write a UUID into {}",
+        root.display(),
+        file.display()
     )]
     Empty {
         /// The provider's name.
         provider: Arc<str>,
         /// The directory.
         root: PathBuf,
-        /// Blobs that the database knows there.
-        blobs: u64,
+        /// The file that would say that it is.
+        file: PathBuf,
     },
     /// The file that says which directory it is can't be read or written.
     #[error("the provider '{provider}' can't be told by {}: {source}", file.display())]
@@ -75,19 +81,20 @@ pub struct Elsewhere {
     meant: Uuid,
     /// The one that it is.
     found: Option<Uuid>,
-    blobs: u64,
+    /// Whether the database knows blobs there.
+    is_named: bool,
 }
 
 fn elsewhere(it: &Elsewhere) -> String {
     let found =
         it.found.map_or("nothing there says which one it is".to_owned(), |found| format!("it is {found}"));
     format!(
-        "the provider '{}' is not in {}: it is the directory {}, with {} blobs, and {found}. It is probably not mounted, or a disk of \
+        "the provider '{}' is not in {}: it is the directory {}{}, and {found}. It is probably not mounted, or a disk of \
          this server's own where all servers are to share one. If it is the right one all the same, write {} into {}",
         it.provider,
         it.root.display(),
         it.meant,
-        it.blobs,
+        if it.is_named { ", which has blobs" } else { "" },
         it.meant,
         it.file.display()
     )
@@ -125,23 +132,18 @@ impl Settling<'_> {
         if meant.is_some() && meant == found {
             return Ok(true);
         }
-        let usage = self.usage().await?;
+        let is_named = self.executor.is_named(&self.access, self.name()).await?;
         match meant {
-            Some(meant) => self.other(meant, found, &usage).await,
-            None => self.first(found, &usage).await,
+            Some(meant) => self.other(meant, found, is_named).await,
+            None => self.first(found, is_named).await,
         }
     }
 
     /// It is another one than the database means.
-    async fn other(
-        &self,
-        meant: Uuid,
-        found: Option<Uuid>,
-        usage: &ProviderUsage,
-    ) -> Result<bool, DirectoryError> {
+    async fn other(&self, meant: Uuid, found: Option<Uuid>, is_named: bool) -> Result<bool, DirectoryError> {
         // Of a server that has the database to itself nobody else's disk is meant: what is empty may be elsewhere now, and what came
         // out of a backup without the file is told by its blobs.
-        let is_taken_in = self.sole && (!keeps(usage) || (found.is_none() && self.has_samples().await?));
+        let is_taken_in = self.sole && (!is_named || (found.is_none() && self.has_samples().await?));
         if is_taken_in {
             tracing::warn!(
                 provider = self.name(),
@@ -154,7 +156,7 @@ impl Settling<'_> {
             }
             return Ok(true);
         }
-        if !self.named.takes_bytes && !keeps(usage) {
+        if !self.named.takes_bytes && !is_named {
             tracing::info!(
                 provider = self.name(),
                 directory = %self.root().display(),
@@ -162,16 +164,17 @@ impl Settling<'_> {
             );
             return Ok(false);
         }
-        Err(self.elsewhere(meant, found, usage))
+        Err(self.elsewhere(meant, found, is_named))
     }
 
     /// Nobody has said which one the database means.
-    async fn first(&self, found: Option<Uuid>, usage: &ProviderUsage) -> Result<bool, DirectoryError> {
-        if usage.blobs > 0 && !self.has_samples().await? {
+    async fn first(&self, found: Option<Uuid>, is_named: bool) -> Result<bool, DirectoryError> {
+        // A file that is there is somebody's word, whatever was lost.
+        if is_named && found.is_none() && self.lacks_samples().await? {
             return Err(DirectoryError::Empty {
                 provider: self.named.provider.clone(),
                 root: self.root().to_owned(),
-                blobs: usage.blobs,
+                file: self.directory().file(),
             });
         }
         let identity = match found {
@@ -188,28 +191,38 @@ impl Settling<'_> {
         };
         match meant {
             // Another server has said so meanwhile.
-            Some(meant) if meant != identity => Box::pin(self.other(meant, Some(identity), usage)).await,
+            Some(meant) if meant != identity => Box::pin(self.other(meant, Some(identity), is_named)).await,
             Some(_) | None => Ok(true),
         }
     }
 
-    /// What the database keeps there.
-    async fn usage(&self) -> Result<ProviderUsage, StorageError> {
-        let all = self.executor.provider_usage(&self.access).await?;
-        let nothing = || ProviderUsage {
-            provider: self.named.provider.clone(),
-            blobs: 0,
-            bytes: 0,
-            pending_deletions: 0,
-        };
-        Ok(all.into_iter().find(|usage| *usage.provider == *self.name()).unwrap_or_else(nothing))
-    }
-
     /// Whether some of the blobs are there that the database knows there.
     async fn has_samples(&self) -> Result<bool, DirectoryError> {
-        let known = self.executor.segment_blobs(&self.access, self.name(), None, SAMPLES).await?;
-        let keys = known.iter().map(|blob| &blob.key);
-        self.directory().has_any(keys).map_err(|source| self.unreadable(source))
+        let samples = self.samples().await?;
+        self.directory().has_any(&samples).map_err(|source| self.unreadable(source))
+    }
+
+    /// Whether there are such blobs, and none of them is there.
+    async fn lacks_samples(&self) -> Result<bool, DirectoryError> {
+        let samples = self.samples().await?;
+        let has_any = self.directory().has_any(&samples).map_err(|source| self.unreadable(source))?;
+        Ok(!samples.is_empty() && !has_any)
+    }
+
+    /// Some blobs of each of some buckets.
+    async fn samples(&self) -> Result<Vec<BlobKey>, StorageError> {
+        let (mut samples, mut after) = (Vec::new(), None);
+        for _ in 0..SAMPLED_BUCKETS {
+            let page =
+                self.executor.segment_blobs(&self.access, self.name(), after.as_ref(), SAMPLES).await?;
+            let Some(last) = page.last() else { break };
+            after = last.key.last_of_bucket();
+            samples.extend(page.into_iter().map(|blob| blob.key));
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(samples)
     }
 
     /// A full disk is no reason not to start: deletions must go on. The next start says which directory it is.
@@ -243,19 +256,14 @@ impl Settling<'_> {
         DirectoryError::File { provider: self.named.provider.clone(), file: self.directory().file(), source }
     }
 
-    fn elsewhere(&self, meant: Uuid, found: Option<Uuid>, usage: &ProviderUsage) -> DirectoryError {
+    fn elsewhere(&self, meant: Uuid, found: Option<Uuid>, is_named: bool) -> DirectoryError {
         DirectoryError::Elsewhere(Box::new(Elsewhere {
             provider: self.named.provider.clone(),
             root: self.root().to_owned(),
             file: self.directory().file(),
             meant,
             found,
-            blobs: usage.blobs,
+            is_named,
         }))
     }
-}
-
-/// Whether the database still needs something there.
-fn keeps(usage: &ProviderUsage) -> bool {
-    usage.blobs > 0 || usage.pending_deletions > 0
 }

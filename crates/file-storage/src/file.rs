@@ -146,6 +146,12 @@ impl BlobKey {
         Some(Self::new(Uuid::try_parse(bucket).ok()?))
     }
 
+    /// The last name that a blob of the same bucket can have.
+    pub(crate) fn last_of_bucket(&self) -> Option<Self> {
+        let bucket = self.0.split('/').next()?;
+        Self::from_stored(&format!("{bucket}/ff/{}", Uuid::max()))
+    }
+
     /// The name as a row, or a provider's listing, has it; `None` where it is no name of ours.
     pub(crate) fn from_stored(name: &str) -> Option<Self> {
         let mut parts = name.split('/');

@@ -345,7 +345,7 @@ pub trait QueueExecutor: Send + Sync {
     /// [`StorageError::QueueEntryNotFound`]; [`StorageError::QueueEntryEnded`] where it is completed.
     async fn retry_entry(&self, access: &Access, id: Uuid) -> Result<QueueEntry, StorageError>;
 
-    /// The same of up to `limit` entries that were given up. Gives their number.
+    /// The same of up to `limit` entries that were given up by their last attempt, and not by an operator. Gives their number.
     ///
     /// # Errors
     /// Only those of the engine.
@@ -358,7 +358,7 @@ pub trait QueueExecutor: Send + Sync {
     async fn cancel_entry(&self, access: &Access, id: Uuid) -> Result<QueueEntry, StorageError>;
 
     /// Looks at up to `limit` blobs, in the order of their keys, after the given one, and queues those of the migration. One that has
-    /// an entry which was given up is queued again by it, for the target named here; one whose entry waits keeps it.
+    /// an entry which was given up is queued again by it, for the target named here; one whose entry waits for another target waits for this one.
     ///
     /// # Errors
     /// Only those of the engine.
@@ -392,6 +392,12 @@ pub trait QueueExecutor: Send + Sync {
     /// # Errors
     /// Only those of the engine.
     async fn provider_usage(&self, access: &Access) -> Result<Vec<ProviderUsage>, StorageError>;
+
+    /// Whether rows name a provider: for blobs of theirs, or for blobs that wait for their deletion. Costs next to nothing.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn is_named(&self, access: &Access, provider: &str) -> Result<bool, StorageError>;
 
     /// Says which directory the provider of a name is, where nobody has said so before. The identity that counts: the one given,
     /// or the one that was said before.

@@ -77,7 +77,8 @@ impl FileStorage {
         let mut candidates = self.providers().candidates();
         let spool = match patience {
             Patience::Waits => None,
-            Patience::Defers => self.spool_for(size_hint.unwrap_or(0)),
+            // Of a body whose length nobody knows, nobody knows whether there is room.
+            Patience::Defers => size_hint.and_then(|size| self.spool_for(size)),
         };
         if let Some((spool, _)) = &spool {
             candidates.retain(|provider| provider.name() != spool.name());

@@ -1,23 +1,19 @@
-//! Blobs that came to a provider which stands by before there was a queue that brings them home.
+//! Blobs that lie with a provider which only stands by, and that nothing brings to the active one.
 
 use std::sync::Arc;
 
 use super::FileStorage;
-use super::queue::{MigrationTotals, PAGE};
 use crate::errors::StorageError;
-use crate::executor::{Migration, QueueReason};
 use crate::permissions::{Operation, RlsContext};
 
 impl FileStorage {
-    /// Queues what lies with providers that stand by for the active one, or on the spool, and has no entry: where the active one is
-    /// remote, as what is on a disk besides is meant to be elsewhere. Gives what that is, by provider. The service role's to do.
+    /// How many blobs lie with providers that stand by for the active one, or on the spool, without an entry that brings them there,
+    /// by provider: they came before there was a queue, or an operator wants them there. Where the active one is remote, as
+    /// what is on a disk besides is meant to be elsewhere. The service role's to see.
     ///
     /// # Errors
     /// A denial, and those of the database.
-    pub async fn queue_displaced(
-        &self,
-        context: &RlsContext,
-    ) -> Result<Vec<(Arc<str>, MigrationTotals)>, StorageError> {
+    pub async fn displaced(&self, context: &RlsContext) -> Result<Vec<(Arc<str>, u64)>, StorageError> {
         let access = self.access(context, Operation::Maintain, None).await?;
         let active = self.providers().active();
         if !active.is_remote() {
@@ -25,36 +21,14 @@ impl FileStorage {
         }
         let usage = self.executor().provider_usage(&access).await?;
         let depths = self.executor().queue_depths(&access).await?;
-        let mut queued = Vec::new();
-        for from in self.stand_ins() {
-            let blobs = usage.iter().find(|usage| usage.provider == from).map_or(0, |usage| usage.blobs);
-            let entries: u64 =
-                depths.iter().filter(|depth| depth.source == from).map(|depth| depth.entries).sum();
-            // All of them are queued, or were given up: which an operator may have meant.
-            if blobs <= entries {
-                continue;
-            }
-            let migration = Migration {
-                from: from.clone(),
-                to: active.name().clone(),
-                bucket: None,
-                reason: QueueReason::Failover,
-                max_attempts: self.inner.options.load().queue.max_attempts,
-            };
-            let (mut totals, mut after) = (MigrationTotals::default(), None);
-            loop {
-                let page = self.executor().queue_migration(&access, &migration, after.as_ref(), PAGE).await?;
-                totals.entries += page.entries;
-                totals.bytes += page.bytes;
-                self.ring_queue();
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
-            }
-            queued.push((from, totals));
-        }
-        Ok(queued)
+        let unqueued = |name: Arc<str>| {
+            let blobs = usage.iter().find(|usage| usage.provider == name).map_or(0, |usage| usage.blobs);
+            let queued: u64 =
+                depths.iter().filter(|depth| depth.source == name).map(|depth| depth.entries).sum();
+            let left = blobs.saturating_sub(queued);
+            (left > 0).then_some((name, left))
+        };
+        Ok(self.stand_ins().into_iter().filter_map(unqueued).collect())
     }
 
     /// Providers whose bytes belong to the active one.

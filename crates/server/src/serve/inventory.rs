@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use file_storage::{FileStorage, RlsContext, StorageError};
 use tokio_util::sync::CancellationToken;
 
-/// Says what can't be read as its provider is not configured, and queues what lies where it does not belong.
+/// Says what can't be read as its provider is not configured, and what lies where it does not belong.
 pub(super) async fn look(storage: FileStorage, stop: CancellationToken) {
     let looked = tokio::select! {
         () = stop.cancelled() => return,
@@ -30,12 +30,12 @@ async fn take(storage: &FileStorage) -> Result<(), StorageError> {
             );
         }
     }
-    for (provider, queued) in storage.queue_displaced(&context).await? {
-        tracing::info!(
+    for (provider, blobs) in storage.displaced(&context).await? {
+        tracing::warn!(
             %provider,
-            entries = queued.entries,
-            bytes = queued.bytes,
-            "queued what was kept there while the active provider was not well"
+            blobs,
+            active_provider = %storage.provider(),
+            "files are kept on a provider that only stands by, and nothing moves them: `aerostore migrate-provider` does"
         );
     }
     Ok(())

@@ -368,11 +368,11 @@ pub(crate) async fn a_migration_queues_each_blob_once(subject: &Subject) {
     assert_eq!(migrate(subject, &migration("elsewhere", "gcs"), 2).await, (0, 0));
     let of_papers = Migration { bucket: Some(other.name.clone()), ..away.clone() };
     assert_eq!(migrate(subject, &of_papers, 2).await, (1, 5));
-    // The one that waits keeps its way, the one that failed has another, and what is queued is not queued again.
-    assert_eq!(migrate(subject, &away, 2).await, (4, 19));
+    // The one that waits for another provider and the one that failed go this way now, and what is queued is not queued again.
+    assert_eq!(migrate(subject, &away, 2).await, (5, 24));
     assert_eq!(migrate(subject, &away, 3).await, (0, 0));
     let kept = shown(subject, waits).await.unwrap();
-    assert_eq!((&*kept.target, kept.reason), ("s3", QueueReason::Deferred));
+    assert_eq!((&*kept.target, kept.reason), ("gcs", QueueReason::Migration));
     let again = shown(subject, failed).await.unwrap();
     assert_eq!(
         (&*again.target, again.reason, again.status),

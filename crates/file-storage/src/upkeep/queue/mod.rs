@@ -16,9 +16,11 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::Timestamp;
+use crate::backend::provider::Provider;
 use crate::errors::StorageError;
 use crate::executor::{Claim, ClaimedEntry};
 use crate::permissions::Access;
+use crate::resilience::CircuitState;
 use crate::storage::FileStorage;
 
 use attempt::{Attempt, Ended, LEASE};
@@ -104,18 +106,17 @@ impl Worker {
         }
     }
 
-    /// Claims entries for each provider that has free places, from those that can be read.
+    /// Claims entries for each provider that has free places, from those that can be read: a full disk takes nothing new, and
+    /// is emptied all the same.
     async fn claim(&mut self) -> Result<(), StorageError> {
         let access = self.storage.maintain("bring blobs home")?;
-        let healthy: Vec<Arc<str>> = self
-            .storage
-            .providers()
-            .all()
-            .filter(|provider| provider.is_healthy())
-            .map(|provider| provider.name().clone())
-            .collect();
-        for target in &healthy {
-            let sources: Vec<_> = healthy.iter().filter(|source| *source != target).cloned().collect();
+        let named = |takes: fn(&Provider) -> bool| -> Vec<Arc<str>> {
+            let taken = self.storage.providers().all().filter(|provider| takes(provider));
+            taken.map(|provider| provider.name().clone()).collect()
+        };
+        let readable = named(|provider| provider.status().circuit != Some(CircuitState::Open));
+        for target in &named(Provider::is_healthy) {
+            let sources: Vec<_> = readable.iter().filter(|source| *source != target).cloned().collect();
             let free = self.free_places(target);
             if sources.is_empty() || free == 0 {
                 continue;

@@ -111,6 +111,10 @@ impl QueueExecutor for PostgresExecutor {
         self.run("provider_usage", queue::usage(&self.pool, access)).await
     }
 
+    async fn is_named(&self, access: &Access, provider: &str) -> Result<bool, StorageError> {
+        self.run("is_named", queue::is_named(&self.pool, access, provider)).await
+    }
+
     async fn provider_identity(
         &self,
         access: &Access,

@@ -2,6 +2,8 @@
 DROP TRIGGER blobs_leave_queue ON {schema}.blob_deletions;
 DROP FUNCTION {inner}.blobs_leave_queue();
 DROP TABLE {schema}.provider_identities;
+DROP INDEX {schema}.storage_segments_by_provider;
+DROP INDEX {schema}.multipart_parts_by_provider;
 TRUNCATE {schema}.upload_queue;
 DROP INDEX {schema}.upload_queue_by_way;
 DROP INDEX {schema}.upload_queue_by_blob;

@@ -25,6 +25,12 @@ CREATE INDEX upload_queue_by_end ON {schema}.upload_queue (completed_at) WHERE s
 CREATE INDEX upload_queue_by_status ON {schema}.upload_queue (status, id);
 CREATE INDEX upload_queue_by_user ON {schema}.upload_queue (user_id, id);
 
+-- What a provider keeps is found, and counted, without the blobs of others.
+CREATE INDEX storage_segments_by_provider ON {schema}.storage_segments (provider, blob_key) INCLUDE (size)
+    WHERE blob_key IS NOT NULL;
+CREATE INDEX multipart_parts_by_provider ON {schema}.multipart_parts (provider, blob_key) INCLUDE (size)
+    WHERE blob_key IS NOT NULL;
+
 -- Which directory the provider of a name is: the one that said so first.
 CREATE TABLE {schema}.provider_identities (
     provider text NOT NULL PRIMARY KEY,

@@ -17,17 +17,25 @@ use crate::permissions::{Access, Permission};
 
 /// A page of all blobs by their keys, with what their entries say. It is as long as what is looked at, so that each takes a moment,
 /// however few of them are asked for. Nobody deletes or moves them until the transaction ends: an entry is of a blob that is there.
-const PAGE: &str = "WITH segments AS (SELECT s.blob_key, s.size, s.provider, s.version FROM {schema}.storage_segments s \
-         WHERE s.blob_key > $1 ORDER BY s.blob_key LIMIT $2 FOR SHARE), \
-     parts AS (SELECT p.blob_key, p.size, p.provider, p.upload_id FROM {schema}.multipart_parts p \
-         WHERE p.blob_key > $1 ORDER BY p.blob_key LIMIT $2 FOR SHARE) \
-     SELECT s.blob_key, s.size, s.provider, coalesce(o.bucket_id, v.bucket_id), coalesce(o.path, v.path), \
-         coalesce(o.content_type, v.content_type) FROM segments s \
-         LEFT JOIN {schema}.storage_objects o ON o.version = s.version \
-         LEFT JOIN {schema}.storage_object_versions v ON v.version = s.version \
-     UNION ALL SELECT p.blob_key, p.size, p.provider, m.bucket_id, m.path, m.content_type \
-         FROM parts p JOIN {schema}.multipart_uploads m ON m.id = p.upload_id \
-     ORDER BY 1 LIMIT $2";
+///
+/// IMPORTANT: which keys the page has is read before any row is waited for: a blob that moves meanwhile has another key then, which
+/// must not be taken for the end of the page.
+const PAGE: &str = "WITH keys AS MATERIALIZED (SELECT blob_key FROM ( \
+         (SELECT blob_key FROM {schema}.storage_segments WHERE blob_key > $1 ORDER BY blob_key LIMIT $2) \
+         UNION ALL (SELECT blob_key FROM {schema}.multipart_parts WHERE blob_key > $1 ORDER BY blob_key LIMIT $2)) k \
+         ORDER BY blob_key LIMIT $2), \
+     segments AS MATERIALIZED (SELECT s.blob_key, s.size, s.provider, s.version FROM {schema}.storage_segments s \
+         WHERE s.blob_key = ANY (ARRAY(SELECT blob_key FROM keys)) FOR SHARE), \
+     parts AS MATERIALIZED (SELECT p.blob_key, p.size, p.provider, p.upload_id FROM {schema}.multipart_parts p \
+         WHERE p.blob_key = ANY (ARRAY(SELECT blob_key FROM keys)) FOR SHARE) \
+     SELECT k.blob_key, f.size, f.provider, f.bucket_id, f.path, f.content_type FROM keys k LEFT JOIN ( \
+         SELECT s.blob_key, s.size, s.provider, coalesce(o.bucket_id, v.bucket_id) AS bucket_id, \
+             coalesce(o.path, v.path) AS path, coalesce(o.content_type, v.content_type) AS content_type \
+             FROM segments s LEFT JOIN {schema}.storage_objects o ON o.version = s.version \
+             LEFT JOIN {schema}.storage_object_versions v ON v.version = s.version \
+         UNION ALL SELECT p.blob_key, p.size, p.provider, m.bucket_id, m.path, m.content_type \
+             FROM parts p JOIN {schema}.multipart_uploads m ON m.id = p.upload_id) f USING (blob_key) \
+     ORDER BY k.blob_key";
 
 const QUEUE: &str = "INSERT INTO {schema}.upload_queue AS u (id, bucket_id, file_name, file_size_bytes, mime_type, \
      storage_path, blob_key, source_provider, target_provider, reason, max_attempts) \
@@ -36,6 +44,7 @@ const QUEUE: &str = "INSERT INTO {schema}.upload_queue AS u (id, bucket_id, file
      ON CONFLICT (blob_key) WHERE status <> 'completed' DO UPDATE SET status = 'pending', attempt_count = 0, \
      target_provider = excluded.target_provider, reason = excluded.reason, max_attempts = excluded.max_attempts, \
      next_attempt_at = now(), queued_at = now(), completed_at = NULL WHERE u.status = 'failed' \
+     OR u.status = 'pending' AND u.target_provider <> excluded.target_provider \
      RETURNING file_size_bytes";
 
 /// Entries to be made, column by column.
@@ -65,7 +74,12 @@ pub(in crate::executor::postgres) async fn migrate(
     let rows = answers.first().map_or(&[][..], |answer| &answer.rows);
     let mut wanted = Wanted::default();
     for row in rows {
-        let (provider, bucket): (&str, &str) = (row.try_get(2)?, row.try_get(3)?);
+        // Gone meanwhile, or on its way.
+        let (Some(provider), Some(bucket)) =
+            (row.try_get::<_, Option<&str>>(2)?, row.try_get::<_, Option<&str>>(3)?)
+        else {
+            continue;
+        };
         let asked_for = migration.bucket.as_ref().is_none_or(|wanted| wanted.as_str() == bucket);
         if asked_for && *provider == *migration.from && migration.from != migration.to {
             let path = ObjectPath::parse(row.try_get(4)?)?;

@@ -13,4 +13,4 @@ pub(super) use claims::{claim, complete, end, renew};
 pub(super) use entries::{ADD, Columns, list, show};
 pub(super) use migration::migrate;
 pub(super) use operators::{cancel, depths, forget, retry, retry_failed};
-pub(super) use providers::{identity, usage};
+pub(super) use providers::{identity, is_named, usage};

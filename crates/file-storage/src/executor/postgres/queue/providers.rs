@@ -20,6 +20,11 @@ const USAGE: &str = "SELECT provider, sum(blobs)::bigint, sum(bytes)::bigint, su
      UNION ALL SELECT provider, 0, 0, count(*) FROM {schema}.blob_deletions GROUP BY provider) kept \
      GROUP BY provider ORDER BY provider";
 
+const IS_NAMED: &str = "SELECT \
+     EXISTS (SELECT 1 FROM {schema}.storage_segments WHERE provider = $1 AND blob_key IS NOT NULL) \
+     OR EXISTS (SELECT 1 FROM {schema}.multipart_parts WHERE provider = $1 AND blob_key IS NOT NULL) \
+     OR EXISTS (SELECT 1 FROM {schema}.blob_deletions WHERE provider = $1)";
+
 const IDENTITY: &str = "SELECT identity FROM {schema}.provider_identities WHERE provider = $1";
 
 const SAY_IDENTITY: &str = "INSERT INTO {schema}.provider_identities (provider, identity) VALUES ($1, $2) \
@@ -41,6 +46,17 @@ pub(in crate::executor::postgres) async fn usage(
         })
     };
     found.iter().map(usage).collect()
+}
+
+/// Whether rows name a provider.
+pub(in crate::executor::postgres) async fn is_named(
+    pool: &Arc<Pool>,
+    access: &Access,
+    provider: &str,
+) -> Result<bool, Fault> {
+    access.on_rows(Permission::Maintain, None)?;
+    let found = read(pool, "is_named", &Caller::keeper(), IS_NAMED, &[&provider]).await?;
+    found.first().map_or(Ok(false), |row| Ok(row.try_get(0)?))
 }
 
 /// Says which directory a provider is, where nobody has; gives the one that counts.

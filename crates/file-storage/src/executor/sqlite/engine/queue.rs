@@ -124,6 +124,10 @@ impl QueueExecutor for SqliteExecutor {
         self.scan("provider_usage", move |conn| queue::usage(conn, &access)).await
     }
 
+    async fn is_named(&self, access: &Access, provider: &str) -> Result<bool, StorageError> {
+        self.read("is_named", |conn| queue::is_named(conn, access, provider))
+    }
+
     async fn provider_identity(
         &self,
         access: &Access,

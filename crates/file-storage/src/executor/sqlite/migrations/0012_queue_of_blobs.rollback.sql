@@ -1,5 +1,7 @@
 -- The table is as it was before; what it held is forgotten, and its blobs stay where they are.
 DROP TABLE provider_identities;
+DROP INDEX storage_segments_by_provider;
+DROP INDEX multipart_parts_by_provider;
 DROP TRIGGER blob_leaves_queue;
 DROP TABLE upload_queue;
 

@@ -70,6 +70,10 @@ BEGIN
     DELETE FROM upload_queue WHERE blob_key = NEW.blob_key AND status <> 'completed';
 END;
 
+-- What a provider keeps is found, and counted, without the blobs of others.
+CREATE INDEX storage_segments_by_provider ON storage_segments (provider, blob_key, size) WHERE blob_key IS NOT NULL;
+CREATE INDEX multipart_parts_by_provider ON multipart_parts (provider, blob_key, size) WHERE blob_key IS NOT NULL;
+
 -- Which directory the provider of a name is: the one that said so first.
 CREATE TABLE provider_identities (
     provider TEXT NOT NULL PRIMARY KEY,

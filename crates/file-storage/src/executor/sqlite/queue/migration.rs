@@ -28,7 +28,8 @@ const QUEUE: &str = "INSERT INTO upload_queue AS u (id, bucket_id, file_name, fi
      VALUES (:id, :bucket, :name, :size, :type, :path, :key, :source, :target, :reason, :most, :now, :now, :now, :now) \
      ON CONFLICT (blob_key) WHERE status <> 'completed' DO UPDATE SET status = 'pending', attempt_count = 0, \
      target_provider = excluded.target_provider, reason = excluded.reason, max_attempts = excluded.max_attempts, \
-     next_attempt_at = :now, queued_at = :now, completed_at = NULL, updated_at = :now WHERE u.status = 'failed'";
+     next_attempt_at = :now, queued_at = :now, completed_at = NULL, updated_at = :now WHERE u.status = 'failed' \
+     OR u.status = 'pending' AND u.target_provider <> excluded.target_provider";
 
 /// Looks at a page of blobs and queues those that are to go.
 pub(in crate::executor::sqlite) fn migrate(

@@ -12,7 +12,7 @@ pub(super) use claims::{claim, complete, end, renew};
 pub(super) use entries::{add, list, show};
 pub(super) use migration::migrate;
 pub(super) use operators::{cancel, depths, forget, retry, retry_failed};
-pub(super) use providers::{identity, say_identity, usage};
+pub(super) use providers::{identity, is_named, say_identity, usage};
 
 #[cfg(test)]
 pub(super) use {claims::DUE, entries::list_sql};

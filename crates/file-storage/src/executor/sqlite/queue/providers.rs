@@ -37,6 +37,21 @@ pub(in crate::executor::sqlite) fn usage(
     Ok(usage)
 }
 
+/// Whether rows name a provider.
+pub(in crate::executor::sqlite) fn is_named(
+    conn: &Connection,
+    access: &Access,
+    provider: &str,
+) -> Result<bool, Fault> {
+    access.on_rows(Permission::Maintain, None)?;
+    let mut statement = conn.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM storage_segments WHERE provider = :provider AND blob_key IS NOT NULL) \
+         OR EXISTS (SELECT 1 FROM multipart_parts WHERE provider = :provider AND blob_key IS NOT NULL) \
+         OR EXISTS (SELECT 1 FROM blob_deletions WHERE provider = :provider)",
+    )?;
+    Ok(statement.query_row(named_params! { ":provider": provider }, |row| row.get(0))?)
+}
+
 /// Which directory a provider is, where somebody has said so.
 pub(in crate::executor::sqlite) fn identity(
     conn: &Connection,
