@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Timestamp;
-use crate::errors::StorageError;
+use crate::errors::{Denial, DenialReason, StorageError};
+use crate::permissions::{Permission, RlsContext, denied};
 use crate::versions::Versioning;
 
 /// A name that a bucket can have. It is the bucket's public identity, unique on a server (BKT-I1).
@@ -223,7 +224,7 @@ pub struct BucketUpdate {
     pub allowed_mime_types: Option<Option<Vec<MimePattern>>>,
     /// The new limit of one object, in bytes; 0 means only the server's own.
     pub max_file_size: Option<u64>,
-    /// The new quota, in bytes; `Some(None)` means unlimited.
+    /// The new quota, in bytes; `Some(None)` means unlimited. One that is there, only the service role raises or takes off.
     pub quota_bytes: Option<Option<u64>>,
     /// Whether it keeps versions from now on.
     pub versioning: Option<Versioning>,
@@ -278,12 +279,25 @@ impl Bucket {
         self.total_bytes.saturating_add(self.unfinished_bytes)
     }
 
-    /// Takes on a change of its configuration.
+    /// Takes on a change of its configuration, that this caller asks for, who may change the bucket.
     ///
     /// # Errors
-    /// [`StorageError::InvalidRequest`] where versioning would be switched off.
-    pub(crate) fn update(&mut self, update: &BucketUpdate, now: Timestamp) -> Result<(), StorageError> {
+    /// [`StorageError::InvalidRequest`] where versioning would be switched off; a denial where anybody but the service role
+    /// would lift the quota: nobody could be held to one otherwise.
+    pub(crate) fn update(
+        &mut self,
+        context: &RlsContext,
+        update: &BucketUpdate,
+        now: Timestamp,
+    ) -> Result<(), StorageError> {
         let config = &mut self.config;
+        if let (Some(next), Some(quota)) = (update.quota_bytes, config.quota_bytes)
+            && next.is_none_or(|next| next > quota)
+            && !context.is_service()
+        {
+            let (permission, bucket) = (Permission::Maintain, Some(self.name.clone()));
+            return Err(denied(context, Denial { permission, bucket, reason: DenialReason::Role }));
+        }
         if let Some(next) = update.versioning {
             config.versioning = config.versioning.changed_to(next)?;
         }

@@ -31,6 +31,16 @@ pub(crate) struct Gauges {
 #[derive(Default)]
 struct Labels(HashMap<String, u64>);
 
+/// Values of one look, as they come in.
+struct Measured {
+    /// Of the labels that there are.
+    labelled: HashMap<String, u64>,
+    /// Those that get a label of their own, as long as there are some left: the ones that have most.
+    most: Vec<(String, u64)>,
+    /// All others together.
+    others: u64,
+}
+
 impl Gauges {
     /// Of this storage, and of the disks of these directories.
     pub(crate) fn new(storage: FileStorage, disks: Vec<(&'static str, PathBuf)>, per_user: bool) -> Self {
@@ -58,23 +68,24 @@ impl Gauges {
 
     async fn measure_usage(&mut self) -> Result<(), StorageError> {
         let context = RlsContext::system("metrics");
-        let mut of_buckets = Vec::new();
+        let mut of_buckets = self.buckets.measured();
+        let mut after = String::new();
         loop {
             let listing = BucketListing {
                 limit: PAGE,
-                offset: u64::try_from(of_buckets.len()).unwrap_or(u64::MAX),
+                after,
                 sort: (BucketSort::Name, SortOrder::Ascending),
                 ..BucketListing::default()
             };
             let page = self.storage.list_buckets(&context, &listing).await?;
-            let is_last = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
-            of_buckets.extend(page.into_iter().map(|bucket| (bucket.name.to_string(), bucket.total_bytes)));
-            if is_last {
-                break;
+            let last = page.last().filter(|_| page.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX));
+            let next = last.map(|bucket| bucket.name.to_string());
+            of_buckets.add(page.into_iter().map(|bucket| (bucket.name.to_string(), bucket.total_bytes)));
+            match next {
+                Some(name) => after = name,
+                None => break,
             }
         }
-        // Those that have most get a label of their own, as long as there are some left.
-        of_buckets.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
         for (bucket, bytes) in self.buckets.take(of_buckets, Some(OTHER)) {
             metrics::gauge!("storage_usage_bytes", "bucket" => bucket).set(bytes as f64);
         }
@@ -82,7 +93,9 @@ impl Gauges {
             let most = u32::try_from(MAX_LABELS).unwrap_or(u32::MAX);
             let users = self.storage.all_usage(&context, most).await?.into_iter();
             let users = users.filter_map(|user| Some((user.user_id?.to_string(), user.total_bytes)));
-            for (user, bytes) in self.users.take(users, None) {
+            let mut of_users = self.users.measured();
+            of_users.add(users);
+            for (user, bytes) in self.users.take(of_users, None) {
                 metrics::gauge!("storage_user_usage_bytes", "user" => user).set(bytes as f64);
             }
         }
@@ -91,24 +104,36 @@ impl Gauges {
 }
 
 impl Labels {
+    /// What is measured now: nothing yet.
+    fn measured(&self) -> Measured {
+        let labelled = self.0.keys().map(|name| (name.clone(), 0)).collect();
+        Measured { labelled, most: Vec::new(), others: 0 }
+    }
+
     /// Takes the values of now; gives each label's. What has none is counted together, where there is a name for it.
-    fn take(
-        &mut self,
-        values: impl IntoIterator<Item = (String, u64)>,
-        rest: Option<&str>,
-    ) -> impl Iterator<Item = (String, u64)> {
-        self.0.values_mut().for_each(|bytes| *bytes = 0);
-        let mut others = 0;
-        for (name, bytes) in values {
-            if self.0.len() < MAX_LABELS || self.0.contains_key(&name) {
-                self.0.insert(name, bytes);
-            } else {
-                others += bytes;
-            }
-        }
+    fn take(&mut self, measured: Measured, rest: Option<&str>) -> impl Iterator<Item = (String, u64)> {
+        self.0 = measured.labelled;
+        self.0.extend(measured.most);
+        let others = measured.others;
         let rest = rest.filter(|_| others > 0 || self.0.len() >= MAX_LABELS);
         let rest = rest.map(|name| (name.to_owned(), others));
         self.0.iter().map(|(name, bytes)| (name.clone(), *bytes)).chain(rest)
+    }
+}
+
+impl Measured {
+    /// Takes some more values in. However many come, no more names are kept than there may be labels.
+    fn add(&mut self, values: impl IntoIterator<Item = (String, u64)>) {
+        for (name, bytes) in values {
+            match self.labelled.get_mut(&name) {
+                Some(labelled) => *labelled = bytes,
+                None => self.most.push((name, bytes)),
+            }
+        }
+        self.most.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+        let free = MAX_LABELS.saturating_sub(self.labelled.len()).min(self.most.len());
+        let late = self.most.drain(free..).map(|(_, bytes)| bytes);
+        self.others = late.fold(self.others, u64::saturating_add);
     }
 }
 
@@ -130,12 +155,22 @@ mod tests {
     #[test]
     fn labels_are_bounded_and_what_is_gone_is_at_nothing() {
         let mut labels = Labels::default();
-        let many = |from: u64| (from..from + 150).map(|number| (format!("b{number}"), 1));
-        let first: HashMap<_, _> = labels.take(many(0), Some(OTHER)).collect();
-        assert_eq!((first.len(), first[OTHER]), (MAX_LABELS + 1, 50));
-        let later: HashMap<_, _> = labels.take(many(100), Some(OTHER)).collect();
-        assert_eq!((later.len(), later[OTHER], later["b0"]), (MAX_LABELS + 1, 150, 0));
-        let none: HashMap<_, _> = labels.take([], None).collect();
+        let mut take = |pages: &[std::ops::Range<u64>], rest: Option<&str>| -> HashMap<_, _> {
+            let mut measured = labels.measured();
+            for page in pages {
+                measured.add(page.clone().map(|number| (format!("b{number}"), number + 1)));
+                assert!(measured.labelled.len() + measured.most.len() <= MAX_LABELS);
+            }
+            labels.take(measured, rest).collect()
+        };
+        let sum = |range: std::ops::Range<u64>| range.map(|number| number + 1).sum::<u64>();
+        // Those that have most have labels, on whichever page they come.
+        let first = take(&[0..60, 60..150], Some(OTHER));
+        assert_eq!((first.len(), first[OTHER], first["b50"]), (MAX_LABELS + 1, sum(0..50), 51));
+        let later = take(&[100..200, 200..250], Some(OTHER));
+        assert_eq!((later.len(), later[OTHER]), (MAX_LABELS + 1, sum(150..250)));
+        assert_eq!((later["b149"], later["b50"]), (150, 0));
+        let none = take(&[], None);
         assert_eq!((none.len(), none.values().sum::<u64>()), (MAX_LABELS, 0));
     }
 }

@@ -158,7 +158,7 @@ settings! {
         /// Whether the first bytes of an upload must fit its declared content type where its bucket restricts types.
         #[live = true]
         verify_content: bool = "false";
-        /// What is done about a write that does not fit into a quota: `enforce` refuses it, `warn` lets it in and says so in the log and by an event, `off` does nothing. Servers that share a database share this: the one that started last decides.
+        /// What is done about a write that does not fit into a quota: `enforce` refuses it, `warn` lets it in and tells by the event `storage.quota.warning`, once at each step (80%, 95%, past it), and the log names those writes whose size was announced, `off` does nothing. Servers that share a database share this: the one that started last decides.
         quota_enforcement: Enforcement = "enforce";
     }
 

@@ -46,10 +46,9 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
     let s3_keys = s3::Keys::new(secrets.first_s3_key(), &secrets.keys()?.anon_key);
 
     let executor = executor(&config).await.map_err(ServerError::Database)?;
-    executor.configure_quotas(&quota_settings(&config)).await.map_err(ServerError::Database)?;
     let foreign = directories::foreign(&config, &*executor).await?;
     let storage = FileStorage::new(
-        executor,
+        executor.clone(),
         providers::open(&config, &foreign)?,
         secrets.signing_keys(),
         secrets.credential_key(),
@@ -59,6 +58,8 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
     if providers::active_is_remote(&config) {
         check_active(&storage).await?;
     }
+    // Last of what can fail: these are also the settings of servers that share the database, and run.
+    executor.configure_quotas(&quota_settings(&config)).await.map_err(ServerError::Database)?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         data_dir = %config.data_dir.display(),

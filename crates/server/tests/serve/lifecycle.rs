@@ -1,5 +1,10 @@
 //! Start and end.
 
+use file_storage::RlsContext;
+use file_storage::executor::Executor;
+use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions};
+use file_storage::permissions::{Access, AccessRules, Operation};
+use file_storage::quota::QuotaScope;
 use server::{Server, ServerError};
 
 use crate::support::{TestServer, config};
@@ -41,4 +46,33 @@ async fn an_address_in_use_is_said_and_nothing_is_made() {
     assert!(matches!(refused, ServerError::Listen { .. }), "{refused}");
     assert!(refused.to_string().contains(&address), "{refused}");
     assert!(!data_dir.exists());
+}
+
+/// The quota of everything that the database knows.
+async fn global_quota(database: &std::path::Path) -> Option<u64> {
+    let executor: Box<dyn Executor> = Box::new(SqliteExecutor::open(SqliteOptions::new(database)).unwrap());
+    let caller = RlsContext::system("test");
+    let access = Access::check(&caller, Operation::ManageQuotas, None, AccessRules::default()).unwrap();
+    executor.quota(&access, &QuotaScope::Global).await.unwrap().limit
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_start_changes_nobodys_quotas() {
+    let (data_dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let file = elsewhere.path().join("metadata.sqlite");
+    let database = format!("sqlite:{}", file.display());
+    let open = async |quota: &str| {
+        let settings = [("database", &*database), ("quotas.global", quota)];
+        Server::open(config(data_dir.path(), &settings)).await
+    };
+    drop(open("1MB").await.unwrap());
+    assert_eq!(global_quota(&file).await, Some(1_000_000));
+    let identity = data_dir.path().join("provider-id");
+    let said = std::fs::read(&identity).unwrap();
+    std::fs::write(&identity, "something else").unwrap();
+    assert!(open("2MB").await.is_err());
+    assert_eq!(global_quota(&file).await, Some(1_000_000));
+    std::fs::write(&identity, said).unwrap();
+    drop(open("2MB").await.unwrap());
+    assert_eq!(global_quota(&file).await, Some(2_000_000));
 }

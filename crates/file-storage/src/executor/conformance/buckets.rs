@@ -2,10 +2,10 @@
 
 use super::subject::{Subject, allow, bucket, maintain, new_blob, service, user};
 use crate::bucket::{BucketConfig, BucketPolicy, BucketUpdate, MimePattern};
-use crate::errors::StorageError;
+use crate::errors::{DenialReason, StorageError};
 use crate::executor::{BucketListing, BucketSort, SortOrder};
 use crate::file::PutMode;
-use crate::permissions::{Operation, RlsContext};
+use crate::permissions::{Operation, Permission, RlsContext};
 
 pub(crate) async fn bkt_i1_bucket_names_are_unique(subject: &Subject) {
     let (one, other) = (user(), user());
@@ -108,6 +108,32 @@ pub(crate) async fn buckets_are_changed(subject: &Subject) {
     assert!(matches!(refused, Err(StorageError::Unauthorized(_))), "{refused:?}");
     let missing = subject.executor.update_bucket(&access(&other), &bucket("nothing"), &free).await;
     assert!(matches!(missing, Err(StorageError::BucketNotFound { .. })), "{missing:?}");
+}
+
+pub(crate) async fn owners_lower_their_buckets_quota_and_do_not_lift_it(subject: &Subject) {
+    let owner = user();
+    subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    let set = async |caller: &RlsContext, quota: Option<u64>| {
+        let access = allow(caller, Operation::UpdateBucket);
+        let policy = Some(BucketPolicy::Public);
+        let update = BucketUpdate { quota_bytes: Some(quota), policy, ..BucketUpdate::default() };
+        subject.executor.update_bucket(&access, &bucket("photos"), &update).await
+    };
+    // Without one, a quota is the owner's to set.
+    assert_eq!(set(&owner, None).await.unwrap().config.quota_bytes, None);
+    assert_eq!(set(&owner, Some(100)).await.unwrap().config.quota_bytes, Some(100));
+    for quota in [100, 50] {
+        assert_eq!(set(&owner, Some(quota)).await.unwrap().config.quota_bytes, Some(quota));
+    }
+    let before = subject.shown("photos").await;
+    for quota in [None, Some(51), Some(u64::MAX)] {
+        let refused = set(&owner, quota).await.unwrap_err();
+        let StorageError::Unauthorized(denial) = &refused else { panic!("{refused:?}") };
+        assert_eq!((denial.permission, &denial.reason), (Permission::Maintain, &DenialReason::Role));
+    }
+    assert_eq!(subject.shown("photos").await, before, "nothing else was changed, either");
+    assert_eq!(set(&service(), Some(200)).await.unwrap().config.quota_bytes, Some(200));
+    assert_eq!(set(&service(), None).await.unwrap().config.quota_bytes, None);
 }
 
 pub(crate) async fn emptying_and_deleting_buckets(subject: &Subject) {

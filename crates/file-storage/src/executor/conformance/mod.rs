@@ -32,6 +32,7 @@ macro_rules! executor_conformance {
         $crate::executor::conformance::executor_conformance! { @cases $open;
             buckets: [
                 bkt_i1_bucket_names_are_unique, buckets_are_shown_and_listed, buckets_are_changed,
+                owners_lower_their_buckets_quota_and_do_not_lift_it,
                 emptying_and_deleting_buckets, deleting_a_bucket_keeps_its_queued_blobs
             ],
             objects: [

@@ -251,7 +251,7 @@ pub(crate) async fn versions_count_against_quotas(subject: &Subject) {
     let update = BucketUpdate { quota_bytes: Some(Some(15)), ..BucketUpdate::default() };
     subject
         .executor
-        .update_bucket(&allow(&owner, Operation::UpdateBucket), &made.name, &update)
+        .update_bucket(&allow(&service(), Operation::UpdateBucket), &made.name, &update)
         .await
         .unwrap();
     for _ in 0..3 {

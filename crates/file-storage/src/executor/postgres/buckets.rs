@@ -212,7 +212,7 @@ pub(super) async fn update(
         Some(_) => Box::pin(reach_alone(&mut session, context, permission, name)).await?,
         None => reach(&mut session, context, permission, name).await?,
     };
-    bucket.update(update, now())?;
+    bucket.update(context, update, now())?;
     let mimes = mimes(bucket.config.allowed_mime_types.as_deref());
     let values = [
         &name.as_str() as _,

@@ -55,6 +55,10 @@ const COUNT_EVERYTHING: &str = "UPDATE {schema}.storage_quota_settings SET globa
      WHEN coalesce(global_bytes, configured_global_bytes) IS NOT NULL THEN (SELECT coalesce( \
         sum(total_bytes + unfinished_bytes), 0)::bigint FROM {schema}.storage_buckets) END";
 
+/// What was counted half-way is of no use, however many rows there are. Comes after [`STILL`]: those who write hold a count up for
+/// no longer than a statement may take.
+const COUNT_TO_THE_END: &str = "SET LOCAL statement_timeout = 0";
+
 /// Has the configuration's word hold. Nobody is waited for where it holds already.
 pub(super) async fn configure(pool: &Arc<Pool>, settings: &QuotaSettings) -> Result<(), Fault> {
     let found = read(pool, "configure_quotas", &Caller::keeper(), CONFIGURED, &[]).await?;
@@ -86,6 +90,7 @@ async fn change_settings(
     let steps = [
         Step::As(&keeper),
         Step::Run(STILL, &[]),
+        Step::Once(COUNT_TO_THE_END),
         Step::Run(sql, values),
         Step::Run(COUNT_EVERYTHING, &[]),
         Step::Commit,
@@ -279,6 +284,7 @@ async fn set_folder(
         Step::As(&keeper),
         Step::Run(KEEP_BUCKET, &[&name]),
         Step::Run(STILL, &[]),
+        Step::Once(COUNT_TO_THE_END),
         Step::Run(SET_FOLDER, &set),
         Step::Run(FOLDERS, &[&name]),
     ];

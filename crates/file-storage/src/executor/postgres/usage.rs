@@ -20,7 +20,8 @@ const OWN: &str = "SELECT u.user_id, u.total_bytes, u.file_count, u.quota_bytes,
 const ALL: &str = "SELECT u.user_id, u.total_bytes, u.file_count, u.quota_bytes, u.unfinished_bytes FROM {schema}.storage_usage u \
      ORDER BY u.total_bytes DESC, u.user_id LIMIT $1";
 
-/// Counters and recount side by side, where they differ.
+/// Counters and recount side by side, where they differ. A folder's paths are a range, which indexes know: its prefix ends with
+/// a slash, after which `0` comes next.
 const DIFFERENCES: &str = "\
     WITH held AS ( \
         SELECT bucket_id, owner_id, count(*) AS files, sum(size) AS bytes, 0 AS pending \
@@ -41,12 +42,12 @@ const DIFFERENCES: &str = "\
         UNION ALL \
         SELECT 'folder', q.bucket_id || '/' || q.prefix, q.used_bytes, 0, 0, ( \
             (SELECT coalesce(sum(o.size), 0) FROM {schema}.storage_objects o WHERE o.bucket_id = q.bucket_id \
-                AND starts_with(o.path, q.prefix)) \
+                AND o.path >= q.prefix AND o.path < left(q.prefix, -1) || '0') \
             + (SELECT coalesce(sum(v.size), 0) FROM {schema}.storage_object_versions v \
-                WHERE v.bucket_id = q.bucket_id AND NOT v.is_delete_marker AND starts_with(v.path, q.prefix)) \
+                WHERE v.bucket_id = q.bucket_id AND NOT v.is_delete_marker AND v.path >= q.prefix AND v.path < left(q.prefix, -1) || '0') \
             + (SELECT coalesce(sum(p.size), 0) FROM {schema}.multipart_uploads m \
                 JOIN {schema}.multipart_parts p ON p.upload_id = m.id \
-                WHERE m.bucket_id = q.bucket_id AND starts_with(m.path, q.prefix)))::bigint, 0, 0 \
+                WHERE m.bucket_id = q.bucket_id AND m.path >= q.prefix AND m.path < left(q.prefix, -1) || '0'))::bigint, 0, 0 \
         FROM {schema}.storage_folder_quotas q \
         UNION ALL \
         SELECT 'global', '', s.global_used_bytes, 0, 0, \

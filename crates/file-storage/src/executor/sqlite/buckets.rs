@@ -134,7 +134,7 @@ pub(super) fn update(
 ) -> Result<Bucket, Fault> {
     let mut bucket = reach(conn, access, Permission::BucketUpdate, name)?;
     let now = now();
-    bucket.update(update, now)?;
+    bucket.update(access.on_rows(Permission::BucketUpdate, Some(name))?, update, now)?;
     conn.prepare_cached(
         "UPDATE storage_buckets SET policy = :policy, allowed_mime_types = :mimes, max_file_size = :max, \
          quota_bytes = :quota, versioning = :versioning, updated_at = :now WHERE id = :id",

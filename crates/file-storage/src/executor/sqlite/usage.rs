@@ -55,8 +55,9 @@ pub(super) fn all(conn: &Connection, access: &Access, limit: u32) -> Result<Vec<
     Ok(all)
 }
 
-/// Counters and recount side by side, where they differ.
-const DIFFERENCES: &str = "\
+/// Counters and recount side by side, where they differ. A folder's paths are a range, which indexes know: its prefix ends with
+/// a slash, after which `0` comes next.
+pub(super) const DIFFERENCES: &str = "\
     WITH held AS ( \
         SELECT bucket_id, owner_id, count(*) AS files, sum(size) AS bytes, 0 AS pending \
         FROM storage_objects GROUP BY bucket_id, owner_id \
@@ -76,11 +77,11 @@ const DIFFERENCES: &str = "\
         UNION ALL \
         SELECT 'folder', q.bucket_id || '/' || q.prefix, q.used_bytes, 0, 0, \
             (SELECT coalesce(sum(o.size), 0) FROM storage_objects o WHERE o.bucket_id = q.bucket_id \
-                AND substr(o.path, 1, length(q.prefix)) = q.prefix) \
+                AND o.path >= q.prefix AND o.path < substr(q.prefix, 1, length(q.prefix) - 1) || '0') \
             + (SELECT coalesce(sum(v.size), 0) FROM storage_object_versions v WHERE v.bucket_id = q.bucket_id \
-                AND v.is_delete_marker = 0 AND substr(v.path, 1, length(q.prefix)) = q.prefix) \
+                AND v.is_delete_marker = 0 AND v.path >= q.prefix AND v.path < substr(q.prefix, 1, length(q.prefix) - 1) || '0') \
             + (SELECT coalesce(sum(p.size), 0) FROM multipart_uploads m JOIN multipart_parts p ON p.upload_id = m.id \
-                WHERE m.bucket_id = q.bucket_id AND substr(m.path, 1, length(q.prefix)) = q.prefix), 0, 0 \
+                WHERE m.bucket_id = q.bucket_id AND m.path >= q.prefix AND m.path < substr(q.prefix, 1, length(q.prefix) - 1) || '0'), 0, 0 \
         FROM storage_folder_quotas q \
         UNION ALL \
         SELECT 'global', '', s.global_used_bytes, 0, 0, \

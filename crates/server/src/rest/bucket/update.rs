@@ -31,7 +31,7 @@ pub(in crate::rest) struct UpdateBucket {
     #[serde(default, deserialize_with = "json::nullable")]
     #[schema(value_type = Option<Vec<String>>)]
     allowed_mime_types: Option<Option<Vec<String>>>,
-    /// Most bytes of all its objects.
+    /// Most bytes of all its objects. A quota that is there, only the service role raises or takes off.
     #[serde(default, deserialize_with = "json::nullable")]
     #[schema(value_type = Option<String>)]
     quota_bytes: Option<Option<Bytes64>>,
@@ -48,7 +48,7 @@ pub(in crate::rest) struct UpdateBucket {
         (status = 200, description = "The bucket as it now is", body = BucketBody<'static>),
         (status = 400, description = "Nothing to change, or a bad field", body = ErrorBody),
         (status = 401, description = "No token, or a bad one", body = ErrorBody),
-        (status = 403, description = "Only its owner changes a bucket", body = ErrorBody),
+        (status = 403, description = "Only its owner changes a bucket, and only the service role lifts its quota", body = ErrorBody),
         (status = 404, description = "No such bucket", body = ErrorBody),
     ),
 )]

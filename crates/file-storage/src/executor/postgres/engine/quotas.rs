@@ -12,8 +12,9 @@ use crate::quota::{Quota, QuotaScope, QuotaSettings};
 #[async_trait]
 impl QuotaExecutor for PostgresExecutor {
     async fn configure_quotas(&self, settings: &QuotaSettings) -> Result<(), StorageError> {
-        let configure = async { retried!(quotas::configure(&self.pool, settings)) };
-        self.run("configure_quotas", configure).await
+        // What it counts, it counts to the end.
+        let configured = retried!(quotas::configure(&self.pool, settings));
+        configured.map_err(|fault| fault.into_storage("configure_quotas"))
     }
 
     async fn quota(&self, access: &Access, scope: &QuotaScope) -> Result<Quota, StorageError> {
@@ -30,7 +31,8 @@ impl QuotaExecutor for PostgresExecutor {
         scope: &QuotaScope,
         limit: Option<u64>,
     ) -> Result<Quota, StorageError> {
-        let set = async { retried!(Box::pin(quotas::set(&self.pool, access, scope, limit))) };
-        self.run("set_quota", set).await
+        // The same: a large folder is counted for minutes.
+        let set = retried!(Box::pin(quotas::set(&self.pool, access, scope, limit)));
+        set.map_err(|fault| fault.into_storage("set_quota"))
     }
 }

@@ -8,10 +8,11 @@ use super::{TestDatabase, open_as, open_database, options};
 use crate::bucket::{BucketConfig, BucketPolicy};
 use crate::errors::StorageError;
 use crate::executor::conformance::quotas::meet_every_quota;
-use crate::executor::conformance::subject::{allow, maintain, path, user};
+use crate::executor::conformance::subject::{allow, maintain, path, service, user};
 use crate::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use crate::file::PutMode;
 use crate::permissions::Operation;
+use crate::quota::QuotaScope;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn quotas_of_users_and_buckets_hold_over_two_processes() {
@@ -179,6 +180,39 @@ async fn too_many_and_too_long_are_said_so() {
     assert_eq!(codes, ["OPERATION_TIMEOUT", "OVERLOADED", "OVERLOADED", "OVERLOADED", "OVERLOADED"]);
     held.rollback().await.unwrap();
     subject.put(&owner, (&made, "a"), b"1", PutMode::Create).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_first_count_takes_longer_than_a_statement_may() {
+    let database = TestDatabase::new();
+    let short = PostgresOptions {
+        wait: Duration::from_millis(500),
+        statement_timeout: Duration::from_millis(500),
+        ..options(&database)
+    };
+    let subject = open_as(&database, short).await;
+    let owner = user();
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    subject.put(&owner, (&made, "in/a"), b"123", PutMode::Create).await.unwrap();
+    // As long as many rows would take; longer, too, than any other operation may.
+    let admin = database.admin().await;
+    let slow = "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(7); RETURN new; END'; \
+         CREATE TRIGGER slow BEFORE INSERT ON aerostore.storage_folder_quotas FOR EACH ROW EXECUTE FUNCTION slow(); \
+         CREATE TRIGGER slow BEFORE INSERT ON aerostore.storage_quota_settings FOR EACH ROW EXECUTE FUNCTION slow()";
+    admin.batch_execute(slow).await.unwrap();
+    let access = allow(&service(), Operation::ManageQuotas);
+    for scope in [QuotaScope::folder("photos/in").unwrap(), QuotaScope::Global] {
+        let set = subject.executor.set_quota(&access, &scope, Some(10)).await.unwrap();
+        assert_eq!((set.limit, set.used), (Some(10), 3), "{scope:?}");
+    }
+    admin.batch_execute("DROP TRIGGER slow ON aerostore.storage_quota_settings").await.unwrap();
+    // The connection is as it was.
+    let held = "SELECT 1 FROM aerostore.storage_buckets FOR UPDATE";
+    let mut admin = database.admin().await;
+    let transaction = admin.transaction().await.unwrap();
+    transaction.batch_execute(held).await.unwrap();
+    let late = subject.put(&owner, (&made, "b"), b"1", PutMode::Create).await.unwrap_err();
+    assert_eq!(late.code(), "OPERATION_TIMEOUT");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use crate::executor::sqlite::SqliteExecutor;
 use crate::executor::sqlite::errors::Fault;
 use crate::executor::sqlite::listing::{Rows, sql};
 use crate::executor::sqlite::rules::{RoleRules, Rules};
-use crate::executor::sqlite::{emptying, queue, versions};
+use crate::executor::sqlite::{emptying, queue, usage, versions};
 use crate::executor::{QueueListing, QueueStatus, SortOrder, columns};
 use crate::permissions::{Policy, PolicySet, RlsContext};
 use crate::versions::VersionId;
@@ -62,6 +62,20 @@ async fn lists_under_policies_walk_the_same_way() {
             assert!(plan.contains("USING PRIMARY KEY (bucket_id=? AND path>? AND path<?)"), "{sql}\n{plan}");
             assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_recount_reads_of_each_folder_its_own_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let executor = open_at(dir.path());
+    let plan = plan_of(&executor, PolicySet::default(), |_| usage::DIFFERENCES.to_owned());
+    for rows in ["o", "v", "m"] {
+        let searched = plan.lines().any(|line| {
+            line.starts_with(&format!("SEARCH {rows} USING"))
+                && line.contains("(bucket_id=? AND path>? AND path<?)")
+        });
+        assert!(searched, "{rows}\n{plan}");
     }
 }
 
