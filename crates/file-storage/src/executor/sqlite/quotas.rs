@@ -220,13 +220,6 @@ fn warn(conn: &Connection, change: &Change, counted: (i64, i64)) -> Result<(), F
 
 /// Has the configuration's word hold.
 pub(super) fn configure(conn: &Connection, settings: &QuotaSettings) -> Result<(), Fault> {
-    let is_there: bool = conn
-        .prepare_cached("SELECT EXISTS (SELECT 1 FROM storage_quota_settings)")?
-        .query_row([], |row| row.get(0))?;
-    // Without a row, all is as if nothing were configured.
-    if !is_there && *settings == QuotaSettings::default() {
-        return Ok(());
-    }
     conn.prepare_cached(
         "INSERT INTO storage_quota_settings (id, enforcement, default_user_bytes, configured_global_bytes) \
          VALUES (1, :enforcement, :user, :global) ON CONFLICT (id) DO UPDATE SET \
@@ -238,6 +231,20 @@ pub(super) fn configure(conn: &Connection, settings: &QuotaSettings) -> Result<(
         ":global": settings.global.map(int),
     })?;
     count_everything(conn)
+}
+
+/// What holds of the configuration's word. Without a row, all is as if nothing were configured.
+pub(super) fn configured(conn: &Connection) -> Result<QuotaSettings, Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT enforcement, default_user_bytes, configured_global_bytes FROM storage_quota_settings",
+    )?;
+    let mut rows = statement.query([])?;
+    let Some(row) = rows.next()? else { return Ok(QuotaSettings::default()) };
+    Ok(QuotaSettings {
+        enforcement: QuotaEnforcement::from_word(str(row, 0)?).unwrap_or_default(),
+        default_user: opt_count(row, 1)?,
+        global: opt_count(row, 2)?,
+    })
 }
 
 /// Counts everything while there is a quota for it.

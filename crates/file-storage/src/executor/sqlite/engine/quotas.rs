@@ -12,9 +12,13 @@ use crate::quota::{Quota, QuotaScope, QuotaSettings};
 #[async_trait]
 impl QuotaExecutor for SqliteExecutor {
     async fn configure_quotas(&self, settings: &QuotaSettings) -> Result<(), StorageError> {
+        // Nothing is written where it holds already: a server must start on a full disk, too.
+        if self.read("configure_quotas", quotas::configured)? == *settings {
+            return Ok(());
+        }
         let settings = *settings;
         let configure = move |conn: &Connection| quotas::configure(conn, &settings);
-        self.writer.keep("configure_quotas", configure).await
+        self.writer.free("configure_quotas", configure).await
     }
 
     async fn quota(&self, access: &Access, scope: &QuotaScope) -> Result<Quota, StorageError> {
