@@ -345,7 +345,7 @@ pub trait QueueExecutor: Send + Sync {
     /// [`StorageError::QueueEntryNotFound`]; [`StorageError::QueueEntryEnded`] where it is completed.
     async fn retry_entry(&self, access: &Access, id: Uuid) -> Result<QueueEntry, StorageError>;
 
-    /// The same of up to `limit` entries that were given up by their last attempt, and not by an operator. Gives their number.
+    /// The same of up to `limit` entries that were given up. Gives their number.
     ///
     /// # Errors
     /// Only those of the engine.

@@ -77,8 +77,7 @@ impl FileStorage {
         let mut candidates = self.providers().candidates();
         let spool = match patience {
             Patience::Waits => None,
-            // Of a body whose length nobody knows, nobody knows whether there is room.
-            Patience::Defers => size_hint.and_then(|size| self.spool_for(size)),
+            Patience::Defers => self.spool_for(size_hint.unwrap_or(0)),
         };
         if let Some((spool, _)) = &spool {
             candidates.retain(|provider| provider.name() != spool.name());

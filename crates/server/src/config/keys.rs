@@ -142,7 +142,7 @@ settings! {
         /// A provider of the kind `local`, not the active one, that takes uploads whose clients do not want to wait for the active
         /// one (`Prefer: respond-async`). The upload queue moves them on. Servers that share a database must share that directory.
         spool: Option<String> = "";
-        /// Most bytes that wait there. Beyond them, uploads go to the active provider as others do; so does what is larger, or does not say how large it is.
+        /// Most bytes that wait there. Beyond them, uploads go to the active provider as others do; so does what is said to be larger.
         spool_max_size: ByteSize = "10GB";
         /// The largest object, whatever its bucket allows; 0 for no limit. Large enough for a disk image or a film, and still an end to a client that never stops sending.
         #[live = true]

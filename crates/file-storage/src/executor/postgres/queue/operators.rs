@@ -42,7 +42,7 @@ const IS_THERE: &str = "SELECT FROM {schema}.upload_queue WHERE id = $1";
 
 const RETRY_FAILED: &str = "UPDATE {schema}.upload_queue SET status = 'pending', attempt_count = 0, completed_at = NULL, \
      queued_at = now(), next_attempt_at = now() WHERE id = ANY (ARRAY(SELECT id FROM {schema}.upload_queue \
-         WHERE status = 'failed' AND error_message IS DISTINCT FROM $2 ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED))";
+         WHERE status = 'failed' ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED))";
 
 const DEPTHS: &str = "SELECT source_provider, target_provider, status, reason, count(*), sum(file_size_bytes)::bigint, \
      min(queued_at) FROM {schema}.upload_queue WHERE status IN ('pending', 'in_progress', 'failed') \
@@ -99,7 +99,7 @@ pub(in crate::executor::postgres) async fn retry_failed(
     limit: u32,
 ) -> Result<u64, Fault> {
     access.on_rows(Permission::Maintain, None)?;
-    let values = [&i64::from(limit) as _, &CANCELLED as _];
+    let values = [&i64::from(limit) as _];
     Ok(alone(pool, "retry_failed", &Caller::keeper(), RETRY_FAILED, &values).await?.affected)
 }
 

@@ -91,10 +91,9 @@ pub(in crate::executor::sqlite) fn retry_failed(
         .prepare_cached(
             "UPDATE upload_queue SET status = 'pending', attempt_count = 0, completed_at = NULL, queued_at = :now, \
              next_attempt_at = :now, updated_at = :now WHERE id IN \
-             (SELECT id FROM upload_queue WHERE status = 'failed' AND error_message IS NOT :cancelled \
-              ORDER BY id LIMIT :limit)",
+             (SELECT id FROM upload_queue WHERE status = 'failed' ORDER BY id LIMIT :limit)",
         )?
-        .execute(named_params! { ":now": micros(now()), ":cancelled": CANCELLED, ":limit": limit })?;
+        .execute(named_params! { ":now": micros(now()), ":limit": limit })?;
     Ok(queued as u64)
 }
 
