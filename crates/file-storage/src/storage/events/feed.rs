@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::places::{Place, Places};
@@ -25,6 +25,9 @@ pub(super) const PAGE: u32 = 256;
 /// Events that are kept for subscribers who are not far behind.
 const KEPT: usize = 4096;
 
+/// Subscribers that ask the database at once: every commit wakes all of them, and others need its connections, too.
+const ASKING: usize = 4;
+
 /// How long the reader waits where nothing rang.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -36,6 +39,7 @@ pub(crate) struct Feed {
     last: watch::Sender<u64>,
     bell: Notify,
     is_read: AtomicBool,
+    asking: Semaphore,
     end: CancellationToken,
 }
 
@@ -65,6 +69,7 @@ impl Feed {
             last: watch::Sender::new(0),
             bell: Notify::new(),
             is_read: AtomicBool::new(false),
+            asking: Semaphore::new(ASKING),
             end: CancellationToken::new(),
         }
     }
@@ -79,6 +84,14 @@ impl Feed {
 
     pub(super) fn ending(&self) -> &CancellationToken {
         &self.end
+    }
+
+    /// Waits for one's turn to ask the database, which lasts until the answer is dropped. Whoever has it takes no second one.
+    pub(super) async fn turn(&self, storage: &FileStorage) -> Result<SemaphorePermit<'_>, StorageError> {
+        let closed = || StorageError::internal("turns of subscribers are closed");
+        let turn = self.asking.acquire().await.map_err(|_closed| closed())?;
+        storage.hit("events.asked").await?;
+        Ok(turn)
     }
 
     /// Takes a place, and sees to it that somebody reads.
