@@ -41,6 +41,8 @@ pub(crate) struct Feed {
     is_read: AtomicBool,
     asking: Semaphore,
     end: CancellationToken,
+    /// Ends, before the feed does, what has subscribed so far.
+    generation: Mutex<CancellationToken>,
 }
 
 /// All events above `start`, up to the last that was read. Nothing while nobody reads.
@@ -63,6 +65,7 @@ pub(super) enum Next {
 
 impl Feed {
     pub(crate) fn new(options: EventOptions) -> Self {
+        let end = CancellationToken::new();
         Self {
             places: Places::new(options),
             recent: Mutex::default(),
@@ -70,7 +73,8 @@ impl Feed {
             bell: Notify::new(),
             is_read: AtomicBool::new(false),
             asking: Semaphore::new(ASKING),
-            end: CancellationToken::new(),
+            generation: Mutex::new(end.child_token()),
+            end,
         }
     }
 
@@ -82,8 +86,19 @@ impl Feed {
         self.end.cancel();
     }
 
-    pub(super) fn ending(&self) -> &CancellationToken {
-        &self.end
+    /// Ends all who have subscribed so far. Others may come.
+    pub(super) fn renew(&self) {
+        let before = std::mem::replace(&mut *self.generation(), self.end.child_token());
+        before.cancel();
+    }
+
+    /// What ends those who subscribe now.
+    pub(super) fn ending(&self) -> CancellationToken {
+        self.generation().clone()
+    }
+
+    fn generation(&self) -> MutexGuard<'_, CancellationToken> {
+        self.generation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for one's turn to ask the database, which lasts until the answer is dropped. Whoever has it takes no second one.

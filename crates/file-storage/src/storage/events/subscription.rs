@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::feed::{Next, PAGE};
 use super::places::Place;
@@ -71,7 +72,7 @@ pub enum Delivery {
         /// Up to where.
         up_to: u64,
     },
-    /// The server stops.
+    /// The server stops, or subscriptions are to be made anew.
     End,
 }
 
@@ -86,11 +87,12 @@ pub struct Subscription {
     last: watch::Receiver<u64>,
     /// Nothing is read before.
     rests_until: Instant,
+    end: CancellationToken,
     _place: Place,
 }
 
 impl FileStorage {
-    /// Has a caller told of events, as rows show them.
+    /// Has a caller told of events, as rows show them. Subscriptions that are renewed from now on end this one.
     ///
     /// # Errors
     /// [`StorageError::RateLimited`] where the caller has too many subscriptions, [`StorageError::Overloaded`] where all
@@ -102,6 +104,7 @@ impl FileStorage {
         start: StartAt,
         client: Option<IpAddr>,
     ) -> Result<Subscription, StorageError> {
+        let end = self.inner.feed.ending();
         let access = self.access(context, Operation::Subscribe, filter.bucket.as_ref()).await?;
         let place = self.inner.feed.join(self, Party::of(context, client))?;
         let last = self.inner.feed.watch();
@@ -124,6 +127,7 @@ impl FileStorage {
             is_lost,
             last,
             rests_until: Instant::now(),
+            end,
             _place: place,
         })
     }
@@ -140,9 +144,7 @@ impl Subscription {
     /// # Errors
     /// Those of the engine.
     pub async fn next(&mut self) -> Result<Delivery, StorageError> {
-        let storage = self.storage.clone();
-        let feed = &storage.inner.feed;
-        let end = feed.ending().clone();
+        let end = self.end.clone();
         tokio::select! {
             biased;
             () = end.cancelled() => Ok(Delivery::End),
