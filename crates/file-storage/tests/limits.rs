@@ -89,3 +89,65 @@ async fn a_body_that_outgrows_its_room_is_not_read_to_its_end() {
     }
     fixture.audit().await;
 }
+
+/// Every commit wakes all who are told of events: they leave the database to the others.
+#[cfg(feature = "failpoints")]
+mod subscribers {
+    use std::time::{Duration, Instant};
+
+    use file_storage::failpoint::{self, Action};
+    use file_storage::storage::{Delivery, EventFilter, StartAt, Subscription};
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    async fn subscriber(fixture: &Fixture) -> Subscription {
+        fixture.storage.subscribe(&user(1), EventFilter::default(), StartAt::Now, None).await.unwrap()
+    }
+
+    /// The paths that are told next.
+    async fn told(subscription: &mut Subscription) -> Vec<String> {
+        match subscription.next().await.unwrap() {
+            Delivery::Events { events, .. } => events.into_iter().filter_map(|event| event.path).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn few_subscribers_ask_the_database_at_once() {
+        let fixture = Fixture::new().await;
+        let photos = fixture.bucket(&user(1), "photos", BucketPolicy::Private).await;
+        let mut all = Vec::new();
+        for _ in 0..10 {
+            all.push(subscriber(&fixture).await);
+        }
+        let paused = failpoint::arm(fixture.dir.path(), "events.asked", Action::Pause);
+        let read = join_all(all.iter_mut().map(told));
+        let write = async {
+            fixture.put(&user(1), (&photos, &path("a")), PutMode::Create, b"1").await.unwrap();
+            paused.reached(4).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!(paused.hits(), 4);
+            paused.release();
+        };
+        let (told, ()) = tokio::join!(read, write);
+        assert_eq!(told, vec![vec!["a".to_owned()]; 10], "each has its turn");
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_reads_at_once_and_then_rests() {
+        let fixture = Fixture::new().await;
+        let photos = fixture.bucket(&user(1), "photos", BucketPolicy::Private).await;
+        let mut subscription = subscriber(&fixture).await;
+        let put = async |at: &str| {
+            fixture.put(&user(1), (&photos, &path(at)), PutMode::Create, b"1").await.unwrap();
+        };
+        put("a").await;
+        assert_eq!(told(&mut subscription).await, ["a"]);
+        let since = Instant::now();
+        put("b").await;
+        assert_eq!(told(&mut subscription).await, ["b"]);
+        // A little less: the rest began before the first answer was here.
+        assert!(since.elapsed() >= Duration::from_millis(40), "{:?}", since.elapsed());
+    }
+}

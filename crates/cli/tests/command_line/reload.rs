@@ -1,6 +1,7 @@
 //! SIGHUP: what changes in a running server, what does not, and what a mistake does.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -68,6 +69,24 @@ impl Reloaded {
             command.arg("--config").arg(self.config()).args(arguments).stdin(Stdio::null()).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    /// Opens a stream of events, and reads until it says where it stands; or gives what was answered instead.
+    fn events(&self, token: &str) -> Result<TcpStream, String> {
+        let address = self.url.trim_start_matches("http://").trim_end_matches('/');
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let head = format!("host: {address}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n");
+        stream.write_all(format!("GET /storage/v1/events HTTP/1.1\r\n{head}").as_bytes()).unwrap();
+        let (mut said, mut bytes) = (String::new(), [0; 1024]);
+        while !said.contains("\nid: ") {
+            let length = stream.read(&mut bytes).unwrap();
+            said.push_str(&String::from_utf8_lossy(&bytes[..length]));
+            if length == 0 {
+                return Err(said);
+            }
+        }
+        Ok(stream)
     }
 
     fn config(&self) -> PathBuf {
@@ -148,4 +167,29 @@ fn a_rotated_secret_closes_when_it_is_struck_off_and_not_before() {
     server.reload(&format!("auth: {{jwt_secret: '{new}'}}\n"), "configuration reloaded");
     server.run(Some(&old_key), &["bucket", "show", "box"]).fails(4, "INVALID_TOKEN");
     server.run(Some(&new_key), &["bucket", "show", "box"]).ok();
+}
+
+#[test]
+fn streams_of_events_end_when_a_reload_comes_into_force() {
+    let (old, new) = ("an old secret that is long enough 1234", "a new secret that is long enough 12345");
+    let server = Reloaded::start(&format!("auth: {{jwt_secret: '{old}'}}\n"));
+    let old_key = server.service_key();
+    let mut stream = server.events(&old_key).unwrap();
+    let ends = |stream: &mut TcpStream| stream.read_to_end(&mut Vec::new()).map_err(|error| error.kind());
+
+    server.reload("nonsense: 1\n", "what was in force stays");
+    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    assert_eq!(ends(&mut stream), Err(ErrorKind::WouldBlock), "a mistake ends nothing");
+
+    let both = format!("auth: {{jwt_secret: '{new}', previous_jwt_secrets: ['{old}']}}\n");
+    server.reload(&both, "configuration reloaded");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    ends(&mut stream).unwrap();
+    let mut stream = server.events(&old_key).expect("the old key is still good");
+
+    server.reload(&format!("auth: {{jwt_secret: '{new}'}}\n"), "configuration reloaded");
+    ends(&mut stream).unwrap();
+    let refused = server.events(&old_key).unwrap_err();
+    assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
+    server.events(&server.service_key()).unwrap();
 }

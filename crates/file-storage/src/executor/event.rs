@@ -69,8 +69,9 @@ pub trait EventExecutor: Send + Sync {
     async fn event_bounds(&self, access: &Access) -> Result<EventBounds, StorageError>;
 
     /// What the caller may be told of these events, one by one, as rows are now: an object or a bucket that is there is one
-    /// that the caller must see. One that is gone is judged by its owner and its bucket, as the rules would judge a row of
-    /// which nothing else is known; a bucket that is gone, by what it was at its end.
+    /// that the caller must see, an object where it is still as the event tells (of the same version). One that is gone, or is
+    /// another version by now, is judged by its owner, its bucket, and the size and content type that the event tells, as the rules
+    /// would judge a row of which nothing else is known; a bucket that is gone, by what it was at its end.
     ///
     /// # Errors
     /// Only those of the engine.
@@ -98,9 +99,13 @@ pub(super) struct Place<'e> {
     pub(super) path: Option<&'e str>,
     /// The object's id, or the bucket's.
     pub(super) id: Option<Uuid>,
+    /// The object's version that it tells of.
+    pub(super) version: Option<Uuid>,
     /// The event's number.
     pub(super) sequence: u64,
     owner: Option<Uuid>,
+    size: Option<u64>,
+    content_type: Option<&'e str>,
     /// What it tells is its owner's business alone, who else sees the bucket.
     is_private: bool,
 }
@@ -109,14 +114,13 @@ impl Event {
     /// What it is about.
     pub(super) fn place(&self) -> Place<'_> {
         let name = if self.path.is_some() { "id" } else { "uuid" };
-        let id = self.payload.get(name).and_then(Value::as_str);
+        let uuid =
+            |name| self.payload.get(name).and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
         Place {
-            bucket: &self.bucket,
-            path: self.path.as_deref(),
-            id: id.and_then(|id| Uuid::try_parse(id).ok()),
-            sequence: self.sequence,
-            owner: self.owner_id,
+            id: uuid(name),
+            version: uuid("version"),
             is_private: self.kind == quota::WARNING,
+            ..self.at(&self.bucket, self.path.as_deref())
         }
     }
 
@@ -124,14 +128,22 @@ impl Event {
     pub(super) fn origin(&self) -> Option<Place<'_>> {
         let text = |name| self.payload.get(name).and_then(Value::as_str);
         let (bucket, path) = (text("from_bucket")?, text("from_path")?);
-        Some(Place {
+        Some(self.at(bucket, Some(path)))
+    }
+
+    /// What it tells, as of something that was there and is not.
+    fn at<'e>(&'e self, bucket: &'e str, path: Option<&'e str>) -> Place<'e> {
+        Place {
             bucket,
-            path: Some(path),
+            path,
             id: None,
+            version: None,
             sequence: self.sequence,
             owner: self.owner_id,
+            size: self.payload.get("size").and_then(Value::as_u64),
+            content_type: self.payload.get("content_type").and_then(Value::as_str),
             is_private: false,
-        })
+        }
     }
 
     /// The event as somebody is told it; `None` where they are not.
@@ -184,7 +196,7 @@ pub(super) fn could_see(
         // SQL policies speak of objects alone.
         None => granted,
         Some(path) => {
-            let row = Candidate::gone(place.bucket, path, place.owner);
+            let row = Candidate::gone((place.bucket, path), place.owner, place.size, place.content_type);
             would_show(policies, context, now, granted, &row)
         }
     }

@@ -129,6 +129,19 @@ impl<C: Caller> Call<C> {
         Dialect::of(&self.app)
     }
 
+    /// Whether the token is still good, by what is in force now.
+    ///
+    /// # Errors
+    /// As of a request that comes with it now.
+    pub(crate) fn authenticate_again(&self) -> impl Future<Output = Result<(), ApiError>> + Send {
+        let (authenticator, headers) = (self.app.authenticator.load_full(), &self.parts.headers);
+        let request_id = request_id(&self.parts);
+        async move {
+            authenticator.authenticate(headers, request_id).await?;
+            Ok(())
+        }
+    }
+
     /// In whose name everything happens.
     pub(crate) fn context(&self) -> &RlsContext {
         &self.context

@@ -101,6 +101,8 @@ pub(in crate::rest) async fn events(call: Call<Anyone>) -> Result<Response, ApiE
     };
     let client = Some(call.client());
     let subscription = call.storage().subscribe(call.context(), filter, start, client).await?;
+    // A reload between the first look at the token and the subscription would have ended nothing.
+    call.authenticate_again().await?;
     let expiry = call.context().claims().get("exp").and_then(Value::as_f64);
     let mut response = Response::new(Body::from_stream(lines(subscription, expiry)));
     let headers = response.headers_mut();

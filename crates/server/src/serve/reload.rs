@@ -96,6 +96,8 @@ impl Reload {
         app.rate_limits.change(&config.rate_limit);
         app.authenticator.store(Arc::new(authenticator));
         app.s3_keys.store(Arc::new(s3_keys));
+        // Who was let in by what is in force no more comes again, and is not. After what lets in is new.
+        app.storage.renew_subscriptions();
         app.allowed_origins.store(Arc::new(config.cors.allowed_origins.clone()));
         for harness in harnesses {
             harness.allow_origins(&config.cors.allowed_origins);

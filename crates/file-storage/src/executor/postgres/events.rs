@@ -59,22 +59,24 @@ const EXPIRE: &str = "WITH first AS ( \
         ON CONFLICT (id) DO UPDATE SET position = excluded.position) \
      DELETE FROM {schema}.storage_events e USING due WHERE e.position <= due.position";
 
-/// Which objects the caller sees, by where they are and their ids. Each is looked up by its place.
-const SEEN_OBJECTS: &str = "SELECT a.at FROM unnest($1::integer[], $2::text[], $3::text[], $4::uuid[]) \
-        AS a (at, bucket, path, id), \
-     LATERAL (SELECT o.id FROM {schema}.storage_objects o WHERE o.bucket_id = a.bucket AND o.path = a.path) o \
-     WHERE o.id = a.id";
+/// Which objects the caller sees, by where they are, their ids and versions. Each is looked up by its place.
+const SEEN_OBJECTS: &str = "SELECT a.at FROM unnest($1::integer[], $2::text[], $3::text[], $4::uuid[], $5::uuid[]) \
+        AS a (at, bucket, path, id, version), \
+     LATERAL (SELECT o.id, o.version FROM {schema}.storage_objects o \
+        WHERE o.bucket_id = a.bucket AND o.path = a.path) o \
+     WHERE o.id = a.id AND o.version = a.version";
 
 /// The same of buckets.
-const SEEN_BUCKETS: &str = "SELECT a.at FROM unnest($1::integer[], $2::text[], $3::text[], $4::uuid[]) \
-        AS a (at, bucket, path, id), \
+const SEEN_BUCKETS: &str = "SELECT a.at FROM unnest($1::integer[], $2::text[], $3::text[], $4::uuid[], $5::uuid[]) \
+        AS a (at, bucket, path, id, version), \
      LATERAL (SELECT b.uuid FROM {schema}.storage_buckets b WHERE b.id = a.bucket) b WHERE b.uuid = a.id";
 
-/// What the keeper knows of places: whether what was there still is, and the bucket as it is, or was at its end.
-const FACTS: &str = "SELECT CASE WHEN a.path IS NULL THEN b.uuid = a.id ELSE o.id = a.id END, \
+/// What the keeper knows of places: whether what was there still is, as it was, and the bucket as it is, or was at its end.
+const FACTS: &str = "SELECT CASE WHEN a.path IS NULL THEN b.uuid = a.id \
+        ELSE o.id = a.id AND o.version = a.version END, \
         d.sequence IS NOT NULL, d.policy, d.owner_id, b.policy, b.owner_id \
-     FROM unnest($1::integer[], $2::text[], $3::text[], $4::uuid[], $5::bigint[]) \
-        AS a (at, bucket, path, id, position) \
+     FROM unnest($1::integer[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[]) \
+        AS a (at, bucket, path, id, version, position) \
      LEFT JOIN {schema}.storage_buckets b ON b.id = a.bucket \
      LEFT JOIN {schema}.storage_objects o ON o.bucket_id = a.bucket AND o.path = a.path \
      LEFT JOIN LATERAL (SELECT e.sequence, e.payload ->> 'policy' AS policy, e.owner_id \
@@ -181,6 +183,7 @@ struct Columns<'e> {
     buckets: Vec<&'e str>,
     paths: Vec<Option<&'e str>>,
     ids: Vec<Option<Uuid>>,
+    versions: Vec<Option<Uuid>>,
     positions: Vec<i64>,
 }
 
@@ -192,6 +195,7 @@ impl<'e> Columns<'e> {
             columns.buckets.push(place.bucket);
             columns.paths.push(place.path);
             columns.ids.push(place.id);
+            columns.versions.push(place.version);
             columns.positions.push(int(place.sequence));
         }
         columns
@@ -235,7 +239,13 @@ async fn look(
     if columns.at.is_empty() {
         return Ok(HashSet::new());
     }
-    let values = [&columns.at as _, &columns.buckets as _, &columns.paths as _, &columns.ids as _];
+    let values = [
+        &columns.at as _,
+        &columns.buckets as _,
+        &columns.paths as _,
+        &columns.ids as _,
+        &columns.versions as _,
+    ];
     let found = read(pool, "sights", &Caller::of(context), sql, &values).await?;
     let at = |row: &Row| Ok(usize::try_from(row.try_get::<_, i32>(0)?).unwrap_or(usize::MAX));
     found.iter().map(at).collect()
@@ -259,6 +269,7 @@ async fn facts(pool: &Arc<Pool>, context: &RlsContext, places: &[Place<'_>]) -> 
         &columns.buckets as _,
         &columns.paths as _,
         &columns.ids as _,
+        &columns.versions as _,
         &columns.positions as _,
     ];
     let found = read(pool, "sights", &Caller::keeper(), FACTS, &values).await?;

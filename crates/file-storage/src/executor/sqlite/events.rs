@@ -180,7 +180,7 @@ pub(super) fn sights(
 fn told_sql(rules: &RoleRules) -> String {
     format!(
         "SELECT {} FROM storage_buckets b JOIN storage_objects o ON o.bucket_id = b.id AND o.path = :path \
-         WHERE b.id = :bucket AND o.id = :id",
+         WHERE b.id = :bucket AND o.id = :id AND o.version = :version",
         is_true(rules.predicate(Permission::ObjectRead))
     )
 }
@@ -209,7 +209,8 @@ fn object_or_bucket(
     let sees = statement
         .query_row(
             &*caller.with(named_params! {
-                ":bucket": place.bucket, ":path": path, ":id": id, ":role": caller.role, ":uid": caller.uid,
+                ":bucket": place.bucket, ":path": path, ":id": id, ":version": place.version.map(text),
+                ":role": caller.role, ":uid": caller.uid,
             }),
             |row| row.get(0),
         )

@@ -92,15 +92,20 @@ impl Candidate {
         }
     }
 
-    /// An object that is gone, of which is known where it was and whose; nothing more.
-    pub fn gone(bucket: &str, path: &str, owner: Option<Uuid>) -> Self {
+    /// An object that is gone, of which is known where it was and whose, perhaps its size and content type; nothing more.
+    pub fn gone(
+        (bucket, path): (&str, &str),
+        owner: Option<Uuid>,
+        size: Option<u64>,
+        content_type: Option<&str>,
+    ) -> Self {
         Self {
             bucket: bucket.to_owned(),
             path: path.to_owned(),
             owner,
             id: None,
-            size: None,
-            content_type: None,
+            size,
+            content_type: content_type.map(str::to_owned),
             cache_control: None,
             checksum: None,
             etag: None,

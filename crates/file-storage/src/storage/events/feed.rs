@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::places::{Place, Places};
@@ -25,6 +25,9 @@ pub(super) const PAGE: u32 = 256;
 /// Events that are kept for subscribers who are not far behind.
 const KEPT: usize = 4096;
 
+/// Subscribers that ask the database at once: every commit wakes all of them, and others need its connections, too.
+const ASKING: usize = 4;
+
 /// How long the reader waits where nothing rang.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -36,7 +39,10 @@ pub(crate) struct Feed {
     last: watch::Sender<u64>,
     bell: Notify,
     is_read: AtomicBool,
+    asking: Semaphore,
     end: CancellationToken,
+    /// Ends, before the feed does, what has subscribed so far.
+    generation: Mutex<CancellationToken>,
 }
 
 /// All events above `start`, up to the last that was read. Nothing while nobody reads.
@@ -59,13 +65,16 @@ pub(super) enum Next {
 
 impl Feed {
     pub(crate) fn new(options: EventOptions) -> Self {
+        let end = CancellationToken::new();
         Self {
             places: Places::new(options),
             recent: Mutex::default(),
             last: watch::Sender::new(0),
             bell: Notify::new(),
             is_read: AtomicBool::new(false),
-            end: CancellationToken::new(),
+            asking: Semaphore::new(ASKING),
+            generation: Mutex::new(end.child_token()),
+            end,
         }
     }
 
@@ -77,8 +86,27 @@ impl Feed {
         self.end.cancel();
     }
 
-    pub(super) fn ending(&self) -> &CancellationToken {
-        &self.end
+    /// Ends all who have subscribed so far. Others may come.
+    pub(super) fn renew(&self) {
+        let before = std::mem::replace(&mut *self.generation(), self.end.child_token());
+        before.cancel();
+    }
+
+    /// What ends those who subscribe now.
+    pub(super) fn ending(&self) -> CancellationToken {
+        self.generation().clone()
+    }
+
+    fn generation(&self) -> MutexGuard<'_, CancellationToken> {
+        self.generation.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for one's turn to ask the database, which lasts until the answer is dropped. Whoever has it takes no second one.
+    pub(super) async fn turn(&self, storage: &FileStorage) -> Result<SemaphorePermit<'_>, StorageError> {
+        let closed = || StorageError::internal("turns of subscribers are closed");
+        let turn = self.asking.acquire().await.map_err(|_closed| closed())?;
+        storage.hit("events.asked").await?;
+        Ok(turn)
     }
 
     /// Takes a place, and sees to it that somebody reads.

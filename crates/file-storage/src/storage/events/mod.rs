@@ -20,4 +20,9 @@ impl FileStorage {
     pub fn end_subscriptions(&self) {
         self.inner.feed.end();
     }
+
+    /// Ends all subscriptions that there are, and goes on taking new ones: who may have one may have changed.
+    pub fn renew_subscriptions(&self) {
+        self.inner.feed.renew();
+    }
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::feed::{Next, PAGE};
 use super::places::Place;
@@ -17,6 +19,9 @@ use crate::storage::turns::Party;
 
 /// How long a subscriber waits before it looks whether the feed has begun anew.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long a subscriber rests who has read all there was: what happens meanwhile is read at once.
+const REST: Duration = Duration::from_millis(50);
 
 /// Which events somebody wants. What is empty takes all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -67,7 +72,7 @@ pub enum Delivery {
         /// Up to where.
         up_to: u64,
     },
-    /// The server stops.
+    /// The server stops, or subscriptions are to be made anew.
     End,
 }
 
@@ -80,11 +85,14 @@ pub struct Subscription {
     /// Where it stood is nowhere, and it was not told so yet.
     is_lost: bool,
     last: watch::Receiver<u64>,
+    /// Nothing is read before.
+    rests_until: Instant,
+    end: CancellationToken,
     _place: Place,
 }
 
 impl FileStorage {
-    /// Has a caller told of events, as rows show them.
+    /// Has a caller told of events, as rows show them. Subscriptions that are renewed from now on end this one.
     ///
     /// # Errors
     /// [`StorageError::RateLimited`] where the caller has too many subscriptions, [`StorageError::Overloaded`] where all
@@ -96,18 +104,32 @@ impl FileStorage {
         start: StartAt,
         client: Option<IpAddr>,
     ) -> Result<Subscription, StorageError> {
+        let end = self.inner.feed.ending();
         let access = self.access(context, Operation::Subscribe, filter.bucket.as_ref()).await?;
         let place = self.inner.feed.join(self, Party::of(context, client))?;
         let last = self.inner.feed.watch();
         let upkeep = self.maintain("begin a subscription")?;
-        let bounds = self.executor().event_bounds(&upkeep).await?;
+        let bounds = {
+            let _turn = self.inner.feed.turn(self).await?;
+            self.executor().event_bounds(&upkeep).await?
+        };
         let (position, is_lost) = match start {
             StartAt::Now => (bounds.last, false),
             // A number that no event has had is one of another database, or of this one before it was restored.
             StartAt::After(sequence) if sequence > bounds.last => (bounds.last, true),
             StartAt::After(sequence) => (sequence, false),
         };
-        Ok(Subscription { storage: self.clone(), access, filter, position, is_lost, last, _place: place })
+        Ok(Subscription {
+            storage: self.clone(),
+            access,
+            filter,
+            position,
+            is_lost,
+            last,
+            rests_until: Instant::now(),
+            end,
+            _place: place,
+        })
     }
 }
 
@@ -122,9 +144,7 @@ impl Subscription {
     /// # Errors
     /// Those of the engine.
     pub async fn next(&mut self) -> Result<Delivery, StorageError> {
-        let storage = self.storage.clone();
-        let feed = &storage.inner.feed;
-        let end = feed.ending().clone();
+        let end = self.end.clone();
         tokio::select! {
             biased;
             () = end.cancelled() => Ok(Delivery::End),
@@ -138,6 +158,7 @@ impl Subscription {
         }
         let storage = self.storage.clone();
         loop {
+            tokio::time::sleep_until(self.rests_until).await;
             // What is read from here on is not missed by the wait below.
             self.last.borrow_and_update();
             match storage.inner.feed.after(self.position) {
@@ -154,9 +175,12 @@ impl Subscription {
     /// Reads the past, page by page.
     async fn catch_up(&mut self) -> Result<Delivery, StorageError> {
         let upkeep = self.storage.maintain("read events for one who resumes")?;
-        let page = self.storage.executor().events(&upkeep, self.position, PAGE).await?;
+        let storage = self.storage.clone();
+        let turn = storage.inner.feed.turn(&storage).await?;
+        let page = storage.executor().events(&upkeep, self.position, PAGE).await?;
         // Asked after the page was read: what was there then is on it.
-        let bounds = self.storage.executor().event_bounds(&upkeep).await?;
+        let bounds = storage.executor().event_bounds(&upkeep).await?;
+        drop(turn);
         if bounds.gone > self.position {
             self.position = bounds.gone;
             return Ok(Delivery::Reset { up_to: bounds.gone });
@@ -171,11 +195,16 @@ impl Subscription {
         let wanted: Vec<&Event> = events.iter().map(AsRef::as_ref).filter(|e| self.filter.wants(e)).collect();
         let mut told = Vec::new();
         if !wanted.is_empty() {
+            let turn = self.storage.inner.feed.turn(&self.storage).await?;
             let sights = self.storage.executor().sights(&self.access, &wanted).await?;
+            drop(turn);
             for (event, sight) in wanted.iter().zip(sights) {
                 // Without its origin, a move may be none of what is wanted.
                 told.extend(event.seen(sight).filter(|seen| self.filter.wants(seen)));
             }
+        }
+        if events.len() < PAGE as usize {
+            self.rests_until = Instant::now() + REST;
         }
         self.position = up_to;
         Ok(Delivery::Events { events: told, up_to })
