@@ -1,19 +1,21 @@
 //! `GET /events`: what happens, as it happens, as server-sent events.
 
 use std::convert::Infallible;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use file_storage::executor::Event;
 use file_storage::storage::{Delivery, EventFilter, StartAt, Subscription};
-use file_storage::{BucketName, Operation, Timestamp};
+use file_storage::{BucketName, Operation, StorageError, Timestamp};
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -166,41 +168,100 @@ fn of_header(headers: &HeaderMap) -> Option<&str> {
     Some(value.to_str().unwrap_or("?")).filter(|id| !id.is_empty())
 }
 
-/// The stream: what is next is asked for when the client has taken what was before.
-fn lines(
-    subscription: Subscription,
+/// What a client reads from: a subscription, outside of tests.
+trait Source: Send + Sized + 'static {
+    /// The number after which it goes on.
+    fn position(&self) -> u64;
+
+    /// Waits for what is next.
+    fn next(&mut self) -> impl Future<Output = Result<Delivery, StorageError>> + Send;
+}
+
+impl Source for Subscription {
+    fn position(&self) -> u64 {
+        Subscription::position(self)
+    }
+
+    fn next(&mut self) -> impl Future<Output = Result<Delivery, StorageError>> + Send {
+        Subscription::next(self)
+    }
+}
+
+/// A wait for what is next, which ends where nobody wants it any more. It is a task, as queries that were begun take
+/// connections and turns from others: they go on also while the client takes nothing, and while it is told that all is well.
+type Waiting<S> = AbortOnDropHandle<(S, Result<Delivery, StorageError>)>;
+
+fn wait<S: Source>(mut source: S) -> Waiting<S> {
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let delivery = source.next().await;
+        (source, delivery)
+    }))
+}
+
+/// What the stream goes on with.
+enum Client<S> {
+    /// It was told nothing yet.
+    New(S),
+    /// What is next is not asked for before the client has taken what was before.
+    Told(S),
+    /// It waits, and stands after this number.
+    Waits(Waiting<S>, u64),
+}
+
+/// The stream.
+fn lines<S: Source>(
+    source: S,
     expiry: Option<f64>,
 ) -> impl stream::Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
-    // A client that is cut off before the first event resumes here.
-    let greeting = format!("retry: {RETRY}\nid: {}\n\n", subscription.position());
-    stream::unfold((Some(subscription), Some(greeting)), move |(subscription, greeting)| async move {
-        let mut subscription = subscription?;
-        if let Some(greeting) = greeting {
-            return Some((Ok(Bytes::from(greeting)), (Some(subscription), None)));
+    stream::unfold(Client::New(source), move |client| async move {
+        let (text, client) = line(client, expiry).await?;
+        Some((Ok(Bytes::from(text)), client))
+    })
+}
+
+/// What the client is told next; `None` at the end.
+async fn line<S: Source>(client: Client<S>, expiry: Option<f64>) -> Option<(String, Client<S>)> {
+    let (mut waiting, mut position) = match client {
+        // A client that is cut off before the first event resumes here.
+        Client::New(source) => {
+            return Some((format!("retry: {RETRY}\nid: {}\n\n", source.position()), Client::Told(source)));
         }
-        // Also where much happens, and nothing of it is for this client.
-        let due = Instant::now() + KEEP_ALIVE;
-        let text = loop {
-            let left = left_of(expiry)?;
-            let patience = left.min(due.saturating_duration_since(Instant::now()));
-            match tokio::time::timeout(patience, subscription.next()).await {
-                Err(_) if patience == left => return None,
-                // The number moves on also past what is not for this client.
-                Err(_) => break format!(": alive\nid: {}\n\n", subscription.position()),
-                Ok(Ok(Delivery::Events { events, .. })) if events.is_empty() => {}
-                Ok(Ok(Delivery::Events { events, up_to })) => break words(&events, up_to),
-                Ok(Ok(Delivery::Reset { up_to })) => {
-                    break format!("id: {up_to}\nevent: reset\ndata: {{\"resume_after\":{up_to}}}\n\n");
-                }
-                Ok(Ok(Delivery::End)) => return None,
-                Ok(Err(error)) => {
-                    tracing::warn!(%error, "a stream of events ends: its client connects again");
-                    return None;
-                }
+        Client::Told(source) => {
+            let position = source.position();
+            (wait(source), position)
+        }
+        Client::Waits(waiting, position) => (waiting, position),
+    };
+    // Also where much happens, and nothing of it is for this client.
+    let due = Instant::now() + KEEP_ALIVE;
+    loop {
+        let left = left_of(expiry)?;
+        let patience = left.min(due.saturating_duration_since(Instant::now()));
+        let (source, delivery) = match tokio::time::timeout(patience, &mut waiting).await {
+            Err(_) if patience == left => return None,
+            // The number moves on also past what is not for this client.
+            Err(_) => {
+                return Some((format!(": alive\nid: {position}\n\n"), Client::Waits(waiting, position)));
+            }
+            Ok(done) => done.ok()?,
+        };
+        let text = match delivery {
+            Ok(Delivery::Events { events, up_to }) if events.is_empty() => {
+                (waiting, position) = (wait(source), up_to);
+                continue;
+            }
+            Ok(Delivery::Events { events, up_to }) => words(&events, up_to),
+            Ok(Delivery::Reset { up_to }) => {
+                format!("id: {up_to}\nevent: reset\ndata: {{\"resume_after\":{up_to}}}\n\n")
+            }
+            Ok(Delivery::End) => return None,
+            Err(error) => {
+                tracing::warn!(%error, "a stream of events ends: its client connects again");
+                return None;
             }
         };
-        Some((Ok(Bytes::from(text)), (Some(subscription), None)))
-    })
+        return Some((text, Client::Told(source)));
+    }
 }
 
 /// How long a token is still good; `None` where it is no more.
@@ -225,6 +286,11 @@ fn words(events: &[Event], up_to: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::StreamExt;
+
     use super::*;
 
     #[test]
@@ -234,6 +300,41 @@ mod tests {
         assert_eq!(kinds_of(&format!("a&type={both}")), ["storage.object.created", "storage.object.moved"]);
         assert!(kinds_of("").is_empty() && kinds_of("type=").is_empty());
         assert!(kinds("type=storage.object.gone").is_err());
+    }
+
+    /// Needs longer than a stream may be silent.
+    struct Slow {
+        asked: Arc<AtomicUsize>,
+    }
+
+    impl Source for Slow {
+        fn position(&self) -> u64 {
+            7
+        }
+
+        async fn next(&mut self) -> Result<Delivery, StorageError> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(KEEP_ALIVE.mul_f64(2.5)).await;
+            Ok(Delivery::Reset { up_to: 9 })
+        }
+    }
+
+    #[tokio::test]
+    async fn what_takes_long_is_not_begun_anew_by_keep_alives() {
+        tokio::time::pause();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let mut stream = Box::pin(lines(Slow { asked: Arc::clone(&asked) }, None));
+        let mut said = Vec::new();
+        while said.len() < 4 {
+            said.push(String::from_utf8(stream.next().await.unwrap().unwrap().to_vec()).unwrap());
+        }
+        assert_eq!(said[1..3], [": alive\nid: 7\n\n"; 2]);
+        assert!(said[3].starts_with("id: 9\nevent: reset\n"), "{said:?}");
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        drop(stream);
+        let now = chrono::Utc::now().timestamp_millis() as f64 / 1000.0;
+        let mut over = Box::pin(lines(Slow { asked: Arc::clone(&asked) }, Some(now + 5.0)));
+        assert!(over.next().await.is_some() && over.next().await.is_none(), "a token's end drops it");
     }
 
     #[test]
