@@ -22,6 +22,7 @@ mod cloud;
 mod failover;
 mod health;
 mod life;
+mod memory;
 mod moving;
 mod outages;
 mod pieces;

@@ -97,6 +97,14 @@ impl Server {
         Self { child, address, s3_address, keys, client, log, data: Some(data) }
     }
 
+    /// The most memory that it ever had, in bytes, as the kernel counts it.
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) fn most_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// Ends it by SIGKILL, amid whatever it does.
     #[allow(dead_code, reason = "another suite asks for it")]
     pub(crate) fn kill(&self) {

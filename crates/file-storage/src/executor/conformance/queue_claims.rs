@@ -1,7 +1,7 @@
 //! The upload queue's workers: claims that nobody shares, attempts and their ends, blobs that change their place.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use uuid::Uuid;
@@ -16,13 +16,26 @@ use crate::permissions::{Operation, RlsContext};
 
 const LEASE: Duration = Duration::from_secs(60);
 
+/// Entries that four workers share, in hundreds: `AEROSTORE_TEST_ENTRIES=100000` makes a measurement of it, whose figures are
+/// printed (docs/performance.md).
+fn objects() -> usize {
+    let entries = std::env::var("AEROSTORE_TEST_ENTRIES").ok();
+    entries.map_or(20, |entries| entries.parse::<usize>().unwrap() / 100)
+}
+
+/// What four workers did, by the second.
+fn tell(what: &str, entries: usize, begun: Instant) {
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("{entries} entries {what} by 4 workers: {:.0} per second", entries as f64 / seconds);
+}
+
 pub(crate) async fn workers_share_entries_and_none_is_twos(subject: &Subject) {
-    const OBJECTS: usize = 20;
     const SEGMENTS: usize = 100;
+    let objects = objects();
     let owner = user();
     let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
     let (on, access) = (&subject.executor, &maintain());
-    for n in 0..OBJECTS {
+    for n in 0..objects {
         let blob = |_| Place::Blob { provider: "local".into(), key: BlobKey::new(made.uuid) };
         let parts: Vec<(&[u8], Place)> = (0..SEGMENTS).map(|at| (&b"x"[..], blob(at))).collect();
         let mut object = with_segments(&made, &format!("{n}"), &[b'x'; SEGMENTS], parts);
@@ -37,25 +50,39 @@ pub(crate) async fn workers_share_entries_and_none_is_twos(subject: &Subject) {
     let only = Claim { targets: vec!["gcs".into()], ..claim(10) };
     let some = on.claim_entries(access, &only).await.unwrap().entries;
     assert!(some.len() == 10 && some.iter().all(|claimed| &*claimed.entry.target == "gcs"));
+    let begun = Instant::now();
     let workers = (0..4).map(async |_| {
-        let claim = claim(37);
+        // As many as a worker has places, by default.
+        let claim = Claim { lease: Duration::from_secs(3600), ..claim(4) };
         let (mut taken, mut misses) = (Vec::new(), 0);
         // A claim may find that all which is due is being looked at by the others.
         while misses < 20 {
             let claimed = on.claim_entries(access, &claim).await.unwrap();
-            assert!(claimed.entries.len() <= 37 && claimed.given_up.is_empty());
+            assert!(claimed.entries.len() <= 4 && claimed.given_up.is_empty());
             misses = if claimed.entries.is_empty() { misses + 1 } else { 0 };
             for one in &claimed.entries {
                 assert_eq!((one.entry.status, one.entry.attempts), (QueueStatus::InProgress, 1));
                 assert_eq!(one.sha256, crate::file::Sha256::of(b"x"));
             }
-            taken.extend(claimed.entries.into_iter().map(|claimed| claimed.entry.id));
+            taken.extend(claimed.entries);
         }
-        taken
+        (claim.worker, taken)
     });
-    let taken: Vec<Uuid> = join_all(workers).await.into_iter().flatten().collect();
-    assert_eq!(taken.len(), OBJECTS * SEGMENTS - 10, "each was taken");
-    assert_eq!(taken.iter().collect::<HashSet<_>>().len(), taken.len(), "and none twice");
+    let taken = join_all(workers).await;
+    let ids: Vec<Uuid> = taken.iter().flat_map(|(_, taken)| taken.iter().map(|one| one.entry.id)).collect();
+    tell("claimed", ids.len(), begun);
+    assert_eq!(ids.len(), objects * SEGMENTS - 10, "each was taken");
+    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "and none twice");
+
+    let begun = Instant::now();
+    join_all(taken.iter().map(async |(worker, taken)| {
+        for one in taken {
+            let copy = one.key.sibling().unwrap();
+            assert!(on.complete_entry(access, *worker, one, &copy).await.unwrap());
+        }
+    }))
+    .await;
+    tell("completed", ids.len(), begun);
 }
 
 pub(crate) async fn a_claim_ends_by_itself(subject: &Subject) {
