@@ -157,7 +157,7 @@ pub struct ClaimedEntry {
 /// What a claim takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// Who claims: a worker has one claim on an entry at a time.
+    /// Who claims. Never the same twice: whoever had the entry before must not be taken for who has it now.
     pub worker: Uuid,
     /// Providers that can be read from.
     pub sources: Vec<Arc<str>>,
