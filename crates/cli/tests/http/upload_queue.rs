@@ -266,6 +266,43 @@ async fn fs_i3_entries_are_seen_by_who_uploaded_and_by_the_service() {
 }
 
 #[tokio::test]
+async fn users_are_not_told_what_providers_are_called() {
+    let it = Spooling::start(&[]).await;
+    it.break_disk();
+    let mine = it.deferred(ME, "mine").await;
+    let mut seen = Value::Null;
+    for _ in 0..600 {
+        seen = it.entry(ME, &mine).await.expect_status(200).json();
+        if seen["error_message"].is_string() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(seen["error_message"], "the storage provider failed", "{seen}");
+    let names = ["\"disk\"", "\"local\"", "_provider\""];
+    let sql = "SELECT * FROM upload_queue";
+    let query = async |who| {
+        let asked = it.server.call(who, "POST", "/query").json(&json!({ "sql": sql }));
+        asked.send().await.expect_status(200).json()
+    };
+    let answer: Value = query(ME).await;
+    assert_eq!(answer["row_count"], 1, "{answer}");
+    for told in [seen, answer] {
+        assert!(names.iter().all(|name| !told.to_string().contains(name)), "{told}");
+    }
+    // The service is told all of it.
+    let shown = it.entry(Who::Service, &mine).await.expect_status(200).json();
+    assert_eq!((&shown["source_provider"], &shown["target_provider"]), (&json!("local"), &json!("disk")));
+    let row = query(Who::Service).await["rows"][0].clone();
+    assert_eq!((&row["source_provider"], &row["target_provider"]), (&json!("local"), &json!("disk")));
+    let asked = json!({ "sql": "SELECT id FROM upload_queue WHERE source_provider = 'local'" });
+    for (who, status) in [(ME, 400), (Who::Service, 200)] {
+        it.server.call(who, "POST", "/query").json(&asked).send().await.expect_status(status);
+    }
+    it.mend_disk();
+}
+
+#[tokio::test]
 async fn the_service_gives_entries_up_and_queues_them_again() {
     let it = Spooling::start(&[]).await;
     it.break_disk();
