@@ -222,7 +222,8 @@ impl BegunBlob<'_> {
             self.unwanted.blobs.clear();
         }
         if outcome.is_ok() {
-            self.unwanted.storage.providers().has_taken(self.provider);
+            let storage = self.unwanted.storage;
+            storage.providers().has_taken(self.provider, |switch| storage.has_switched(switch));
         }
         let (blob, lease) = (self.blob, self.lease);
         outcome.map(|written| NewBlob { blob, written, belongs: None, share: None, lease })
