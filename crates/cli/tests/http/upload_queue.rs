@@ -81,7 +81,7 @@ impl Spooling {
     }
 
     async fn manage(&self, who: Who, rest: &str) -> Reply {
-        let method = if rest.is_empty() { "GET" } else { "POST" };
+        let method = if rest.is_empty() || rest.starts_with('?') { "GET" } else { "POST" };
         self.server.request(who, method, &format!("{MANAGED}{rest}")).send().await
     }
 }
@@ -370,6 +370,8 @@ async fn a_migration_is_the_services_and_empties_its_source() {
         (json!({ "from": "nowhere", "to": "disk" }), 404, "PROVIDER_NOT_FOUND"),
         (json!({ "from": "disk", "to": "local", "bucket": "none" }), 404, "BUCKET_NOT_FOUND"),
         (json!({ "from": "disk", "to": "local", "bucket": "a/b" }), 400, "INVALID_BUCKET_NAME"),
+        (json!({ "from": "disk", "to": "local", "next": "nowhere" }), 400, "INVALID_REQUEST"),
+        (json!({ "from": "disk", "to": "local", "limit": 0 }), 400, "INVALID_REQUEST"),
     ] {
         migrate(Who::Service, body).await.expect_error(status, code);
     }
@@ -394,9 +396,16 @@ async fn a_migration_is_the_services_and_empties_its_source() {
     server.bucket_with(ME, other).await;
     let nothing = json!({ "from": "disk", "to": "local", "bucket": "empty" });
     let nothing = migrate(Who::Service, nothing).await.expect_status(202).json();
-    assert_eq!(nothing, json!({ "queued": 0, "bytes": 0 }));
-    let queued = migrate(Who::Service, home).await.expect_status(202).json();
-    assert_eq!(queued, json!({ "queued": 2, "bytes": 300_000 }));
+    assert_eq!(nothing, json!({ "queued": 0, "bytes": 0, "next": null }));
+    // Part by part.
+    let part = json!({ "from": "disk", "to": "local", "limit": 1 });
+    let queued = migrate(Who::Service, part).await.expect_status(202).json();
+    assert_eq!(queued["queued"], 1, "{queued}");
+    let rest = json!({ "from": "disk", "to": "local", "next": queued["next"] });
+    let rest = migrate(Who::Service, rest).await.expect_status(202).json();
+    assert_eq!((&rest["queued"], &rest["next"]), (&json!(1), &Value::Null), "{rest}");
+    let depths = it.manage(Who::Service, "?bucket=empty").await;
+    assert_eq!(depths.expect_status(200).json()["ways"], json!([]));
     for _ in 0..600 {
         if kept().await.0["blobs"] == 0 && kept().await.0["pending_deletions"] == 0 {
             break;

@@ -57,7 +57,7 @@ pub use events::{Delivery, EventFilter, StartAt, Subscription};
 pub use multipart::{CompleteOptions, MultipartOptions, PartBody, PartSource};
 pub use options::{EventOptions, QueryOptions, QueueOptions, StorageOptions};
 pub use query::QueryRequest;
-pub use queue::MigrationTotals;
+pub use queue::{MigrationRequest, MigrationTotals};
 
 pub use policies::PolicyChange;
 pub use resumable::{Progress, Uploader};

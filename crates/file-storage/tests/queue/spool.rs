@@ -6,7 +6,7 @@ use file_storage::backend::registry::Providers;
 use file_storage::executor::{QueueReason, QueueStatus};
 use file_storage::file::PutMode;
 use file_storage::permissions::RlsContext;
-use file_storage::storage::{CopyOptions, QueueOptions, StorageOptions};
+use file_storage::storage::{CopyOptions, MigrationRequest, QueueOptions, StorageOptions};
 use file_storage::{FileStorage, StorageError};
 
 use crate::scene::{Scene, bytes, disk, options};
@@ -138,9 +138,9 @@ async fn only_the_service_role_changes_the_queue_and_only_its_user_sees_an_entry
         refused(storage.retry_entry(&caller, id).await.map(drop), &caller);
         refused(storage.retry_failed(&caller).await.map(drop), &caller);
         refused(storage.cancel_entry(&caller, id).await.map(drop), &caller);
-        refused(storage.queue_depths(&caller).await.map(drop), &caller);
+        refused(storage.queue_depths(&caller, None).await.map(drop), &caller);
         refused(storage.provider_usage(&caller).await.map(drop), &caller);
-        refused(storage.migrate_provider(&caller, "away", "home", None).await.map(drop), &caller);
+        refused(storage.migrate_provider(&caller, &MigrationRequest::new("away", "home")).await.map(drop), &caller);
     }
     assert_eq!(storage.cancel_entry(&service(), id).await.unwrap().status, QueueStatus::Failed);
     assert_eq!(storage.retry_failed(&service()).await.unwrap(), 1);

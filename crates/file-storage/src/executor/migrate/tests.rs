@@ -47,7 +47,7 @@ const ROWS: &str = r#"
     INSERT INTO storage_quota_settings VALUES (1, 'warn', 5, NULL, 9007199254749999, 9007199254741008);
     INSERT INTO blob_deletions VALUES ('k9', 'local', 5, 2, 1700000000000001);
     INSERT INTO storage_events VALUES (3, '{1}', 'storage.object.created', 'pub', 'a', NULL, '{"size":1}', 5),
-        (40, '{2}', 'storage.object.deleted', 'pub', 'a', '{9}', '{}', 6), (49, '{3}', 'storage.provider.recovered', NULL, NULL, NULL, '{}', 7), (50, '{3}', 'k', 'pub', NULL, NULL, '{}', 7);
+        (40, '{2}', 'storage.object.deleted', 'pub', 'a', '{9}', '{}', 6), (50, '{3}', 'k', 'pub', NULL, NULL, '{}', 7);
     DELETE FROM storage_events WHERE sequence = 50;
     INSERT INTO storage_events_gone VALUES (1, 2);
     INSERT INTO used_nonces VALUES ('{1}', 1900000000000000);
