@@ -179,6 +179,27 @@ async fn an_object_that_goes_while_it_is_on_its_way_leaves_nothing() {
     }
 }
 
+/// A disk that takes nothing new, and from which nothing can be deleted for now, is emptied all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lies_on_a_disk_that_can_only_be_read_comes_home() {
+    use file_storage::failpoint::{self, Action};
+    let scene = Scene::new().await;
+    scene.defer("a", &bytes(100_000, 1)).await;
+    let away = scene.dir.path().join("away");
+    let _full = failpoint::arm(&away, "local.stage.create", Action::DiskFull);
+    let stuck = failpoint::arm(&away, "local.delete.blob", Action::Io);
+    // This one finds out.
+    assert_eq!(scene.defer("b", &bytes(100_000, 2)).await.queued, None);
+    assert!(!scene.storage.provider_status("away").unwrap().is_healthy);
+    let upkeep = scene.upkeep();
+    let entries = scene.until_home().await;
+    assert_eq!((entries.len(), entries[0].attempts), (1, 1));
+    stuck.reached(1).await;
+    assert_eq!(scene.get("a").await.unwrap(), bytes(100_000, 1));
+    scene.until_kept([2, 1]).await;
+    upkeep.stop().await;
+}
+
 /// An attempt that goes on after its entry was cancelled and queued again says nothing of it any more, though it is this process
 /// that has the entry now.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
