@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{Client, encode};
 use crate::failure::Failure;
@@ -40,6 +40,18 @@ pub(crate) struct Depth {
 pub(crate) struct Queued {
     pub(crate) queued: u64,
     pub(crate) bytes: u64,
+    #[serde(default, skip_serializing)]
+    pub(crate) next: Option<String>,
+}
+
+/// What a migration is asked for.
+#[derive(Debug, Serialize)]
+pub(crate) struct Moving<'a> {
+    pub(crate) from: &'a str,
+    pub(crate) to: &'a str,
+    pub(crate) bucket: Option<&'a str>,
+    pub(crate) next: Option<&'a str>,
+    pub(crate) limit: u32,
 }
 
 /// What is kept on a provider.
@@ -84,20 +96,15 @@ impl Client {
         self.json(self.request(Method::POST, "/api/v1/storage/upload-queue/retry")).await
     }
 
-    /// How much there is to do.
-    pub(crate) async fn queue_depths(&self) -> Result<Depths, Failure> {
-        self.json(self.request(Method::GET, "/api/v1/storage/upload-queue")).await
+    /// How much there is to do, of a bucket or of all.
+    pub(crate) async fn queue_depths(&self, bucket: Option<&str>) -> Result<Depths, Failure> {
+        let request = self.request(Method::GET, "/api/v1/storage/upload-queue");
+        self.json(request.query(&bucket.map(|name| ("bucket", name)).as_slice())).await
     }
 
-    /// Queues what a provider keeps for another one.
-    pub(crate) async fn migrate_provider(
-        &self,
-        from: &str,
-        to: &str,
-        bucket: Option<&str>,
-    ) -> Result<Queued, Failure> {
-        let asked = json!({ "from": from, "to": to, "bucket": bucket });
-        self.json(self.request(Method::POST, "/api/v1/storage/migrations").json(&asked)).await
+    /// Queues a part of what a provider keeps for another one.
+    pub(crate) async fn migrate_provider(&self, asked: &Moving<'_>) -> Result<Queued, Failure> {
+        self.json(self.request(Method::POST, "/api/v1/storage/migrations").json(asked)).await
     }
 
     /// What is kept where.

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Context;
 use crate::client::Client;
-use crate::client::queue::{Depths, Provider, Queued};
+use crate::client::queue::{Depths, Moving, Provider, Queued};
 use crate::failure::Failure;
 use crate::units;
 
@@ -33,6 +33,9 @@ pub(crate) struct MigrateProvider {
     /// Only queue them
     #[arg(long)]
     no_wait: bool,
+    /// Pieces of files that the server looks at in one request
+    #[arg(long, value_name = "NUMBER", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    batch: u32,
 }
 
 /// How much of a way is left.
@@ -46,7 +49,14 @@ struct Left {
 /// Runs `aerostore migrate-provider`. Entries that were given up are a failure: somebody must look.
 pub(crate) async fn run(asked: &MigrateProvider, context: &Context<'_>) -> Result<(), Failure> {
     let Context { client, out } = context;
-    let queued = client.migrate_provider(&asked.from, &asked.to, asked.bucket.as_deref()).await?;
+    let queued = tokio::select! {
+        queued = queue(client, asked) => queued?,
+        pressed = tokio::signal::ctrl_c() => {
+            pressed?;
+            out.note("not all is queued; the same command goes on with it");
+            return Err(Failure::Interrupted);
+        }
+    };
     let is_active = |it: &Provider| it.provider == asked.from && it.role.as_deref() == Some("active");
     if client.providers().await?.iter().any(is_active) {
         out.note(&format!(
@@ -59,11 +69,6 @@ pub(crate) async fn run(asked: &MigrateProvider, context: &Context<'_>) -> Resul
             format!("queued {} ({}): aerostore queue list", queued.queued, units::size(queued.bytes))
         });
     }
-    // What of other buckets was given up before is not ours to tell.
-    let before = match asked.bucket {
-        Some(_) => left(&client.queue_depths().await?, asked).failed,
-        None => 0,
-    };
     let ended = tokio::select! {
         ended = watch(client, asked, out.shows_progress()) => ended?,
         pressed = tokio::signal::ctrl_c() => {
@@ -72,15 +77,44 @@ pub(crate) async fn run(asked: &MigrateProvider, context: &Context<'_>) -> Resul
             return Err(Failure::Interrupted);
         }
     };
-    tell(&queued, ended.failed.saturating_sub(before), asked, context).await
+    tell(&queued, ended.failed, asked, context).await
 }
 
-/// Waits until nothing of the way waits any more.
+/// Queues all there is, part by part. What fails for a moment is asked again: what is queued is not queued twice.
+async fn queue(client: &Client, asked: &MigrateProvider) -> Result<Queued, Failure> {
+    let (mut all, mut answered) = (Queued { queued: 0, bytes: 0, next: None }, Instant::now());
+    loop {
+        let part = Moving {
+            from: &asked.from,
+            to: &asked.to,
+            bucket: asked.bucket.as_deref(),
+            next: all.next.as_deref(),
+            limit: asked.batch,
+        };
+        match client.migrate_provider(&part).await {
+            Ok(part) => {
+                answered = Instant::now();
+                let (queued, bytes) = (all.queued + part.queued, all.bytes + part.bytes);
+                all = Queued { queued, bytes, next: part.next };
+                if all.next.is_none() {
+                    return Ok(all);
+                }
+            }
+            // The first of them tells what is wrong with the command.
+            Err(failure) if all.next.is_some() && failure.is_transient() && answered.elapsed() < PATIENCE => {
+                tokio::time::sleep(LOOK).await;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+/// Waits until nothing of the way waits any more: of its bucket, if it has one.
 async fn watch(client: &Client, asked: &MigrateProvider, visible: bool) -> Result<Left, Failure> {
     let bar = bar(visible);
     let (mut most, mut answered) = (0, Instant::now());
     loop {
-        match client.queue_depths().await {
+        match client.queue_depths(asked.bucket.as_deref()).await {
             Ok(depths) => {
                 answered = Instant::now();
                 let left = left(&depths, asked);
@@ -165,7 +199,8 @@ mod tests {
             way("b", "a", "pending", 7), way("a", "c", "failed", 9),
         ]});
         let depths: Depths = serde_json::from_value(depths).unwrap();
-        let asked = MigrateProvider { from: "a".into(), to: "b".into(), bucket: None, no_wait: false };
+        let asked =
+            MigrateProvider { from: "a".into(), to: "b".into(), bucket: None, no_wait: false, batch: 1 };
         assert_eq!(left(&depths, &asked), Left { entries: 4, bytes: 40, failed: 2 });
     }
 }

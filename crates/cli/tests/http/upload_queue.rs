@@ -81,7 +81,7 @@ impl Spooling {
     }
 
     async fn manage(&self, who: Who, rest: &str) -> Reply {
-        let method = if rest.is_empty() { "GET" } else { "POST" };
+        let method = if rest.is_empty() || rest.starts_with('?') { "GET" } else { "POST" };
         self.server.request(who, method, &format!("{MANAGED}{rest}")).send().await
     }
 }
@@ -266,6 +266,43 @@ async fn fs_i3_entries_are_seen_by_who_uploaded_and_by_the_service() {
 }
 
 #[tokio::test]
+async fn users_are_not_told_what_providers_are_called() {
+    let it = Spooling::start(&[]).await;
+    it.break_disk();
+    let mine = it.deferred(ME, "mine").await;
+    let mut seen = Value::Null;
+    for _ in 0..600 {
+        seen = it.entry(ME, &mine).await.expect_status(200).json();
+        if seen["error_message"].is_string() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(seen["error_message"], "the storage provider failed", "{seen}");
+    let names = ["\"disk\"", "\"local\"", "_provider\""];
+    let sql = "SELECT * FROM upload_queue";
+    let query = async |who| {
+        let asked = it.server.call(who, "POST", "/query").json(&json!({ "sql": sql }));
+        asked.send().await.expect_status(200).json()
+    };
+    let answer: Value = query(ME).await;
+    assert_eq!(answer["row_count"], 1, "{answer}");
+    for told in [seen, answer] {
+        assert!(names.iter().all(|name| !told.to_string().contains(name)), "{told}");
+    }
+    // The service is told all of it.
+    let shown = it.entry(Who::Service, &mine).await.expect_status(200).json();
+    assert_eq!((&shown["source_provider"], &shown["target_provider"]), (&json!("local"), &json!("disk")));
+    let row = query(Who::Service).await["rows"][0].clone();
+    assert_eq!((&row["source_provider"], &row["target_provider"]), (&json!("local"), &json!("disk")));
+    let asked = json!({ "sql": "SELECT id FROM upload_queue WHERE source_provider = 'local'" });
+    for (who, status) in [(ME, 400), (Who::Service, 200)] {
+        it.server.call(who, "POST", "/query").json(&asked).send().await.expect_status(status);
+    }
+    it.mend_disk();
+}
+
+#[tokio::test]
 async fn the_service_gives_entries_up_and_queues_them_again() {
     let it = Spooling::start(&[]).await;
     it.break_disk();
@@ -333,6 +370,8 @@ async fn a_migration_is_the_services_and_empties_its_source() {
         (json!({ "from": "nowhere", "to": "disk" }), 404, "PROVIDER_NOT_FOUND"),
         (json!({ "from": "disk", "to": "local", "bucket": "none" }), 404, "BUCKET_NOT_FOUND"),
         (json!({ "from": "disk", "to": "local", "bucket": "a/b" }), 400, "INVALID_BUCKET_NAME"),
+        (json!({ "from": "disk", "to": "local", "next": "nowhere" }), 400, "INVALID_REQUEST"),
+        (json!({ "from": "disk", "to": "local", "limit": 0 }), 400, "INVALID_REQUEST"),
     ] {
         migrate(Who::Service, body).await.expect_error(status, code);
     }
@@ -357,9 +396,16 @@ async fn a_migration_is_the_services_and_empties_its_source() {
     server.bucket_with(ME, other).await;
     let nothing = json!({ "from": "disk", "to": "local", "bucket": "empty" });
     let nothing = migrate(Who::Service, nothing).await.expect_status(202).json();
-    assert_eq!(nothing, json!({ "queued": 0, "bytes": 0 }));
-    let queued = migrate(Who::Service, home).await.expect_status(202).json();
-    assert_eq!(queued, json!({ "queued": 2, "bytes": 300_000 }));
+    assert_eq!(nothing, json!({ "queued": 0, "bytes": 0, "next": null }));
+    // Part by part.
+    let part = json!({ "from": "disk", "to": "local", "limit": 1 });
+    let queued = migrate(Who::Service, part).await.expect_status(202).json();
+    assert_eq!(queued["queued"], 1, "{queued}");
+    let rest = json!({ "from": "disk", "to": "local", "next": queued["next"] });
+    let rest = migrate(Who::Service, rest).await.expect_status(202).json();
+    assert_eq!((&rest["queued"], &rest["next"]), (&json!(1), &Value::Null), "{rest}");
+    let depths = it.manage(Who::Service, "?bucket=empty").await;
+    assert_eq!(depths.expect_status(200).json()["ways"], json!([]));
     for _ in 0..600 {
         if kept().await.0["blobs"] == 0 && kept().await.0["pending_deletions"] == 0 {
             break;

@@ -61,7 +61,13 @@ async fn all_files_go_to_the_cloud_and_back() {
     let cloud = Cloud::moto();
     let server = Server::start_with(&cloud.settings(false));
     fill(&server).await;
-    let (_, err) = expect(&run(&server, &["migrate-provider", "--from", "local", "--to", "cloud"]), 0);
+    // In many parts.
+    let (out, err) = expect(
+        &run(&server, &["--json", "migrate-provider", "--from", "local", "--to", "cloud", "--batch", "7"]),
+        0,
+    );
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["queued"], json!(FILES + 1), "{report}");
     assert!(err.contains("local is still the active provider"), "{err}");
     emptied(&server).await;
     assert_eq!((server.files_on_disk(), cloud.names().await.len()), (0, FILES + 1));

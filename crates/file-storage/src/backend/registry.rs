@@ -11,6 +11,12 @@ use super::StorageBackend;
 use super::provider::Provider;
 use crate::errors::StorageError;
 
+/// That new blobs go to another provider than before.
+pub(crate) struct Switch {
+    pub(crate) from: Arc<str>,
+    pub(crate) to: Arc<str>,
+}
+
 /// All providers, by name.
 #[derive(Clone)]
 pub struct Providers {
@@ -69,15 +75,16 @@ impl Providers {
         self.for_new_blobs().find(|provider| provider.is_healthy()).unwrap_or(&self.active)
     }
 
-    /// Notes that a provider has taken a new blob, and says so where the one before went elsewhere. What was begun before a
-    /// change, and ends after it, is none.
-    pub(crate) fn has_taken(&self, provider: &Provider) {
+    /// Notes that a provider has taken a new blob, and says so where the one before went elsewhere: to `told`, too, in the order
+    /// of such changes, and while others wait for it. What was begun before a change, and ends after it, is none.
+    pub(crate) fn has_taken(&self, provider: &Provider, told: impl FnOnce(Switch)) {
         let is_next = self.target().name() == provider.name();
         let mut target = self.target.lock().unwrap_or_else(PoisonError::into_inner);
         if !is_next || *target == *provider.name() {
             return;
         }
         let from = std::mem::replace(&mut *target, provider.name().clone());
+        told(Switch { from: from.clone(), to: provider.name().clone() });
         drop(target);
         tracing::warn!(%from, to = %provider.name(), "failover: new blobs go to another provider");
         let labels = [("from", from.to_string()), ("to", provider.name().to_string())];

@@ -1,7 +1,9 @@
 //! What happened, for those who want to know: told in order, to those who may see it, and forgotten after a while.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::quota;
@@ -20,8 +22,8 @@ pub struct Event {
     pub id: Uuid,
     /// `storage.object.created` and the like.
     pub kind: String,
-    /// The bucket it is about.
-    pub bucket: String,
+    /// The bucket it is about; `None` where it is about a provider, and for the service role alone.
+    pub bucket: Option<String>,
     /// The object it is about, if one.
     pub path: Option<String>,
     /// Owner of the object or bucket.
@@ -30,6 +32,44 @@ pub struct Event {
     pub payload: Value,
     /// When it happened.
     pub created_at: Timestamp,
+}
+
+/// What happens to providers, as a server sees it: written when it has happened. Each server of several tells what it sees itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProviderEvent {
+    /// New blobs go to another provider than before, which is not the active one.
+    FailedOver {
+        /// Where they went before.
+        from: Arc<str>,
+        /// Where they go.
+        to: Arc<str>,
+        /// What is wrong with the active one, where that is known.
+        reason: Option<String>,
+    },
+    /// New blobs go to the active provider again.
+    Recovered {
+        /// The active provider.
+        provider: Arc<str>,
+        /// Where they went before.
+        from: Arc<str>,
+    },
+}
+
+impl ProviderEvent {
+    /// What an event of it is called.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::FailedOver { .. } => "storage.provider.failed_over",
+            Self::Recovered { .. } => "storage.provider.recovered",
+        }
+    }
+
+    pub(super) fn payload(&self) -> Value {
+        match self {
+            Self::FailedOver { from, to, reason } => json!({ "from": **from, "to": **to, "reason": reason }),
+            Self::Recovered { provider, from } => json!({ "provider": **provider, "from": **from }),
+        }
+    }
 }
 
 /// From where to where events are kept, as the numbers that readers remember.
@@ -55,6 +95,13 @@ pub enum Sight {
 /// What keeps events. An [`Executor`](super::Executor) does, by the same rules.
 #[async_trait]
 pub trait EventExecutor: Send + Sync {
+    /// Writes down what happened to a provider. In the order in which it is told so, one call after the other.
+    ///
+    /// # Errors
+    /// Only those of the engine.
+    async fn record_provider_event(&self, access: &Access, event: &ProviderEvent)
+    -> Result<(), StorageError>;
+
     /// Events after the given sequence number, oldest first. What is committed and not in the answer comes in a later one:
     /// nothing ever appears below a number that was answered.
     ///
@@ -106,12 +153,12 @@ pub(super) struct Place<'e> {
     owner: Option<Uuid>,
     size: Option<u64>,
     content_type: Option<&'e str>,
-    /// What it tells is its owner's business alone, who else sees the bucket.
+    /// What it tells is its owner's business alone, who else sees the bucket; the service role's alone where it has none.
     is_private: bool,
 }
 
 impl Event {
-    /// What it is about.
+    /// What it is about. A provider is at no place, and nobody's.
     pub(super) fn place(&self) -> Place<'_> {
         let name = if self.path.is_some() { "id" } else { "uuid" };
         let uuid =
@@ -119,8 +166,8 @@ impl Event {
         Place {
             id: uuid(name),
             version: uuid("version"),
-            is_private: self.kind == quota::WARNING,
-            ..self.at(&self.bucket, self.path.as_deref())
+            is_private: self.kind == quota::WARNING || self.bucket.is_none(),
+            ..self.at(self.bucket.as_deref().unwrap_or_default(), self.path.as_deref())
         }
     }
 

@@ -47,7 +47,7 @@ use crate::versions::Deletion;
 pub(crate) use assembly::tag_of_parts;
 pub(crate) use bounds::{just_after, successor};
 pub use credentials::CredentialExecutor;
-pub use event::{Event, EventBounds, EventExecutor, Sight};
+pub use event::{Event, EventBounds, EventExecutor, ProviderEvent, Sight};
 pub use explanation::{Effect, Explanation, Question, Reason};
 pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart,

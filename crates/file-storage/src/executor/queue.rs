@@ -157,7 +157,7 @@ pub struct ClaimedEntry {
 /// What a claim takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// Who claims: a worker has one claim on an entry at a time.
+    /// Who claims. Never the same twice: whoever had the entry before must not be taken for who has it now.
     pub worker: Uuid,
     /// Providers that can be read from.
     pub sources: Vec<Arc<str>>,
@@ -370,11 +370,15 @@ pub trait QueueExecutor: Send + Sync {
         limit: u32,
     ) -> Result<Migrated, StorageError>;
 
-    /// How much there is to do: entries that are not completed, by way, reason and status.
+    /// How much there is to do: entries that are not completed, by way, reason and status; of a bucket, or of all.
     ///
     /// # Errors
     /// Only those of the engine.
-    async fn queue_depths(&self, access: &Access) -> Result<Vec<QueueDepth>, StorageError>;
+    async fn queue_depths(
+        &self,
+        access: &Access,
+        bucket: Option<&BucketName>,
+    ) -> Result<Vec<QueueDepth>, StorageError>;
 
     /// Forgets up to `limit` entries that were completed at least so long ago. Gives their number.
     ///

@@ -26,7 +26,7 @@ use crate::file::BlobKey;
 /// What a line is thought to carry at least.
 const BYTES_PER_SECOND: u64 = 1_000_000;
 
-/// Writes a blob to a provider that another one stands by for.
+/// Writes a blob to a provider that another one stands by for: `body`, which is what is played of the tape.
 ///
 /// # Errors
 /// As [`crate::backend::StorageBackend::write`]; and [`BackendError::TimedOut`] where it stood still,
@@ -35,10 +35,11 @@ pub(crate) async fn write(
     provider: &Provider,
     key: &BlobKey,
     tape: &Tape,
+    body: ByteStream,
     size_hint: Option<u64>,
 ) -> Result<BlobWritten, BackendError> {
     let turns = Arc::new(Turns(Mutex::new(Turn { whose: Whose::Nobodys, taken: 0 })));
-    let body = watched(tape.play(), turns.clone());
+    let body = watched(body, turns.clone());
     let limit = provider.failover_after();
     let given_up = async {
         stands_still(&turns, tape, limit).await;

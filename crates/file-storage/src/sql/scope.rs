@@ -87,6 +87,8 @@ pub struct Source {
 /// All that names can mean in an expression.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Scope {
+    /// The tables that may be brought into reach.
+    pub tables: &'static [&'static Table],
     /// The tables in reach.
     pub sources: Vec<Source>,
     /// What `$1` and so on stand for: a value, and its type ([`Type::Unknown`] for a text that is still to take one).
@@ -121,12 +123,12 @@ impl Scope {
         let places = (0..MAX_SOURCES).flat_map(|source| READABLE.iter().map(move |table| (source, *table)));
         let places = places.chain((0..MAX_COMPUTED).map(|place| (place, &COMPUTED)));
         let sources = places.map(|(source, table)| Source { table, alias: Some(alias(source, table)) });
-        Self { sources: sources.collect(), parameters: Vec::new() }
+        Self { tables: &[], sources: sources.collect(), parameters: Vec::new() }
     }
 
     /// The rows of one table.
     pub fn of(table: &'static Table) -> Self {
-        Self { sources: vec![Source { table, alias: None }], parameters: Vec::new() }
+        Self { tables: &[], sources: vec![Source { table, alias: None }], parameters: Vec::new() }
     }
 
     /// The column of a name, with its table if it has one.

@@ -77,25 +77,55 @@ impl FileStorage {
         let mut candidates = self.providers().candidates();
         let spool = match patience {
             Patience::Waits => None,
-            Patience::Defers => self.spool_for(size_hint.unwrap_or(0)),
+            Patience::Defers => self.spool_for(size_hint),
         };
-        if let Some((spool, _)) = &spool {
-            candidates.retain(|provider| provider.name() != spool.name());
-            candidates.insert(0, spool);
-        }
+        let body = match spool {
+            None => body,
+            Some((spool, share)) => {
+                candidates.retain(|provider| provider.name() != spool.name());
+                if candidates.is_empty() {
+                    candidates.push(self.providers().active());
+                }
+                let tape = Tape::new(body, spool.resend_limit());
+                match self.write_to_spool((spool, share), bucket, &tape, size_hint).await? {
+                    Some(new) => return Ok(new),
+                    None => tape.play(),
+                }
+            }
+        };
         let new = self.write_to_one_of(&candidates, bucket, body, size_hint).await?;
-        Ok(match spool {
-            Some((spool, share)) if *spool.name() == new.blob.provider => NewBlob {
-                belongs: Some(self.home(QueueReason::Deferred)),
-                share: Some(share.of(new.written.size)),
-                ..new
-            },
-            _ => NewBlob { belongs: self.home_of(&new.blob.provider), ..new },
-        })
+        Ok(NewBlob { belongs: self.home_of(&new.blob.provider), ..new })
     }
 
-    /// The spool, and room for so many bytes there; `None` where they go to the active provider as all others do.
-    fn spool_for(&self, bytes: u64) -> Option<(&Arc<Provider>, SpoolShare)> {
+    /// Writes a blob to the spool, as long as there is room. `None` where others can have the body from its beginning, and
+    /// are to.
+    async fn write_to_spool(
+        &self,
+        (spool, share): (&Arc<Provider>, SpoolShare),
+        bucket: Uuid,
+        tape: &Tape,
+        size_hint: Option<u64>,
+    ) -> Result<Option<NewBlob>, StorageError> {
+        let begun = self.begin_blob(spool, bucket, true);
+        let body = share.bounds(tape.play(), spool.name());
+        let outcome = failover::write(spool, &begun.blob.key, tape, body, size_hint).await;
+        match begun.end(outcome) {
+            Ok(new) => {
+                let belongs = Some(self.home(QueueReason::Deferred));
+                Ok(Some(NewBlob { belongs, share: Some(share), ..new }))
+            }
+            Err(error) if tape.is_whole() && (share.is_out() || failover::is_the_providers(&error)) => {
+                tracing::info!(provider = %spool.name(), %error, "an upload does not go to the spool");
+                Ok(None)
+            }
+            Err(error) if failover::is_the_providers(&error) => Err(send_again(spool.name(), error)),
+            Err(error) => Err(error.into_storage_error(spool.name())),
+        }
+    }
+
+    /// The spool, and room there for so many bytes, or for a body whose length nobody knows; `None` where they go to the active
+    /// provider as all others do.
+    fn spool_for(&self, bytes: Option<u64>) -> Option<(&Arc<Provider>, SpoolShare)> {
         let options = self.options();
         let options = &options.queue;
         let spool = self.providers().get(options.spool.as_deref()?)?;
@@ -145,7 +175,8 @@ impl FileStorage {
                 let tape = Tape::new(body, limits.min().unwrap_or_default());
                 for provider in others {
                     let begun = self.begin_blob(provider, bucket, true);
-                    let outcome = failover::write(provider, &begun.blob.key, &tape, size_hint).await;
+                    let (key, body) = (&begun.blob.key, tape.play());
+                    let outcome = failover::write(provider, key, &tape, body, size_hint).await;
                     match begun.end(outcome) {
                         Err(error) if failover::is_the_providers(&error) && tape.is_whole() => {
                             tracing::info!(provider = %provider.name(), %error, "an upload goes to another provider");
@@ -222,7 +253,8 @@ impl BegunBlob<'_> {
             self.unwanted.blobs.clear();
         }
         if outcome.is_ok() {
-            self.unwanted.storage.providers().has_taken(self.provider);
+            let storage = self.unwanted.storage;
+            storage.providers().has_taken(self.provider, |switch| storage.has_switched(switch));
         }
         let (blob, lease) = (self.blob, self.lease);
         outcome.map(|written| NewBlob { blob, written, belongs: None, share: None, lease })

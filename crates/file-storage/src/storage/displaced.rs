@@ -20,7 +20,7 @@ impl FileStorage {
             return Ok(Vec::new());
         }
         let usage = self.executor().provider_usage(&access).await?;
-        let depths = self.executor().queue_depths(&access).await?;
+        let depths = self.executor().queue_depths(&access, None).await?;
         let unqueued = |name: Arc<str>| {
             let blobs = usage.iter().find(|usage| usage.provider == name).map_or(0, |usage| usage.blobs);
             let queued: u64 =

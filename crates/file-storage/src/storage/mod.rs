@@ -28,6 +28,7 @@ mod relocate;
 mod resumable;
 mod sign;
 mod spool;
+mod switches;
 mod telemetry;
 mod turns;
 mod upload;
@@ -56,7 +57,7 @@ pub use events::{Delivery, EventFilter, StartAt, Subscription};
 pub use multipart::{CompleteOptions, MultipartOptions, PartBody, PartSource};
 pub use options::{EventOptions, QueryOptions, QueueOptions, StorageOptions};
 pub use query::QueryRequest;
-pub use queue::MigrationTotals;
+pub use queue::{MigrationRequest, MigrationTotals};
 
 pub use policies::PolicyChange;
 pub use resumable::{Progress, Uploader};
@@ -69,6 +70,7 @@ use events::Feed;
 pub(crate) use leases::Leases;
 use resumable::Writers;
 use spool::SpoolLoad;
+use switches::Switches;
 use telemetry::BucketLabels;
 use turns::Turns;
 
@@ -105,6 +107,8 @@ struct Inner {
     uploads_queued: Notify,
     /// How full the spool is.
     spool: SpoolLoad,
+    /// Switches of providers that are not written down yet.
+    switches: Switches,
 }
 
 impl FileStorage {
@@ -134,6 +138,7 @@ impl FileStorage {
                 deletions_queued: Notify::new(),
                 uploads_queued: Notify::new(),
                 spool: SpoolLoad::default(),
+                switches: Switches::default(),
             }),
         }
     }

@@ -36,7 +36,9 @@ impl FileStorage {
         request: QueryRequest<'_>,
     ) -> Result<Answer, StorageError> {
         let access = self.access(context, Operation::Query, None).await?;
-        let query = query::parse(request.sql, request.parameters).map_err(StorageError::InvalidSql)?;
+        let tables = if context.is_service() { query::READABLE } else { query::READABLE_BY_USERS };
+        let query = query::parse_over(tables, request.sql, request.parameters);
+        let query = query.map_err(StorageError::InvalidSql)?;
         let options = self.inner.options.load().query;
         // Who says how many rows are wanted gets as many, up to the server's limit.
         let asked = [query.limit, request.max_rows].into_iter().flatten().min();

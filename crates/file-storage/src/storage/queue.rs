@@ -6,20 +6,47 @@ use super::FileStorage;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::{Home, Migration, ProviderUsage, QueueDepth, QueueEntry, QueueListing, QueueReason};
-use crate::file::Segment;
+use crate::file::{BlobKey, Segment};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Operation, RlsContext};
 
 /// Entries, and blobs, of one transaction.
 pub(super) const PAGE: u32 = 500;
 
-/// What a migration has queued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Blobs that one call of a migration looks at, unless it asks for less: a moment's work, however many there are.
+const MOST_LOOKED_AT: u32 = 10_000;
+
+/// A part of a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MigrationRequest<'a> {
+    /// The provider that has the blobs.
+    pub from: &'a str,
+    /// The one that they are for.
+    pub to: &'a str,
+    /// Only those of this bucket.
+    pub bucket: Option<&'a BucketName>,
+    /// Where to go on: [`MigrationTotals::next`] of the part before.
+    pub after: Option<&'a str>,
+    /// Blobs to be looked at, at most; 10 000 of them at most.
+    pub limit: Option<u32>,
+}
+
+impl<'a> MigrationRequest<'a> {
+    /// The first part of a migration of all blobs.
+    pub fn new(from: &'a str, to: &'a str) -> Self {
+        Self { from, to, bucket: None, after: None, limit: None }
+    }
+}
+
+/// What a part of a migration has queued.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MigrationTotals {
     /// Blobs that will be moved. Those that were queued before are not counted.
     pub entries: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Where the next part goes on; `None` at the end.
+    pub next: Option<String>,
 }
 
 /// A blob that was queued with the write that made it known.
@@ -128,13 +155,17 @@ impl FileStorage {
         self.executor().cancel_entry(&access, id).await
     }
 
-    /// How much waits, is under way, or was given up: the service role's to see.
+    /// How much waits, is under way, or was given up, of a bucket or of all: the service role's to see.
     ///
     /// # Errors
     /// A denial.
-    pub async fn queue_depths(&self, context: &RlsContext) -> Result<Vec<QueueDepth>, StorageError> {
+    pub async fn queue_depths(
+        &self,
+        context: &RlsContext,
+        bucket: Option<&BucketName>,
+    ) -> Result<Vec<QueueDepth>, StorageError> {
         let access = self.access(context, Operation::Maintain, None).await?;
-        self.executor().queue_depths(&access).await
+        self.executor().queue_depths(&access, bucket).await
     }
 
     /// What rows keep on each provider: the service role's to see.
@@ -146,19 +177,18 @@ impl FileStorage {
         self.executor().provider_usage(&access).await
     }
 
-    /// Queues all blobs that one provider has, of one bucket or of all, to be moved to another one. Applications go on
-    /// meanwhile. Asked again, it goes on where it was broken off. The service role's to do.
+    /// Queues blobs that one provider has, of one bucket or of all, to be moved to another one: a part of them, after which the
+    /// caller goes on. Applications go on meanwhile. Begun again, it queues what is not queued yet. The service role's to do.
     ///
     /// # Errors
-    /// A denial; [`StorageError::ProviderNotFound`] where one of the two is not configured;
-    /// [`StorageError::BucketNotFound`]; [`StorageError::InvalidRequest`] where they are the same.
+    /// A denial; [`StorageError::ProviderNotFound`] where one of the two is not configured; [`StorageError::BucketNotFound`];
+    /// [`StorageError::InvalidRequest`] where they are the same, or where it is to go on nowhere.
     pub async fn migrate_provider(
         &self,
         context: &RlsContext,
-        from: &str,
-        to: &str,
-        bucket: Option<&BucketName>,
+        request: &MigrationRequest<'_>,
     ) -> Result<MigrationTotals, StorageError> {
+        let MigrationRequest { from, to, bucket, after, limit } = *request;
         let access = self.access(context, Operation::Maintain, None).await?;
         let known = |name: &str| {
             let missing = || StorageError::ProviderNotFound { provider: name.into() };
@@ -169,6 +199,10 @@ impl FileStorage {
             let message = "a migration goes from one provider to another one".to_owned();
             return Err(StorageError::InvalidRequest { message });
         }
+        let foreign = || StorageError::InvalidRequest {
+            message: "a migration goes on where a part of it said".to_owned(),
+        };
+        let after = after.map(|name| BlobKey::from_stored(name).ok_or_else(foreign)).transpose()?;
         if let Some(bucket) = bucket {
             self.bucket(context, bucket).await?;
         }
@@ -179,14 +213,18 @@ impl FileStorage {
             reason: QueueReason::Migration,
             max_attempts: self.inner.options.load().queue.max_attempts,
         };
-        let (mut totals, mut after) = (MigrationTotals::default(), None);
+        let (mut totals, mut next) = (MigrationTotals::default(), after);
+        let mut left = limit.unwrap_or(MOST_LOOKED_AT).clamp(1, MOST_LOOKED_AT);
         loop {
-            let page = self.executor().queue_migration(&access, &migration, after.as_ref(), PAGE).await?;
-            totals.entries += page.entries;
-            totals.bytes += page.bytes;
+            let page = left.min(PAGE);
+            let done = self.executor().queue_migration(&access, &migration, next.as_ref(), page).await?;
+            totals.entries = totals.entries.saturating_add(done.entries);
+            totals.bytes = totals.bytes.saturating_add(done.bytes);
             self.ring_queue();
-            after = page.next;
-            if after.is_none() {
+            next = done.next;
+            left -= page;
+            if left == 0 || next.is_none() {
+                totals.next = next.map(|key| key.as_str().to_owned());
                 return Ok(totals);
             }
         }

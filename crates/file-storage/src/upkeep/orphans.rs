@@ -213,7 +213,7 @@ impl Orphans {
     /// Since when the blobs were queued that are being copied to a provider now, at the earliest; `None` where none is. The
     /// grace allows for two clocks.
     async fn copies_since(&self, provider: &str, access: &Access) -> Result<Option<Timestamp>, StorageError> {
-        let depths = self.storage.executor().queue_depths(access).await?;
+        let depths = self.storage.executor().queue_depths(access, None).await?;
         let is_under_way =
             |depth: &&QueueDepth| &*depth.target == provider && depth.status == QueueStatus::InProgress;
         let oldest = depths.iter().filter(is_under_way).map(|depth| depth.oldest).min();

@@ -178,3 +178,51 @@ async fn an_object_that_goes_while_it_is_on_its_way_leaves_nothing() {
         upkeep.stop().await;
     }
 }
+
+/// A disk that takes nothing new, and from which nothing can be deleted for now, is emptied all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lies_on_a_disk_that_can_only_be_read_comes_home() {
+    use file_storage::failpoint::{self, Action};
+    let scene = Scene::new().await;
+    scene.defer("a", &bytes(100_000, 1)).await;
+    let away = scene.dir.path().join("away");
+    let _full = failpoint::arm(&away, "local.stage.create", Action::DiskFull);
+    let stuck = failpoint::arm(&away, "local.delete.blob", Action::Io);
+    // This one finds out.
+    assert_eq!(scene.defer("b", &bytes(100_000, 2)).await.queued, None);
+    assert!(!scene.storage.provider_status("away").unwrap().is_healthy);
+    let upkeep = scene.upkeep();
+    let entries = scene.until_home().await;
+    assert_eq!((entries.len(), entries[0].attempts), (1, 1));
+    stuck.reached(1).await;
+    assert_eq!(scene.get("a").await.unwrap(), bytes(100_000, 1));
+    scene.until_kept([2, 1]).await;
+    upkeep.stop().await;
+}
+
+/// An attempt that goes on after its entry was cancelled and queued again says nothing of it any more, though it is this process
+/// that has the entry now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_that_was_cancelled_has_lost_its_claim_to_the_next_one() {
+    use file_storage::failpoint::{self, Action};
+    let scene = Scene::new().await;
+    scene.defer("a", &bytes(100_000, 1)).await;
+    let first = failpoint::arm_nth(scene.dir.path(), "queue.before_commit", Action::Pause, 1);
+    let upkeep = scene.upkeep();
+    first.reached(1).await;
+    let second = failpoint::arm_nth(scene.dir.path(), "queue.claimed", Action::Pause, 1);
+    let id = scene.entries().await[0].id;
+    scene.storage.cancel_entry(&service(), id).await.unwrap();
+    scene.storage.retry_entry(&service(), id).await.unwrap();
+    second.reached(1).await;
+    first.release();
+    // Its copy goes, and the blob stays where it was.
+    scene.audit([0, 1]).await;
+    let entries = scene.entries().await;
+    assert_eq!((entries[0].status, entries[0].attempts), (QueueStatus::InProgress, 1));
+    second.release();
+    scene.until_home().await;
+    scene.audit([1, 0]).await;
+    assert_eq!(scene.get("a").await.unwrap(), bytes(100_000, 1));
+    upkeep.stop().await;
+}

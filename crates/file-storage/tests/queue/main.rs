@@ -18,3 +18,4 @@ mod scene;
 mod spool;
 #[path = "../support/mod.rs"]
 mod support;
+mod switches;

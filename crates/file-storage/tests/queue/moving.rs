@@ -8,7 +8,7 @@ use file_storage::digests::Wanted;
 use file_storage::executor::QueueStatus;
 use file_storage::file::PutMode;
 use file_storage::multipart::{ListedPart, MultipartUpload};
-use file_storage::storage::{CompleteOptions, DownloadBody, MultipartOptions, PartBody};
+use file_storage::storage::{CompleteOptions, DownloadBody, MigrationRequest, MultipartOptions, PartBody};
 use file_storage::upkeep::{CleanupReport, Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError};
 use futures_util::StreamExt;
@@ -46,21 +46,30 @@ async fn all_that_a_provider_has_is_moved_while_it_is_overwritten_and_read() {
     });
     let mut queued = 0;
     while !writing.is_finished() {
-        let totals = scene.storage.migrate_provider(&service(), "home", "away", None).await.unwrap();
+        let totals =
+            scene.storage.migrate_provider(&service(), &MigrationRequest::new("home", "away")).await.unwrap();
         queued += totals.entries;
         assert!(totals.bytes >= totals.entries * 20_000);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     writing.await.unwrap();
     assert!(queued > 0);
-    let rest = scene.storage.migrate_provider(&service(), "home", "away", Some(&scene.bucket)).await.unwrap();
+    let rest = scene
+        .storage
+        .migrate_provider(
+            &service(),
+            &MigrationRequest { bucket: Some(&scene.bucket), ..MigrationRequest::new("home", "away") },
+        )
+        .await
+        .unwrap();
     assert!(rest.entries <= 50, "{rest:?}");
     scene.until_home().await;
     scene.audit([0, 50]).await;
     for name in &names {
         assert_eq!(scene.get(name).await.unwrap(), bytes(20_004, 4));
     }
-    let again = scene.storage.migrate_provider(&service(), "home", "away", None).await.unwrap();
+    let again =
+        scene.storage.migrate_provider(&service(), &MigrationRequest::new("home", "away")).await.unwrap();
     assert_eq!((again.entries, again.bytes), (0, 0));
     upkeep.stop().await;
 }
@@ -70,13 +79,63 @@ async fn a_migration_names_two_providers_and_a_bucket_that_are_there() {
     let scene = Scene::new().await;
     let asked = async |from: &str, to: &str, bucket: Option<&str>| {
         let bucket = bucket.map(crate::support::bucket);
-        let outcome = scene.storage.migrate_provider(&service(), from, to, bucket.as_ref()).await;
+        let outcome = scene
+            .storage
+            .migrate_provider(
+                &service(),
+                &MigrationRequest { bucket: bucket.as_ref(), ..MigrationRequest::new(from, to) },
+            )
+            .await;
         outcome.unwrap_err().code()
     };
     assert_eq!(asked("home", "nowhere", None).await, "PROVIDER_NOT_FOUND");
     assert_eq!(asked("nowhere", "home", None).await, "PROVIDER_NOT_FOUND");
     assert_eq!(asked("home", "home", None).await, "INVALID_REQUEST");
     assert_eq!(asked("home", "away", Some("missing")).await, "BUCKET_NOT_FOUND");
+    let nowhere = MigrationRequest { after: Some("../x"), ..MigrationRequest::new("home", "away") };
+    let refused = scene.storage.migrate_provider(&service(), &nowhere).await.unwrap_err();
+    assert_eq!(refused.code(), "INVALID_REQUEST");
+}
+
+/// However many blobs there are, a call looks at a part of them, and says where the next one goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_is_queued_part_by_part_and_waited_for_by_its_bucket() {
+    let scene = Scene::new().await;
+    let other = crate::support::bucket("other");
+    scene.storage.create_bucket(&user(1), &other, &Default::default()).await.unwrap();
+    for at in 0..10 {
+        scene.put(&format!("file-{at}"), &bytes(30_000, at)).await.unwrap();
+    }
+    let pending = scene.storage.admit_upload(&user(1), &other, &path("a"), PutMode::Create).await.unwrap();
+    pending.store(Default::default(), None, chunked(&bytes(30_000, 99))).await.unwrap();
+    let (mut next, mut parts) = (None::<String>, Vec::new());
+    loop {
+        let request = MigrationRequest {
+            bucket: Some(&scene.bucket),
+            after: next.as_deref(),
+            limit: Some(4),
+            ..MigrationRequest::new("home", "away")
+        };
+        let part = scene.storage.migrate_provider(&service(), &request).await.unwrap();
+        assert!(part.entries <= 4, "{part:?}");
+        parts.push(part.entries);
+        next = part.next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!((parts.len(), parts.iter().sum::<u64>()), (3, 10), "{parts:?}");
+    let request = MigrationRequest { bucket: Some(&other), ..MigrationRequest::new("home", "away") };
+    let rest = scene.storage.migrate_provider(&service(), &request).await.unwrap();
+    assert_eq!((rest.entries, rest.next), (1, None));
+    for (bucket, entries) in [(Some(&scene.bucket), 10), (Some(&other), 1), (None, 11)] {
+        let depths = scene.storage.queue_depths(&service(), bucket).await.unwrap();
+        assert_eq!(depths.iter().map(|depth| depth.entries).sum::<u64>(), entries, "{bucket:?}");
+    }
+    let upkeep = scene.upkeep();
+    scene.until_home().await;
+    scene.audit([0, 11]).await;
+    upkeep.stop().await;
 }
 
 async fn begin(scene: &Scene, name: &str) -> MultipartUpload {
@@ -112,7 +171,7 @@ async fn a_download_follows_what_another_process_moves_and_deletes_meanwhile() {
     // The other process knows nothing of this one's readers.
     let other = other_process(&scene);
     let upkeep = Upkeep::start(&other, UpkeepOptions { interval: None, ..UpkeepOptions::default() });
-    other.migrate_provider(&service(), "home", "away", None).await.unwrap();
+    other.migrate_provider(&service(), &MigrationRequest::new("home", "away")).await.unwrap();
     scene.until_home().await;
     scene.audit([0, 3]).await;
     upkeep.stop().await;
@@ -150,7 +209,7 @@ async fn a_download_goes_on_in_the_middle_of_a_blob_that_is_moved() {
     let options = options(scene.dir.path());
     let other = FileStorage::new(scene.executor.clone(), providers, keys(), credential_key(), options);
     let upkeep = Upkeep::start(&other, UpkeepOptions { interval: None, ..UpkeepOptions::default() });
-    other.migrate_provider(&service(), "home", "away", None).await.unwrap();
+    other.migrate_provider(&service(), &MigrationRequest::new("home", "away")).await.unwrap();
     scene.until_home().await;
     scene.audit([0, 1]).await;
     upkeep.stop().await;
@@ -167,7 +226,7 @@ async fn parts_of_an_upload_that_waits_are_moved_and_stay_its_parts() {
     let body = PartBody { bytes: chunked(&bytes(50_000, 1)), length: None, wanted: Wanted::default() };
     let part = storage.upload_part(&user(1), &upload.at, 1, body).await.unwrap();
     let upkeep = scene.upkeep();
-    let totals = storage.migrate_provider(&service(), "home", "away", None).await.unwrap();
+    let totals = storage.migrate_provider(&service(), &MigrationRequest::new("home", "away")).await.unwrap();
     assert_eq!((totals.entries, totals.bytes), (1, 50_000));
     scene.until_home().await;
     let listed = ListedPart { number: 1, etag: Some(part.etag), checksums: Default::default() };

@@ -6,7 +6,7 @@ use file_storage::backend::registry::Providers;
 use file_storage::executor::{QueueReason, QueueStatus};
 use file_storage::file::PutMode;
 use file_storage::permissions::RlsContext;
-use file_storage::storage::{CopyOptions, QueueOptions, StorageOptions};
+use file_storage::storage::{CopyOptions, MigrationRequest, QueueOptions, StorageOptions};
 use file_storage::{FileStorage, StorageError};
 
 use crate::scene::{Scene, bytes, disk, options};
@@ -106,6 +106,62 @@ async fn a_full_spool_makes_uploads_wait_until_it_is_not() {
     panic!("the spool stays full");
 }
 
+/// Uploads without saying how long it is, and without waiting for home; whether it was deferred.
+async fn put_unknown(scene: &Scene, name: &str, bytes: &[u8]) -> Result<bool, StorageError> {
+    let at = path(name);
+    let pending = scene.storage.admit_upload(&user(1), &scene.bucket, &at, PutMode::Upsert).await?;
+    let written = pending.deferrable().store(Default::default(), None, chunked(bytes)).await?;
+    Ok(written.queued.is_some())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_say_how_long_it_is_keeps_to_the_spools_bound() {
+    let scene = Scene::new().await;
+    let queue = QueueOptions { spool_max_bytes: 2_500_000, ..options(scene.dir.path()).queue };
+    let scene = Scene { storage: again(&scene, queue), ..scene };
+    let large = bytes(2_000_000, 1);
+    assert!(put_unknown(&scene, "first", &large).await.unwrap());
+    // As much as is kept of it to be sent again goes to the active provider, which nobody notices.
+    assert!(!put_unknown(&scene, "small", &bytes(900_000, 2)).await.unwrap());
+    scene.audit([1, 1]).await;
+
+    let scene = Scene::new().await;
+    let queue = QueueOptions { spool_max_bytes: 2_500_000, ..options(scene.dir.path()).queue };
+    let scene = Scene { storage: again(&scene, queue), ..scene };
+    let larger = bytes(3_000_000, 3);
+    let refused = put_unknown(&scene, "larger", &larger).await.unwrap_err();
+    assert!(matches!(refused, StorageError::ProviderOverloaded { .. }), "{refused:?}");
+    assert!(refused.is_retryable() && refused.retry_after().is_some());
+    scene.audit([0, 0]).await;
+    // The next try goes where there is room for it, though the spool is empty.
+    assert!(!put_unknown(&scene, "larger", &larger).await.unwrap());
+    assert!(scene.get("larger").await.unwrap() == larger);
+    scene.audit([1, 0]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_spool_that_fails_in_mid_body_costs_no_small_upload_and_a_large_one_a_try() {
+    use file_storage::failpoint::{self, Action};
+    for point in ["local.stage.write", "local.publish.link"] {
+        let scene = Scene::new().await;
+        let broken = failpoint::arm(&scene.dir.path().join("away"), point, Action::Io);
+        assert_eq!(scene.defer("small", &bytes(900_000, 1)).await.queued, None, "{point}");
+        assert!(broken.hits() > 0);
+        assert_eq!(scene.get("small").await.unwrap(), bytes(900_000, 1));
+        scene.audit([1, 0]).await;
+    }
+    // A body of which more came than is kept is sent again by its client, and goes to the active provider then.
+    let scene = Scene::new().await;
+    let _broken = failpoint::arm(&scene.dir.path().join("away"), "local.publish.link", Action::Io);
+    let large = bytes(3_000_000, 2);
+    let failed = put_unknown(&scene, "large", &large).await.unwrap_err();
+    assert_eq!((failed.code(), failed.is_retryable()), ("PROVIDER_UNAVAILABLE", true), "{failed:?}");
+    assert!(failed.retry_after().is_some());
+    assert!(!put_unknown(&scene, "large", &large).await.unwrap());
+    assert!(scene.get("large").await.unwrap() == large);
+    scene.audit([1, 0]).await;
+}
+
 #[tokio::test]
 async fn without_a_spool_or_with_the_active_provider_for_one_nobody_is_deferred() {
     let scene = Scene::new().await;
@@ -138,9 +194,12 @@ async fn only_the_service_role_changes_the_queue_and_only_its_user_sees_an_entry
         refused(storage.retry_entry(&caller, id).await.map(drop), &caller);
         refused(storage.retry_failed(&caller).await.map(drop), &caller);
         refused(storage.cancel_entry(&caller, id).await.map(drop), &caller);
-        refused(storage.queue_depths(&caller).await.map(drop), &caller);
+        refused(storage.queue_depths(&caller, None).await.map(drop), &caller);
         refused(storage.provider_usage(&caller).await.map(drop), &caller);
-        refused(storage.migrate_provider(&caller, "away", "home", None).await.map(drop), &caller);
+        refused(
+            storage.migrate_provider(&caller, &MigrationRequest::new("away", "home")).await.map(drop),
+            &caller,
+        );
     }
     assert_eq!(storage.cancel_entry(&service(), id).await.unwrap().status, QueueStatus::Failed);
     assert_eq!(storage.retry_failed(&service()).await.unwrap(), 1);

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use file_storage::BucketName;
+use file_storage::storage::MigrationRequest;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -24,6 +25,10 @@ pub(super) struct StartMigration {
     to: String,
     /// Only those of this bucket.
     bucket: Option<String>,
+    /// Where to go on: the `next` of the answer before.
+    next: Option<String>,
+    /// How many of all files' pieces are looked at: 10000 by default, and at most.
+    limit: Option<u32>,
 }
 
 /// What was queued.
@@ -33,9 +38,11 @@ pub(super) struct MigrationStarted {
     queued: u64,
     /// Their bytes.
     bytes: u64,
+    /// There is more to be looked at: to be sent as `next`, with the rest as it was.
+    next: Option<String>,
 }
 
-/// Queues all that a provider keeps for another one. Files stay readable and writable; each is compared by its checksum before its
+/// Queues what a provider keeps for another one: a part of it, which takes a moment however much there is, and goes on with `next`. Files stay readable and writable; each is compared by its checksum before its
 /// old copy goes. `GET /upload-queue` says how far it is.
 #[utoipa::path(
     post, path = "/migrations", tag = "Management", operation_id = "migrateProvider",
@@ -64,7 +71,15 @@ async fn started(app: &AppState, caller: &Maintainer, body: Body) -> Result<Migr
         return Err(ApiError::schema("body/to must be another provider than body/from"));
     }
     let bucket = asked.bucket.as_deref().map(BucketName::parse).transpose()?;
-    let queued =
-        app.storage.migrate_provider(caller.context(), &asked.from, &asked.to, bucket.as_ref()).await?;
-    Ok(MigrationStarted { queued: queued.entries, bytes: queued.bytes })
+    if asked.limit == Some(0) {
+        return Err(ApiError::schema("body/limit must be >= 1"));
+    }
+    let request = MigrationRequest {
+        bucket: bucket.as_ref(),
+        after: asked.next.as_deref(),
+        limit: asked.limit,
+        ..MigrationRequest::new(&asked.from, &asked.to)
+    };
+    let queued = app.storage.migrate_provider(caller.context(), &request).await?;
+    Ok(MigrationStarted { queued: queued.entries, bytes: queued.bytes, next: queued.next })
 }

@@ -2,11 +2,12 @@
 
 #![allow(unused_qualifications, reason = "utoipa's macro writes paths out")]
 
-use axum::extract::{Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use file_storage::Timestamp;
 use file_storage::executor::{QueueDepth, QueueEntry, QueueStatus};
-use serde::Serialize;
+use file_storage::{BucketName, Timestamp};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -16,6 +17,13 @@ use crate::errors::ApiError;
 use crate::rest::QueueEntryBody;
 
 const OPERATION: &str = "manage_queue";
+
+/// What is asked for.
+#[derive(Deserialize)]
+pub(super) struct Asked {
+    /// Only entries of this bucket.
+    bucket: Option<String>,
+}
 
 /// How much there is to do.
 #[derive(Serialize, ToSchema)]
@@ -80,15 +88,25 @@ impl From<&QueueDepth> for DepthShown {
 /// Says how much is not yet where it belongs. The entries themselves: `GET /storage/v1/upload-queue`.
 #[utoipa::path(
     get, path = "/upload-queue", tag = "Management", operation_id = "uploadQueueDepths",
+    params(("bucket" = Option<String>, Query, description = "Only entries of this bucket")),
     responses(
         (status = 200, description = "What there is to do", body = Depths),
+        (status = 400, description = "No bucket has this name"),
         (status = 401, description = "No token, or a bad one"),
         (status = 403, description = "The service role does this"),
     ),
 )]
-pub(super) async fn depths(State(app): State<AppState>, caller: Maintainer) -> Response {
-    let depths = app.storage.queue_depths(caller.context()).await.map_err(ApiError::from);
-    answer(&caller, OPERATION, depths.map(Depths::from))
+pub(super) async fn depths(
+    State(app): State<AppState>,
+    caller: Maintainer,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Response {
+    let depths = async {
+        let Query(asked) = asked.map_err(|error| ApiError::schema(error.body_text()))?;
+        let bucket = asked.bucket.as_deref().map(BucketName::parse).transpose()?;
+        Ok(app.storage.queue_depths(caller.context(), bucket.as_ref()).await?)
+    };
+    answer(&caller, OPERATION, depths.await.map(Depths::from))
 }
 
 /// Queues an entry again that was given up; one that waits has its turn now.

@@ -31,7 +31,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const RETRY: u64 = 3000;
 
 /// Kinds that there are. Others are refused, so that nobody waits for what never comes.
-const KINDS: [&str; 8] = [
+const KINDS: [&str; 10] = [
     "storage.object.created",
     "storage.object.updated",
     "storage.object.deleted",
@@ -40,6 +40,8 @@ const KINDS: [&str; 8] = [
     "storage.bucket.updated",
     "storage.bucket.deleted",
     "storage.quota.warning",
+    "storage.provider.failed_over",
+    "storage.provider.recovered",
 ];
 
 /// An event as its `data` has it.
@@ -49,9 +51,9 @@ pub(crate) struct EventBody<'a> {
     id: Uuid,
     /// What happened.
     kind: &'a str,
-    /// The bucket it is about.
-    bucket: &'a str,
-    /// The object it is about; null where it is about the bucket.
+    /// The bucket it is about; null where it is about a provider, which the service role alone is told of.
+    bucket: Option<&'a str>,
+    /// The object it is about; null where it is about the bucket, or a provider.
     path: Option<&'a str>,
     /// Whose the object or bucket is.
     owner_id: Option<Uuid>,
@@ -67,7 +69,7 @@ impl<'a> From<&'a Event> for EventBody<'a> {
         Self {
             id: event.id,
             kind: &event.kind,
-            bucket: &event.bucket,
+            bucket: event.bucket.as_deref(),
             path: event.path.as_deref(),
             owner_id: event.owner_id,
             payload: &event.payload,

@@ -7,7 +7,7 @@ use super::policies::policy;
 use super::subject::{allow, anon, bucket, maintain, new_object, service, user};
 use super::versions::kept;
 use crate::bucket::{BucketPolicy, BucketUpdate};
-use crate::executor::{Event, Sight};
+use crate::executor::{Event, ProviderEvent, Sight};
 use crate::file::PutMode;
 use crate::permissions::{Operation, RlsContext};
 
@@ -271,4 +271,38 @@ pub(crate) async fn old_events_go_and_are_known_to_be_gone(subject: &Subject) {
     assert!(on.event_bounds(&foreign).await.is_err());
     assert!(on.expire_events(&foreign, soon, 0, 1).await.is_err());
     assert!(on.sights(&allow(&owner, Operation::Info), &[&last[0]]).await.is_err());
+}
+
+pub(crate) async fn events_of_providers_are_the_services_alone(subject: &Subject) {
+    let on = &subject.executor;
+    let (owner, other) = (user(), user());
+    let made = subject.bucket(&owner, "open", BucketPolicy::Public).await;
+    let failed_over = ProviderEvent::FailedOver {
+        from: "cloud".into(),
+        to: "local".into(),
+        reason: Some("it does not answer".to_owned()),
+    };
+    let recovered = ProviderEvent::Recovered { provider: "cloud".into(), from: "local".into() };
+    on.record_provider_event(&maintain(), &failed_over).await.unwrap();
+    subject.put(&owner, (&made, "a"), b"1", PutMode::Create).await.unwrap();
+    on.record_provider_event(&maintain(), &recovered).await.unwrap();
+    let events = all(subject).await;
+    let [_, first, _, last] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((&first.bucket, &first.path, first.owner_id), (&None, &None, None));
+    assert_eq!((first.kind.as_str(), last.kind.as_str()), (failed_over.kind(), recovered.kind()));
+    assert_eq!(
+        first.payload,
+        serde_json::json!({ "from": "cloud", "to": "local", "reason": "it does not answer" })
+    );
+    assert_eq!(last.payload, serde_json::json!({ "provider": "cloud", "from": "local" }));
+    let of_rows = ["bucket.created -", "object.created a"];
+    for caller in [anon(), owner.clone(), other] {
+        assert_eq!(told(subject, &caller, &events).await, of_rows, "{caller:?}");
+    }
+    let of_all = ["bucket.created -", "provider.failed_over -", "object.created a", "provider.recovered -"];
+    assert_eq!(told(subject, &service(), &events).await, of_all);
+    for foreign in [allow(&service(), Operation::Subscribe), allow(&owner, Operation::Subscribe)] {
+        assert!(on.record_provider_event(&foreign, &recovered).await.is_err());
+    }
+    assert_eq!(all(subject).await.len(), 4);
 }

@@ -70,7 +70,8 @@ macro_rules! executor_conformance {
             events: [
                 events_are_told_as_rows_show_them, a_bucket_made_anew_tells_nothing_of_the_one_before,
                 what_is_at_a_path_now_may_be_somebody_elses, a_move_tells_no_place_that_is_hidden,
-                policies_decide_about_events, events_of_older_states_are_told_as_those_would_be, old_events_go_and_are_known_to_be_gone
+                policies_decide_about_events, events_of_older_states_are_told_as_those_would_be, old_events_go_and_are_known_to_be_gone,
+                events_of_providers_are_the_services_alone
             ],
             versions: [
                 an_overwrite_keeps_what_was_there, a_delete_marker_hides_and_comes_off,

@@ -196,7 +196,7 @@ pub(crate) async fn entries_are_their_uploaders_and_the_service_roles(subject: &
     assert!(on.retry_failed(&read, 1).await.is_err());
     assert!(on.cancel_entry(&read, own).await.is_err());
     assert!(on.queue_migration(&read, &migration("local", "s3"), None, 1).await.is_err());
-    assert!(on.queue_depths(&read).await.is_err());
+    assert!(on.queue_depths(&read, None).await.is_err());
     assert!(on.forget_completed(&read, Duration::ZERO, 1).await.is_err());
     assert!(on.provider_usage(&read).await.is_err());
     assert!(on.provider_identity(&read, "local", None).await.is_err());
@@ -298,7 +298,7 @@ pub(crate) async fn depths_and_usage_count_what_there_is(subject: &Subject) {
     let owner = user();
     let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
     let (on, access) = (&subject.executor, maintain());
-    assert!(on.queue_depths(&access).await.unwrap().is_empty());
+    assert!(on.queue_depths(&access, None).await.unwrap().is_empty());
     assert!(on.provider_usage(&access).await.unwrap().is_empty());
     let (first, _) = write(subject, &owner, &made, "a").await;
     let oldest = shown(subject, first).await.unwrap().queued_at;
@@ -308,7 +308,7 @@ pub(crate) async fn depths_and_usage_count_what_there_is(subject: &Subject) {
     subject.put(&owner, (&made, "inline"), b"not on any", PutMode::Create).await.unwrap();
     let upload = begin(subject, &owner, new_upload(&made, "big")).await;
     put(subject, &owner, &upload.at, 1, blob(&made, b"part").0).await.unwrap();
-    let depths = on.queue_depths(&access).await.unwrap();
+    let depths = on.queue_depths(&access, None).await.unwrap();
     let told: Vec<_> = depths.iter().map(|depth| (depth.status, depth.entries, depth.bytes)).collect();
     assert_eq!(told, [(QueueStatus::Failed, 1, 5), (QueueStatus::Pending, 2, 10)]);
     assert!(depths.iter().all(|depth| (&*depth.source, &*depth.target) == ("local", "s3")));
@@ -325,7 +325,7 @@ pub(crate) async fn depths_and_usage_count_what_there_is(subject: &Subject) {
     let told: Vec<_> =
         usage.iter().map(|of| (&*of.provider, of.blobs, of.bytes, of.pending_deletions)).collect();
     assert_eq!(told, [("local", 2, 9, 2), ("s3", 1, 5, 0)]);
-    assert_eq!(on.queue_depths(&access).await.unwrap().len(), 1);
+    assert_eq!(on.queue_depths(&access, None).await.unwrap().len(), 1);
 }
 
 pub(crate) fn migration(from: &str, to: &str) -> Migration {

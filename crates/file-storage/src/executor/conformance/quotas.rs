@@ -208,7 +208,7 @@ pub(crate) async fn each_step_is_told_once(subject: &Subject) {
     assert_eq!(told(8).await, expected(96, 95));
     let whole = warnings_whole(subject).await;
     let event = whole.first().unwrap();
-    assert_eq!((event.bucket.as_str(), event.payload["limit"].as_u64()), ("photos", Some(100)));
+    assert_eq!((event.bucket.as_deref(), event.payload["limit"].as_u64()), (Some("photos"), Some(100)));
     warnings_are_their_owners_business(subject, &owner).await;
     subject.recount().await;
 }

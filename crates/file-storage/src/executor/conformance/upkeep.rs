@@ -255,7 +255,7 @@ pub(crate) async fn events_tell_what_happened(subject: &Subject) {
         ]
     );
     assert!(events.windows(2).all(|two| two[0].sequence < two[1].sequence));
-    assert!(events.iter().all(|e| e.bucket == "photos" && e.owner_id == owner.user_id()));
+    assert!(events.iter().all(|e| e.bucket.as_deref() == Some("photos") && e.owner_id == owner.user_id()));
     assert_eq!(events[2].payload["size"], 2);
     assert_eq!(events[3].payload["from_path"], "a");
     let rest = on.events(&maintain(), events[1].sequence, 2).await.unwrap();

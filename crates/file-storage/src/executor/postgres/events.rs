@@ -1,4 +1,4 @@
-//! Events: what happened, written by triggers in the transaction in which it did.
+//! Events: what happened, written by triggers in the transaction in which it did; of providers, by who saw it.
 //!
 //! Numbers of the table's own are given when an event is written, and seen when it is committed. Who read by them would
 //! pass over what commits late; who waited for all older transactions would be held up by any that is left open, also one
@@ -18,15 +18,17 @@ use super::pool::Pool;
 use super::rls::{Caller, policy_failed};
 use super::rows::{count, int, now};
 use super::rules;
-use super::session::{Session, Step, read};
+use super::session::{Session, Step, alone, read};
 use crate::Timestamp;
 use crate::bucket::{BucketName, BucketPolicy};
 use crate::executor::event::{Household, Place, could_see, sight};
-use crate::executor::{Event, EventBounds, Sight};
+use crate::executor::{Event, EventBounds, ProviderEvent, Sight};
 use crate::permissions::{Access, Permission, RlsContext};
 
 /// Events that get a position in one transaction.
 const BATCH: i64 = 1000;
+
+const OF_PROVIDER: &str = "INSERT INTO {schema}.storage_events (kind, payload) VALUES ($1, $2)";
 
 const AFTER: &str = "SELECT e.position, e.id, e.kind, e.bucket_id, e.path, e.owner_id, e.payload, e.created_at \
      FROM {schema}.storage_events e WHERE e.position > $1 ORDER BY e.position LIMIT $2";
@@ -85,6 +87,13 @@ const FACTS: &str = "SELECT CASE WHEN a.path IS NULL THEN b.uuid = a.id \
             (SELECT s.sequence FROM {schema}.storage_events s WHERE s.position = a.position), 0) \
         ORDER BY e.sequence LIMIT 1) d ON true \
      ORDER BY a.at";
+
+/// Writes down what happened to a provider.
+pub(super) async fn provider(pool: &Arc<Pool>, access: &Access, event: &ProviderEvent) -> Result<(), Fault> {
+    access.on_rows(Permission::Maintain, None)?;
+    let values = [&event.kind() as _, &event.payload() as _];
+    alone(pool, "provider_event", &Caller::keeper(), OF_PROVIDER, &values).await.map(drop)
+}
 
 /// Events after a position, oldest first.
 pub(super) async fn after(

@@ -49,6 +49,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(15, "0015", "quotas"),
     migration!(16, "0016", "events"),
     migration!(17, "0017", "queue_of_blobs"),
+    migration!(23, "0023", "provider_events"),
 ];
 
 /// The oldest server that has all that the scripts use.
@@ -72,6 +73,12 @@ struct NewerSchema {
 /// The schema that this build works with.
 pub(super) fn newest() -> i32 {
     MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
+/// All versions that there are, beginning with nothing.
+#[cfg(test)]
+pub(super) fn versions() -> impl Iterator<Item = i32> {
+    std::iter::once(0).chain(MIGRATIONS.iter().map(|migration| migration.version))
 }
 
 /// Makes a database ready: roles, and the newest schema.

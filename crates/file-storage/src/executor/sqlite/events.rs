@@ -12,7 +12,7 @@ use crate::Timestamp;
 use crate::bucket::{Bucket, BucketName, BucketPolicy};
 use crate::errors::StorageError;
 use crate::executor::event::{Household, Place, could_see, sight};
-use crate::executor::{Event, EventBounds, Sight, quota};
+use crate::executor::{Event, EventBounds, ProviderEvent, Sight, quota};
 use crate::file::StorageObject;
 use crate::permissions::{Access, Permission, RlsContext};
 
@@ -34,14 +34,20 @@ pub(super) fn object(
     if let Value::Object(members) = &mut payload {
         members.extend(more.iter().map(|(key, value)| ((*key).to_owned(), json!(value))));
     }
-    let about = (object.bucket.as_str(), Some(object.path.as_str()), object.owner_id);
+    let about = (Some(object.bucket.as_str()), Some(object.path.as_str()), object.owner_id);
     record(conn, kind, about, &payload, now)
+}
+
+/// Writes down what happened to a provider.
+pub(super) fn provider(conn: &Connection, access: &Access, event: &ProviderEvent) -> Result<(), Fault> {
+    access.on_rows(Permission::Maintain, None)?;
+    record(conn, event.kind(), (None, None, None), &event.payload(), rows::now())
 }
 
 /// Writes down what happened to a bucket.
 pub(super) fn bucket(conn: &Connection, kind: &str, bucket: &Bucket, now: Timestamp) -> Result<(), Fault> {
     let payload = json!({ "uuid": bucket.uuid, "policy": bucket.config.policy });
-    record(conn, kind, (bucket.name.as_str(), None, bucket.owner_id), &payload, now)
+    record(conn, kind, (Some(bucket.name.as_str()), None, bucket.owner_id), &payload, now)
 }
 
 /// Writes down that a quota fills up, as seen where the write was.
@@ -51,13 +57,13 @@ pub(super) fn quota(
     payload: &Value,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    record(conn, quota::WARNING, (bucket, None, owner), payload, now)
+    record(conn, quota::WARNING, (Some(bucket), None, owner), payload, now)
 }
 
 fn record(
     conn: &Connection,
     kind: &str,
-    (bucket, path, owner): (&str, Option<&str>, Option<Uuid>),
+    (bucket, path, owner): (Option<&str>, Option<&str>, Option<Uuid>),
     payload: &Value,
     now: Timestamp,
 ) -> Result<(), Fault> {
@@ -93,7 +99,7 @@ pub(super) fn after(
             sequence: count(row, 0)?,
             id: uuid(row, 1)?,
             kind: str(row, 2)?.to_owned(),
-            bucket: str(row, 3)?.to_owned(),
+            bucket: row.get(3)?,
             path: row.get(4)?,
             owner_id: opt_uuid(row, 5)?,
             payload: serde_json::from_str(str(row, 6)?)

@@ -89,6 +89,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0012_queue_of_blobs.sql"),
         back: include_str!("migrations/0012_queue_of_blobs.rollback.sql"),
     },
+    Migration {
+        version: 18,
+        name: "provider_events",
+        forward: include_str!("migrations/0018_provider_events.sql"),
+        back: include_str!("migrations/0018_provider_events.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.
@@ -104,6 +110,12 @@ struct NewerSchema {
 /// The schema that this build works with.
 pub(super) fn newest() -> i64 {
     MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
+/// All versions that there are, beginning with nothing.
+#[cfg(test)]
+pub(super) fn versions() -> impl Iterator<Item = i64> {
+    std::iter::once(0).chain(MIGRATIONS.iter().map(|migration| migration.version))
 }
 
 /// The schema that a database has; 0 for an empty one.

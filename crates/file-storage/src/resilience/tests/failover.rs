@@ -23,7 +23,7 @@ async fn written(provider: &Provider, chunks: usize) -> (Result<BlobWritten, Bac
     let started = Instant::now();
     let chunks = vec![Ok(Bytes::from(vec![1; 100_000])); chunks];
     let tape = Tape::new(stream::iter(chunks).boxed(), 1_000_000);
-    let outcome = write(provider, &BlobKey::new(Uuid::nil()), &tape, None).await;
+    let outcome = write(provider, &BlobKey::new(Uuid::nil()), &tape, tape.play(), None).await;
     (outcome, started.elapsed())
 }
 
@@ -52,7 +52,7 @@ async fn time_of_the_client_does_not_count() {
         Ok(Bytes::from_static(b"slow"))
     });
     let tape = Tape::new(body.boxed(), 1_000_000);
-    assert!(write(&provider, &BlobKey::new(Uuid::nil()), &tape, None).await.is_ok());
+    assert!(write(&provider, &BlobKey::new(Uuid::nil()), &tape, tape.play(), None).await.is_ok());
 }
 
 #[tokio::test(start_paused = true)]

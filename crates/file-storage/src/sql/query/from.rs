@@ -61,7 +61,7 @@ fn factor(factor: &TableFactor, scope: &mut Scope) -> Result<&'static Table, Sql
     let parts = parts(name).ok_or_else(|| at_factor(factor, "this is no name of a table"))?;
     // A dot in quotes is part of a name.
     let plain = parts.iter().all(|part| !part.value.contains('.'));
-    let Some(table) = READABLE.iter().find(|table| plain && table.is_named(&parts)) else {
+    let Some(table) = scope.tables.iter().find(|table| plain && table.is_named(&parts)) else {
         let reason = format!("the table {name} can't be queried");
         return Err(at_factor(factor, reason).hint(format!("there are {}", tables())));
     };

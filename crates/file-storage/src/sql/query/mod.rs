@@ -26,9 +26,9 @@ pub(crate) use aggregate::Aggregates;
 pub use aggregate::{Aggregate, AggregateFunction};
 pub use answer::{Answer, AnswerWriter, read_postgres};
 pub(crate) use average::average;
-pub use gate::parse;
+pub use gate::{parse, parse_over};
 pub use render::{Engine, PostgresQueries, column_name, postgres, render};
-pub use tables::{BUCKETS, QUEUE, READABLE, USAGE};
+pub use tables::{BUCKETS, OWN_QUEUE, QUEUE, READABLE, READABLE_BY_USERS, USAGE};
 pub(crate) use tables::{COMPUTED, MAX_COMPUTED, computed, digits, key};
 
 use std::time::Duration;

@@ -139,7 +139,9 @@ pub(super) fn limits(clause: Option<&LimitClause>, scope: &Scope) -> Result<(Opt
 fn number(expr: &ast::Expr, word: &str, scope: &Scope) -> Result<Option<u64>, SqlFault> {
     let at = position(expr);
     let fault = |reason: String| SqlFault { position: at, reason, hint: None };
-    match Lowering::new(&Scope { sources: Vec::new(), parameters: scope.parameters.clone() }).value(expr)? {
+    match Lowering::new(&Scope { tables: &[], sources: Vec::new(), parameters: scope.parameters.clone() })
+        .value(expr)?
+    {
         Expr::Literal(Value::Null, _) => Ok(None),
         Expr::Literal(Value::Int(number), _) => {
             u64::try_from(number).map(Some).map_err(|_| fault(format!("{word} must not be negative")))

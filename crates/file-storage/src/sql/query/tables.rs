@@ -65,8 +65,37 @@ pub static QUEUE: Table = Table {
     ],
 };
 
-/// All tables that queries read.
+/// The same without where files are, which is nobody's business but the operator's.
+pub static OWN_QUEUE: Table = Table {
+    name: QUEUE.name,
+    synonyms: QUEUE.synonyms,
+    columns: &[
+        column("id", Type::Uuid),
+        column("user_id", Type::Uuid),
+        column("bucket_id", Type::Text),
+        column("file_name", Type::Text),
+        column("file_size_bytes", Type::Int8),
+        column("mime_type", Type::Text),
+        column("storage_path", Type::Text),
+        column("reason", Type::Text),
+        column("status", Type::Text),
+        column("attempt_count", Type::Int4),
+        column("max_attempts", Type::Int4),
+        column("error_message", Type::Text),
+        column("next_attempt_at", Type::Timestamptz),
+        column("queued_at", Type::Timestamptz),
+        column("started_at", Type::Timestamptz),
+        column("completed_at", Type::Timestamptz),
+        column("created_at", Type::Timestamptz),
+        column("updated_at", Type::Timestamptz),
+    ],
+};
+
+/// All tables that queries read, with all columns that any caller may see.
 pub static READABLE: &[&Table] = &[&OBJECTS, &BUCKETS, &USAGE, &QUEUE];
+
+/// The same tables, as those see them who are not the service.
+pub static READABLE_BY_USERS: &[&Table] = &[&OBJECTS, &BUCKETS, &USAGE, &OWN_QUEUE];
 
 /// The columns that tell a table's rows apart.
 pub(crate) fn key(table: &Table) -> &'static [&'static str] {
@@ -114,5 +143,17 @@ pub(crate) fn digits(column: ColumnRef) -> Option<(u32, u32)> {
         "as_sum" => Some((29, 0)),
         "as_avg" => Some((19, 19)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_told_all_of_the_queue_but_where_files_are() {
+        let is_told = |column: &&Column| !matches!(column.name, "source_provider" | "target_provider");
+        let expected: Vec<_> = QUEUE.columns.iter().filter(is_told).collect();
+        assert_eq!(OWN_QUEUE.columns.iter().collect::<Vec<_>>(), expected);
     }
 }

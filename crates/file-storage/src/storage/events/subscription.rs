@@ -38,13 +38,13 @@ impl EventFilter {
     /// Whether an event is wanted. A move is also one out of a folder: the place that it came from counts, too.
     pub fn wants(&self, event: &Event) -> bool {
         let from = |name| event.payload.get(name).and_then(serde_json::Value::as_str);
-        let is_here = |bucket: &str, path: Option<&str>| {
-            self.bucket.as_ref().is_none_or(|wanted| wanted.as_str() == bucket)
+        let is_here = |bucket: Option<&str>, path: Option<&str>| {
+            self.bucket.as_ref().is_none_or(|wanted| Some(wanted.as_str()) == bucket)
                 && (self.prefix.is_empty() || path.is_some_and(|path| path.starts_with(&self.prefix)))
         };
         (self.kinds.is_empty() || self.kinds.contains(&event.kind))
-            && (is_here(&event.bucket, event.path.as_deref())
-                || from("from_bucket").is_some_and(|bucket| is_here(bucket, from("from_path"))))
+            && (is_here(event.bucket.as_deref(), event.path.as_deref())
+                || from("from_bucket").is_some_and(|bucket| is_here(Some(bucket), from("from_path"))))
     }
 }
 

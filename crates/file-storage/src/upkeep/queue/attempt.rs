@@ -24,6 +24,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// How long to wait for a provider that could not be asked, where nobody says.
 const AWAY: Duration = Duration::from_secs(30);
 
+/// The providers of an entry, as its user is told of them.
+const THE_SOURCE: &str = "the storage provider that has the file";
+const THE_TARGET: &str = "the storage provider";
+
 /// How long a shutdown waits until an entry is given back.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -200,16 +204,17 @@ fn end_of(fault: &CarryFault, attempt: u32) -> Option<AttemptEnd> {
         }
         CarryFault::SourceGone => again("the stored bytes are not there".to_owned(), None),
         CarryFault::CopyDiffers => again("the copy does not have the bytes that were sent".to_owned(), None),
-        CarryFault::Source(error) if is_away(error) => not_tried(error),
-        CarryFault::Target(error) if was_not_asked(error) => not_tried(error),
-        CarryFault::Source(error) | CarryFault::Target(error) => again(in_words(error), error.retry_after()),
+        CarryFault::Source(error) if is_away(error) => not_tried(THE_SOURCE, error),
+        CarryFault::Target(error) if was_not_asked(error) => not_tried(THE_TARGET, error),
+        CarryFault::Source(error) => again(in_words(THE_SOURCE, error), error.retry_after()),
+        CarryFault::Target(error) => again(in_words(THE_TARGET, error), error.retry_after()),
         CarryFault::Database(error) => again("internal error".to_owned(), error.retry_after()),
     })
 }
 
-fn not_tried(error: &StorageError) -> AttemptEnd {
+fn not_tried(whose: &str, error: &StorageError) -> AttemptEnd {
     let after = error.retry_after().unwrap_or(AWAY).max(Duration::from_secs(1));
-    AttemptEnd::NotTried { after, error: Some(in_words(error)) }
+    AttemptEnd::NotTried { after, error: Some(in_words(whose, error)) }
 }
 
 /// Whether a provider could not be reached: nothing was learned about the blob.
@@ -228,14 +233,20 @@ fn was_not_asked(error: &StorageError) -> bool {
     matches!(error, StorageError::CircuitOpen { .. } | StorageError::ProviderOverloaded { .. })
 }
 
-/// An error as an entry's user may read it: what a provider says in detail is for the log.
-fn in_words(error: &StorageError) -> String {
-    match error {
-        StorageError::Io { provider, operation, .. } => {
-            format!("Storage provider {provider} failed ({operation})")
+/// An error as an entry's user may read it: what providers are called, and what they say, is for the log. Which of its two
+/// providers is meant, the entry itself tells those who may know.
+fn in_words(whose: &str, error: &StorageError) -> String {
+    let what = match error {
+        StorageError::ProviderUnavailable { .. } | StorageError::ProviderThrottled { .. } => {
+            "is not available"
         }
-        error => error.to_string(),
-    }
+        StorageError::CircuitOpen { .. } => "failed too often and is left alone for a while",
+        StorageError::ProviderTimeout { .. } | StorageError::OperationTimeout { .. } => "took too long",
+        StorageError::ProviderOverloaded { .. } | StorageError::Overloaded { .. } => "is overloaded",
+        StorageError::DiskFull { .. } => "is full",
+        _ => "failed",
+    };
+    format!("{whose} {what}")
 }
 
 /// 1, 2, 4 … seconds, up to [`LONGEST_WAIT`], and up to a quarter more, so that not all come at once.
@@ -278,10 +289,13 @@ mod tests {
         let kind = |fault: &CarryFault| match end_of(fault, 1) {
             None => ("nothing", 0),
             Some(AttemptEnd::Again { after, error }) => {
-                assert!(!error.contains("secret"), "{error}");
+                assert!(!error.contains("secret") && !error.contains("cloud"), "{error}");
                 ("again", after.as_secs())
             }
-            Some(AttemptEnd::NotTried { after, .. }) => ("not tried", after.as_secs()),
+            Some(AttemptEnd::NotTried { after, error }) => {
+                assert!(error.is_some_and(|error| !error.contains("cloud")));
+                ("not tried", after.as_secs())
+            }
             Some(AttemptEnd::GivenUp { .. }) => ("given up", 0),
         };
         assert_eq!(kind(&CarryFault::Source(away())), ("not tried", 30));
@@ -289,6 +303,9 @@ mod tests {
         assert_eq!(kind(&CarryFault::Source(open())), ("not tried", 45));
         assert_eq!(kind(&CarryFault::Target(open())), ("not tried", 45));
         assert_eq!(kind(&CarryFault::Target(busy())), ("again", 45));
+        let source = Arc::new(std::io::Error::other("a secret"));
+        let broken = StorageError::Io { provider: provider.clone(), operation, source };
+        assert_eq!(kind(&CarryFault::Target(broken)), ("again", 1));
         assert_eq!(kind(&CarryFault::SourceGone), ("again", 1));
         assert_eq!(kind(&CarryFault::CopyDiffers), ("again", 1));
         assert_eq!(kind(&CarryFault::SourceDiffers), ("given up", 0));

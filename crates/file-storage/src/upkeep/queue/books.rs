@@ -68,7 +68,7 @@ impl Books {
     async fn count(&self) -> Result<(), StorageError> {
         let access = self.storage.maintain("count queued uploads")?;
         let kept = self.storage.spool().kept();
-        let depths = self.storage.executor().queue_depths(&access).await?;
+        let depths = self.storage.executor().queue_depths(&access, None).await?;
         for status in OPEN {
             let of_status = depths.iter().filter(|depth| depth.status == status);
             let entries: u64 = of_status.map(|depth| depth.entries).sum();

@@ -39,7 +39,6 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 pub(super) async fn run(storage: FileStorage, stop: CancellationToken) {
     let mut worker = Worker {
         books: Books::new(storage.clone()),
-        id: Uuid::now_v7(),
         running: JoinSet::new(),
         targets: HashMap::new(),
         next: Instant::now(),
@@ -54,7 +53,6 @@ pub(super) async fn run(storage: FileStorage, stop: CancellationToken) {
 
 struct Worker {
     storage: FileStorage,
-    id: Uuid,
     stop: CancellationToken,
     running: JoinSet<Ended>,
     /// Where those that run carry their blobs.
@@ -121,7 +119,9 @@ impl Worker {
             if sources.is_empty() || free == 0 {
                 continue;
             }
-            let (worker, targets) = (self.id, vec![target.clone()]);
+            // Each claim is another one's, as the database sees it: an attempt whose entry was cancelled and queued again has lost it,
+            // though this same process may be who has it now.
+            let (worker, targets) = (Uuid::now_v7(), vec![target.clone()]);
             let claim = Claim { worker, sources, targets, limit: free, lease: LEASE };
             let claimed = self.storage.executor().claim_entries(&access, &claim).await?;
             for entry in &claimed.given_up {
@@ -129,7 +129,7 @@ impl Worker {
                 self.books.is_due();
             }
             for entry in claimed.entries {
-                self.begin(&access, entry);
+                self.begin(&access, worker, entry);
             }
         }
         Ok(())
@@ -142,12 +142,12 @@ impl Worker {
         u32::try_from(free).unwrap_or(u32::MAX)
     }
 
-    fn begin(&mut self, access: &Access, claimed: ClaimedEntry) {
+    fn begin(&mut self, access: &Access, worker: Uuid, claimed: ClaimedEntry) {
         let target = claimed.entry.target.clone();
         let attempt = Attempt {
             storage: self.storage.clone(),
             access: access.clone(),
-            worker: self.id,
+            worker,
             claimed,
             stop: self.stop.clone(),
         };

@@ -5,11 +5,19 @@ use async_trait::async_trait;
 use crate::Timestamp;
 use crate::errors::StorageError;
 use crate::executor::postgres::{PostgresExecutor, events};
-use crate::executor::{Event, EventBounds, EventExecutor, Sight};
+use crate::executor::{Event, EventBounds, EventExecutor, ProviderEvent, Sight};
 use crate::permissions::Access;
 
 #[async_trait]
 impl EventExecutor for PostgresExecutor {
+    async fn record_provider_event(
+        &self,
+        access: &Access,
+        event: &ProviderEvent,
+    ) -> Result<(), StorageError> {
+        self.run("provider_event", events::provider(&self.pool, access, event)).await
+    }
+
     async fn events(&self, access: &Access, after: u64, limit: u32) -> Result<Vec<Event>, StorageError> {
         self.run("events", events::after(&self.pool, access, after, limit)).await
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::postgres::session::retried;
 use crate::executor::postgres::{PostgresExecutor, queue};
@@ -93,8 +94,12 @@ impl QueueExecutor for PostgresExecutor {
         self.run("queue_migration", work).await
     }
 
-    async fn queue_depths(&self, access: &Access) -> Result<Vec<QueueDepth>, StorageError> {
-        self.run("queue_depths", queue::depths(&self.pool, access)).await
+    async fn queue_depths(
+        &self,
+        access: &Access,
+        bucket: Option<&BucketName>,
+    ) -> Result<Vec<QueueDepth>, StorageError> {
+        self.run("queue_depths", queue::depths(&self.pool, access, bucket)).await
     }
 
     async fn forget_completed(

@@ -7,6 +7,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::entries::entry;
+use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::columns::ENTRY;
 use crate::executor::displaced::{CANCELLED, span};
@@ -46,7 +47,7 @@ const RETRY_FAILED: &str = "UPDATE {schema}.upload_queue SET status = 'pending',
 
 const DEPTHS: &str = "SELECT source_provider, target_provider, status, reason, count(*), sum(file_size_bytes)::bigint, \
      min(queued_at) FROM {schema}.upload_queue WHERE status IN ('pending', 'in_progress', 'failed') \
-     GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4";
+     AND ($1::text IS NULL OR bucket_id = $1) GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4";
 
 const FORGET: &str = "DELETE FROM {schema}.upload_queue WHERE id = ANY (ARRAY(SELECT id FROM {schema}.upload_queue \
      WHERE status = 'completed' AND completed_at <= now() - $1::bigint * interval '1 microsecond' \
@@ -103,13 +104,15 @@ pub(in crate::executor::postgres) async fn retry_failed(
     Ok(alone(pool, "retry_failed", &Caller::keeper(), RETRY_FAILED, &values).await?.affected)
 }
 
-/// Entries that are not completed, counted.
+/// Entries that are not completed, counted; of a bucket, or of all.
 pub(in crate::executor::postgres) async fn depths(
     pool: &Arc<Pool>,
     access: &Access,
+    bucket: Option<&BucketName>,
 ) -> Result<Vec<QueueDepth>, Fault> {
     access.on_rows(Permission::Maintain, None)?;
-    let found = read(pool, "queue_depths", &Caller::keeper(), DEPTHS, &[]).await?;
+    let bucket = bucket.map(BucketName::as_str);
+    let found = read(pool, "queue_depths", &Caller::keeper(), DEPTHS, &[&bucket]).await?;
     let depth = |row: &tokio_postgres::Row| {
         Ok(QueueDepth {
             source: row.try_get::<_, &str>(0)?.into(),

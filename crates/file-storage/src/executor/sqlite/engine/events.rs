@@ -5,11 +5,20 @@ use async_trait::async_trait;
 use crate::Timestamp;
 use crate::errors::StorageError;
 use crate::executor::sqlite::{SqliteExecutor, events};
-use crate::executor::{Event, EventBounds, EventExecutor, Sight};
+use crate::executor::{Event, EventBounds, EventExecutor, ProviderEvent, Sight};
 use crate::permissions::Access;
 
 #[async_trait]
 impl EventExecutor for SqliteExecutor {
+    async fn record_provider_event(
+        &self,
+        access: &Access,
+        event: &ProviderEvent,
+    ) -> Result<(), StorageError> {
+        let (access, event) = (access.clone(), event.clone());
+        self.writer.run("provider_event", move |conn| events::provider(conn, &access, &event)).await
+    }
+
     async fn events(&self, access: &Access, after: u64, limit: u32) -> Result<Vec<Event>, StorageError> {
         let access = access.clone();
         self.scan("events", move |conn| events::after(conn, &access, after, limit)).await

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::sqlite::{SqliteExecutor, queue};
 use crate::executor::{
@@ -102,9 +103,13 @@ impl QueueExecutor for SqliteExecutor {
             .await
     }
 
-    async fn queue_depths(&self, access: &Access) -> Result<Vec<QueueDepth>, StorageError> {
-        let access = access.clone();
-        self.scan("queue_depths", move |conn| queue::depths(conn, &access)).await
+    async fn queue_depths(
+        &self,
+        access: &Access,
+        bucket: Option<&BucketName>,
+    ) -> Result<Vec<QueueDepth>, StorageError> {
+        let (access, bucket) = (access.clone(), bucket.cloned());
+        self.scan("queue_depths", move |conn| queue::depths(conn, &access, bucket.as_ref())).await
     }
 
     async fn forget_completed(

@@ -18,7 +18,7 @@ pub(super) fn rows(table: &'static Table, rules: &RoleRules, has_queue: bool) ->
         seen("b", table, "storage_buckets b", builtin(Permission::BucketRead))
     } else if *table == USAGE {
         seen("u", table, "storage_usage u", &own_or_all())
-    } else if *table == QUEUE && has_queue {
+    } else if table.name == QUEUE.name && has_queue {
         seen("u", table, "upload_queue u", &own_or_all())
     } else {
         let columns = table.columns.iter().map(|column| format!("NULL AS \"{}\"", column.name));

@@ -6,6 +6,7 @@ use rusqlite::{Connection, named_params};
 use uuid::Uuid;
 
 use super::entries::entry;
+use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::columns::ENTRY;
 use crate::executor::displaced::{CANCELLED, span};
@@ -97,17 +98,19 @@ pub(in crate::executor::sqlite) fn retry_failed(
     Ok(queued as u64)
 }
 
-/// Entries that are not completed, counted.
+/// Entries that are not completed, counted; of a bucket, or of all.
 pub(in crate::executor::sqlite) fn depths(
     conn: &Connection,
     access: &Access,
+    bucket: Option<&BucketName>,
 ) -> Result<Vec<QueueDepth>, Fault> {
     access.on_rows(Permission::Maintain, None)?;
     let mut statement = conn.prepare_cached(
         "SELECT source_provider, target_provider, status, reason, count(*), sum(file_size_bytes), min(queued_at) \
-         FROM upload_queue WHERE status IN ('pending', 'in_progress', 'failed') GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
+         FROM upload_queue WHERE status IN ('pending', 'in_progress', 'failed') AND (:bucket IS NULL OR bucket_id = :bucket) \
+         GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
     )?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query(named_params! { ":bucket": bucket.map(BucketName::as_str) })?;
     let mut depths = Vec::new();
     while let Some(row) = rows.next()? {
         depths.push(QueueDepth {
