@@ -89,6 +89,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0012_queue_of_blobs.sql"),
         back: include_str!("migrations/0012_queue_of_blobs.rollback.sql"),
     },
+    Migration {
+        version: 13,
+        name: "copies",
+        forward: include_str!("migrations/0013_copies.sql"),
+        back: include_str!("migrations/0013_copies.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.
