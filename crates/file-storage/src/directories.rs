@@ -30,7 +30,8 @@ pub struct NamedDirectory {
     pub provider: Arc<str>,
     /// Its place.
     pub directory: Directory,
-    /// Whether new bytes may go there: it is the active one, stands by for it, or is the spool.
+    /// Whether new bytes may go there: it is the active one, stands by for it, keeps copies, or is the
+    /// spool.
     pub takes_bytes: bool,
 }
 
@@ -209,8 +210,23 @@ impl Settling<'_> {
         Ok(!samples.is_empty() && !has_any)
     }
 
-    /// Some blobs of each of some buckets.
+    /// Some blobs and copies of each of some buckets.
     async fn samples(&self) -> Result<Vec<BlobKey>, StorageError> {
+        let mut samples = self.samples_of_blobs().await?;
+        let mut after = None;
+        for _ in 0..SAMPLED_BUCKETS {
+            let page = self.executor.blob_copies(&self.access, self.name(), after.as_ref(), SAMPLES).await?;
+            let Some(last) = page.last() else { break };
+            after = last.key.last_of_bucket();
+            samples.extend(page.into_iter().map(|copy| copy.key));
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(samples)
+    }
+
+    async fn samples_of_blobs(&self) -> Result<Vec<BlobKey>, StorageError> {
         let (mut samples, mut after) = (Vec::new(), None);
         for _ in 0..SAMPLED_BUCKETS {
             let page =

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 use crate::bucket::BucketName;
-use crate::executor::{Home, QueueReason};
+use crate::executor::{Copies, Home, QueueReason};
 use crate::extra::ObjectExtra;
 use crate::path::ObjectPath;
 use crate::versions::{VersionId, Versioning};
@@ -270,6 +270,8 @@ pub struct NewObject {
     pub version: Uuid,
     /// Its bytes, in order and without gaps.
     pub segments: Vec<Segment>,
+    /// Where copies of them are to be kept.
+    pub copies: Copies,
 }
 
 /// What a write does where the path is taken, or free.

@@ -9,7 +9,7 @@ use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::digests::{Checksums, ObjectChecksum};
 use crate::errors::StorageError;
-use crate::executor::Home;
+use crate::executor::{Copies, Home};
 use crate::extra::ObjectExtra;
 use crate::file::{ObjectAttributes, Place, PutMode, Segment, Sha256};
 use crate::path::ObjectPath;
@@ -205,6 +205,8 @@ pub struct Completion {
     pub min_part_size: u64,
     /// Most bytes of all of them.
     pub max_size: Option<u64>,
+    /// Where copies of the object's blobs are to be kept.
+    pub copies: Copies,
 }
 
 /// Which parts an object is made of.

@@ -13,6 +13,7 @@ pub(crate) struct CleanupReport {
     pub(crate) orphan_blobs: u64,
     pub(crate) orphan_bytes: u64,
     pub(crate) missing_blobs: u64,
+    pub(crate) missing_copies: u64,
     pub(crate) deleted_blobs: u64,
     pub(crate) deleted_rows: u64,
     pub(crate) pending_deletions: u64,

@@ -62,6 +62,10 @@ pub(crate) struct Provider {
     pub(crate) role: Option<String>,
     pub(crate) blobs: u64,
     pub(crate) bytes: u64,
+    pub(crate) backup: bool,
+    pub(crate) copies: u64,
+    pub(crate) copy_bytes: u64,
+    pub(crate) missing_copies: u64,
     pub(crate) pending_deletions: u64,
 }
 

@@ -37,6 +37,7 @@ fn describe(report: &CleanupReport) -> String {
             format!("{} ({})", report.orphan_blobs, units::size(report.orphan_bytes)),
         ),
         ("objects without their blob", report.missing_blobs.to_string()),
+        ("copies missing", report.missing_copies.to_string()),
         ("blobs deleted", report.deleted_blobs.to_string()),
         ("rows deleted", report.deleted_rows.to_string()),
         ("deletions pending", report.pending_deletions.to_string()),

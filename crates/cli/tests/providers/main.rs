@@ -19,6 +19,7 @@ mod signer;
 mod support;
 
 mod cloud;
+mod copies;
 mod failover;
 mod health;
 mod life;

@@ -1,6 +1,6 @@
 //! A provider as a storage knows it: its backend, and how it is, as far as the last look at it told.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::Utc;
@@ -37,6 +37,8 @@ pub struct Provider {
     failover_after: Duration,
     resend_limit: usize,
     condition: watch::Sender<Condition>,
+    /// Until when reads are rather sent elsewhere, as one of them stood still.
+    still_until: Mutex<Option<Instant>>,
 }
 
 /// What is known of a provider.
@@ -125,6 +127,17 @@ impl Provider {
     /// Whether writes are likely to succeed there.
     pub fn is_healthy(&self) -> bool {
         self.condition.borrow().is_well() && self.circuit.as_ref().is_none_or(|circuit| !circuit.is_open())
+    }
+
+    /// Whether reads are likely to succeed there: of what has a copy elsewhere, they need not be tried else.
+    pub(crate) fn answers_reads(&self) -> bool {
+        let still_until = *self.still_until.lock().unwrap_or_else(PoisonError::into_inner);
+        self.is_healthy() && still_until.is_none_or(|until| until <= Instant::now())
+    }
+
+    /// Notes that a read stood still there. It says nothing of writes: reads may have waited for their turn.
+    pub(crate) fn stands_still(&self) {
+        *self.still_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + UNWELL);
     }
 
     /// Ends when something is found to be wrong with it from now on.
@@ -221,6 +234,7 @@ impl From<Arc<dyn StorageBackend>> for Provider {
             failover_after: DEFAULT_FAILOVER_AFTER,
             resend_limit: DISK_RESEND_LIMIT,
             condition: watch::Sender::new(Condition::default()),
+            still_until: Mutex::new(None),
         }
     }
 }

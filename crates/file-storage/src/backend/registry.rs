@@ -1,5 +1,5 @@
-//! The providers of a storage: the active one, which new blobs go to, those that stand by for it, and all that segments
-//! may name.
+//! The providers of a storage: the active one, which new blobs go to, those that stand by for it, those that keep copies, and
+//! all that segments may name.
 //!
 //! Reads, copies and deletions follow the segment. So a storage that began on the local disk can write to a cloud from
 //! some day on, and its older objects are still read where they are.
@@ -23,6 +23,8 @@ pub struct Providers {
     active: Arc<Provider>,
     /// Where new blobs go while the active one is not well, best first.
     standby: Vec<Arc<Provider>>,
+    /// Where copies are kept.
+    backups: Vec<Arc<Provider>>,
     all: BTreeMap<Arc<str>, Arc<Provider>>,
     /// Where the last new blob went.
     target: Arc<Mutex<Arc<str>>>,
@@ -36,7 +38,7 @@ impl Providers {
         let all =
             others.chain([active.clone()]).map(|provider| (provider.name().clone(), provider)).collect();
         let target = Arc::new(Mutex::new(active.name().clone()));
-        Self { active, standby: Vec::new(), all, target }
+        Self { active, standby: Vec::new(), backups: Vec::new(), all, target }
     }
 
     /// Has new blobs go to these, in this order, while the active one is not well. Names that are not configured, and the
@@ -47,6 +49,23 @@ impl Providers {
         let found = names.into_iter().filter_map(|name| self.all.get(name.as_ref()).cloned());
         self.standby = found.filter(|provider| *provider.name() != active).collect();
         self
+    }
+
+    /// Has a copy of every blob kept on each of these. Names that are not configured are passed over.
+    #[must_use]
+    pub fn copying_to<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.backups = names.into_iter().filter_map(|name| self.all.get(name.as_ref()).cloned()).collect();
+        self
+    }
+
+    /// Where copies of blobs are kept that are elsewhere.
+    pub fn backups(&self) -> &[Arc<Provider>] {
+        &self.backups
+    }
+
+    /// Whether copies are kept on a provider.
+    pub fn is_backup(&self, name: &str) -> bool {
+        self.backups.iter().any(|backup| **backup.name() == *name)
     }
 
     /// The one that new blobs go to while it is well.

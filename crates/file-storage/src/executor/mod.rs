@@ -13,6 +13,7 @@ mod bounds;
 mod columns;
 #[cfg(test)]
 pub(crate) mod conformance;
+mod copies;
 mod credentials;
 mod decide;
 mod displaced;
@@ -46,6 +47,7 @@ use crate::versions::Deletion;
 
 pub(crate) use assembly::tag_of_parts;
 pub(crate) use bounds::{just_after, successor};
+pub use copies::{BlobCopy, Copies, CopiesQueued, CopyExecutor, CopyPlan};
 pub use credentials::CredentialExecutor;
 pub use event::{Event, EventBounds, EventExecutor, ProviderEvent, Sight};
 pub use explanation::{Effect, Explanation, Question, Reason};
@@ -75,6 +77,7 @@ pub trait Executor:
     + EventExecutor
     + UpkeepExecutor
     + QueueExecutor
+    + CopyExecutor
     + Send
     + Sync
     + 'static

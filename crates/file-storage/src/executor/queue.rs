@@ -66,11 +66,13 @@ pub enum QueueReason {
     Failover,
     /// An operator wants it there.
     Migration,
+    /// A copy of it is to be there, beside the blob itself.
+    Copy,
 }
 
 impl QueueReason {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Deferred, Self::Failover, Self::Migration];
+    pub const ALL: [Self; 4] = [Self::Deferred, Self::Failover, Self::Migration, Self::Copy];
 
     /// The word that rows and protocols have.
     pub fn as_str(self) -> &'static str {
@@ -78,6 +80,7 @@ impl QueueReason {
             Self::Deferred => "deferred",
             Self::Failover => "failover",
             Self::Migration => "migration",
+            Self::Copy => "copy",
         }
     }
 
@@ -269,8 +272,24 @@ pub struct ProviderUsage {
     pub blobs: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Those of them that objects and their versions are made of, which copies are kept of.
+    pub segments: u64,
+    /// Copies of blobs that are elsewhere.
+    pub copies: u64,
+    /// Their bytes.
+    pub copy_bytes: u64,
     /// Blobs that wait for their deletion.
     pub pending_deletions: u64,
+}
+
+impl ProviderUsage {
+    /// How many copies a provider lacks of blobs that are elsewhere, where copies are to be kept on it.
+    pub fn missing_copies(all: &[Self], provider: &str) -> u64 {
+        let elsewhere = all.iter().filter(|usage| *usage.provider != *provider);
+        let segments: u64 = elsewhere.map(|usage| usage.segments).sum();
+        let copies = all.iter().find(|usage| *usage.provider == *provider).map_or(0, |usage| usage.copies);
+        segments.saturating_sub(copies)
+    }
 }
 
 /// What keeps the upload queue. An [`Executor`](super::Executor) does, by the same rules: entries are seen by who uploaded them
@@ -313,8 +332,12 @@ pub trait QueueExecutor: Send + Sync {
     ) -> Result<Vec<Uuid>, StorageError>;
 
     /// Says that a blob is at the entry's target now, under this key: its segment or part refers to the copy, the old blob is
-    /// queued for deletion, and the entry is completed. `false`, and nothing changed, where the worker has lost its claim, or nothing
-    /// refers to the blob any more.
+    /// queued for deletion, and the entry is completed. With `keeps_source`, the old blob of a segment stays as a copy of the new one.
+    /// Copies, and entries for them, follow to the new key; one that is on the target goes.
+    ///
+    /// Where the entry is for a copy, the segment stays as it is and has one more copy, in place of one that it may have there.
+    ///
+    /// `false`, and nothing changed, where the worker has lost its claim, or nothing refers to the blob any more.
     ///
     /// # Errors
     /// Only those of the engine.
@@ -324,6 +347,7 @@ pub trait QueueExecutor: Send + Sync {
         worker: Uuid,
         claimed: &ClaimedEntry,
         copy: &BlobKey,
+        keeps_source: bool,
     ) -> Result<bool, StorageError>;
 
     /// Gives an entry back that was not copied. The entry as it then is; `None` where the worker has lost its claim, or the entry
@@ -397,7 +421,7 @@ pub trait QueueExecutor: Send + Sync {
     /// Only those of the engine.
     async fn provider_usage(&self, access: &Access) -> Result<Vec<ProviderUsage>, StorageError>;
 
-    /// Whether rows name a provider: for blobs of theirs, or for blobs that wait for their deletion. Costs next to nothing.
+    /// Whether rows name a provider: for blobs or copies of theirs, or for blobs that wait for their deletion. Costs next to nothing.
     ///
     /// # Errors
     /// Only those of the engine.

@@ -102,7 +102,8 @@ pub trait UpkeepExecutor: Send + Sync {
         failed: &[BlobKey],
     ) -> Result<(), StorageError>;
 
-    /// Which of these blobs are known: part of an object or of an unfinished upload, or queued for deletion.
+    /// Which of these blobs are known: part of an object or of an unfinished upload, a copy of
+    /// such a blob, or queued for deletion.
     ///
     /// # Errors
     /// Only those of the engine.

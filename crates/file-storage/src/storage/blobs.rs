@@ -1,4 +1,5 @@
-//! Blobs on their providers: the only place that decides where new bytes go and where they belong, and finds those that a
+//! Blobs on their providers: the only place that decides where new bytes go, where they belong and where copies of them are
+//! kept, and finds those that a
 //! row names.
 
 use std::ops::Range;
@@ -13,7 +14,7 @@ use crate::backend::provider::Provider;
 use crate::backend::{BackendError, BlobWritten};
 use crate::body::ByteStream;
 use crate::errors::StorageError;
-use crate::executor::{Home, QueueReason};
+use crate::executor::{Copies, Home, QueueReason};
 use crate::file::{BlobKey, Place};
 use crate::resilience::failover;
 use crate::resilience::tape::Tape;
@@ -140,6 +141,20 @@ impl FileStorage {
         let provider = self.providers().active().name().clone();
         let max_attempts = self.inner.options.load().queue.max_attempts;
         Home { entry: Uuid::now_v7(), provider, reason, max_attempts }
+    }
+
+    /// Where copies of new blobs are to be kept. Not on the active provider: they are there, or belong there.
+    pub(super) fn copies_of_new(&self) -> Copies {
+        let active = self.providers().active().name();
+        let mut copies = self.copies();
+        copies.on.retain(|provider| provider != active);
+        copies
+    }
+
+    /// Where copies of all blobs are to be kept.
+    pub(super) fn copies(&self) -> Copies {
+        let on = self.providers().backups().iter().map(|backup| backup.name().clone()).collect();
+        Copies { on, max_attempts: self.inner.options.load().queue.max_attempts }
     }
 
     /// Where a new blob belongs that nobody deferred, and that is on this provider: with the active one, if it came to one

@@ -110,12 +110,14 @@ impl FileStorage {
         let access = self.maintain("bring blobs home").map_err(CarryFault::Database)?;
         let Copy { blob, mut unwanted, lease } = copy;
         let (storage, claimed, key) = (self.clone(), claimed.clone(), blob.key.clone());
+        // What was just read and found to be good need not be copied back where copies are kept.
+        let keeps_source = self.providers().is_backup(&claimed.entry.source);
         // From here on the commit settles it.
         unwanted.blobs.clear();
         let committed = self.settled(vec![blob], lease, async move {
             storage.hit("queue.before_commit").await?;
             let executor = storage.executor();
-            if !executor.complete_entry(&access, worker, &claimed, &key).await? {
+            if !executor.complete_entry(&access, worker, &claimed, &key, keeps_source).await? {
                 return Err(StorageError::QueueEntryNotFound { entry: claimed.entry.id });
             }
             storage.hit("queue.completed").await

@@ -80,6 +80,7 @@ impl FileStorage {
             etag: source.object().etag.clone(),
             version: Uuid::now_v7(),
             segments,
+            copies: self.copies_of_new(),
         };
         Ok((object, lease))
     }

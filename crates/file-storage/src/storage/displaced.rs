@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::FileStorage;
 use crate::errors::StorageError;
+use crate::executor::QueueReason;
 use crate::permissions::{Operation, RlsContext};
 
 impl FileStorage {
@@ -21,10 +22,12 @@ impl FileStorage {
         }
         let usage = self.executor().provider_usage(&access).await?;
         let depths = self.executor().queue_depths(&access, None).await?;
+        // A blob stays where it is while copies of it are made.
+        let moves = depths.iter().filter(|depth| depth.reason != QueueReason::Copy);
         let unqueued = |name: Arc<str>| {
             let blobs = usage.iter().find(|usage| usage.provider == name).map_or(0, |usage| usage.blobs);
             let queued: u64 =
-                depths.iter().filter(|depth| depth.source == name).map(|depth| depth.entries).sum();
+                moves.clone().filter(|depth| depth.source == name).map(|depth| depth.entries).sum();
             let left = blobs.saturating_sub(queued);
             (left > 0).then_some((name, left))
         };

@@ -1,20 +1,27 @@
 //! Reading segments wherever they are by now: the upload queue may carry a blob elsewhere while its object is read. In this
 //! process, leases keep the old one; of another process's readers nobody knows, and the old blob goes after a grace. Then the
 //! object's row says where the bytes are.
+//!
+//! Where the provider of a blob does not answer, or does not have it, the bytes come from a copy, if there is one (see
+//! [`super::fallback`]): also in mid-body, from the byte at which the blob ended.
 
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::FileStorage;
+use super::fallback::is_the_places;
 use super::leases::Lease;
 use crate::backend::BackendError;
 use crate::body::ByteStream;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::file::{Place, Segment, StorageObject, StoredObject};
+use crate::file::{BlobKey, Place, Segment, StorageObject, StoredObject};
 use crate::path::ObjectPath;
 use crate::permissions::Access;
 use crate::versions::VersionId;
@@ -24,10 +31,10 @@ const MOST_MOVES: u32 = 3;
 
 /// The segments of one version of an object, for as long as somebody reads them.
 pub(super) struct Segments {
-    storage: FileStorage,
+    pub(super) storage: FileStorage,
     access: Access,
-    bucket: BucketName,
-    path: ObjectPath,
+    pub(super) bucket: BucketName,
+    pub(super) path: ObjectPath,
     version: Uuid,
     version_id: VersionId,
     leases: Mutex<Vec<Lease>>,
@@ -58,36 +65,101 @@ impl Segments {
         segment: &Segment,
         part: Range<u64>,
     ) -> Result<ByteStream, StorageError> {
-        let (segment, bytes) = self.open(segment.clone(), part.clone()).await?;
-        // A file that is open on a disk stays until it is closed. What is far away is asked for piece by piece.
-        let is_remote = match &segment.place {
+        let mut tried = Vec::new();
+        let (segment, bytes) = self.open(segment.clone(), part.clone(), &mut tried).await?;
+        // A file that is open on a disk stays until it is closed. What is far away is asked for piece by piece; and what is on a
+        // disk may turn out to be broken, where copies are kept.
+        let may_end = match &segment.place {
             Place::Inline(_) => false,
             Place::Blob { provider, .. } => {
-                self.storage.providers().get(provider).is_some_and(|provider| provider.is_remote())
+                let providers = self.storage.providers();
+                !providers.backups().is_empty()
+                    || providers.get(provider).is_some_and(|provider| provider.is_remote())
             }
         };
-        Ok(match is_remote {
-            true => Following { segments: self.clone(), segment, part, bytes, moves: 0 }.into_stream(),
+        Ok(match may_end {
+            true => Following { segments: self.clone(), segment, part, bytes, tried }.into_stream(),
             false => bytes,
         })
     }
 
-    /// Opens a part of a segment where it is now.
+    /// Opens a part of a segment where it is now, or a copy of it. `tried`: blobs that gave nothing, which are not asked again.
     async fn open(
         &self,
-        mut segment: Segment,
+        segment: Segment,
         part: Range<u64>,
+        tried: &mut Vec<BlobKey>,
     ) -> Result<(Segment, ByteStream), StorageError> {
-        let mut moves = 0;
-        loop {
-            match self.storage.read_segment(&segment, part.clone()).await {
-                Ok(bytes) => return Ok((segment, bytes)),
-                Err(error) => {
-                    moves += 1;
-                    segment = self.follow(&segment, &error, moves).await.ok_or(error)?;
+        if self.is_better_elsewhere(&segment)
+            && let Some(found) = self.open_elsewhere(&segment, &part, tried, true).await
+        {
+            return Ok(found);
+        }
+        let patience = self.patience_with(&segment);
+        let outcome = {
+            let mut reading = pin!(self.storage.read_segment(&segment, part.clone()));
+            match within(patience, &mut reading).await {
+                Some(outcome) => outcome,
+                // It stands still: what has copies need not wait for it, and who reads next need not either.
+                None => match self.open_elsewhere(&segment, &part, tried, false).await {
+                    Some(found) => {
+                        self.stands_still(&segment);
+                        return Ok(found);
+                    }
+                    None => reading.await,
+                },
+            }
+        };
+        match outcome {
+            Ok(bytes) => Ok((segment, bytes)),
+            Err(error) => {
+                tried.extend(segment.blob_key().cloned());
+                match is_the_places(&error) {
+                    true => self.open_elsewhere(&segment, &part, tried, false).await.ok_or(error),
+                    false => Err(error),
                 }
             }
         }
+    }
+
+    /// Opens a part of a segment at the first other place that has it: where it was moved, or at a copy.
+    async fn open_elsewhere(
+        &self,
+        segment: &Segment,
+        part: &Range<u64>,
+        tried: &mut Vec<BlobKey>,
+        only_well: bool,
+    ) -> Option<(Segment, ByteStream)> {
+        for found in self.elsewhere(segment, tried, only_well).await {
+            let reading = self.storage.read_segment(&found.segment, part.clone());
+            match within(self.patience_with(&found.segment), reading).await {
+                Some(Ok(bytes)) => {
+                    found.was_taken(self);
+                    return Some((found.segment, bytes));
+                }
+                Some(Err(error)) => tracing::warn!(%error, bucket = %self.bucket, "a copy could not be read"),
+                None => tracing::warn!(bucket = %self.bucket, "a copy stands still"),
+            }
+            tried.extend(found.segment.blob_key().cloned());
+        }
+        None
+    }
+
+    /// How long a place may stand still before others are asked; `None` where there is no need to ask.
+    fn patience_with(&self, segment: &Segment) -> Option<Duration> {
+        let providers = self.storage.providers();
+        match &segment.place {
+            Place::Blob { provider, .. } if !providers.backups().is_empty() => {
+                let provider = providers.get(provider)?;
+                provider.is_remote().then(|| provider.failover_after())
+            }
+            Place::Blob { .. } | Place::Inline(_) => None,
+        }
+    }
+
+    /// Keeps a blob from being deleted for as long as somebody reads this version.
+    pub(super) fn lease(&self, lease: Lease) {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner).push(lease);
     }
 
     /// Where a segment is whose blob is gone; `None` where that is not what is wrong, or it was not moved.
@@ -108,13 +180,13 @@ impl Segments {
         let moved = now.filter(same_bytes).find(|other| other.place != segment.place)?;
         let lease = self.storage.leases().hold(moved.blob_key().cloned().into_iter().collect());
         drop(lookup);
-        self.leases.lock().unwrap_or_else(PoisonError::into_inner).push(lease);
+        self.lease(lease);
         tracing::info!(bucket = %self.bucket, path = %self.path, "a blob was moved while it was read");
         Some(moved)
     }
 
     /// The same version once more: it may be an old one by now.
-    async fn look_again(&self) -> Option<StoredObject> {
+    pub(super) async fn look_again(&self) -> Option<StoredObject> {
         let (executor, access) = (self.storage.executor(), &self.access);
         let is_same = |stored: &StoredObject| stored.object.version == self.version;
         let current = executor.open_object(access, &self.bucket, &self.path).await.ok();
@@ -135,8 +207,8 @@ struct Following {
     /// What is still to come, counted from the segment's start.
     part: Range<u64>,
     bytes: ByteStream,
-    /// How often the blob was followed since the last byte.
-    moves: u32,
+    /// Blobs that ended since the last byte.
+    tried: Vec<BlobKey>,
 }
 
 impl Following {
@@ -150,26 +222,62 @@ impl Following {
 
     async fn next(&mut self) -> Option<Result<bytes::Bytes, StorageError>> {
         loop {
-            let error = match self.bytes.next().await? {
-                Ok(chunk) => {
+            let patience = self.segments.patience_with(&self.segment);
+            let outcome = match within(patience, self.bytes.next()).await {
+                Some(outcome) => outcome,
+                None => match self.leave().await {
+                    true => continue,
+                    false => self.bytes.next().await,
+                },
+            };
+            let error = match outcome {
+                Some(Ok(chunk)) => {
                     self.part.start = self.part.start.saturating_add(chunk.len() as u64);
-                    self.moves = 0;
+                    self.tried.clear();
                     return Some(Ok(chunk));
                 }
-                Err(error) => error,
+                None if self.part.start >= self.part.end => return None,
+                None => self.segments.ended_early(&self.segment),
+                Some(Err(error)) => error,
             };
-            self.moves += 1;
-            let opened = match self.segments.follow(&self.segment, &error, self.moves).await {
-                Some(moved) => self.segments.open(moved, self.part.clone()).await,
-                None => Err(error),
+            self.tried.extend(self.segment.blob_key().cloned());
+            let opened = match is_the_places(&error) {
+                true => {
+                    let (segments, part) = (self.segments.clone(), self.part.clone());
+                    segments.open_elsewhere(&self.segment, &part, &mut self.tried, false).await
+                }
+                false => None,
             };
             match opened {
-                Ok((segment, bytes)) => (self.segment, self.bytes) = (segment, bytes),
-                Err(error) => {
+                Some((segment, bytes)) => (self.segment, self.bytes) = (segment, bytes),
+                None => {
+                    self.part.start = self.part.end;
                     self.bytes = stream::empty().boxed();
                     return Some(Err(error));
                 }
             }
         }
+    }
+
+    /// Leaves a place that stands still for another one, if there is one.
+    async fn leave(&mut self) -> bool {
+        let (segments, part) = (self.segments.clone(), self.part.clone());
+        let mut tried: Vec<_> = self.tried.iter().chain(self.segment.blob_key()).cloned().collect();
+        match segments.open_elsewhere(&self.segment, &part, &mut tried, false).await {
+            Some((segment, bytes)) => {
+                segments.stands_still(&self.segment);
+                (self.segment, self.bytes, self.tried) = (segment, bytes, tried);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// What a future gives in time; `None` where it takes longer.
+async fn within<T>(patience: Option<Duration>, future: impl Future<Output = T>) -> Option<T> {
+    match patience {
+        Some(patience) => timeout(patience, future).await.ok(),
+        None => Some(future.await),
     }
 }

@@ -7,6 +7,7 @@
 mod blobs;
 mod buckets;
 mod carry;
+mod copies;
 mod copy;
 mod credentials;
 mod delete;
@@ -14,6 +15,7 @@ mod displaced;
 mod download;
 mod events;
 mod extra;
+mod fallback;
 mod follow;
 mod head;
 mod leases;
@@ -105,6 +107,8 @@ struct Inner {
     feed: Feed,
     /// Rung when there is something for who works the upload queue.
     uploads_queued: Notify,
+    /// Rung when copies were found to be lacking.
+    copies_lacking: Notify,
     /// How full the spool is.
     spool: SpoolLoad,
     /// Switches of providers that are not written down yet.
@@ -137,6 +141,7 @@ impl FileStorage {
                 commits: TaskTracker::new(),
                 deletions_queued: Notify::new(),
                 uploads_queued: Notify::new(),
+                copies_lacking: Notify::new(),
                 spool: SpoolLoad::default(),
                 switches: Switches::default(),
             }),

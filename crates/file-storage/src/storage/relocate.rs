@@ -39,6 +39,7 @@ impl FileStorage {
             Relocation::KeepsVersions => self.move_copied(access, from, to, mode).await?,
         };
         self.inner.deletions_queued.notify_one();
+        self.copies_were_queued();
         self.ring_events();
         Ok(moved)
     }

@@ -246,6 +246,7 @@ impl PendingUpload {
             etag,
             version: Uuid::now_v7(),
             segments: stored.segments,
+            copies: self.storage.copies_of_new(),
         }
     }
 }
@@ -305,6 +306,7 @@ impl FileStorage {
             storage.hit("upload.before_commit").await?;
             let written = storage.executor().put_object(&access, object, &mode).await?;
             storage.were_queued(&queued);
+            storage.copies_were_queued();
             if !written.created {
                 storage.inner.deletions_queued.notify_one();
             }

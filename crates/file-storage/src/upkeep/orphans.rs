@@ -37,6 +37,8 @@ pub struct CleanupReport {
     pub missing_blobs: u64,
     /// Objects whose blob has another length than it should. Reported, never deleted.
     pub damaged_blobs: u64,
+    /// Copies that are not where they should be, or have another length. They are made anew, and their objects stay.
+    pub missing_copies: u64,
     /// Orphans that this run deleted.
     pub deleted_blobs: u64,
     /// Rows of lost objects that this run deleted.
@@ -98,6 +100,9 @@ impl Orphans {
             let compared = async {
                 self.sweep_blobs(provider, &access, apply, &unknown_before, &mut report).await?;
                 halted = self.check_rows(provider, &access, apply, &missing_before, &mut report).await?;
+                if halted.is_none() {
+                    self.check_copies(provider, &access, apply, &mut report).await?;
+                }
                 Ok::<_, StorageError>(())
             };
             if let Err(error) = compared.await {
@@ -253,6 +258,55 @@ impl Orphans {
         Ok(halted)
     }
 
+    /// Finds copies that are not there, as long as the provider is healthy. They are forgotten, so that they are made anew: no
+    /// row of an object is touched.
+    async fn check_copies(
+        &self,
+        provider: &Arc<dyn StorageBackend>,
+        access: &Access,
+        apply: bool,
+        report: &mut CleanupReport,
+    ) -> Result<(), StorageError> {
+        let (executor, name) = (self.storage.executor(), provider.provider());
+        let most = self.options.borrow().max_per_run as usize;
+        let (mut missing, mut after) = (Vec::new(), None);
+        let mut listing = provider.lists_in_order().then(|| Listing::of(provider));
+        while missing.len() < most {
+            let page = executor.blob_copies(access, name, after.as_ref(), BATCH as u32).await?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.key.clone());
+            for copy in page {
+                let is_listed = match &mut listing {
+                    Some(listing) => listing.has(&copy.key, copy.size).await.map_err(of(provider))?,
+                    None => false,
+                };
+                if !is_listed && provider.size(&copy.key).await.map_err(of(provider))? != Some(copy.size) {
+                    missing.push(copy);
+                }
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        provider.probe().await.map_err(of(provider))?;
+        for copy in missing {
+            // IMPORTANT: what was deleted since the page was read is no row any more, and was not missing.
+            let is_missing = match apply {
+                true => executor.drop_copy(access, &copy).await?,
+                false => executor.copies_of(access, &copy.blob).await?.contains(&copy),
+            };
+            if is_missing {
+                tracing::error!(blob = %copy.blob, provider = %name, "a copy is missing; it is made anew");
+                report.missing_copies += 1;
+            }
+        }
+        if apply {
+            self.storage.ring_copies();
+            self.storage.ring_deletions();
+        }
+        Ok(())
+    }
+
     /// Walks over all blobs that rows name. Memory is bounded: no more missing rows are remembered than a run may
     /// delete.
     async fn missing_rows(
@@ -333,6 +387,11 @@ impl Orphans {
                 self.missing_since.insert(segment.version, since.unwrap_or(now));
                 continue;
             }
+            // Its bytes are not lost: they are read from there.
+            if !self.storage.executor().copies_of(access, &segment.key).await?.is_empty() {
+                tracing::error!(bucket = %segment.bucket, path = %segment.path, "a blob is missing, and has a copy");
+                continue;
+            }
             if self.storage.executor().delete_lost_object(access, segment.version).await? {
                 let (bucket, path) = (&segment.bucket, &segment.path);
                 tracing::error!(%bucket, %path, "deleted the row of an object whose bytes are lost");
@@ -363,20 +422,23 @@ impl Listing {
     ) -> Result<Vec<SegmentBlob>, BackendError> {
         let mut doubtful = Vec::new();
         for segment in page {
-            while self.next.as_ref().is_none_or(|blob| blob.key < segment.key) {
-                match self.blobs.next().await {
-                    Some(blob) => self.next = Some(blob?),
-                    None => break,
-                }
-            }
-            match &self.next {
-                Some(blob) if blob.key == segment.key && blob.size == segment.size => {
-                    tallies.entry(segment.bucket.clone()).or_default().seen += 1;
-                }
-                _ => doubtful.push(segment),
+            match self.has(&segment.key, segment.size).await? {
+                true => tallies.entry(segment.bucket.clone()).or_default().seen += 1,
+                false => doubtful.push(segment),
             }
         }
         Ok(doubtful)
+    }
+
+    /// Whether the list has a blob of this length. Keys are asked for in their order.
+    async fn has(&mut self, key: &BlobKey, size: u64) -> Result<bool, BackendError> {
+        while self.next.as_ref().is_none_or(|blob| blob.key < *key) {
+            match self.blobs.next().await {
+                Some(blob) => self.next = Some(blob?),
+                None => break,
+            }
+        }
+        Ok(self.next.as_ref().is_some_and(|blob| blob.key == *key && blob.size == size))
     }
 }
 

@@ -155,8 +155,11 @@ async fn what_a_worker_had_that_is_gone_is_anybodys_after_its_claim() {
     assert_eq!(entries[0].attempts, 2);
     // Who comes back after all has nothing to say any more.
     let copy = claimed.entries[0].key.clone();
-    let completed =
-        scene.executor.complete_entry(&maintain(), claim.worker, &claimed.entries[0], &copy).await.unwrap();
+    let completed = scene
+        .executor
+        .complete_entry(&maintain(), claim.worker, &claimed.entries[0], &copy, false)
+        .await
+        .unwrap();
     assert!(!completed);
     scene.audit([1, 0]).await;
     upkeep.stop().await;

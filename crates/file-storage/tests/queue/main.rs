@@ -9,6 +9,7 @@
     reason = "tests, whose helpers lie outside of test functions"
 )]
 
+mod copies;
 mod crashes;
 #[path = "../support/fault_proxy.rs"]
 mod fault_proxy;

@@ -139,6 +139,8 @@ settings! {
         active_provider: String = "local";
         /// Providers that new bytes go to while the active one is not well, best first.
         failover_providers: Vec<String> = "";
+        /// Providers that keep a copy of every blob which is elsewhere. Reads fall back to copies where a blob's own provider does not answer.
+        backup_providers: Vec<String> = "";
         /// A provider of the kind `local`, not the active one, that takes uploads whose clients do not want to wait for the active
         /// one (`Prefer: respond-async`). The upload queue moves them on. Servers that share a database must share that directory.
         spool: Option<String> = "";

@@ -210,6 +210,23 @@ fn check_together(config: &Config, raw: &RawConfig, errors: &mut ConfigErrors) {
             refuse("storage.failover_providers", &problem);
         }
     }
+    let backups = &config.storage.backup_providers;
+    for (at, name) in backups.iter().enumerate() {
+        if name != LOCAL && !config.providers.contains_key(name) {
+            let problem = format!("there is no provider '{name}' below providers");
+            refuse("storage.backup_providers", &problem);
+        } else if backups.iter().take(at).any(|before| before == name) {
+            refuse("storage.backup_providers", &format!("'{name}' is named twice"));
+        } else if config.storage.spool.as_ref() == Some(name) {
+            let problem = format!("'{name}' is the spool: what is there is on its way");
+            refuse("storage.backup_providers", &problem);
+        }
+    }
+    if backups.len() == 1 && backups.contains(active) {
+        let problem =
+            format!("'{active}' is the active provider: a copy beside the blob itself keeps nothing");
+        refuse("storage.backup_providers", &problem);
+    }
     if let Some(spool) = &config.storage.spool {
         let named = config.providers.get(spool);
         let is_directory = spool == LOCAL || named.is_some_and(|it| it.kind == Some(ProviderKind::Local));

@@ -21,6 +21,8 @@ pub(super) struct Cleanup {
     missing_blobs: u64,
     /// Objects whose blob has another length than it should. Reported, never deleted.
     damaged_blobs: u64,
+    /// Copies that are not where they should be, or have another length: they are made anew.
+    missing_copies: u64,
     /// Orphans that this run deleted.
     deleted_blobs: u64,
     /// Rows of lost objects that this run deleted.
@@ -38,6 +40,7 @@ impl From<CleanupReport> for Cleanup {
             orphan_bytes: report.orphan_bytes,
             missing_blobs: report.missing_blobs,
             damaged_blobs: report.damaged_blobs,
+            missing_copies: report.missing_copies,
             deleted_blobs: report.deleted_blobs,
             deleted_rows: report.deleted_rows,
             pending_deletions: report.pending_deletions,

@@ -19,18 +19,26 @@ pub(super) struct ProviderShown {
     provider: String,
     /// Whether this server knows it. What is kept on one that it does not know can't be read.
     configured: bool,
-    /// What it is for: `active`, `failover`, `spool`; null where no new bytes go there by themselves.
+    /// What it is for: `active`, `failover`, `spool`, `backup`; null where no new bytes go there by themselves.
     #[schema(example = "active")]
     role: Option<&'static str>,
     /// Blobs that objects, their versions and unfinished uploads are made of.
     blobs: u64,
     /// Their bytes.
     bytes: u64,
+    /// Whether copies are kept there (`storage.backup_providers`), whatever its role is.
+    backup: bool,
+    /// Copies of blobs that are elsewhere.
+    copies: u64,
+    /// Their bytes.
+    copy_bytes: u64,
+    /// Copies that are still to be made there; 0 where none are kept.
+    missing_copies: u64,
     /// Blobs that wait for their deletion.
     pending_deletions: u64,
 }
 
-/// Says what is kept where. A provider with 0 blobs and 0 pending deletions may be removed from the configuration.
+/// Says what is kept where. A provider with 0 blobs, 0 copies and 0 pending deletions may be removed from the configuration.
 #[utoipa::path(
     get, path = "/providers", tag = "Management", operation_id = "listProviders",
     responses(
@@ -45,19 +53,24 @@ pub(super) async fn list(State(app): State<AppState>, caller: Maintainer) -> Res
 }
 
 /// Those that rows name, and those that are configured.
-fn all(app: &AppState, usage: &[ProviderUsage]) -> Vec<ProviderShown> {
+fn all(app: &AppState, all: &[ProviderUsage]) -> Vec<ProviderShown> {
     let configured = app.storage.provider_statuses().into_iter().map(|status| status.provider);
     let known: BTreeSet<_> = configured.collect();
-    let named = usage.iter().map(|usage| usage.provider.clone());
+    let named = all.iter().map(|usage| usage.provider.clone());
     let names: BTreeSet<_> = known.iter().cloned().chain(named).collect();
     let shown = names.into_iter().map(|name| {
-        let usage = usage.iter().find(|usage| usage.provider == name);
+        let usage = all.iter().find(|usage| usage.provider == name);
         let figure = |figure: fn(&ProviderUsage) -> u64| usage.map_or(0, figure);
+        let backup = is_backup(app, &name);
         ProviderShown {
             configured: known.contains(&name),
             role: role(app, &name),
             blobs: figure(|usage| usage.blobs),
             bytes: figure(|usage| usage.bytes),
+            backup,
+            copies: figure(|usage| usage.copies),
+            copy_bytes: figure(|usage| usage.copy_bytes),
+            missing_copies: if backup { ProviderUsage::missing_copies(all, &name) } else { 0 },
             pending_deletions: figure(|usage| usage.pending_deletions),
             provider: name.to_string(),
         }
@@ -73,7 +86,13 @@ fn role(app: &AppState, name: &str) -> Option<&'static str> {
         Some("failover")
     } else if storage.spool.as_deref() == Some(name) {
         Some("spool")
+    } else if is_backup(app, name) {
+        Some("backup")
     } else {
         None
     }
+}
+
+fn is_backup(app: &AppState, name: &str) -> bool {
+    app.config.storage.backup_providers.iter().any(|backup| backup == name)
 }

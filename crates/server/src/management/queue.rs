@@ -45,7 +45,7 @@ pub(super) struct DepthShown {
     source_provider: String,
     /// Where they are for.
     target_provider: String,
-    /// `deferred`, `failover` or `migration`.
+    /// `deferred`, `failover`, `migration` or `copy`.
     reason: &'static str,
     /// `pending`, `in_progress` or `failed`.
     status: &'static str,

@@ -30,6 +30,7 @@ fn configured(config: &Config) -> impl Iterator<Item = NamedDirectory> {
     let takes_bytes = |name: &str| {
         storage.active_provider == name
             || storage.failover_providers.iter().any(|standby| standby == name)
+            || storage.backup_providers.iter().any(|backup| backup == name)
             || storage.spool.as_deref() == Some(name)
     };
     let others = config.providers.iter().filter_map(|(name, provider)| {

@@ -48,7 +48,8 @@ pub(super) fn open(config: &Config, foreign: &BTreeSet<String>) -> Result<Provid
     // The configuration was checked: it names one of them.
     let active = all.iter().position(|provider| **provider.name() == *config.storage.active_provider);
     let active = all.swap_remove(active.unwrap_or_default());
-    Ok(Providers::new(active, all).failing_over_to(&config.storage.failover_providers))
+    let providers = Providers::new(active, all).failing_over_to(&config.storage.failover_providers);
+    Ok(providers.copying_to(&config.storage.backup_providers))
 }
 
 /// Opens each provider on another machine, by its name. Asks none anything yet. Blocks.

@@ -6,6 +6,7 @@
 pub(crate) mod access;
 pub(crate) mod buckets;
 pub(crate) mod concurrency;
+pub(crate) mod copies;
 pub(crate) mod events;
 pub(crate) mod explanations;
 pub(crate) mod extra;
@@ -131,6 +132,13 @@ macro_rules! executor_conformance {
             queue_claims: [
                 workers_share_entries_and_none_is_twos, a_claim_ends_by_itself, attempts_end_as_they_should,
                 a_blob_changes_its_place_once, a_place_is_changed_while_others_write
+            ],
+            copies: [
+                copies_are_queued_with_the_write_that_makes_a_blob_known, a_copy_is_made_beside_its_blob,
+                parts_get_their_copies_as_segments, copies_go_with_their_blob_whichever_way_it_goes,
+                copies_follow_a_blob_that_moves, a_copy_is_made_while_its_blob_moves,
+                a_blob_that_moves_may_stay_as_a_copy, blobs_without_their_copies_are_found,
+                copies_end_where_none_are_kept, copies_are_upkeeps_alone, copies_are_made_while_others_write
             ],
             pasted: [supabases_policies_are_pasted_unchanged],
             concurrency: [

@@ -12,7 +12,7 @@ use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketPolicy};
 use crate::digests::{Algorithm, ChecksumType, Checksums, ObjectChecksum};
 use crate::errors::StorageError;
-use crate::executor::Written;
+use crate::executor::{Copies, Written};
 use crate::extra::{ObjectExtra, OfParts};
 use crate::file::{BlobKey, ETags, ObjectAttributes, Place, PutMode, Sha256};
 use crate::multipart::{
@@ -102,6 +102,17 @@ pub(super) async fn complete(
     parts: Chosen,
     mode: PutMode,
 ) -> Result<Written, StorageError> {
+    complete_with(subject, caller, at, (parts, mode), Copies::default()).await
+}
+
+/// The same with copies.
+pub(super) async fn complete_with(
+    subject: &Subject,
+    caller: &RlsContext,
+    at: &UploadAt,
+    (parts, mode): (Chosen, PutMode),
+    copies: Copies,
+) -> Result<Written, StorageError> {
     let access = Access::check(caller, Operation::CompleteMultipart(&mode), None, AccessRules::default())?;
     let completion = Completion {
         parts,
@@ -110,6 +121,7 @@ pub(super) async fn complete(
         extra: known_of(at),
         min_part_size: 0,
         max_size: None,
+        copies,
     };
     subject.executor.complete_multipart(&access, at, completion).await
 }

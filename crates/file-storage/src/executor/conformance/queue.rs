@@ -207,7 +207,7 @@ pub(crate) async fn entries_are_their_uploaders_and_the_service_roles(subject: &
     };
     let end = crate::executor::AttemptEnd::GivenUp { error: String::new() };
     assert!(on.end_attempt(&read, worker, own, &end).await.is_err());
-    assert!(on.complete_entry(&read, worker, &claimed, &BlobKey::new(made.uuid)).await.is_err());
+    assert!(on.complete_entry(&read, worker, &claimed, &BlobKey::new(made.uuid), false).await.is_err());
 }
 
 pub(crate) async fn lists_of_entries_are_in_pages(subject: &Subject) {
@@ -268,7 +268,7 @@ pub(crate) async fn operators_queue_again_and_give_up(subject: &Subject) {
     assert_eq!(on.retry_entry(&access, id).await.unwrap().status, QueueStatus::InProgress);
     assert_eq!(on.cancel_entry(&access, id).await.unwrap().status, QueueStatus::Failed);
     assert_eq!(on.renew_claims(&access, worker, &[id], Duration::from_secs(1)).await.unwrap(), NONE);
-    assert!(!on.complete_entry(&access, worker, &claimed, &BlobKey::new(made.uuid)).await.unwrap());
+    assert!(!on.complete_entry(&access, worker, &claimed, &BlobKey::new(made.uuid), false).await.unwrap());
     // All that failed, some at a time.
     for at in ["b", "c"] {
         let (id, _) = write(subject, &owner, &made, at).await;
@@ -281,7 +281,7 @@ pub(crate) async fn operators_queue_again_and_give_up(subject: &Subject) {
     subject.delete(&owner, "photos", "b").await.unwrap();
     subject.delete(&owner, "photos", "c").await.unwrap();
     let (worker, claimed) = claim_one(subject).await;
-    assert!(on.complete_entry(&access, worker, &claimed, &BlobKey::new(made.uuid)).await.unwrap());
+    assert!(on.complete_entry(&access, worker, &claimed, &BlobKey::new(made.uuid), false).await.unwrap());
     for refused in [on.retry_entry(&access, id).await, on.cancel_entry(&access, id).await] {
         assert!(
             matches!(refused, Err(StorageError::QueueEntryEnded { entry }) if entry == id),
@@ -320,7 +320,7 @@ pub(crate) async fn depths_and_usage_count_what_there_is(subject: &Subject) {
     // What is completed is no depth any more, and counts where it is.
     subject.delete(&owner, "photos", "b").await.unwrap();
     let (worker, claimed) = claim_one(subject).await;
-    assert!(on.complete_entry(&access, worker, &claimed, &BlobKey::new(made.uuid)).await.unwrap());
+    assert!(on.complete_entry(&access, worker, &claimed, &BlobKey::new(made.uuid), false).await.unwrap());
     let usage = on.provider_usage(&access).await.unwrap();
     let told: Vec<_> =
         usage.iter().map(|of| (&*of.provider, of.blobs, of.bytes, of.pending_deletions)).collect();
@@ -396,7 +396,7 @@ pub(crate) async fn what_was_completed_is_forgotten(subject: &Subject) {
     for at in ["a", "b", "c"] {
         done.push(write(subject, &owner, &made, at).await.0);
         let (worker, claimed) = claim_one(subject).await;
-        assert!(on.complete_entry(&access, worker, &claimed, &BlobKey::new(made.uuid)).await.unwrap());
+        assert!(on.complete_entry(&access, worker, &claimed, &BlobKey::new(made.uuid), false).await.unwrap());
     }
     let (waits, _) = write(subject, &owner, &made, "d").await;
     assert_eq!(on.forget_completed(&access, Duration::from_secs(3600), 10).await.unwrap(), 0);

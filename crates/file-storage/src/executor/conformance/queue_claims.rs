@@ -100,7 +100,7 @@ pub(crate) async fn a_claim_ends_by_itself(subject: &Subject) {
     let (second, again) = claim_one(subject).await;
     assert_eq!((again.entry.id, again.entry.attempts), (id, 2));
     assert_eq!(on.renew_claims(&access, first, &[id], LEASE).await.unwrap(), NONE);
-    assert!(!on.complete_entry(&access, first, &claimed, &BlobKey::new(made.uuid)).await.unwrap());
+    assert!(!on.complete_entry(&access, first, &claimed, &BlobKey::new(made.uuid), false).await.unwrap());
     let end = AttemptEnd::GivenUp { error: "late".to_owned() };
     assert!(on.end_attempt(&access, first, id, &end).await.unwrap().is_none());
     // At the last attempt, the entry is given up with its worker.
@@ -175,14 +175,14 @@ pub(crate) async fn a_blob_changes_its_place_once(subject: &Subject) {
     let (worker, claimed) = claim_one(subject).await;
     assert_eq!((&claimed.key, claimed.sha256), (&key, crate::file::Sha256::of(b"bytes")));
     let copy = BlobKey::new(made.uuid);
-    assert!(on.complete_entry(&access, worker, &claimed, &copy).await.unwrap());
+    assert!(on.complete_entry(&access, worker, &claimed, &copy, false).await.unwrap());
     let done = shown(subject, id).await.unwrap();
     assert_eq!((done.status, done.error, &*done.source), (QueueStatus::Completed, None, "local"));
     assert!(done.completed_at.is_some());
     assert_eq!(places(subject, &owner, "photos", "a").await, [on_s3(&copy)]);
     assert_eq!(due(subject).await, std::slice::from_ref(&key));
     assert_eq!(on.known_blobs(&access, &[key, copy.clone()]).await.unwrap().len(), 2);
-    assert!(!on.complete_entry(&access, worker, &claimed, &BlobKey::new(made.uuid)).await.unwrap());
+    assert!(!on.complete_entry(&access, worker, &claimed, &BlobKey::new(made.uuid), false).await.unwrap());
     assert_eq!(places(subject, &owner, "photos", "a").await, [on_s3(&copy)]);
 
     // Deleted meanwhile: nothing refers to the copy.
@@ -190,7 +190,7 @@ pub(crate) async fn a_blob_changes_its_place_once(subject: &Subject) {
     let (worker, claimed) = claim_one(subject).await;
     subject.delete(&owner, "photos", "b").await.unwrap();
     let copy = BlobKey::new(made.uuid);
-    assert!(!on.complete_entry(&access, worker, &claimed, &copy).await.unwrap());
+    assert!(!on.complete_entry(&access, worker, &claimed, &copy, false).await.unwrap());
     assert!(due(subject).await.contains(&key));
     assert!(on.known_blobs(&access, &[copy]).await.unwrap().is_empty());
 
@@ -205,14 +205,14 @@ pub(crate) async fn a_blob_changes_its_place_once(subject: &Subject) {
         let (worker, claimed) = claim_one(subject).await;
         copies.push(BlobKey::new(made.uuid));
         if number == 1 {
-            assert!(on.complete_entry(&access, worker, &claimed, &copies[0]).await.unwrap());
+            assert!(on.complete_entry(&access, worker, &claimed, &copies[0], false).await.unwrap());
         } else {
             later = Some((worker, claimed));
         }
     }
     complete(subject, &owner, &upload.at, listed(&parts), PutMode::Upsert).await.unwrap();
     let (worker, claimed) = later.unwrap();
-    assert!(on.complete_entry(&access, worker, &claimed, &copies[1]).await.unwrap());
+    assert!(on.complete_entry(&access, worker, &claimed, &copies[1], false).await.unwrap());
     assert_eq!(places(subject, &owner, "photos", "big").await, [on_s3(&copies[0]), on_s3(&copies[1])]);
     subject.recount().await;
 }
@@ -233,7 +233,10 @@ pub(crate) async fn a_place_is_changed_while_others_write(subject: &Subject) {
         assert_eq!(claimed.len(), 2);
         let copies: Vec<BlobKey> = claimed.iter().map(|_| BlobKey::new(made.uuid)).collect();
         let flips = join_all(
-            claimed.iter().zip(&copies).map(|(one, copy)| on.complete_entry(access, claim.worker, one, copy)),
+            claimed
+                .iter()
+                .zip(&copies)
+                .map(|(one, copy)| on.complete_entry(access, claim.worker, one, copy, false)),
         );
         let written = async {
             match round % 3 {

@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketPolicy};
 use crate::errors::StorageError;
-use crate::executor::{Executor, Listing, ObjectSort, Page, PageStart, Relocation, SortOrder, Written};
+use crate::executor::{
+    Copies, Executor, Listing, ObjectSort, Page, PageStart, Relocation, SortOrder, Written,
+};
 use crate::file::{BlobKey, NewObject, ObjectAttributes, Place, PutMode, Segment, Sha256, StorageObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, AccessRules, Operation, RlsContext};
@@ -183,6 +185,7 @@ pub(crate) fn with_segments<'b>(
         etag: checksum.to_hex(),
         version: Uuid::now_v7(),
         segments,
+        copies: Copies::default(),
     }
 }
 

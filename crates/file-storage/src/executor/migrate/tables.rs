@@ -218,6 +218,17 @@ pub(in crate::executor) const TABLES: &[Table] = &[
         sequence: None,
     },
     Table {
+        name: "blob_copies",
+        columns: &[
+            ("copy_key", Type::TEXT),
+            ("blob_key", Type::TEXT),
+            ("provider", Type::TEXT),
+            ("size", Type::INT8),
+            ("verified_at", Type::TIMESTAMPTZ),
+        ],
+        sequence: None,
+    },
+    Table {
         name: "storage_events",
         columns: &[
             ("sequence", Type::INT8),

@@ -46,6 +46,7 @@ const ROWS: &str = r#"
     INSERT INTO storage_folder_quotas VALUES ('pub', 'a/', 100, 3, 1, 2);
     INSERT INTO storage_quota_settings VALUES (1, 'warn', 5, NULL, 9007199254749999, 9007199254741008);
     INSERT INTO blob_deletions VALUES ('k9', 'local', 5, 2, 1700000000000001);
+    INSERT INTO blob_copies VALUES ('c1', 'k1', 's3', 9, 1700000000000001), ('c2', 'k2', 's3', 8, 5);
     INSERT INTO storage_events VALUES (3, '{1}', 'storage.object.created', 'pub', 'a', NULL, '{"size":1}', 5),
         (40, '{2}', 'storage.object.deleted', 'pub', 'a', '{9}', '{}', 6), (50, '{3}', 'k', 'pub', NULL, NULL, '{}', 7);
     DELETE FROM storage_events WHERE sequence = 50;

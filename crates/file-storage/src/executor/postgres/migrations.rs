@@ -49,6 +49,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(15, "0015", "quotas"),
     migration!(16, "0016", "events"),
     migration!(17, "0017", "queue_of_blobs"),
+    migration!(18, "0018", "copies"),
     migration!(23, "0023", "provider_events"),
 ];
 

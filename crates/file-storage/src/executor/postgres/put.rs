@@ -61,6 +61,8 @@ pub(super) struct Along<'a> {
 pub(super) struct Linked<'a> {
     /// The uploads that they are of, in their order.
     pub(super) uploads: &'a [Uuid],
+    /// How many segments they become, at most.
+    pub(super) segments: usize,
     /// Whose object it is, where it is new: who began the upload, whoever completes it.
     pub(super) owner: Option<Uuid>,
     /// What else the keeper does in the transaction.
@@ -119,7 +121,9 @@ pub(super) async fn put_within(
         .iter()
         .filter_map(|segment| Displaced::of(segment.belongs.as_ref(), &segment.place, segment.size));
     let entries = queue::Columns::of(about, displaced);
-    let writing = Writing { new, entries: entries.as_ref(), along };
+    let segments = along.linked.as_ref().map_or(new.segments.len(), |linked| linked.segments);
+    let copies = queue::CopyColumns::of(about, &new.copies, segments);
+    let writing = Writing { new, entries: entries.as_ref(), copies: copies.as_ref(), along };
     let stored = store(&mut session, &Caller::of(context), &object, replacing, writing).await;
     let created = existing.is_none();
     let permission = if created { Permission::ObjectCreate } else { Permission::ObjectOverwrite };
@@ -190,6 +194,8 @@ struct Writing<'a> {
     new: &'a NewObject,
     /// What of them is to be elsewhere.
     entries: Option<&'a queue::Columns<'a>>,
+    /// Copies of them that are to be made.
+    copies: Option<&'a queue::CopyColumns<'a>>,
     /// What else is done.
     along: &'a Along<'a>,
 }
@@ -200,7 +206,7 @@ async fn store(
     caller: &Caller,
     object: &StorageObject,
     replacing: Replacing,
-    Writing { new, entries, along }: Writing<'_>,
+    Writing { new, entries, copies, along }: Writing<'_>,
 ) -> Result<(), Fault> {
     let (size, checksum, metadata) =
         (int(object.size), object.checksum.map(|checksum| checksum.to_hex()), Json(&object.metadata));
@@ -262,6 +268,11 @@ async fn store(
     if let Some(linked) = &along.linked {
         steps.extend([Step::As(&keeper), Step::Run(LINK_PARTS, &of_parts)]);
         steps.extend(linked.after.iter().map(|(sql, values)| Step::Run(sql, values)));
+    }
+    // Of all segments, also those that were parts before.
+    let copies = copies.map(|copies| copies.values(&object.version));
+    if let Some(values) = &copies {
+        steps.extend([Step::As(&keeper), Step::Run(queue::ADD_COPIES, values)]);
     }
     if along.leaves.is_none() {
         steps.push(Step::Commit);

@@ -44,6 +44,7 @@ const RETRY: &str =
 const KNOWN: &str = "SELECT key FROM unnest($1::text[]) key WHERE \
      EXISTS (SELECT 1 FROM {schema}.storage_segments s WHERE s.blob_key = key) \
      OR EXISTS (SELECT 1 FROM {schema}.multipart_parts p WHERE p.blob_key = key) \
+     OR EXISTS (SELECT 1 FROM {schema}.blob_copies c WHERE c.copy_key = key) \
      OR EXISTS (SELECT 1 FROM {schema}.blob_deletions d WHERE d.blob_key = key)";
 
 const SEGMENTS: &str = "(SELECT s.blob_key, s.size, s.version, coalesce(o.bucket_id, v.bucket_id), \

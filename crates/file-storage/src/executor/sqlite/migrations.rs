@@ -90,6 +90,12 @@ const MIGRATIONS: &[Migration] = &[
         back: include_str!("migrations/0012_queue_of_blobs.rollback.sql"),
     },
     Migration {
+        version: 13,
+        name: "copies",
+        forward: include_str!("migrations/0013_copies.sql"),
+        back: include_str!("migrations/0013_copies.rollback.sql"),
+    },
+    Migration {
         version: 18,
         name: "provider_events",
         forward: include_str!("migrations/0018_provider_events.sql"),

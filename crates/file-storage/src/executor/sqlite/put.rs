@@ -95,6 +95,9 @@ pub(super) fn put_for(
             queue::add(conn, about, &blob, now)?;
         }
     }
+    if !new.segments.is_empty() {
+        queue::add_copies(conn, about, object.version, &new.copies, now)?;
+    }
     count_in_bucket(conn, object.bucket.as_str(), change)?;
     count_for_owner(conn, object.owner_id, object.bucket.as_str(), change, now)?;
     let created = existing.is_none();

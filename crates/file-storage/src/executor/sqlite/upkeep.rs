@@ -73,6 +73,7 @@ pub(super) fn known(conn: &Connection, access: &Access, keys: &[BlobKey]) -> Res
     let mut statement = conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM storage_segments WHERE blob_key = :key) \
          OR EXISTS (SELECT 1 FROM multipart_parts WHERE blob_key = :key) \
+         OR EXISTS (SELECT 1 FROM blob_copies WHERE copy_key = :key) \
          OR EXISTS (SELECT 1 FROM blob_deletions WHERE blob_key = :key)",
     )?;
     let mut known = Vec::new();

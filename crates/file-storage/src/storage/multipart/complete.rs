@@ -96,6 +96,7 @@ impl FileStorage {
             extra,
             min_part_size: options.min_part_size,
             max_size: None,
+            copies: self.copies_of_new(),
         };
         self.complete(&access, &upload, completion).await
     }
@@ -134,6 +135,7 @@ impl FileStorage {
         if written.is_ok() {
             self.inner.deletions_queued.notify_one();
             self.ring_events();
+            self.copies_were_queued();
         }
         written
     }

@@ -133,8 +133,15 @@ impl FileStorage {
         parts: Chosen,
     ) -> Result<Progress, StorageError> {
         let (mode, extra) = (upload.mode(), upload.attributes.extra.clone());
-        let completion =
-            Completion { parts, mode, version: Uuid::now_v7(), extra, min_part_size: 0, max_size: None };
+        let completion = Completion {
+            parts,
+            mode,
+            version: Uuid::now_v7(),
+            extra,
+            min_part_size: 0,
+            max_size: None,
+            copies: self.copies_of_new(),
+        };
         let written = self.complete(access, &upload, completion).await?;
         if let Some(resumable) = &mut upload.resumable {
             resumable.length = Some(written.object.size);

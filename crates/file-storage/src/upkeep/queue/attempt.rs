@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::Timestamp;
 use crate::errors::StorageError;
-use crate::executor::{AttemptEnd, ClaimedEntry, QueueEntry, QueueStatus};
+use crate::executor::{AttemptEnd, ClaimedEntry, QueueEntry, QueueReason, QueueStatus};
 use crate::permissions::Access;
 use crate::storage::{CarryFault, FileStorage};
 
@@ -51,6 +51,8 @@ pub(super) enum Ended {
 /// How an attempt came to its end.
 enum Outcome {
     Moved,
+    /// Its copy is where it was to be.
+    Copied,
     Failed(CarryFault),
     /// The claim is somebody else's, or the entry's end was decided elsewhere.
     ClaimLost,
@@ -64,6 +66,7 @@ impl Attempt {
             () = self.stop.cancelled() => Outcome::Stopped,
             () = self.claim_lost() => Outcome::ClaimLost,
             carried = self.storage.carry(self.worker, &self.claimed) => match carried {
+                Ok(()) if self.claimed.entry.reason == QueueReason::Copy => Outcome::Copied,
                 Ok(()) => Outcome::Moved,
                 Err(fault) => Outcome::Failed(fault),
             },
@@ -84,6 +87,18 @@ impl Attempt {
                     target_provider = %entry.target,
                     attempt_count = entry.attempts,
                     "Upload moved"
+                );
+                Ended::Done
+            }
+            (Outcome::Copied, _) => {
+                metrics::counter!("upload_queue_completed_total").increment(1);
+                tracing::debug!(
+                    entry = %entry.id,
+                    file_name = %entry.path,
+                    file_size_bytes = entry.size,
+                    source_provider = %entry.source,
+                    target_provider = %entry.target,
+                    "Copy made"
                 );
                 Ended::Done
             }
@@ -128,7 +143,7 @@ impl Attempt {
     /// Gives the entry back where its blob is not home. The entry as it then is; `None` where it is not this worker's to say.
     async fn end(&self, outcome: &Outcome) -> Option<QueueEntry> {
         let end = match outcome {
-            Outcome::Moved | Outcome::ClaimLost => return None,
+            Outcome::Moved | Outcome::Copied | Outcome::ClaimLost => return None,
             Outcome::Stopped => AttemptEnd::NotTried { after: Duration::ZERO, error: None },
             Outcome::Failed(fault) => end_of(fault, self.claimed.entry.attempts)?,
         };
@@ -185,6 +200,7 @@ fn word(outcome: &Outcome, is_failed: bool) -> &'static str {
 fn word_of(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Moved => "moved",
+        Outcome::Copied => "copied",
         Outcome::Failed(CarryFault::Overtaken) | Outcome::ClaimLost => "overtaken",
         Outcome::Failed(_) => "failed",
         Outcome::Stopped => "stopped",

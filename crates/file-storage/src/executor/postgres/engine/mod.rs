@@ -1,5 +1,6 @@
 //! The trait's methods, each with the time that it may take, and with another try where it lost a race.
 
+mod copies;
 mod credentials;
 mod events;
 mod multipart;

@@ -52,8 +52,10 @@ impl QueueExecutor for PostgresExecutor {
         worker: Uuid,
         claimed: &ClaimedEntry,
         copy: &BlobKey,
+        keeps_source: bool,
     ) -> Result<bool, StorageError> {
-        let complete = async { retried!(queue::complete(&self.pool, access, worker, claimed, copy)) };
+        let complete =
+            async { retried!(queue::complete(&self.pool, access, worker, claimed, copy, keeps_source)) };
         self.run("complete_entry", complete).await
     }
 

@@ -40,7 +40,7 @@ pub(in crate::executor::postgres) async fn complete(
     let places = vec![place(&at.bucket, &at.path)];
     session.run(&[Step::As(&Caller::keeper()), Step::Run(LOCK, &[&places])]).await?;
     let upload = hold(&mut session, access, at).await?;
-    let (assembled, sources) =
+    let (assembled, sources, segments) =
         assemble(&mut session, access, &upload, &completion.parts, completion.min_part_size).await?;
     let answers = session.run(&[Step::Run(BUCKET, &[&at.bucket.as_str()])]).await?;
     let bucket_uuid: Uuid = match answers.first().and_then(|answer| answer.rows.first()) {
@@ -59,6 +59,7 @@ pub(in crate::executor::postgres) async fn complete(
         etag: assembled.etag,
         version: completion.version,
         segments: Vec::new(),
+        copies: completion.copies.clone(),
     };
     let (ids, size) = (sources.clone(), int(size));
     let of_end: [&(dyn tokio_postgres::types::ToSql + Sync); 2] = [&at.id, &size];
@@ -73,12 +74,12 @@ pub(in crate::executor::postgres) async fn complete(
             after.push((ENDED, vec![&at.id]));
         }
     }
-    let linked = Some(Linked { uploads: &sources, owner: upload.owner_id, after: &after });
+    let linked = Some(Linked { uploads: &sources, segments, owner: upload.owner_id, after: &after });
     let along = Along { linked, leaves: None };
     put::put_within(pool, session, access, &object, &completion.mode, &along).await
 }
 
-/// What the chosen parts make, and the uploads that they are of. What they count for is given back, before the object counts:
+/// What the chosen parts make, the uploads that they are of, and how many they are. What they count for is given back, before the object counts:
 /// a quota has room for one of the two.
 async fn assemble(
     session: &mut Session,
@@ -86,7 +87,7 @@ async fn assemble(
     upload: &MultipartUpload,
     chosen: &Chosen,
     min_part_size: u64,
-) -> Result<(Assembled, Vec<Uuid>), Fault> {
+) -> Result<(Assembled, Vec<Uuid>, usize), Fault> {
     let at = &upload.at;
     let (assembled, sources) = match chosen {
         Chosen::Listed(listed) => {
@@ -124,5 +125,6 @@ async fn assemble(
         let freed = int(bytes).saturating_neg();
         session.run(&[Step::Run(part::COUNT, &[source, &freed])]).await?;
     }
-    Ok((assembled, sources.into_iter().map(|(source, _)| source).collect()))
+    let segments = sources.iter().map(|(_, pieces)| pieces.len()).sum();
+    Ok((assembled, sources.into_iter().map(|(source, _)| source).collect(), segments))
 }

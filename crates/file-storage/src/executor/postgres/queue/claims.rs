@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use super::copies;
 use super::entries::entry;
 use crate::executor::columns::{ENTRY, ENTRY_WIDTH};
 use crate::executor::displaced::{WORKER_ENDED, span, words};
@@ -14,7 +15,7 @@ use crate::executor::postgres::pool::Pool;
 use crate::executor::postgres::rls::Caller;
 use crate::executor::postgres::rows::{blob_key, opt_digest};
 use crate::executor::postgres::session::{Session, Step, alone};
-use crate::executor::{AttemptEnd, Claim, ClaimedEntries, ClaimedEntry, QueueEntry};
+use crate::executor::{AttemptEnd, Claim, ClaimedEntries, ClaimedEntry, QueueEntry, QueueReason};
 use crate::file::BlobKey;
 use crate::permissions::{Access, Permission};
 
@@ -68,8 +69,9 @@ const COMPLETE: &str = "UPDATE {schema}.upload_queue SET status = 'completed', c
      leased_by = NULL, leased_until = NULL WHERE id = $1 AND status = 'in_progress' AND leased_by = $2 AND blob_key = $3 \
      AND target_provider = $4";
 
-const DISCARD: &str = "INSERT INTO {schema}.blob_deletions (blob_key, provider, size) VALUES ($1, $2, $3) \
-     ON CONFLICT DO NOTHING";
+/// The old blob goes, unless it stays as a copy.
+const DISCARD: &str = "INSERT INTO {schema}.blob_deletions (blob_key, provider, size) SELECT $1, $2, $3 \
+     WHERE NOT EXISTS (SELECT FROM {schema}.blob_copies WHERE copy_key = $1) ON CONFLICT DO NOTHING";
 
 /// Ends an attempt: whether it is given up, or is where it was the last, and whether it does not count.
 static END: LazyLock<String> = LazyLock::new(|| {
@@ -144,13 +146,18 @@ pub(in crate::executor::postgres) async fn complete(
     worker: Uuid,
     claimed: &ClaimedEntry,
     copy: &BlobKey,
+    keeps_source: bool,
 ) -> Result<bool, Fault> {
     access.on_rows(Permission::Maintain, None)?;
+    if claimed.entry.reason == QueueReason::Copy {
+        return copies::complete(pool, worker, claimed, copy).await;
+    }
     let (key, copied) = (claimed.key.as_str(), copy.as_str());
     let (source, target) = (claimed.entry.source.as_ref(), claimed.entry.target.as_ref());
     let size = i64::try_from(claimed.entry.size).unwrap_or(i64::MAX);
     let places = vec![blob_place(copy)];
     let flip = [&key as _, &target as _, &copied as _];
+    let (there, moves) = ([&key as _, &target as _], [&key as _, &copied as _]);
     let mut session = Session::start(pool, "complete_entry").await?;
     let steps = [
         Step::As(&Caller::keeper()),
@@ -160,6 +167,11 @@ pub(in crate::executor::postgres) async fn complete(
         Step::Run(FLIP_PART, &flip),
         Step::Run(FLIP_SEGMENT, &flip),
         Step::Run(COMPLETE, &[&claimed.entry.id, &worker, &key, &target]),
+        Step::Run(copies::DROP_WAITING, &there),
+        Step::Run(copies::FOLLOW_WAITING, &flip),
+        Step::Run(copies::DROP_THERE, &there),
+        Step::Run(copies::FOLLOW, &moves),
+        Step::Run(copies::KEEP, &[&key, &source, &copied, &keeps_source]),
         Step::Run(DISCARD, &[&key, &source, &size]),
     ];
     let answers = session.run(&steps).await?;

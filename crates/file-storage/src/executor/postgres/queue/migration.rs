@@ -41,7 +41,8 @@ const QUEUE: &str = "INSERT INTO {schema}.upload_queue AS u (id, bucket_id, file
      storage_path, blob_key, source_provider, target_provider, reason, max_attempts) \
      SELECT e.id, e.bucket, e.name, e.size, e.type, e.path, e.key, $8, $9, $10, $11 FROM unnest($1::uuid[], $2::text[], \
      $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[]) e (id, bucket, name, size, type, path, key) \
-     ON CONFLICT (blob_key) WHERE status <> 'completed' DO UPDATE SET status = 'pending', attempt_count = 0, \
+     ON CONFLICT (blob_key, (CASE WHEN reason = 'copy' THEN target_provider ELSE '' END)) WHERE status <> 'completed' \
+     DO UPDATE SET status = 'pending', attempt_count = 0, \
      target_provider = excluded.target_provider, reason = excluded.reason, max_attempts = excluded.max_attempts, \
      next_attempt_at = now(), queued_at = now(), completed_at = NULL WHERE u.status = 'failed' \
      OR u.status = 'pending' AND u.target_provider <> excluded.target_provider \

@@ -4,12 +4,17 @@
 //! Every transaction locks what refers to a blob before the blob's entry, as deletions do.
 
 mod claims;
+mod copies;
 mod entries;
 mod migration;
 mod operators;
 mod providers;
 
 pub(super) use claims::{claim, complete, end, renew};
+pub(super) use copies::{
+    ADD_COPIES, CopyColumns, drop_one as drop_copy, of_blob as copies_of, of_provider as blob_copies,
+    queue as queue_copies,
+};
 pub(super) use entries::{ADD, Columns, list, show};
 pub(super) use migration::migrate;
 pub(super) use operators::{cancel, depths, forget, retry, retry_failed};

@@ -12,17 +12,20 @@ use crate::executor::postgres::rows::count;
 use crate::executor::postgres::session::{Session, Step, read};
 use crate::permissions::{Access, Permission};
 
-const USAGE: &str = "SELECT provider, sum(blobs)::bigint, sum(bytes)::bigint, sum(deletions)::bigint FROM ( \
-     SELECT provider, count(*) AS blobs, sum(size) AS bytes, 0 AS deletions FROM {schema}.storage_segments \
+const USAGE: &str = "SELECT provider, sum(blobs)::bigint, sum(bytes)::bigint, sum(segments)::bigint, sum(copies)::bigint, \
+     sum(copy_bytes)::bigint, sum(deletions)::bigint FROM ( \
+     SELECT provider, count(*) AS blobs, sum(size) AS bytes, count(*) AS segments, 0 AS copies, 0 AS copy_bytes, \
+         0 AS deletions FROM {schema}.storage_segments WHERE blob_key IS NOT NULL GROUP BY provider \
+     UNION ALL SELECT provider, count(*), sum(size), 0, 0, 0, 0 FROM {schema}.multipart_parts \
          WHERE blob_key IS NOT NULL GROUP BY provider \
-     UNION ALL SELECT provider, count(*), sum(size), 0 FROM {schema}.multipart_parts \
-         WHERE blob_key IS NOT NULL GROUP BY provider \
-     UNION ALL SELECT provider, 0, 0, count(*) FROM {schema}.blob_deletions GROUP BY provider) kept \
+     UNION ALL SELECT provider, 0, 0, 0, count(*), sum(size), 0 FROM {schema}.blob_copies GROUP BY provider \
+     UNION ALL SELECT provider, 0, 0, 0, 0, 0, count(*) FROM {schema}.blob_deletions GROUP BY provider) kept \
      GROUP BY provider ORDER BY provider";
 
 const IS_NAMED: &str = "SELECT \
      EXISTS (SELECT 1 FROM {schema}.storage_segments WHERE provider = $1 AND blob_key IS NOT NULL) \
      OR EXISTS (SELECT 1 FROM {schema}.multipart_parts WHERE provider = $1 AND blob_key IS NOT NULL) \
+     OR EXISTS (SELECT 1 FROM {schema}.blob_copies WHERE provider = $1) \
      OR EXISTS (SELECT 1 FROM {schema}.blob_deletions WHERE provider = $1)";
 
 const IDENTITY: &str = "SELECT identity FROM {schema}.provider_identities WHERE provider = $1";
@@ -42,7 +45,10 @@ pub(in crate::executor::postgres) async fn usage(
             provider: row.try_get::<_, &str>(0)?.into(),
             blobs: count(row, 1)?,
             bytes: count(row, 2)?,
-            pending_deletions: count(row, 3)?,
+            segments: count(row, 3)?,
+            copies: count(row, 4)?,
+            copy_bytes: count(row, 5)?,
+            pending_deletions: count(row, 6)?,
         })
     };
     found.iter().map(usage).collect()

@@ -17,10 +17,11 @@ const TABLES: [&str; 5] =
     ["storage_buckets", "storage_objects", "storage_segments", "storage_usage", "upload_queue"];
 
 /// What is the server's alone.
-const CLOSED: [&str; 9] = [
+const CLOSED: [&str; 10] = [
     "aerostore.storage_events",
     "aerostore.storage_events_gone",
     "aerostore.blob_deletions",
+    "aerostore.blob_copies",
     "aerostore.used_nonces",
     "aerostore.provider_identities",
     "aerostore.storage_policies",

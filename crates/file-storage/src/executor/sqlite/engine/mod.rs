@@ -1,5 +1,6 @@
 //! The trait's methods, each sent to where it runs: in place, on the blocking pool, or through the writer.
 
+mod copies;
 mod credentials;
 mod events;
 mod multipart;

@@ -55,10 +55,13 @@ impl QueueExecutor for SqliteExecutor {
         worker: Uuid,
         claimed: &ClaimedEntry,
         copy: &BlobKey,
+        keeps_source: bool,
     ) -> Result<bool, StorageError> {
         let (access, claimed, copy) = (access.clone(), claimed.clone(), copy.clone());
         self.writer
-            .free("complete_entry", move |conn| queue::complete(conn, &access, worker, &claimed, &copy))
+            .free("complete_entry", move |conn| {
+                queue::complete(conn, &access, worker, &claimed, &copy, keeps_source)
+            })
             .await
     }
 

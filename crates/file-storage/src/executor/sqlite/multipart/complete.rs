@@ -6,14 +6,15 @@ use uuid::Uuid;
 use super::discard::{discard, discard_parts};
 use super::find::{pieces, show};
 use crate::Timestamp;
-use crate::executor::Written;
 use crate::executor::assembly::{self, Piece};
+use crate::executor::displaced::About;
 use crate::executor::sqlite::errors::Fault;
 use crate::executor::sqlite::ledger::{Holder, release_unfinished};
-use crate::executor::sqlite::put;
 use crate::executor::sqlite::rls::text;
 use crate::executor::sqlite::rows::{int, micros, now};
 use crate::executor::sqlite::rules::Rules;
+use crate::executor::sqlite::{put, queue};
+use crate::executor::{Copies, Written};
 use crate::file::{NewObject, ObjectAttributes};
 use crate::multipart::{Chosen, Completion, MultipartUpload, UploadAt};
 use crate::permissions::{Access, Permission};
@@ -73,9 +74,11 @@ pub(in crate::executor::sqlite) fn complete(
         etag: assembled.etag,
         version: completion.version,
         segments: Vec::new(),
+        copies: Copies::default(),
     };
     let written = put::put_for(conn, rules, access, upload.owner_id, object, &completion.mode)?;
     link(conn, completion.version, &sources)?;
+    queue::add_copies(conn, About::upload(access, &upload), completion.version, &completion.copies, now)?;
     for (source, _) in &sources {
         if source.at.id != at.id {
             discard(conn, &Holder::of(source), now)?;

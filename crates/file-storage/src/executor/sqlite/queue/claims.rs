@@ -5,14 +5,15 @@ use std::time::Duration;
 use rusqlite::{Connection, named_params};
 use uuid::Uuid;
 
+use super::copies;
 use super::entries::entry;
 use crate::Timestamp;
 use crate::executor::columns::{ENTRY, ENTRY_WIDTH};
 use crate::executor::displaced::{WORKER_ENDED, span, words};
 use crate::executor::sqlite::errors::Fault;
 use crate::executor::sqlite::rls::text;
-use crate::executor::sqlite::rows::{blob_key, micros, now, opt_digest};
-use crate::executor::{AttemptEnd, Claim, ClaimedEntries, ClaimedEntry, QueueEntry};
+use crate::executor::sqlite::rows::{blob_key, int, micros, now, opt_digest};
+use crate::executor::{AttemptEnd, Claim, ClaimedEntries, ClaimedEntry, QueueEntry, QueueReason};
 use crate::file::BlobKey;
 use crate::permissions::{Access, Permission};
 
@@ -133,9 +134,13 @@ pub(in crate::executor::sqlite) fn complete(
     worker: Uuid,
     claimed: &ClaimedEntry,
     copy: &BlobKey,
+    keeps_source: bool,
 ) -> Result<bool, Fault> {
     access.on_rows(Permission::Maintain, None)?;
     let now = micros(now());
+    if claimed.entry.reason == QueueReason::Copy {
+        return copies::complete(conn, worker, claimed, copy, now);
+    }
     let target = claimed.entry.target.as_ref();
     let completed = conn
         .prepare_cached(
@@ -152,17 +157,22 @@ pub(in crate::executor::sqlite) fn complete(
     if completed != 1 {
         return Ok(false);
     }
-    // Before its place changes: it is where the segment says.
     for table in ["storage_segments", "multipart_parts"] {
-        conn.prepare_cached(&format!(
-            "INSERT INTO blob_deletions (blob_key, provider, size, queued_at) \
-             SELECT blob_key, provider, size, :now FROM {table} WHERE blob_key = :key"
-        ))?
-        .execute(named_params! { ":key": claimed.key.as_str(), ":now": now })?;
         conn.prepare_cached(&format!(
             "UPDATE {table} SET provider = :target, blob_key = :copy WHERE blob_key = :key"
         ))?
         .execute(named_params! { ":target": target, ":copy": copy.as_str(), ":key": claimed.key.as_str() })?;
+    }
+    // Before the old blob is let go of, with which they would go.
+    copies::follow(conn, (&claimed.key, copy), target, now)?;
+    let source = claimed.entry.source.as_ref();
+    if !keeps_source || !copies::keep(conn, (&claimed.key, copy), source, now)? {
+        conn.prepare_cached(
+            "INSERT INTO blob_deletions (blob_key, provider, size, queued_at) VALUES (:key, :source, :size, :now)",
+        )?
+        .execute(named_params! {
+            ":key": claimed.key.as_str(), ":source": source, ":size": int(claimed.entry.size), ":now": now,
+        })?;
     }
     Ok(true)
 }

@@ -26,7 +26,8 @@ const PAGE: &str = "SELECT blob_key, size, provider, bucket_id, path, content_ty
 const QUEUE: &str = "INSERT INTO upload_queue AS u (id, bucket_id, file_name, file_size_bytes, mime_type, storage_path, \
      blob_key, source_provider, target_provider, reason, max_attempts, next_attempt_at, queued_at, created_at, updated_at) \
      VALUES (:id, :bucket, :name, :size, :type, :path, :key, :source, :target, :reason, :most, :now, :now, :now, :now) \
-     ON CONFLICT (blob_key) WHERE status <> 'completed' DO UPDATE SET status = 'pending', attempt_count = 0, \
+     ON CONFLICT (blob_key, CASE WHEN reason = 'copy' THEN target_provider ELSE '' END) WHERE status <> 'completed' \
+     DO UPDATE SET status = 'pending', attempt_count = 0, \
      target_provider = excluded.target_provider, reason = excluded.reason, max_attempts = excluded.max_attempts, \
      next_attempt_at = :now, queued_at = :now, completed_at = NULL, updated_at = :now WHERE u.status = 'failed' \
      OR u.status = 'pending' AND u.target_provider <> excluded.target_provider";

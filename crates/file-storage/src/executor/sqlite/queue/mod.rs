@@ -3,12 +3,14 @@
 //! An entry goes by a trigger, with the deletion of its blob: whatever puts a blob into `blob_deletions` need not know of it.
 
 mod claims;
+mod copies;
 mod entries;
 mod migration;
 mod operators;
 mod providers;
 
 pub(super) use claims::{claim, complete, end, renew};
+pub(super) use copies::{add_copies, blob_copies, copies_of, drop_copy, look, queue_copies};
 pub(super) use entries::{add, list, show};
 pub(super) use migration::migrate;
 pub(super) use operators::{cancel, depths, forget, retry, retry_failed};

@@ -10,11 +10,14 @@ use crate::executor::sqlite::rows::{count, str, uuid};
 use crate::permissions::{Access, Permission};
 
 /// By the index of blobs, so that what is inline is not read.
-const USAGE: &str = "SELECT provider, sum(blobs), sum(bytes), sum(deletions) FROM ( \
-     SELECT provider, count(*) AS blobs, sum(size) AS bytes, 0 AS deletions FROM storage_segments \
-         WHERE blob_key > '' GROUP BY provider \
-     UNION ALL SELECT provider, count(*), sum(size), 0 FROM multipart_parts WHERE blob_key > '' GROUP BY provider \
-     UNION ALL SELECT provider, 0, 0, count(*) FROM blob_deletions GROUP BY provider) \
+const USAGE: &str = "SELECT provider, sum(blobs), sum(bytes), sum(segments), sum(copies), sum(copy_bytes), \
+     sum(deletions) FROM ( \
+     SELECT provider, count(*) AS blobs, sum(size) AS bytes, count(*) AS segments, 0 AS copies, 0 AS copy_bytes, \
+         0 AS deletions FROM storage_segments WHERE blob_key > '' GROUP BY provider \
+     UNION ALL SELECT provider, count(*), sum(size), 0, 0, 0, 0 FROM multipart_parts WHERE blob_key > '' \
+         GROUP BY provider \
+     UNION ALL SELECT provider, 0, 0, 0, count(*), sum(size), 0 FROM blob_copies GROUP BY provider \
+     UNION ALL SELECT provider, 0, 0, 0, 0, 0, count(*) FROM blob_deletions GROUP BY provider) \
      GROUP BY provider ORDER BY provider";
 
 /// What rows keep on each provider that they name.
@@ -31,7 +34,10 @@ pub(in crate::executor::sqlite) fn usage(
             provider: str(row, 0)?.into(),
             blobs: count(row, 1)?,
             bytes: count(row, 2)?,
-            pending_deletions: count(row, 3)?,
+            segments: count(row, 3)?,
+            copies: count(row, 4)?,
+            copy_bytes: count(row, 5)?,
+            pending_deletions: count(row, 6)?,
         });
     }
     Ok(usage)
@@ -47,6 +53,7 @@ pub(in crate::executor::sqlite) fn is_named(
     let mut statement = conn.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM storage_segments WHERE provider = :provider AND blob_key IS NOT NULL) \
          OR EXISTS (SELECT 1 FROM multipart_parts WHERE provider = :provider AND blob_key IS NOT NULL) \
+         OR EXISTS (SELECT 1 FROM blob_copies WHERE provider = :provider) \
          OR EXISTS (SELECT 1 FROM blob_deletions WHERE provider = :provider)",
     )?;
     Ok(statement.query_row(named_params! { ":provider": provider }, |row| row.get(0))?)

@@ -142,7 +142,7 @@ async fn with_little_room_left_queued_blobs_still_go_where_they_belong() {
     on.end_attempt(&access, worker, id, &end).await.unwrap().unwrap();
     let (worker, claimed) = claim_one(&subject).await;
     assert_eq!(on.renew_claims(&access, worker, &[id], Duration::from_secs(60)).await.unwrap(), [id]);
-    assert!(on.complete_entry(&access, worker, &claimed, &BlobKey::new(made.uuid)).await.unwrap());
+    assert!(on.complete_entry(&access, worker, &claimed, &BlobKey::new(made.uuid), false).await.unwrap());
     assert_eq!(on.forget_completed(&access, Duration::ZERO, 10).await.unwrap(), 1);
     assert!(is_full(&on.queue_migration(&access, &migration("s3", "local"), None, 10).await));
 }

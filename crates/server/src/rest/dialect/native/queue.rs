@@ -34,7 +34,7 @@ pub(crate) struct QueueEntryBody<'a> {
     /// `pending`, `in_progress`, `completed` or `failed`. The object is readable in each.
     #[schema(example = "pending")]
     status: &'static str,
-    /// Why it is queued: `deferred` (its client did not want to wait), `failover` or `migration`.
+    /// Why it is queued: `deferred` (its client did not want to wait), `failover`, `migration`, or `copy` (operators alone see those).
     #[schema(example = "deferred")]
     reason: &'static str,
     /// The provider that has it, or had it. For the service role alone.

@@ -25,6 +25,7 @@ fn a_connection_for_queries_does_nothing_else() {
         "SELECT * FROM storage_segments",
         "SELECT * FROM used_nonces",
         "SELECT * FROM blob_deletions",
+        "SELECT * FROM blob_copies",
         "SELECT * FROM storage_events",
         "SELECT * FROM storage_events_gone",
         "SELECT path FROM storage_objects WHERE version IN (SELECT version FROM storage_segments)",
