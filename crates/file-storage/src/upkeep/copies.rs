@@ -109,7 +109,7 @@ impl Keeper {
                 return Ok(true);
             }
         }
-        let depths = self.storage.executor().queue_depths(&access).await?;
+        let depths = self.storage.executor().queue_depths(&access, None).await?;
         Ok(depths.iter().any(|depth| depth.reason == QueueReason::Copy))
     }
 
