@@ -192,7 +192,7 @@ async fn upload_until_told(client: usize, server: Arc<Server>, seen: Arc<Seen>, 
     }
 }
 
-async fn health(server: &Server) -> (u16, serde_json::Value) {
+async fn health(server: &Server) -> (u16, Value) {
     let answer = server.request(Who::Service, "GET", "/api/v1/storage/health").send().await;
     (answer.status, answer.json())
 }

@@ -67,7 +67,7 @@ impl FileStorage {
             match self.write_switch(&event).await {
                 Ok(()) => self.ring_events(),
                 Err(error) => {
-                    tracing::warn!(%error, ?event, "a switch of providers could not be made an event")
+                    tracing::warn!(%error, ?event, "a switch of providers could not be made an event");
                 }
             }
         }
