@@ -78,7 +78,7 @@ pub(crate) async fn workers_share_entries_and_none_is_twos(subject: &Subject) {
     join_all(taken.iter().map(async |(worker, taken)| {
         for one in taken {
             let copy = one.key.sibling().unwrap();
-            assert!(on.complete_entry(access, *worker, one, &copy).await.unwrap());
+            assert!(on.complete_entry(access, *worker, one, &copy, false).await.unwrap());
         }
     }))
     .await;
