@@ -23,6 +23,7 @@ pub(crate) mod resumable;
 pub(crate) mod subject;
 pub(crate) mod upkeep;
 pub(crate) mod versions;
+pub(crate) mod webhooks;
 
 pub(crate) use subject::Subject;
 
@@ -130,6 +131,10 @@ macro_rules! executor_conformance {
             queue_claims: [
                 workers_share_entries_and_none_is_twos, a_claim_ends_by_itself, attempts_end_as_they_should,
                 a_blob_changes_its_place_once, a_place_is_changed_while_others_write
+            ],
+            webhooks: [
+                webhooks_are_kept_and_changed, one_delivers_to_a_webhook_at_a_time,
+                a_webhook_goes_on_where_it_stood, webhooks_are_for_upkeep_alone
             ],
             pasted: [supabases_policies_are_pasted_unchanged],
             concurrency: [

@@ -89,6 +89,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0012_queue_of_blobs.sql"),
         back: include_str!("migrations/0012_queue_of_blobs.rollback.sql"),
     },
+    Migration {
+        version: 17,
+        name: "webhooks",
+        forward: include_str!("migrations/0017_webhooks.sql"),
+        back: include_str!("migrations/0017_webhooks.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

@@ -44,6 +44,7 @@ mod task;
 mod upkeep;
 mod usage;
 mod versions;
+mod webhooks;
 mod writer;
 
 #[cfg(test)]

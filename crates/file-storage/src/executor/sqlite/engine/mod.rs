@@ -7,6 +7,7 @@ mod queue;
 mod quotas;
 mod upkeep;
 mod versions;
+mod webhooks;
 
 use std::sync::Arc;
 
