@@ -103,9 +103,10 @@ impl FileStorage {
         let access = self.access(context, Operation::ManageWebhooks, None).await?;
         check(update.url.as_deref(), update.kinds.as_deref(), update.prefix.as_deref())?;
         let changed = self.executor().update_webhook(&access, id, update).await?;
+        let changed = changed.ok_or_else(|| missing(id))?;
         self.inner.webhooks_rung.notify_one();
         tracing::info!(webhook = %id, enabled = update.enabled, request_id = context.request_id(), "changed a webhook");
-        changed.ok_or_else(|| missing(id))
+        Ok(changed)
     }
 
     /// Gives a webhook another secret, which is given this once. The one before signs as well for 24 hours.
@@ -220,7 +221,9 @@ impl FileStorage {
         let id = sealed.webhook.id.to_string();
         let open =
             |text: &str| self.inner.credential_key.open(SecretOf::Webhook, &id, text).map(WebhookSecret::new);
-        let (secret, previous) = (open(&sealed.secret)?, sealed.previous.as_deref().map(open).transpose()?);
+        let secret = open(&sealed.secret)?;
+        // One of another master key, which a rotation has just replaced, signs nothing any more.
+        let previous = sealed.previous.as_deref().and_then(|text| open(text).ok());
         Ok(ReadyWebhook { webhook: sealed.webhook, secret, previous, claim })
     }
 }

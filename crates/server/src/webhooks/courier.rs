@@ -8,17 +8,14 @@ use std::time::Duration;
 
 use file_storage::webhooks::{Webhook, WebhookStatus};
 use file_storage::{RlsContext, StorageError};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-use super::delivery::{self, LEASE, Shared};
+use super::delivery::{self, LEASE, PAUSE, Shared};
 use crate::app::AppState;
-
-/// Time between two looks where nothing rang: what other servers do is found by them.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// Time between two rounds where much happens.
 const REST: Duration = Duration::from_millis(50);
@@ -36,21 +33,15 @@ pub(crate) struct Courier {
 
 impl Courier {
     pub(crate) fn new(app: AppState, stop: CancellationToken) -> Self {
-        let shared = Arc::new(Shared { app, reading: Semaphore::new(READING), stop });
+        let shared = Arc::new(Shared { app, reading: Semaphore::new(READING), soon: Notify::new(), stop });
         Self { shared, tasks: TaskTracker::new(), labelled: HashSet::new() }
     }
 
     /// Delivers until stopped, and then ends what is on its way.
     pub(crate) async fn run(mut self) {
-        let shared = self.shared.clone();
-        let _ended = shared.stop.run_until_cancelled(self.rounds()).await;
-        self.tasks.close();
-        self.tasks.wait().await;
-    }
-
-    async fn rounds(&mut self) {
-        let (mut next_look, mut is_wanted) = (Instant::now(), false);
-        loop {
+        let (shared, mut next_look, mut is_wanted) = (self.shared.clone(), Instant::now(), false);
+        // Between two rounds, and not amid one: what was claimed is either delivered or given back.
+        while !shared.stop.is_cancelled() {
             if Instant::now() >= next_look {
                 match self.look().await {
                     Ok(some) => is_wanted = some,
@@ -61,12 +52,21 @@ impl Courier {
             if is_wanted && let Err(error) = self.round().await {
                 tracing::warn!(%error, "webhooks can't be delivered to; it will be tried again");
             }
-            tokio::time::sleep(REST).await;
+            let rung = async {
+                tokio::time::sleep(REST).await;
+                tokio::select! {
+                    () = shared.app.storage.webhooks_rung() => {}
+                    () = shared.soon.notified() => {}
+                }
+            };
             tokio::select! {
-                () = self.shared.app.storage.webhooks_rung() => {}
+                () = shared.stop.cancelled() => {}
                 () = tokio::time::sleep_until(next_look) => {}
+                () = rung => {}
             }
         }
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// Takes what is due.

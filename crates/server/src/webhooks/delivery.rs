@@ -6,14 +6,17 @@ use std::time::Duration;
 use file_storage::webhooks::{AfterFailure, ReadyWebhook, WebhookMessage, WebhookStep, WebhookWork};
 use file_storage::{FileStorage, StorageError};
 use reqwest::StatusCode;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::sender::{Reply, Unsent};
 use crate::app::AppState;
 
 /// How long nobody else delivers; renewed with every message. Longer than an attempt and what is written down of it.
-pub(super) const LEASE: Duration = Duration::from_secs(60);
+pub(super) const LEASE: Duration = Duration::from_secs(30);
+
+/// How often the courier looks by himself: what other servers do is found so, and what is due.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long an attempt may go on when the server stops.
 const GRACE: Duration = Duration::from_secs(5);
@@ -26,6 +29,8 @@ pub(super) struct Shared {
     pub(super) app: AppState,
     /// Deliveries that read the database at once: others need its connections, too.
     pub(super) reading: Semaphore,
+    /// Rung when a delivery has ended: something may have happened meanwhile, or an attempt be due.
+    pub(super) soon: Notify,
     pub(super) stop: CancellationToken,
 }
 
@@ -42,6 +47,7 @@ pub(super) async fn run(shared: Arc<Shared>, ready: ReadyWebhook) {
         let cause = std::error::Error::source(&error);
         tracing::warn!(webhook = %id, %error, cause, "a delivery was interrupted; it will be tried again");
     }
+    shared.soon.notify_one();
 }
 
 async fn catch_up(shared: &Shared, ready: ReadyWebhook) -> Result<(), StorageError> {
@@ -115,7 +121,14 @@ async fn attempt(
     let is_delivered = matches!(step, WebhookStep::Passed { .. });
     tell(&hook, message, &step);
     let lease = (goes_on && is_delivered && !shared.stop.is_cancelled()).then_some(LEASE);
-    shared.storage().record_webhook(&hook, &step, lease).await
+    let next = shared.storage().record_webhook(&hook, &step, lease).await?;
+    if let WebhookStep::Failed { then: AfterFailure::Retry(wait), .. } = step
+        && wait < PAUSE
+    {
+        // Due sooner than the courier looks by himself.
+        tokio::time::sleep(wait).await;
+    }
+    Ok(next)
 }
 
 /// What becomes of a webhook whose receiver did not take a message.

@@ -183,10 +183,12 @@ async fn what_is_not_kept_any_more_is_told_as_lost() {
     // Upkeep looks when it starts.
     let server = Server::start_in(server.stop(), &settings);
     for _ in 0..500 {
-        let stream = server.call(Who::Service, "GET", "/events?last_event_id=0").start().await;
-        let mut stream = stream;
-        let first = stream.chunk().await.unwrap().unwrap();
-        if String::from_utf8_lossy(&first).contains("event: reset") {
+        let mut stream = server.call(Who::Service, "GET", "/events?last_event_id=0").start().await;
+        let mut told = String::new();
+        while !told.contains("event: ") {
+            told.push_str(&String::from_utf8_lossy(&stream.chunk().await.unwrap().unwrap()));
+        }
+        if told.contains("event: reset") {
             break;
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

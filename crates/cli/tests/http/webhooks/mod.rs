@@ -43,7 +43,7 @@ async fn shown(server: &Server, id: &str) -> Value {
 
 /// The webhook as soon as it is so.
 async fn until(server: &Server, id: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-    for _ in 0..1000 {
+    for _ in 0..3000 {
         let shown = shown(server, id).await;
         if is_so(&shown) {
             return shown;

@@ -16,6 +16,15 @@ use crate::executor::{SealedWebhook, WebhookClaim};
 use crate::permissions::{Access, Permission};
 use crate::webhooks::{MAX_WEBHOOKS, Webhook, WebhookStatus, WebhookStep, WebhookUpdate};
 
+/// Ends what a server had that does not run any more: the file is one server's own.
+pub(super) fn end_claims(conn: &Connection) -> Result<(), Fault> {
+    conn.execute(
+        "UPDATE storage_webhooks SET leased_by = NULL, leased_until = NULL WHERE leased_by IS NOT NULL",
+        [],
+    )?;
+    Ok(())
+}
+
 /// Adds a webhook.
 pub(super) fn create(conn: &Connection, access: &Access, new: &SealedWebhook) -> Result<Webhook, Fault> {
     access.on_rows(Permission::Maintain, None)?;
