@@ -97,6 +97,9 @@ pub(crate) enum Command {
     /// Make, list, disable and delete keys of S3's clients
     #[command(subcommand)]
     Credential(commands::credential::Credential),
+    /// Make, list, change, try out and delete receivers of events
+    #[command(subcommand)]
+    Webhook(commands::webhook::Webhook),
     /// Look at S3 as its clients see it
     #[command(subcommand)]
     S3(commands::s3::S3),

@@ -25,6 +25,7 @@ pub mod sql;
 pub mod storage;
 pub mod upkeep;
 pub mod versions;
+pub mod webhooks;
 
 pub use bucket::{Bucket, BucketConfig, BucketName, BucketPolicy, BucketUpdate};
 pub use errors::StorageError;

@@ -15,6 +15,7 @@ use crate::health::Readiness;
 use crate::rate_limit::RateLimits;
 use crate::s3;
 use crate::telemetry::Figures;
+use crate::webhooks::Webhooks;
 
 /// The parts of a running server.
 pub struct App {
@@ -40,6 +41,8 @@ pub struct App {
     pub proxies: Proxies,
     /// Figures for Prometheus.
     pub figures: Figures,
+    /// What tells receivers of events.
+    pub(crate) webhooks: Webhooks,
     /// Whether the server can do its work.
     pub readiness: Readiness,
 }

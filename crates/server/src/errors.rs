@@ -260,6 +260,7 @@ fn native_storage(error: &StorageError) -> Native {
         E::VersionIsMarker { .. } => (StatusCode::METHOD_NOT_ALLOWED, "DeleteMarker"),
         E::PolicyNotFound { .. }
         | E::CredentialNotFound { .. }
+        | E::WebhookNotFound { .. }
         | E::ProviderNotFound { .. }
         | E::QueueEntryNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
         E::QueueEntryEnded { .. } => (StatusCode::CONFLICT, "Completed"),
@@ -347,6 +348,7 @@ fn storage_context(error: &StorageError) -> Value {
         }
         E::DigestMismatch { algorithm } => json!({ "algorithm": algorithm.as_str() }),
         E::QueueEntryNotFound { entry } | E::QueueEntryEnded { entry } => json!({ "entry": entry }),
+        E::WebhookNotFound { webhook } => json!({ "webhook": webhook }),
         E::CredentialNotFound { access_key_id } => json!({ "access_key_id": access_key_id }),
         E::PayloadTooLarge { limit } => json!({ "limit": limit }),
         E::UnsupportedMediaType { content_type } => json!({ "content_type": content_type }),

@@ -22,6 +22,7 @@ pub mod serve;
 pub mod telemetry;
 mod tus;
 mod watch;
+mod webhooks;
 
 /// The parsers of what strangers send, each with what must hold of it, for the targets of `fuzz/`.
 #[cfg(feature = "fuzzing")]

@@ -30,6 +30,7 @@ use crate::routes;
 use crate::s3;
 use crate::secrets::Keys;
 use crate::telemetry;
+use crate::webhooks::Courier;
 
 pub use check::check;
 pub use doctor::{Finding, Severity, doctor};
@@ -109,6 +110,7 @@ impl Server {
             Gauges::new(app.storage.clone(), open::disks(&app.config), app.config.metrics.usage_per_user);
         jobs.spawn(gauges.run(stop.clone()));
         jobs.spawn(inventory::look(app.storage.clone(), stop.clone()));
+        jobs.spawn(Courier::new(app.clone(), stop.clone()).run());
         let harness = Arc::new(Harness::new(routes::all(&app), &http));
         let of_s3 = HttpOptions { own_cors_below: Some(""), ..http.clone() };
         let s3_harness = Arc::new(Harness::new(s3::own_listener(&app), &of_s3));

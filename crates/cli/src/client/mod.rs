@@ -14,6 +14,7 @@ mod quotas;
 mod response;
 pub(crate) mod transfer;
 pub(crate) mod versions;
+mod webhooks;
 
 use std::time::Duration;
 

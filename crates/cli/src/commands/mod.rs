@@ -27,6 +27,7 @@ pub(crate) mod sign;
 pub(crate) mod token;
 pub(crate) mod usage;
 pub(crate) mod versions;
+pub(crate) mod webhook;
 
 use anyhow::Context as _;
 use tokio::runtime::Builder;
@@ -68,6 +69,7 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Credential(credential) => {
             with_client(&global, out, async |it| credential::run(credential, it).await)
         }
+        Command::Webhook(webhook) => with_client(&global, out, async |it| webhook::run(webhook, it).await),
         Command::S3(s3) => with_runtime(async || s3::run(s3, &global, out).await),
         Command::Policy(policy) => with_client(&global, out, async |it| policy::run(policy, it).await),
         Command::Explain(explain) => with_client(&global, out, async |it| explain::run(&explain, it).await),

@@ -29,3 +29,4 @@ mod tokens;
 mod tus;
 mod upload_queue;
 mod versions;
+mod webhooks;

@@ -18,6 +18,7 @@ use crate::errors::StorageError;
 use crate::permissions::{RlsContext, Role};
 
 pub use seal::CredentialKey;
+pub(crate) use seal::SecretOf;
 
 /// Longest name of a credential, in bytes.
 pub const MAX_NAME_BYTES: usize = 256;

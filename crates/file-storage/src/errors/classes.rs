@@ -52,6 +52,7 @@ impl StorageError {
             | Self::DiskFull { .. }
             | Self::DigestMismatch { .. }
             | Self::CredentialNotFound { .. }
+            | Self::WebhookNotFound { .. }
             | Self::QueueEntryNotFound { .. }
             | Self::QueueEntryEnded { .. }
             | Self::ChecksumMismatch { .. }
@@ -110,6 +111,7 @@ impl StorageError {
             Self::DiskFull { .. } => "DISK_FULL",
             Self::DigestMismatch { .. } => "WRONG_CHECKSUM",
             Self::CredentialNotFound { .. } => "CREDENTIAL_NOT_FOUND",
+            Self::WebhookNotFound { .. } => "WEBHOOK_NOT_FOUND",
             Self::QueueEntryNotFound { .. } => "QUEUE_ENTRY_NOT_FOUND",
             Self::QueueEntryEnded { .. } => "QUEUE_ENTRY_COMPLETED",
             Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",

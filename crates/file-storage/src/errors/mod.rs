@@ -260,6 +260,12 @@ pub enum StorageError {
         /// The access key id asked for.
         access_key_id: String,
     },
+    /// There is no such webhook.
+    #[error("There is no such webhook")]
+    WebhookNotFound {
+        /// The webhook asked for.
+        webhook: Uuid,
+    },
     /// There is no such entry of the upload queue, or none that the caller may know of.
     #[error("There is no such queued upload")]
     QueueEntryNotFound {

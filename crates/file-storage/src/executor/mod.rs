@@ -30,6 +30,7 @@ pub mod sqlite;
 mod upkeep;
 mod usage;
 mod versions;
+mod webhooks;
 mod write;
 
 use async_trait::async_trait;
@@ -64,6 +65,7 @@ pub use quota::QuotaExecutor;
 pub use upkeep::{Backlog, QueuedBlob, SegmentBlob, Turn, UpkeepExecutor};
 pub use usage::{UsageDifference, UserUsage};
 pub use versions::VersionExecutor;
+pub use webhooks::{SealedWebhook, WebhookClaim, WebhookExecutor};
 pub use write::{Admission, Announced, QuotaLeft, Relocation, Written};
 
 /// What runs metadata operations in a database: those on buckets, objects, policies and usage here, the rest in traits by what
@@ -78,6 +80,7 @@ pub trait Executor:
     + UpkeepExecutor
     + QueueExecutor
     + CopyExecutor
+    + WebhookExecutor
     + Send
     + Sync
     + 'static

@@ -79,6 +79,8 @@ pub enum Operation<'a> {
     ManagePolicies,
     /// Make, list, disable and delete S3 credentials.
     ManageCredentials,
+    /// Make, list, change, try out and delete webhooks.
+    ManageWebhooks,
     /// Read everybody's usage, recount, clean up, deliver events: the server's upkeep.
     Maintain,
 }
@@ -214,7 +216,9 @@ impl Operation<'_> {
             Self::ManageQuotas => &[P::Maintain, P::BucketUpdate, P::UsageRead],
             Self::ReadQueue => &[P::QueueRead],
             Self::Explain => &[P::Explain],
-            Self::Maintain | Self::ManagePolicies | Self::ManageCredentials => &[P::Maintain],
+            Self::Maintain | Self::ManagePolicies | Self::ManageCredentials | Self::ManageWebhooks => {
+                &[P::Maintain]
+            }
         }
     }
 
@@ -261,6 +265,7 @@ impl Operation<'_> {
             | Self::Explain
             | Self::ManagePolicies
             | Self::ManageCredentials
+            | Self::ManageWebhooks
             | Self::Maintain => None,
         }
     }
@@ -304,6 +309,7 @@ impl Operation<'_> {
             Self::TagObject => "tag_object",
             Self::ManagePolicies => "manage_policies",
             Self::ManageCredentials => "manage_credentials",
+            Self::ManageWebhooks => "manage_webhooks",
             Self::Maintain => "maintain",
         }
     }

@@ -8,7 +8,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::FileStorage;
-use crate::credentials::{ActiveCredential, Credential, CredentialSecret, NewCredential, new_access_key_id};
+use crate::credentials::{
+    ActiveCredential, Credential, CredentialSecret, NewCredential, SecretOf, new_access_key_id,
+};
 use crate::errors::StorageError;
 use crate::permissions::{Operation, RlsContext};
 
@@ -104,7 +106,8 @@ impl FileStorage {
             created_at: chrono::Utc::now(),
             last_used_at: None,
         };
-        let sealed = self.inner.credential_key.seal(&credential.access_key_id, &secret)?;
+        let sealed =
+            self.inner.credential_key.seal(SecretOf::Credential, &credential.access_key_id, &secret)?;
         let made = self.executor().create_credential(&access, &credential, &sealed).await?;
         tracing::info!(
             access_key_id = %made.access_key_id, role = made.role.as_str(), request_id = context.request_id(),
@@ -185,7 +188,7 @@ impl FileStorage {
         let Some((credential, sealed)) = found.filter(|(credential, _)| credential.enabled) else {
             return Ok(None);
         };
-        let secret = self.inner.credential_key.open(access_key_id, &sealed)?;
+        let secret = self.inner.credential_key.open(SecretOf::Credential, access_key_id, &sealed)?;
         let active = ActiveCredential { secret, role: credential.role, user_id: credential.user_id };
         self.inner.known_credentials.keep(access_key_id, generation, &active);
         Ok(Some(active))

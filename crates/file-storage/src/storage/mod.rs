@@ -36,6 +36,7 @@ mod turns;
 mod upload;
 mod usage;
 mod versions;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -105,6 +106,8 @@ struct Inner {
     deletions_queued: Notify,
     /// What subscribers of events share.
     feed: Feed,
+    /// Rung when there is something for who delivers to webhooks.
+    webhooks_rung: Notify,
     /// Rung when there is something for who works the upload queue.
     uploads_queued: Notify,
     /// Rung when copies were found to be lacking.
@@ -140,6 +143,7 @@ impl FileStorage {
                 writers: Writers::default(),
                 commits: TaskTracker::new(),
                 deletions_queued: Notify::new(),
+                webhooks_rung: Notify::new(),
                 uploads_queued: Notify::new(),
                 copies_lacking: Notify::new(),
                 spool: SpoolLoad::default(),

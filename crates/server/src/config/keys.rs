@@ -235,6 +235,14 @@ settings! {
         per_caller: u32 = "20", at_least_one;
     }
 
+    /// Receivers of events that the service role configures.
+    webhooks: WebhooksConfig {
+        /// Networks that are not the public internet and that messages may go to all the same, also without TLS. Who makes webhooks reaches what is in them.
+        allow_private_networks: Vec<IpNet> = "";
+        /// Waits before a message that was not taken is sent again, one for each time. A webhook whose message was not taken after the last of them is paused.
+        retries: Vec<Duration> = "5s, 30s, 2m, 10m, 30m, 1h, 2h, 6h, 12h, 12h, 12h", some_waits;
+    }
+
     /// The job that removes bytes without metadata and reports metadata without bytes.
     cleanup: CleanupConfig {
         /// Whether the job runs by itself.
@@ -290,6 +298,15 @@ pub(super) fn at_least_one(number: &u32) -> Result<(), String> {
 
 pub(super) fn positive(duration: &Duration) -> Result<(), String> {
     if duration.as_secs() == 0 { Err("is at least 1s".into()) } else { Ok(()) }
+}
+
+/// As many waits as a person would write down.
+#[allow(clippy::ptr_arg, reason = "a check takes its key's own type")]
+fn some_waits(waits: &Vec<Duration>) -> Result<(), String> {
+    match waits.len() {
+        1..=30 => Ok(()),
+        _ => Err("has 1 to 30 waits".into()),
+    }
 }
 
 /// The longest that anything signed is valid, in days: ten years. What shall be open for good is for a public bucket.

@@ -32,7 +32,7 @@ pub use forms::{ByteSize, Credential, Setting};
 pub use keys::{
     AuthConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, KEYS, LogConfig, MetricsConfig,
     PostgresConfig, RateLimitConfig, RestConfig, ServerConfig, SigningConfig, StorageConfig,
-    UploadQueueConfig,
+    UploadQueueConfig, WebhooksConfig,
 };
 pub use load::{Loaded, Sources};
 pub use page::reference_page;

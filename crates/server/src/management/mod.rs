@@ -14,6 +14,7 @@ mod providers;
 mod queue;
 mod quotas;
 mod usage;
+mod webhooks;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
@@ -58,6 +59,13 @@ pub(crate) const BASE: &str = "/api/v1/storage";
     credentials::list,
     credentials::change,
     credentials::remove,
+    webhooks::create,
+    webhooks::list,
+    webhooks::show,
+    webhooks::change,
+    webhooks::remove,
+    webhooks::rotate,
+    webhooks::test,
     queue::depths,
     queue::retry,
     queue::cancel,
@@ -88,6 +96,10 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/policies/{name}", delete(policies::remove))
         .route("/credentials", get(credentials::list).post(credentials::create))
         .route("/credentials/{access_key_id}", patch(credentials::change).delete(credentials::remove))
+        .route("/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/webhooks/{id}", get(webhooks::show).patch(webhooks::change).delete(webhooks::remove))
+        .route("/webhooks/{id}/rotate", post(webhooks::rotate))
+        .route("/webhooks/{id}/test", post(webhooks::test))
         .route("/upload-queue", get(queue::depths))
         .route("/upload-queue/retry", post(queue::retry_failed))
         .route("/upload-queue/{id}/retry", post(queue::retry))

@@ -31,7 +31,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const RETRY: u64 = 3000;
 
 /// Kinds that there are. Others are refused, so that nobody waits for what never comes.
-const KINDS: [&str; 10] = [
+pub(crate) const KINDS: [&str; 10] = [
     "storage.object.created",
     "storage.object.updated",
     "storage.object.deleted",

@@ -176,7 +176,7 @@ fn bytes_of(text: &str) -> Option<u64> {
 }
 
 /// Tells a field that is `null` (`Some(None)`) from one that is absent (`None`).
-pub(super) fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)

@@ -133,6 +133,7 @@ impl From<StorageError> for Failure {
             // Of management, which S3 has no words for.
             E::PolicyNotFound { .. }
             | E::CredentialNotFound { .. }
+            | E::WebhookNotFound { .. }
             | E::ProviderNotFound { .. }
             | E::QueueEntryNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchEntity"),
             E::QueueEntryEnded { .. } => (StatusCode::CONFLICT, "InvalidState"),

@@ -83,6 +83,9 @@ pub enum ServerError {
     /// Figures can't be collected.
     #[error(transparent)]
     Figures(#[from] FiguresError),
+    /// There is no client for webhooks: the system has no certificates, mostly.
+    #[error("webhooks can't be sent")]
+    Webhooks(#[source] reqwest::Error),
     /// Log lines can't be written.
     #[error("logs can't be written")]
     Logs(#[source] io::Error),

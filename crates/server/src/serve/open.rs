@@ -27,6 +27,7 @@ use crate::rate_limit::RateLimits;
 use crate::s3;
 use crate::secrets::Secrets;
 use crate::telemetry::Figures;
+use crate::webhooks::Webhooks;
 
 /// The metadata's file, in the data directory.
 const DATABASE_FILE: &str = "metadata.sqlite";
@@ -43,6 +44,7 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
     let new_keys = secrets.created().then(|| secrets.keys()).transpose()?;
     let authenticator = Authenticator::start(&config.auth, secrets.jwt(), secrets.previous_jwt()).await?;
 
+    let webhooks = Webhooks::new(&config.webhooks).map_err(ServerError::Webhooks)?;
     let s3_keys = s3::Keys::new(secrets.first_s3_key(), &secrets.keys()?.anon_key);
 
     let executor = executor(&config).await.map_err(ServerError::Database)?;
@@ -79,6 +81,7 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
         s3_documents: s3::Budget::default(),
         rate_limits: RateLimits::new(&config.rate_limit),
         proxies: Proxies::new(&config.server.trusted_proxies),
+        webhooks,
         figures,
         config,
     });

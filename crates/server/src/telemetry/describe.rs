@@ -137,6 +137,19 @@ pub static DESCRIPTIONS: &[Description] = &[
         "Runs of the orphan job that refused to delete rows, as too many blobs looked missing",
     ),
     ("storage_event_subscribers", &[], Kind::Gauge, "Streams of events that are open"),
+    (
+        "storage_webhook_deliveries_total",
+        &["outcome"],
+        Kind::Counter,
+        "Attempts to deliver a message to a webhook: `delivered`, `failed`, `paused` (the last attempt failed), `gone` or `stopped`",
+    ),
+    (
+        "storage_webhook_backlog",
+        &["webhook"],
+        Kind::Gauge,
+        "Events that a webhook has still to be told of, or to pass by; of all servers over one database each says the same",
+    ),
+    ("storage_webhooks_stopped", &[], Kind::Gauge, "Webhooks that are paused, or whose receivers are gone"),
     ("storage_group_commit_size", &[], Kind::Histogram, "Writes that shared one commit of the database"),
     ("storage_group_commit_seconds", &[], Kind::Histogram, "Time that a commit of the database took"),
     (

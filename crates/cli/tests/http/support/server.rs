@@ -60,9 +60,22 @@ impl Server {
 
     /// Starts on data that are there already.
     pub(crate) fn start_in(data: Data, settings: &[(&str, &str)]) -> Self {
-        let mut child = aerostore(data.dir.path(), &["serve"])
+        let mut server = Self::launch(data.dir.path(), &data.settings(), settings);
+        server.data = Some(data);
+        server
+    }
+
+    /// Starts another server on the data of this one.
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) fn beside(&self, settings: &[(&str, &str)]) -> Self {
+        let data = self.data.as_ref().unwrap();
+        Self::launch(data.dir.path(), &data.settings(), settings)
+    }
+
+    fn launch(dir: &Path, place: &[(&'static str, String)], settings: &[(&str, &str)]) -> Self {
+        let mut child = aerostore(dir, &["serve"])
             .args(["--listen", "127.0.0.1:0"])
-            .envs(data.settings())
+            .envs(place.iter().map(|(name, value)| (*name, value)))
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -90,11 +103,10 @@ impl Server {
         let said = || String::from_utf8_lossy(&log.lock().unwrap()).into_owned();
         let address = address.unwrap_or_else(|| panic!("the server is not ready: {}", said()));
         std::thread::spawn(move || lines.for_each(drop));
-        let keys =
-            aerostore(data.dir.path(), &["keys", "--json"]).envs(settings.iter().copied()).output().unwrap();
+        let keys = aerostore(dir, &["keys", "--json"]).envs(settings.iter().copied()).output().unwrap();
         let keys = serde_json::from_slice(&keys.stdout).unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { child, address, s3_address, keys, client, log, data: Some(data) }
+        Self { child, address, s3_address, keys, client, log, data: None }
     }
 
     /// The most memory that it ever had, in bytes, as the kernel counts it.

@@ -24,6 +24,7 @@ pub(crate) mod resumable;
 pub(crate) mod subject;
 pub(crate) mod upkeep;
 pub(crate) mod versions;
+pub(crate) mod webhooks;
 
 pub(crate) use subject::Subject;
 
@@ -139,6 +140,10 @@ macro_rules! executor_conformance {
                 copies_follow_a_blob_that_moves, a_copy_is_made_while_its_blob_moves,
                 a_blob_that_moves_may_stay_as_a_copy, blobs_without_their_copies_are_found,
                 copies_end_where_none_are_kept, copies_are_upkeeps_alone, copies_are_made_while_others_write
+            ],
+            webhooks: [
+                webhooks_are_kept_and_changed, one_delivers_to_a_webhook_at_a_time,
+                a_webhook_goes_on_where_it_stood, webhooks_are_for_upkeep_alone
             ],
             pasted: [supabases_policies_are_pasted_unchanged],
             concurrency: [

@@ -42,6 +42,7 @@ mod tls;
 mod upkeep;
 mod usage;
 mod versions;
+mod webhooks;
 
 #[cfg(test)]
 pub(super) mod tests;

@@ -96,6 +96,12 @@ const MIGRATIONS: &[Migration] = &[
         back: include_str!("migrations/0013_copies.rollback.sql"),
     },
     Migration {
+        version: 17,
+        name: "webhooks",
+        forward: include_str!("migrations/0017_webhooks.sql"),
+        back: include_str!("migrations/0017_webhooks.rollback.sql"),
+    },
+    Migration {
         version: 18,
         name: "provider_events",
         forward: include_str!("migrations/0018_provider_events.sql"),

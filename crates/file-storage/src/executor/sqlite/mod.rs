@@ -44,6 +44,7 @@ mod task;
 mod upkeep;
 mod usage;
 mod versions;
+mod webhooks;
 mod writer;
 
 #[cfg(test)]
@@ -146,6 +147,7 @@ impl SqliteExecutor {
         let room = Arc::new(Room::open(&options.path));
         let conn = connection::migrator(&options.path, options.page_size)?;
         migrations::migrate(&conn, migrations::newest())?;
+        webhooks::end_claims(&conn)?;
         // Only when another connection keeps the log open may this one close without a checkpoint.
         let options = Arc::new(options);
         let checkpointer = Checkpointer::start(&options, Arc::clone(&room))?;

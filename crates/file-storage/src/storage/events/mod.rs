@@ -11,9 +11,10 @@ pub use subscription::{Delivery, EventFilter, StartAt, Subscription};
 use super::FileStorage;
 
 impl FileStorage {
-    /// Says that something was committed that subscribers may want to know.
+    /// Says that something was committed that subscribers and webhooks may want to know.
     pub(crate) fn ring_events(&self) {
         self.inner.feed.ring();
+        self.inner.webhooks_rung.notify_one();
     }
 
     /// Ends all subscriptions, and takes no new ones: the server is about to stop.

@@ -8,6 +8,7 @@ mod queue;
 mod quotas;
 mod upkeep;
 mod versions;
+mod webhooks;
 
 use std::future::Future;
 

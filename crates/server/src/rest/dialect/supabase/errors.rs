@@ -116,6 +116,7 @@ fn storage(error: &StorageError) -> Worded {
         E::VersionIsMarker { .. } => wrapped(405, "DeleteMarker", "MethodNotAllowed", message),
         E::PolicyNotFound { .. }
         | E::CredentialNotFound { .. }
+        | E::WebhookNotFound { .. }
         | E::ProviderNotFound { .. }
         | E::QueueEntryNotFound { .. } => wrapped(404, "not_found", "InvalidRequest", message),
         E::QueueEntryEnded { .. } => wrapped(409, "Completed", "InvalidRequest", message),

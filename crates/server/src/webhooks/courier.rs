@@ -1,0 +1,103 @@
+//! Takes the webhooks that are due, and has each delivered to by a task of its own.
+//!
+//! One process delivers to a webhook at a time: it has a claim in the database, which ends by itself where the process did.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use file_storage::webhooks::{Webhook, WebhookStatus};
+use file_storage::{RlsContext, StorageError};
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use super::delivery::{self, LEASE, PAUSE, Shared};
+use crate::app::AppState;
+
+/// Time between two rounds where much happens.
+const REST: Duration = Duration::from_millis(50);
+
+/// Deliveries that read the database at once.
+const READING: usize = 4;
+
+/// Who delivers.
+pub(crate) struct Courier {
+    shared: Arc<Shared>,
+    tasks: TaskTracker,
+    /// Webhooks that have a figure: one that is gone is at 0.
+    labelled: HashSet<Uuid>,
+}
+
+impl Courier {
+    pub(crate) fn new(app: AppState, stop: CancellationToken) -> Self {
+        let shared = Arc::new(Shared { app, reading: Semaphore::new(READING), soon: Notify::new(), stop });
+        Self { shared, tasks: TaskTracker::new(), labelled: HashSet::new() }
+    }
+
+    /// Delivers until stopped, and then ends what is on its way.
+    pub(crate) async fn run(mut self) {
+        let (shared, mut next_look, mut is_wanted) = (self.shared.clone(), Instant::now(), false);
+        // Between two rounds, and not amid one: what was claimed is either delivered or given back.
+        while !shared.stop.is_cancelled() {
+            if Instant::now() >= next_look {
+                match self.look().await {
+                    Ok(some) => is_wanted = some,
+                    Err(error) => tracing::warn!(%error, "webhooks can't be read; it will be tried again"),
+                }
+                next_look = Instant::now() + PAUSE;
+            }
+            if is_wanted && let Err(error) = self.round().await {
+                tracing::warn!(%error, "webhooks can't be delivered to; it will be tried again");
+            }
+            let rung = async {
+                tokio::time::sleep(REST).await;
+                tokio::select! {
+                    () = shared.app.storage.webhooks_rung() => {}
+                    () = shared.soon.notified() => {}
+                }
+            };
+            tokio::select! {
+                () = shared.stop.cancelled() => {}
+                () = tokio::time::sleep_until(next_look) => {}
+                () = rung => {}
+            }
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Takes what is due.
+    async fn round(&self) -> Result<(), StorageError> {
+        for ready in self.shared.app.storage.claim_webhooks(LEASE).await? {
+            self.tasks.spawn(delivery::run(self.shared.clone(), ready));
+        }
+        Ok(())
+    }
+
+    /// Looks at all webhooks, for their figures; says whether one is to be told anything.
+    async fn look(&mut self) -> Result<bool, StorageError> {
+        let context = RlsContext::system("deliver to webhooks");
+        let (all, last) = self.shared.app.storage.webhooks(&context).await?;
+        self.measure(&all, last);
+        Ok(all.iter().any(|hook| hook.status == WebhookStatus::Active))
+    }
+
+    fn measure(&mut self, all: &[Webhook], last: u64) {
+        let there: HashSet<Uuid> = all.iter().map(|hook| hook.id).collect();
+        for id in self.labelled.difference(&there) {
+            metrics::gauge!("storage_webhook_backlog", "webhook" => id.to_string()).set(0.0);
+        }
+        for hook in all {
+            let backlog = hook.backlog(last) as f64;
+            metrics::gauge!("storage_webhook_backlog", "webhook" => hook.id.to_string()).set(backlog);
+        }
+        // Those that were deleted have been set to nothing: their labels are few, and need no more of that.
+        self.labelled = there;
+        let stopped =
+            all.iter().filter(|hook| matches!(hook.status, WebhookStatus::Paused | WebhookStatus::Gone));
+        metrics::gauge!("storage_webhooks_stopped").set(stopped.count() as f64);
+    }
+}
