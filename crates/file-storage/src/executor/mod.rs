@@ -25,6 +25,7 @@ pub mod postgres;
 mod proposal;
 mod queue;
 mod quota;
+pub mod snapshot;
 pub mod sqlite;
 mod upkeep;
 mod usage;
