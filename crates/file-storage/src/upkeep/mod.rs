@@ -19,8 +19,8 @@ use tokio_util::task::TaskTracker;
 use crate::errors::StorageError;
 use crate::storage::FileStorage;
 
-pub use orphans::CleanupReport;
 use orphans::Orphans;
+pub use orphans::{CleanupReport, MissingBlob, OrphanBlob};
 
 /// How often somebody who waits for another process's orphan job looks whether it is over.
 const TURN: Duration = Duration::from_millis(250);

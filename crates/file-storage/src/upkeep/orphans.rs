@@ -17,6 +17,7 @@ use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::{QueueDepth, QueueStatus, SegmentBlob, Turn};
 use crate::file::BlobKey;
+use crate::path::ObjectPath;
 use crate::permissions::Access;
 use crate::storage::FileStorage;
 
@@ -25,6 +26,31 @@ const BATCH: usize = 500;
 
 /// Blobs whose presence is asked for at once.
 const CONCURRENT_CHECKS: usize = 8;
+
+/// Blobs, and objects, that a report names at most.
+const NAMED: usize = 100;
+
+/// A blob without metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrphanBlob {
+    /// The provider that has it.
+    pub provider: String,
+    /// Its name there.
+    pub key: BlobKey,
+    /// Its length, in bytes.
+    pub size: u64,
+}
+
+/// An object, or an unfinished upload, of which a blob is missing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingBlob {
+    /// The provider that should have it.
+    pub provider: String,
+    /// The object's bucket.
+    pub bucket: BucketName,
+    /// The object's path.
+    pub path: ObjectPath,
+}
 
 /// What a run found and did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,6 +71,30 @@ pub struct CleanupReport {
     pub pending_deletions: u64,
     /// Why the run did not touch rows, where something looked wrong.
     pub halted: Option<String>,
+    /// The first orphans.
+    pub orphans: Vec<OrphanBlob>,
+    /// The first objects whose blob is missing.
+    pub missing: Vec<MissingBlob>,
+}
+
+impl CleanupReport {
+    fn add_orphan(&mut self, provider: &str, orphan: &BlobInfo) {
+        self.orphan_blobs += 1;
+        self.orphan_bytes += orphan.size;
+        if self.orphans.len() < NAMED {
+            let (provider, key, size) = (provider.to_owned(), orphan.key.clone(), orphan.size);
+            self.orphans.push(OrphanBlob { provider, key, size });
+        }
+    }
+
+    fn add_missing(&mut self, provider: &str, missing: &[SegmentBlob]) {
+        let left = NAMED.saturating_sub(self.missing.len());
+        self.missing.extend(missing.iter().take(left).map(|segment| MissingBlob {
+            provider: provider.to_owned(),
+            bucket: segment.bucket.clone(),
+            path: segment.path.clone(),
+        }));
+    }
 }
 
 /// The job, with what it remembers between two runs.
@@ -130,8 +180,7 @@ impl Orphans {
                 if orphan.modified.is_none() && !self.is_unknown_long(&orphan.key, unknown_before) {
                     continue;
                 }
-                report.orphan_blobs += 1;
-                report.orphan_bytes += orphan.size;
+                report.add_orphan(provider.provider(), &orphan);
                 if apply && report.deleted_blobs < u64::from(self.options.borrow().max_per_run) {
                     match provider.delete(&orphan.key).await {
                         Ok(()) => {
@@ -237,6 +286,7 @@ impl Orphans {
         }
         let mut halted = None;
         let (missing, tallies) = self.missing_rows(provider, access, report).await?;
+        report.add_missing(name, &missing);
         report.missing_blobs += tallies.values().map(|tally| tally.missing).sum::<u64>();
         if let Some((bucket, tally)) = tallies.iter().find(|(_, tally)| tally.missing * 100 > tally.seen) {
             let (lost, seen) = (tally.missing, tally.seen);
