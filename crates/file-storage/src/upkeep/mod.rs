@@ -7,6 +7,7 @@ mod deletions;
 mod events;
 mod orphans;
 mod queue;
+mod report;
 mod uploads;
 
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::errors::StorageError;
 use crate::storage::FileStorage;
 
 use orphans::Orphans;
-pub use orphans::{CleanupReport, MissingBlob, OrphanBlob};
+pub use report::{CleanupReport, MissingBlob, OrphanBlob};
 
 /// How often somebody who waits for another process's orphan job looks whether it is over.
 const TURN: Duration = Duration::from_millis(250);
