@@ -250,7 +250,7 @@ async fn compare(server: &Server, before: &HashMap<String, (u64, u64)>, after: &
                 assert!(Some(bytes) == content(key, state), "{key} has other bytes");
             }
             None => {
-                assert!((*acknowledged..=begun).any(|state| content(key, state).is_none()), "{key} is gone")
+                assert!((*acknowledged..=begun).any(|state| content(key, state).is_none()), "{key} is gone");
             }
         }
     }
