@@ -63,6 +63,9 @@ pub(crate) enum Command {
     Serve(commands::serve::Serve),
     /// Move the metadata from SQLite to PostgreSQL, while the server is stopped
     Migrate(commands::migrate::Migrate),
+    /// Make, verify and restore backups: metadata and bytes of one instant, while the server runs
+    #[command(subcommand)]
+    Backup(commands::backup::Backup),
     /// Show the keys that applications use
     Keys(commands::keys::Show),
     /// Make tokens for users

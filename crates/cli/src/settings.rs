@@ -29,6 +29,7 @@ pub(crate) fn secrets(config: &Config) -> Result<Secrets, Failure> {
         SecretsError::Missing(_) => Failure::NotFound(error.to_string()),
         SecretsError::Exposed { .. }
         | SecretsError::Damaged { .. }
+        | SecretsError::Others(_)
         | SecretsError::NoDirectory(_)
         | SecretsError::Io { .. }
         | SecretsError::NoRandomness => Failure::Other(error.into()),

@@ -1,9 +1,11 @@
 //! The domain of Aerostore: buckets, objects, who may touch them, where their rows and bytes live.
 //!
 //! Knows no HTTP: protocols translate into calls of [`FileStorage`] and translate its answers and
-//! [`StorageError`]s back. SQL lives only under `executor/`, paths on a disk only under `backend/`.
+//! [`StorageError`]s back. SQL lives only under `executor/`, paths on a disk only under `backend/`
+//! and, of a backup, under `backup/`.
 
 pub mod backend;
+pub mod backup;
 pub mod body;
 pub mod bucket;
 pub mod credentials;

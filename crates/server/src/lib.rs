@@ -35,6 +35,7 @@ pub mod fuzzing {
 /// What the command line reads before it sends it.
 pub use file_storage::permissions::PolicyStatement;
 pub use serve::{
-    Finding, Migration, Moved, MovedTable, Progress, Server, ServerError, Severity, check, doctor, migration,
-    serve,
+    BackupError, BackupOptions, BackupProgress, Created, Finding, Losses, Manifest, Migration, Moved,
+    MovedTable, Progress, Restored, Server, ServerError, Severity, Verified, check, create_backup, doctor,
+    migration, restore_backup, serve, verify_backup,
 };

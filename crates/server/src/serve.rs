@@ -4,6 +4,7 @@
 //! requests, running ones finish, jobs stop, the database is closed.
 
 mod announce;
+mod backup;
 mod check;
 mod directories;
 mod doctor;
@@ -15,6 +16,7 @@ mod providers;
 mod reload;
 mod signals;
 mod supervisor;
+mod unfinished;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -32,6 +34,10 @@ use crate::secrets::Keys;
 use crate::telemetry;
 use crate::webhooks::Courier;
 
+pub use backup::{
+    BackupError, BackupOptions, BackupProgress, Created, Losses, Manifest, Restored, Verified, create_backup,
+    restore_backup, verify_backup,
+};
 pub use check::check;
 pub use doctor::{Finding, Severity, doctor};
 pub use error::ServerError;

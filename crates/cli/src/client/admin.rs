@@ -19,8 +19,19 @@ pub(crate) struct CleanupReport {
     pub(crate) pending_deletions: u64,
     /// Why the job refuses to go on, if it does.
     pub(crate) halted: Option<String>,
+    /// The first objects whose blob is missing.
+    #[serde(default)]
+    pub(crate) missing: Vec<MissingBlob>,
     #[serde(flatten)]
     rest: Map<String, Value>,
+}
+
+/// An object whose blob is missing.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct MissingBlob {
+    pub(crate) provider: String,
+    pub(crate) bucket: String,
+    pub(crate) path: String,
 }
 
 impl Client {

@@ -42,5 +42,9 @@ fn describe(report: &CleanupReport) -> String {
         ("rows deleted", report.deleted_rows.to_string()),
         ("deletions pending", report.pending_deletions.to_string()),
     ];
-    table(&rows.map(|(name, value)| vec![name.to_owned(), value]), &[])
+    let mut text = table(&rows.map(|(name, value)| vec![name.to_owned(), value]), &[]);
+    for missing in &report.missing {
+        text.push_str(&format!("\nmissing on {}: {}/{}", missing.provider, missing.bucket, missing.path));
+    }
+    text
 }

@@ -26,6 +26,7 @@ pub mod postgres;
 mod proposal;
 mod queue;
 mod quota;
+pub mod snapshot;
 pub mod sqlite;
 mod upkeep;
 mod usage;

@@ -80,7 +80,7 @@ pub trait UpkeepExecutor: Send + Sync {
         repair: bool,
     ) -> Result<Vec<UsageDifference>, StorageError>;
 
-    /// Blobs that no object has any more, and that were queued at least `older_than` ago.
+    /// Blobs that no object has any more, and that were queued at least `older_than` ago. None while a backup holds them.
     ///
     /// # Errors
     /// Only those of the engine.

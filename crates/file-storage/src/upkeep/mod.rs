@@ -8,6 +8,7 @@ mod deletions;
 mod events;
 mod orphans;
 mod queue;
+mod report;
 mod uploads;
 
 use std::sync::Arc;
@@ -20,8 +21,8 @@ use tokio_util::task::TaskTracker;
 use crate::errors::StorageError;
 use crate::storage::FileStorage;
 
-pub use orphans::CleanupReport;
 use orphans::Orphans;
+pub use report::{CleanupReport, MissingBlob, OrphanBlob};
 
 /// How often somebody who waits for another process's orphan job looks whether it is over.
 const TURN: Duration = Duration::from_millis(250);

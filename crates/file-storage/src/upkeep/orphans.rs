@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::UpkeepOptions;
+use super::report::CleanupReport;
 use crate::Timestamp;
 use crate::backend::{BackendError, BlobInfo, StorageBackend};
 use crate::bucket::BucketName;
@@ -25,29 +26,6 @@ const BATCH: usize = 500;
 
 /// Blobs whose presence is asked for at once.
 const CONCURRENT_CHECKS: usize = 8;
-
-/// What a run found and did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CleanupReport {
-    /// Blobs without metadata, past the grace time.
-    pub orphan_blobs: u64,
-    /// Their bytes.
-    pub orphan_bytes: u64,
-    /// Objects whose blob is missing.
-    pub missing_blobs: u64,
-    /// Objects whose blob has another length than it should. Reported, never deleted.
-    pub damaged_blobs: u64,
-    /// Copies that are not where they should be, or have another length. They are made anew, and their objects stay.
-    pub missing_copies: u64,
-    /// Orphans that this run deleted.
-    pub deleted_blobs: u64,
-    /// Rows of lost objects that this run deleted.
-    pub deleted_rows: u64,
-    /// Blobs that wait for their ordinary deletion.
-    pub pending_deletions: u64,
-    /// Why the run did not touch rows, where something looked wrong.
-    pub halted: Option<String>,
-}
 
 /// The job, with what it remembers between two runs.
 pub(super) struct Orphans {
@@ -135,8 +113,7 @@ impl Orphans {
                 if orphan.modified.is_none() && !self.is_unknown_long(&orphan.key, unknown_before) {
                     continue;
                 }
-                report.orphan_blobs += 1;
-                report.orphan_bytes += orphan.size;
+                report.add_orphan(provider.provider(), &orphan);
                 if apply && report.deleted_blobs < u64::from(self.options.borrow().max_per_run) {
                     match provider.delete(&orphan.key).await {
                         Ok(()) => {
@@ -242,6 +219,7 @@ impl Orphans {
         }
         let mut halted = None;
         let (missing, tallies) = self.missing_rows(provider, access, report).await?;
+        report.add_missing(name, &missing);
         report.missing_blobs += tallies.values().map(|tally| tally.missing).sum::<u64>();
         if let Some((bucket, tally)) = tallies.iter().find(|(_, tally)| tally.missing * 100 > tally.seen) {
             let (lost, seen) = (tally.missing, tally.seen);

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use file_storage::upkeep::CleanupReport;
+use file_storage::upkeep::{CleanupReport, MissingBlob, OrphanBlob};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -31,6 +31,47 @@ pub(super) struct Cleanup {
     pending_deletions: u64,
     /// Why the run did not touch rows, where something looked wrong. An operator should look.
     halted: Option<String>,
+    /// The first 100 orphans.
+    orphans: Vec<Orphan>,
+    /// The first 100 objects whose blob is missing.
+    missing: Vec<Missing>,
+}
+
+/// A blob without metadata.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OrphanBlob)]
+struct Orphan {
+    /// The provider that has it.
+    provider: String,
+    /// Its name there.
+    blob: String,
+    /// Its length, in bytes.
+    size: u64,
+}
+
+/// An object whose blob is missing.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MissingBlob)]
+struct Missing {
+    /// The provider that should have it.
+    provider: String,
+    /// The object's bucket.
+    bucket: String,
+    /// The object's path.
+    path: String,
+}
+
+impl From<OrphanBlob> for Orphan {
+    fn from(orphan: OrphanBlob) -> Self {
+        Self { provider: orphan.provider, blob: orphan.key.to_string(), size: orphan.size }
+    }
+}
+
+impl From<MissingBlob> for Missing {
+    fn from(missing: MissingBlob) -> Self {
+        let (bucket, path) = (missing.bucket.to_string(), missing.path.to_string());
+        Self { provider: missing.provider, bucket, path }
+    }
 }
 
 impl From<CleanupReport> for Cleanup {
@@ -45,6 +86,8 @@ impl From<CleanupReport> for Cleanup {
             deleted_rows: report.deleted_rows,
             pending_deletions: report.pending_deletions,
             halted: report.halted,
+            orphans: report.orphans.into_iter().map(Orphan::from).collect(),
+            missing: report.missing.into_iter().map(Missing::from).collect(),
         }
     }
 }

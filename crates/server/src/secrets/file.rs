@@ -57,6 +57,31 @@ pub(super) fn open_or_create(data_dir: &Path) -> Result<(Stored, bool), SecretsE
 
 /// Reads the file.
 pub(super) fn open(data_dir: &Path) -> Result<Stored, SecretsError> {
+    let (path, text) = (data_dir.join(FILE_NAME), read(data_dir)?);
+    parse(&text).map_err(|problem| SecretsError::Damaged { path, problem })
+}
+
+/// Reads the file as it is, if it is one of ours.
+pub(super) fn document(data_dir: &Path) -> Result<Zeroizing<Vec<u8>>, SecretsError> {
+    let (path, text) = (data_dir.join(FILE_NAME), read(data_dir)?);
+    parse(&text).map_err(|problem| SecretsError::Damaged { path, problem })?;
+    Ok(Zeroizing::new(text.as_bytes().to_vec()))
+}
+
+/// Writes the file as it was, unless it is there.
+pub(super) fn put_back(data_dir: &Path, document: &[u8]) -> Result<(), SecretsError> {
+    let path = data_dir.join(FILE_NAME);
+    let text = str::from_utf8(document).map_err(|error| error.to_string());
+    let checked = text.and_then(|text| parse(text).map(drop));
+    checked.map_err(|problem| SecretsError::Damaged { path: path.clone(), problem })?;
+    create_directory(data_dir)?;
+    if publish(data_dir, document)? || *read(data_dir)?.as_bytes() == *document {
+        return Ok(());
+    }
+    Err(SecretsError::Others(path))
+}
+
+fn read(data_dir: &Path) -> Result<Zeroizing<String>, SecretsError> {
     let path = data_dir.join(FILE_NAME);
     let mut file = match File::open(&path) {
         Ok(file) => file,
@@ -75,7 +100,7 @@ pub(super) fn open(data_dir: &Path) -> Result<Stored, SecretsError> {
     }
     let mut text = Zeroizing::new(String::new());
     file.read_to_string(&mut text).map_err(io(&path))?;
-    parse(&text).map_err(|problem| SecretsError::Damaged { path, problem })
+    Ok(text)
 }
 
 fn parse(text: &str) -> Result<Stored, String> {
@@ -126,16 +151,20 @@ fn create_directory(data_dir: &Path) -> Result<(), SecretsError> {
 /// Writes new secrets, unless another process did so first; tells whether it was this one. A link, unlike a
 /// rename, never replaces what is there; and it appears with its whole contents.
 fn create(data_dir: &Path) -> Result<bool, SecretsError> {
+    publish(data_dir, generate()?.as_bytes())
+}
+
+/// Gives contents their name, wholly or not at all, unless something has it.
+fn publish(data_dir: &Path, contents: &[u8]) -> Result<bool, SecretsError> {
     let path = data_dir.join(FILE_NAME);
     let temporary = Temporary(data_dir.join(format!(".{FILE_NAME}.{}", uuid::Uuid::new_v4())));
-    let text = generate()?;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(&temporary.0)
         .map_err(io(&temporary.0))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(io(&temporary.0))?;
+    file.write_all(contents).and_then(|()| file.sync_all()).map_err(io(&temporary.0))?;
     let made = match fs::hard_link(&temporary.0, &path) {
         Ok(()) => true,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => false,

@@ -17,7 +17,7 @@ mod secret;
 #[cfg(test)]
 mod tests;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use file_storage::Timestamp;
 use file_storage::credentials::{CredentialKey, CredentialSecret};
@@ -28,6 +28,7 @@ use crate::config::{AuthConfig, Config};
 use file::Stored;
 pub use keys::Keys;
 pub use secret::{MIN_SECRET_BYTES, Secret};
+use zeroize::Zeroizing;
 
 /// The secrets in force.
 #[derive(Debug, Clone)]
@@ -119,6 +120,22 @@ impl Secrets {
     }
 }
 
+/// The secrets of a data directory as they are kept, to be backed up. Those that the configuration has are not among them.
+///
+/// # Errors
+/// As [`Secrets::open`].
+pub fn document(data_dir: &Path) -> Result<Zeroizing<Vec<u8>>, SecretsError> {
+    file::document(data_dir)
+}
+
+/// Keeps secrets in a data directory that were kept in another one. Where the same are kept already, nothing is to be done.
+///
+/// # Errors
+/// [`SecretsError`], where others are kept there, or they can't be written.
+pub fn put_back(data_dir: &Path, document: &[u8]) -> Result<(), SecretsError> {
+    file::put_back(data_dir, document)
+}
+
 /// Why there are no secrets.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretsError {
@@ -141,6 +158,9 @@ pub enum SecretsError {
         /// What is wrong, without contents.
         problem: String,
     },
+    /// There are others.
+    #[error("{} has other secrets already", .0.display())]
+    Others(PathBuf),
     /// There is something else where the data directory should be.
     #[error("{} is no directory: the data directory must be one, or not be there yet", .0.display())]
     NoDirectory(PathBuf),

@@ -41,6 +41,24 @@ fn the_first_start_makes_secrets_and_later_ones_find_them() {
 }
 
 #[test]
+fn secrets_are_put_back_where_there_are_none_and_over_no_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let (old, new, other) =
+        (directory.path().join("old"), directory.path().join("new"), directory.path().join("other"));
+    let made = Secrets::open_or_create(&config(&old, &[])).unwrap();
+    let kept = document(&old).unwrap();
+    put_back(&new, &kept).unwrap();
+    put_back(&new, &kept).unwrap();
+    assert_eq!(json(&Secrets::open(&config(&new, &[])).unwrap()), json(&made));
+    assert_eq!((mode(&new), mode(&new.join("secrets.json"))), (0o700, 0o600));
+    let others = Secrets::open_or_create(&config(&other, &[])).unwrap();
+    assert!(matches!(put_back(&other, &kept), Err(SecretsError::Others(_))));
+    assert_eq!(json(&Secrets::open(&config(&other, &[])).unwrap()), json(&others));
+    assert!(matches!(put_back(&directory.path().join("none"), b"{}"), Err(SecretsError::Damaged { .. })));
+    assert!(!directory.path().join("none").exists());
+}
+
+#[test]
 fn each_purpose_has_a_secret_of_its_own() {
     let directory = tempfile::tempdir().unwrap();
     let secrets = Secrets::open_or_create(&config(directory.path(), &[])).unwrap();

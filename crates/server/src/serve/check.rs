@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
-use super::{ServerError, open, providers};
+use super::{ServerError, open, providers, unfinished};
 use crate::auth;
 use crate::config::Config;
 use crate::secrets::{Secrets, SecretsError};
@@ -23,7 +23,8 @@ pub fn check(config: &Config) -> Vec<ServerError> {
         Err(error) => Err(error.into()),
     };
     let key_set = auth::check_key_set(&config.auth).map_err(ServerError::from);
-    [listen(config), data_dir, database(config), secrets, key_set, providers::check(config)]
+    let restored = unfinished::refuse(&config.data_dir);
+    [restored, listen(config), data_dir, database(config), secrets, key_set, providers::check(config)]
         .into_iter()
         .filter_map(Result::err)
         .collect()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use file_storage::StorageError;
 use file_storage::backend::BackendError;
+use file_storage::backup::BackupError;
 use file_storage::directories::DirectoryError;
 
 use crate::auth::{KeySetError, MintError};
@@ -69,6 +70,28 @@ pub enum ServerError {
     /// The metadata could not be moved to another engine.
     #[error("the metadata was not moved: {}", causes(.0))]
     Migration(StorageError),
+    /// There is no backup, or none was restored.
+    #[error("{}", backup(.0))]
+    Backup(BackupError),
+    /// A backup is to be made in what it is a backup of.
+    #[error("{} lies in the data directory, and would be lost with it: choose another place", .0.display())]
+    BackupInside(PathBuf),
+    /// A restore into the data directory was not finished.
+    #[error(
+        "a backup is being restored into {}, or was not restored wholly: run `aerostore backup restore` again; or delete the          directory, and restore into a new one", .0.display()
+    )]
+    RestoreUnfinished(PathBuf),
+    /// A backup is to be restored over something.
+    #[error("the data directory {} is not empty: a backup is restored into a new one", .0.display())]
+    NotEmpty(PathBuf),
+    /// A directory that is restored into can't be used.
+    #[error("{} can't be restored into", path.display())]
+    RestorePlace {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// What a crash interrupted can be neither finished nor undone.
     #[error("the start-up check failed: {}", causes(.0))]
     Recovery(StorageError),
@@ -95,6 +118,13 @@ pub enum ServerError {
     /// Standard output is closed.
     #[error("standard output")]
     Announce(#[source] io::Error),
+}
+
+fn backup(error: &BackupError) -> String {
+    match error {
+        BackupError::Storage(error) => causes(error),
+        other => other.to_string(),
+    }
 }
 
 fn directory(error: &DirectoryError) -> String {

@@ -16,7 +16,7 @@ use file_storage::storage::{EventOptions, QueryOptions, QueueOptions, StorageOpt
 use file_storage::upkeep::{EventRetention, Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
 
-use super::{Server, ServerError, directories, providers};
+use super::{Server, ServerError, directories, providers, unfinished};
 use crate::app::{App, AppState};
 use crate::auth::Authenticator;
 use crate::client_address::Proxies;
@@ -39,6 +39,7 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
         Some(address) => Some(listen(&address.0).await?),
         None => None,
     };
+    unfinished::refuse(&config.data_dir)?;
     let figures = Figures::install()?;
     let secrets = Secrets::open_or_create(&config)?;
     let new_keys = secrets.created().then(|| secrets.keys()).transpose()?;

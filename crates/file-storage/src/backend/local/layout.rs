@@ -59,7 +59,7 @@ impl Layout {
 }
 
 /// Where a blob is below a root that is not opened.
-pub(super) fn blob_below(root: &Path, key: &BlobKey) -> PathBuf {
+pub(crate) fn blob_below(root: &Path, key: &BlobKey) -> PathBuf {
     root.join(BLOBS).join(key.as_str())
 }
 

@@ -41,7 +41,7 @@ impl Cell {
     }
 
     /// Adds the value to a digest, with its kind and length, so that no two rows look alike.
-    fn add_to(&self, digest: &mut Context) -> Result<(), Unkeepable> {
+    fn add_to(&self, digest: &mut Context, keeper: Keeper) -> Result<(), Unkeepable> {
         let mut part = |kind: u8, bytes: &[u8]| {
             digest.update(&[kind]);
             digest.update(&(bytes.len() as u64).to_le_bytes());
@@ -53,22 +53,42 @@ impl Cell {
             Self::Int(number) => part(2, &number.to_le_bytes()),
             Self::Time(micros) => part(3, &micros.to_le_bytes()),
             Self::Uuid(uuid) => part(4, uuid.as_bytes()),
-            Self::Text(text) => part(5, keepable(text)?),
+            Self::Text(text) => part(5, keepable(text, keeper)?),
             Self::Words(words) => {
                 part(6, &(words.len() as u64).to_le_bytes());
                 for word in words {
-                    part(5, keepable(word)?);
+                    part(5, keepable(word, keeper)?);
                 }
             }
-            Self::Json(text) => part(7, json::canonical(text).ok_or(Unkeepable)?.as_bytes()),
+            Self::Json(text) => match json::canonical(text) {
+                Some(canonical) => part(7, canonical.as_bytes()),
+                None => part(7, keepable_json(text, keeper)?),
+            },
             Self::Bytes(bytes) => part(8, bytes),
         }
         Ok(())
     }
 }
 
-fn keepable(text: &str) -> Result<&[u8], Unkeepable> {
-    if text.contains('\0') { Err(Unkeepable) } else { Ok(text.as_bytes()) }
+/// Where rows are to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::executor) enum Keeper {
+    /// In PostgreSQL, which can't keep all texts.
+    Postgres,
+    /// In files, and in databases that keep what they are given.
+    Anything,
+}
+
+fn keepable(text: &str, keeper: Keeper) -> Result<&[u8], Unkeepable> {
+    if keeper == Keeper::Postgres && text.contains('\0') { Err(Unkeepable) } else { Ok(text.as_bytes()) }
+}
+
+/// JSON that has no canonical form, as it is spelled.
+fn keepable_json(text: &str, keeper: Keeper) -> Result<&[u8], Unkeepable> {
+    match keeper {
+        Keeper::Postgres => Err(Unkeepable),
+        Keeper::Anything => Ok(text.as_bytes()),
+    }
 }
 
 /// How many rows, and a digest of all of them that does not depend on their order: no two databases sort alike. It is
@@ -81,11 +101,16 @@ pub(in crate::executor) struct Tally {
 }
 
 impl Tally {
-    /// Adds a row.
+    /// Adds a row that PostgreSQL is to keep.
     pub(in crate::executor) fn add(&mut self, row: &[Cell]) -> Result<(), Unkeepable> {
+        self.add_for(row, Keeper::Postgres)
+    }
+
+    /// Adds a row, where its keeper can keep it.
+    pub(in crate::executor) fn add_for(&mut self, row: &[Cell], keeper: Keeper) -> Result<(), Unkeepable> {
         let mut digest = Context::new(&SHA256);
         for cell in row {
-            cell.add_to(&mut digest)?;
+            cell.add_to(&mut digest, keeper)?;
         }
         let digest = digest.finish();
         for (sum, part) in self.sums.iter_mut().zip(digest.as_ref().as_chunks::<8>().0) {
@@ -95,11 +120,11 @@ impl Tally {
         Ok(())
     }
 
-    pub(super) fn rows(&self) -> u64 {
+    pub(in crate::executor) fn rows(&self) -> u64 {
         self.rows
     }
 
-    pub(super) fn digest(&self) -> String {
+    pub(in crate::executor) fn digest(&self) -> String {
         hex::encode(self.sums.map(u64::to_be_bytes).as_flattened())
     }
 }

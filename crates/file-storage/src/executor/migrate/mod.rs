@@ -21,7 +21,7 @@ use super::sqlite::export::{Export, Hold};
 use crate::errors::StorageError;
 use crate::failpoint::Scope;
 
-use cell::Tally;
+use cell::{Keeper, Tally};
 use tables::{TABLES, Table};
 
 /// Batches that are read ahead of what is written.
@@ -113,7 +113,10 @@ impl Migration {
                     meter.add(table, batch.len());
                 }
             };
-            let (tally, ()) = tokio::join!(blocking(&export, move |export| export.read(table, &send)), count);
+            let (tally, ()) = tokio::join!(
+                blocking(&export, move |export| export.read(table, &send, Keeper::Postgres)),
+                count
+            );
             tables.push(MovedTable::new(table, &tally?));
         }
         Ok(Moved { tables, in_use: export.in_use() })
@@ -162,7 +165,7 @@ async fn copy_table(
     meter: &Meter<'_>,
 ) -> Result<MovedTable, StorageError> {
     let (send, rows) = mpsc::channel(AHEAD);
-    let reading = blocking(export, move |export| export.read(table, &send));
+    let reading = blocking(export, move |export| export.read(table, &send, Keeper::Postgres));
     let add = |rows| meter.add(table, rows);
     let writing = import.fill(table, rows, &add);
     // A failed write closes the channel, which ends the reading; a failed read ends the writing early.

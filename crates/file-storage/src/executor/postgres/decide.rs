@@ -82,6 +82,11 @@ pub(super) fn orphan_job_place(schema: &SchemaName) -> i64 {
     number(&[b"orphan job", schema.to_string().as_bytes()])
 }
 
+/// What stands for blobs that rows let go of, among locks: who copies blobs holds it, and who deletes them shares it.
+pub(super) fn blob_hold_place(schema: &SchemaName) -> i64 {
+    number(&[b"blobs are held", schema.to_string().as_bytes()])
+}
+
 /// What stands for the positions of events, among locks: who gives them holds it.
 pub(super) fn event_place(schema: &SchemaName) -> i64 {
     number(&[b"positions of events", schema.to_string().as_bytes()])

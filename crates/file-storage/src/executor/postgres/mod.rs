@@ -19,6 +19,7 @@ mod engine;
 mod errors;
 mod events;
 mod explain;
+pub(super) mod export;
 mod extra;
 pub(super) mod import;
 mod listing;

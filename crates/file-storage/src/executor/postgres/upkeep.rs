@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use super::decide::{AWAIT, blob_place, orphan_job_place};
+use super::decide::{AWAIT, blob_hold_place, blob_place, orphan_job_place};
 use super::errors::Fault;
 use super::multipart;
 use super::pool::Pool;
@@ -24,10 +24,14 @@ use crate::permissions::{Access, Permission};
 const REMEMBERED: chrono::TimeDelta = chrono::TimeDelta::hours(1);
 
 /// Takes blobs whose turn has come, but those that another process is at. A claim ends by itself, as a process may: two
-/// that delete the same blob waste their time and do no harm.
-const CLAIM: &str = "WITH due AS ( \
+/// that delete the same blob waste their time and do no harm. None while a backup holds them.
+///
+/// IMPORTANT: a backup takes its lock before it reads a row, and this asks for the lock after the statement's view of the rows
+/// was taken. So what is claimed all the same was queued before the backup began, and no row that it reads names it.
+const CLAIM: &str = "WITH free AS MATERIALIZED (SELECT pg_try_advisory_xact_lock_shared($4) AS free), \
+    due AS ( \
         SELECT blob_key FROM {schema}.blob_deletions \
-        WHERE queued_at <= coalesce($1, now()) \
+        WHERE (SELECT free FROM free) AND queued_at <= coalesce($1, now()) \
         AND (claimed_by IS NULL OR claimed_by = $2 OR claimed_until < now()) \
         ORDER BY attempts, queued_at, blob_key LIMIT $3 FOR UPDATE SKIP LOCKED), \
     claimed AS ( \
@@ -78,10 +82,10 @@ const NONCE_IS_USED: &str = "SELECT 1 FROM {schema}.used_nonces WHERE nonce = $1
 
 /// A transaction that may last as long as a job does. It looks at nothing, and keeps no row from being vacuumed. The
 /// server notices within a minute where the network took away whose turn it is.
-const BEGIN_TURN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; \
+pub(super) const BEGIN_TURN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; \
      SET LOCAL tcp_keepalives_idle = 30; SET LOCAL tcp_keepalives_interval = 10; SET LOCAL tcp_keepalives_count = 3";
 
-const TAKE_TURN: &str = "SELECT pg_try_advisory_xact_lock($1)";
+pub(super) const TAKE_TURN: &str = "SELECT pg_try_advisory_xact_lock($1)";
 
 const BACKLOG: &str = "SELECT (SELECT count(*) FROM {schema}.blob_deletions), \
      coalesce(sum(file_count), 0)::bigint, count(*) FROM {schema}.storage_buckets";
@@ -106,7 +110,8 @@ pub(super) async fn due(
             Some(now().checked_sub_signed(age).unwrap_or(Timestamp::UNIX_EPOCH))
         }
     };
-    let values = [&before as _, &instance as _, &i64::from(limit) as _];
+    let hold = blob_hold_place(pool.schema());
+    let values = [&before as _, &instance as _, &i64::from(limit) as _, &hold as _];
     let claimed = alone(pool, "due_deletions", &Caller::keeper(), CLAIM, &values).await?;
     let blob = |row: &tokio_postgres::Row| {
         Ok(QueuedBlob {

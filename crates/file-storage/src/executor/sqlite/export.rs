@@ -1,4 +1,4 @@
-//! Reading a whole database, to move it: through a connection that can't write, in one transaction, table by table.
+//! Reading a whole database, to move it or to back it up: through a connection that can't write, in one transaction, table by table.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use super::errors::Fault;
 use super::lock::Lock;
 use super::{migrations, policies};
 use crate::errors::StorageError;
-use crate::executor::migrate::cell::{Cell, Row, Tally};
+use crate::executor::migrate::cell::{Cell, Keeper, Row, Tally};
 use crate::executor::migrate::tables::{TABLES, Table};
 
 /// Most rows that go together.
@@ -38,6 +38,8 @@ pub(in crate::executor) enum Hold {
     Alone,
     /// Servers, too.
     Beside,
+    /// Servers, too; and some may start, but nobody may move it away.
+    Shared,
 }
 
 /// A database that is read and not changed. All of its functions block.
@@ -54,7 +56,10 @@ impl Export {
             let context = format!("there is no SQLite database {}", path.display());
             return Err(StorageError::internal(context));
         }
-        let lock = Lock::alone(path)?;
+        let lock = match hold {
+            Hold::Alone | Hold::Beside => Lock::alone(path)?,
+            Hold::Shared => Some(Lock::serve(path)?),
+        };
         if lock.is_none() && hold == Hold::Alone {
             let context = format!("a server has {} open: stop it first", path.display());
             return Err(StorageError::internal(context));
@@ -94,8 +99,9 @@ impl Export {
         &self,
         table: &Table,
         rows: &mpsc::Sender<Vec<Row>>,
+        keeper: Keeper,
     ) -> Result<Tally, StorageError> {
-        send(&self.conn(), table, rows).map_err(|fault| fault.into_storage("read"))
+        send(&self.conn(), table, rows, keeper).map_err(|fault| fault.into_storage("read"))
     }
 
     /// The number that the next row of a table would have.
@@ -147,17 +153,18 @@ fn check(conn: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
-fn send(conn: &Connection, table: &Table, rows: &mpsc::Sender<Vec<Row>>) -> Result<Tally, Fault> {
+fn send(
+    conn: &Connection,
+    table: &Table,
+    rows: &mpsc::Sender<Vec<Row>>,
+    keeper: Keeper,
+) -> Result<Tally, Fault> {
     let mut statement = conn.prepare(&format!("SELECT {} FROM {}", table.list(), table.name))?;
     let mut found = statement.query([])?;
     let (mut tally, mut batch, mut weight) = (Tally::default(), Vec::new(), 0_usize);
     while let Some(row) = found.next()? {
-        let mut cells = Row::with_capacity(table.columns.len());
-        for (at, (name, ty)) in table.columns.iter().enumerate() {
-            let value = row.get_ref(at)?;
-            cells.push(cell(value, ty).ok_or_else(|| Fault::corrupt(name))?);
-        }
-        tally.add(&cells).map_err(|reason| unkeepable(table, &cells, reason))?;
+        let cells = row_of(row, table)?;
+        tally.add_for(&cells, keeper).map_err(|reason| unkeepable(table, &cells, reason))?;
         weight = cells.iter().fold(weight, |sum, cell| sum.saturating_add(cell.weight()));
         batch.push(cells);
         if batch.len() >= ROWS || weight >= BYTES {
@@ -172,6 +179,15 @@ fn send(conn: &Connection, table: &Table, rows: &mpsc::Sender<Vec<Row>>) -> Resu
         let _ = rows.blocking_send(batch);
     }
     Ok(tally)
+}
+
+/// What a row of `SELECT` over a table's columns holds.
+pub(super) fn row_of(row: &rusqlite::Row<'_>, table: &Table) -> Result<Row, Fault> {
+    let mut cells = Row::with_capacity(table.columns.len());
+    for (at, (name, ty)) in table.columns.iter().enumerate() {
+        cells.push(cell(row.get_ref(at)?, ty).ok_or_else(|| Fault::corrupt(name))?);
+    }
+    Ok(cells)
 }
 
 /// A value as PostgreSQL's type has it; `None` where our own code never puts such a one.

@@ -10,6 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -18,11 +19,16 @@ use crate::errors::StorageError;
 /// Longest word that is read: an address fits well.
 const MAX_WORD: u64 = 4096;
 
+/// How long a hold on blobs waits for servers that just look whether there is one.
+const LOOKS: Duration = Duration::from_secs(2);
+
 /// Held until dropped.
 #[derive(Debug)]
 pub(super) struct Lock {
     held: File,
     path: PathBuf,
+    /// See [`BlobHold`].
+    hold: PathBuf,
 }
 
 impl Lock {
@@ -64,10 +70,24 @@ impl Lock {
         write().map_err(|source| failed(&self.path, source))
     }
 
+    /// Whether somebody holds the blobs that rows let go of. Who deletes them asks this after it has read which ones are
+    /// queued: see [`BlobHold`].
+    pub(super) fn blobs_are_held(&self) -> Result<bool, StorageError> {
+        let look = || match File::open(&self.hold) {
+            // Shared, so that servers that look at the same time are not in each other's way.
+            Ok(file) => match flock(&file, FlockOperation::NonBlockingLockShared) {
+                Ok(()) => Ok(false),
+                Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+                Err(error) => Err(io::Error::from(error)),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        };
+        look().map_err(|source| failed(&self.hold, source))
+    }
+
     fn take(database: &Path, how: FlockOperation) -> Result<Option<Self>, StorageError> {
-        let mut path = database.as_os_str().to_owned();
-        path.push("-lock");
-        let path = PathBuf::from(path);
+        let path = beside(database, "-lock");
         let take = || {
             let file = OpenOptions::new()
                 .read(true)
@@ -83,8 +103,46 @@ impl Lock {
             }
         };
         let held = take().map_err(|source| failed(&path, source))?;
-        Ok(held.map(|held| Self { held, path }))
+        Ok(held.map(|held| Self { held, path, hold: beside(database, "-hold") }))
     }
+}
+
+/// While this lives, no server deletes a blob that rows let go of since: it is there for whoever copies what rows named
+/// when the hold began. The kernel lets go of it however a process ends.
+///
+/// IMPORTANT: it is taken before rows are read, and servers look for it after they have read which blobs are queued. So
+/// a blob that is deleted all the same was queued before the hold began, and no row named it.
+#[derive(Debug)]
+pub(in crate::executor) struct BlobHold {
+    _held: File,
+}
+
+impl BlobHold {
+    /// Takes it; `None` where somebody else has it. Blocks, for a moment.
+    pub(in crate::executor) fn take(database: &Path) -> Result<Option<Self>, StorageError> {
+        let path = beside(database, "-hold");
+        let take = || {
+            let mut options = OpenOptions::new();
+            let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+            let until = Instant::now() + LOOKS;
+            loop {
+                match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                    Ok(()) => return Ok(Some(Self { _held: file })),
+                    Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() >= until => return Ok(None),
+                    Err(rustix::io::Errno::WOULDBLOCK) => std::thread::sleep(Duration::from_millis(10)),
+                    Err(error) => return Err(io::Error::from(error)),
+                }
+            }
+        };
+        take().map_err(|source| failed(&path, source))
+    }
+}
+
+/// A file beside the database.
+fn beside(database: &Path, ending: &str) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(ending);
+    PathBuf::from(path)
 }
 
 fn failed(path: &Path, source: io::Error) -> StorageError {

@@ -20,9 +20,10 @@ pub(super) mod export;
 mod extra;
 mod functions;
 mod history;
+pub(super) mod import;
 mod ledger;
 mod listing;
-mod lock;
+pub(super) mod lock;
 mod migrations;
 mod multipart;
 #[cfg(test)]
@@ -128,7 +129,7 @@ pub struct SqliteExecutor {
     /// In force; replaced as a whole after the commit that changed a policy.
     rules: Arc<ArcSwap<Rules>>,
     /// Held for as long as anything above may be open.
-    _lock: Lock,
+    lock: Arc<Lock>,
 }
 
 impl SqliteExecutor {
@@ -164,7 +165,7 @@ impl SqliteExecutor {
             writer,
             room,
             rules,
-            _lock: lock,
+            lock: Arc::new(lock),
         })
     }
 

@@ -35,8 +35,13 @@ impl UpkeepExecutor for SqliteExecutor {
         older_than: Duration,
         limit: u32,
     ) -> Result<Vec<QueuedBlob>, StorageError> {
-        let access = access.clone();
-        self.scan("due_deletions", move |conn| upkeep::due(conn, &access, older_than, limit)).await
+        let (access, lock) = (access.clone(), Arc::clone(&self.lock));
+        let due = move |conn: &_| {
+            let due = upkeep::due(conn, &access, older_than, limit)?;
+            // IMPORTANT: asked after the rows were read.
+            if due.is_empty() || !lock.blobs_are_held()? { Ok(due) } else { Ok(Vec::new()) }
+        };
+        self.scan("due_deletions", due).await
     }
 
     async fn finish_deletions(

@@ -1,0 +1,120 @@
+//! Backups of a server, as it is configured: its metadata, the blobs of all its providers, its secrets.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use file_storage::backup::{self, Watch};
+pub use file_storage::backup::{
+    BackupError, Created, Losses, Manifest, Progress as BackupProgress, Restored, Verified,
+};
+use file_storage::executor::snapshot;
+use file_storage::failpoint;
+
+use super::unfinished::{self, Mark};
+use super::{ServerError, open, providers};
+use crate::config::{Config, Database};
+use crate::secrets;
+
+/// How a backup is made.
+#[derive(Debug, Clone)]
+pub struct BackupOptions {
+    /// The directory: empty, not there, or one of backups.
+    pub to: PathBuf,
+    /// Blobs that are copied at once.
+    pub concurrency: usize,
+    /// Whether to make a backup of the rest where blobs are missing or damaged.
+    pub despite_losses: bool,
+}
+
+/// Makes a backup of the server that is configured so, whether it runs or not.
+///
+/// # Errors
+/// [`ServerError`], saying what is in the way.
+pub async fn create_backup(
+    config: &Config,
+    options: BackupOptions,
+    watch: Watch<'_>,
+) -> Result<Created, ServerError> {
+    unfinished::refuse(&config.data_dir)?;
+    let secrets = secrets::document(&config.data_dir)?;
+    refuse_inside(&config.data_dir, &options.to)?;
+    let create = backup::Create {
+        database: database(config),
+        providers: providers::open(config, &BTreeSet::new())?,
+        secrets,
+        to: options.to,
+        concurrency: options.concurrency,
+        despite_losses: options.despite_losses,
+    };
+    let created = create.run(watch).await;
+    create.providers.drain().await;
+    created.map_err(ServerError::Backup)
+}
+
+/// Reads everything in a backup, and says whether it is what was written.
+///
+/// # Errors
+/// [`ServerError::Backup`].
+pub async fn verify_backup(
+    from: &Path,
+    concurrency: usize,
+    watch: Watch<'_>,
+) -> Result<Verified, ServerError> {
+    backup::verify(from, concurrency, watch).await.map_err(ServerError::Backup)
+}
+
+/// Restores a backup into the data directory, the database and the active provider that are configured, all of them empty.
+/// No server starts before it is done.
+///
+/// # Errors
+/// [`ServerError`], saying what is in the way. What failed half-way goes on when it is tried again.
+pub async fn restore_backup(
+    config: &Config,
+    from: &Path,
+    concurrency: usize,
+    watch: Watch<'_>,
+) -> Result<Restored, ServerError> {
+    let (manifest, secrets) = backup::read_secrets(from).await.map_err(ServerError::Backup)?;
+    let path = open::database_path(config);
+    let place = path.as_ref().map_or("a PostgreSQL database".to_owned(), |path| path.display().to_string());
+    let mark = Mark::set(&config.data_dir, &format!("{} into {place}\n", manifest.id))?;
+    if let Some(path) = path.filter(|_| mark.was_there) {
+        unfinished::remove_database(&path)?;
+    }
+    secrets::put_back(&config.data_dir, &secrets)?;
+    let restore = backup::Restore {
+        from: from.to_owned(),
+        database: database(config),
+        providers: providers::open(config, &BTreeSet::new())?,
+        concurrency,
+        failpoints: failpoint::Scope::new(&config.data_dir),
+    };
+    let restored = restore.run(watch).await;
+    restore.providers.drain().await;
+    let restored = restored.map_err(ServerError::Backup)?;
+    mark.remove()?;
+    Ok(restored)
+}
+
+fn database(config: &Config) -> snapshot::Database {
+    match &config.database {
+        Database::Sqlite(_) => snapshot::Database::Sqlite(open::sqlite_file(config)),
+        Database::Postgres(address) => {
+            snapshot::Database::Postgres(Box::new(open::postgres(config, address)))
+        }
+    }
+}
+
+/// A backup in the data directory would go with it.
+fn refuse_inside(data_dir: &Path, to: &Path) -> Result<(), ServerError> {
+    let there = to.ancestors().find_map(|place| {
+        let place = if place.as_os_str().is_empty() { Path::new(".") } else { place };
+        place.canonicalize().ok()
+    });
+    match (data_dir.canonicalize(), there) {
+        (Ok(data_dir), Some(there)) if there.starts_with(&data_dir) => {
+            Err(ServerError::BackupInside(to.to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
