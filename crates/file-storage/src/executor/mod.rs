@@ -18,6 +18,7 @@ mod decide;
 mod displaced;
 mod event;
 mod explanation;
+mod job;
 mod listing;
 pub mod migrate;
 mod multipart;
@@ -49,6 +50,10 @@ pub(crate) use bounds::{just_after, successor};
 pub use credentials::CredentialExecutor;
 pub use event::{Event, EventBounds, EventExecutor, Sight};
 pub use explanation::{Effect, Explanation, Question, Reason};
+pub use job::{
+    ClaimedJob, Job, JobEnd, JobError, JobExecutor, JobFailure, JobKind, JobListing, JobProgress, JobReport, JobStatus,
+    NewJob,
+};
 pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart,
     SortOrder,
@@ -75,6 +80,7 @@ pub trait Executor:
     + EventExecutor
     + UpkeepExecutor
     + QueueExecutor
+    + JobExecutor
     + Send
     + Sync
     + 'static

@@ -9,6 +9,7 @@ pub(crate) mod concurrency;
 pub(crate) mod events;
 pub(crate) mod explanations;
 pub(crate) mod extra;
+pub(crate) mod jobs;
 pub(crate) mod listings;
 pub(crate) mod multipart;
 pub(crate) mod objects;
@@ -130,6 +131,12 @@ macro_rules! executor_conformance {
             queue_claims: [
                 workers_share_entries_and_none_is_twos, a_claim_ends_by_itself, attempts_end_as_they_should,
                 a_blob_changes_its_place_once, a_place_is_changed_while_others_write
+            ],
+            jobs: [
+                a_job_is_made_claimed_saved_and_ended, workers_share_jobs_and_none_is_twos,
+                a_jobs_claim_ends_by_itself, jobs_without_progress_are_given_up, jobs_are_cancelled,
+                jobs_are_their_callers_and_the_service_roles, lists_of_jobs_are_in_pages,
+                a_caller_has_a_number_of_unfinished_jobs, old_jobs_are_forgotten
             ],
             pasted: [supabases_policies_are_pasted_unchanged],
             concurrency: [

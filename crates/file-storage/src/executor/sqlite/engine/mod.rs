@@ -2,6 +2,7 @@
 
 mod credentials;
 mod events;
+mod jobs;
 mod multipart;
 mod queue;
 mod quotas;
