@@ -88,6 +88,9 @@ pub(crate) enum Command {
     /// List, show, retry and give up uploads on their way to where they belong
     #[command(subcommand)]
     Queue(commands::queue::Queue),
+    /// List, show, wait for and cancel long work that was asked for
+    #[command(subcommand)]
+    Job(commands::job::Job),
     /// Show what is kept on each provider of bytes
     Providers(commands::providers::Providers),
     /// Move what one provider keeps to another, while the server runs

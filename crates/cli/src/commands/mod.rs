@@ -8,6 +8,7 @@ pub(crate) mod credential;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod health;
+pub(crate) mod job;
 pub(crate) mod keys;
 pub(crate) mod ls;
 pub(crate) mod metrics;
@@ -60,6 +61,7 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Sign(sign) => with_client(&global, out, async |it| sign::run(&sign, it).await),
         Command::Query(query) => with_client(&global, out, async |it| query::run(&query, it).await),
         Command::Queue(queue) => with_client(&global, out, async |it| queue::run(queue, it).await),
+        Command::Job(job) => with_client(&global, out, async |it| job::run(job, it).await),
         Command::Providers(asked) => with_client(&global, out, async |it| providers::run(&asked, it).await),
         Command::MigrateProvider(asked) => {
             with_client(&global, out, async |it| migrate_provider::run(&asked, it).await)

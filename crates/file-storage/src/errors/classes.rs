@@ -54,6 +54,9 @@ impl StorageError {
             | Self::CredentialNotFound { .. }
             | Self::QueueEntryNotFound { .. }
             | Self::QueueEntryEnded { .. }
+            | Self::JobNotFound { .. }
+            | Self::JobEnded { .. }
+            | Self::TooManyJobs { .. }
             | Self::ChecksumMismatch { .. }
             | Self::Io { .. }
             | Self::Internal { .. } => false,
@@ -112,6 +115,9 @@ impl StorageError {
             Self::CredentialNotFound { .. } => "CREDENTIAL_NOT_FOUND",
             Self::QueueEntryNotFound { .. } => "QUEUE_ENTRY_NOT_FOUND",
             Self::QueueEntryEnded { .. } => "QUEUE_ENTRY_COMPLETED",
+            Self::JobNotFound { .. } => "JOB_NOT_FOUND",
+            Self::JobEnded { .. } => "JOB_ENDED",
+            Self::TooManyJobs { .. } => "TOO_MANY_JOBS",
             Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
             Self::ProviderUnavailable { .. } | Self::ProviderThrottled { .. } => "PROVIDER_UNAVAILABLE",
             Self::CircuitOpen { .. } => "CIRCUIT_OPEN",

@@ -19,6 +19,7 @@ mod decide;
 mod displaced;
 mod event;
 mod explanation;
+mod job;
 mod listing;
 pub mod migrate;
 mod multipart;
@@ -51,6 +52,10 @@ pub use copies::{BlobCopy, Copies, CopiesQueued, CopyExecutor, CopyPlan};
 pub use credentials::CredentialExecutor;
 pub use event::{Event, EventBounds, EventExecutor, Sight};
 pub use explanation::{Effect, Explanation, Question, Reason};
+pub use job::{
+    ClaimedJob, Job, JobEnd, JobError, JobExecutor, JobFailure, JobKind, JobListing, JobProgress, JobReport, JobStatus,
+    NewJob,
+};
 pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart,
     SortOrder,
@@ -78,6 +83,7 @@ pub trait Executor:
     + UpkeepExecutor
     + QueueExecutor
     + CopyExecutor
+    + JobExecutor
     + Send
     + Sync
     + 'static

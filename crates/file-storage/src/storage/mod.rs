@@ -16,8 +16,10 @@ mod download;
 mod events;
 mod extra;
 mod fallback;
+mod folders;
 mod follow;
 mod head;
+mod jobs;
 mod leases;
 mod list;
 mod multipart;
@@ -55,8 +57,9 @@ use crate::signed_url::SigningKeys;
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
 pub use events::{Delivery, EventFilter, StartAt, Subscription};
+pub use folders::Folder;
 pub use multipart::{CompleteOptions, MultipartOptions, PartBody, PartSource};
-pub use options::{EventOptions, QueryOptions, QueueOptions, StorageOptions};
+pub use options::{EventOptions, JobOptions, QueryOptions, QueueOptions, StorageOptions};
 pub use query::QueryRequest;
 pub use queue::MigrationTotals;
 
@@ -107,6 +110,8 @@ struct Inner {
     uploads_queued: Notify,
     /// Rung when copies were found to be lacking.
     copies_lacking: Notify,
+    /// Rung when somebody asked for a job.
+    jobs_changed: Notify,
     /// How full the spool is.
     spool: SpoolLoad,
 }
@@ -138,6 +143,7 @@ impl FileStorage {
                 deletions_queued: Notify::new(),
                 uploads_queued: Notify::new(),
                 copies_lacking: Notify::new(),
+                jobs_changed: Notify::new(),
                 spool: SpoolLoad::default(),
             }),
         }

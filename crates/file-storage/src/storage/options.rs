@@ -36,6 +36,8 @@ pub struct StorageOptions {
     pub events: EventOptions,
     /// Bytes that are not where they belong, and how they get there.
     pub queue: QueueOptions,
+    /// Long work that callers ask for.
+    pub jobs: JobOptions,
     /// What roles may do, beyond rows.
     pub access_rules: AccessRules,
     /// Whose failpoints are met: the data directory's.
@@ -58,6 +60,7 @@ impl Default for StorageOptions {
             query: QueryOptions::default(),
             events: EventOptions::default(),
             queue: QueueOptions::default(),
+            jobs: JobOptions::default(),
             access_rules: AccessRules::default(),
             failpoints: failpoint::Scope::new(Path::new("")),
         }
@@ -130,5 +133,20 @@ impl Default for QueueOptions {
             concurrency: 4,
             keep_completed: Duration::from_secs(7 * 24 * 3600),
         }
+    }
+}
+
+/// Long work that callers ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobOptions {
+    /// Jobs that run at once in this process.
+    pub concurrency: usize,
+    /// How long it is known of a job what came of it.
+    pub keep: Duration,
+}
+
+impl Default for JobOptions {
+    fn default() -> Self {
+        Self { concurrency: 2, keep: Duration::from_secs(7 * 24 * 3600) }
     }
 }

@@ -182,6 +182,16 @@ settings! {
         keep_completed: Duration = "7d", positive;
     }
 
+    /// Long work that callers ask for, and wait for or not: deleting, moving and copying folders.
+    jobs: JobsConfig {
+        /// Jobs that this server runs at once.
+        #[live = true]
+        concurrency: u32 = "2", at_least_one;
+        /// How long it is known of a job what came of it.
+        #[live = true]
+        keep: Duration = "7d", positive;
+    }
+
     /// Uploads in several pieces, before they are objects.
     uploads: UploadsConfig {
         /// How long an upload in numbered parts (S3) may stand without a new part before it is given up.

@@ -6,7 +6,9 @@
 mod caller;
 mod cleanup;
 mod credentials;
+mod folders;
 mod health;
+mod jobs;
 mod metrics;
 mod migrations;
 mod policies;
@@ -63,6 +65,10 @@ pub(crate) const BASE: &str = "/api/v1/storage";
     queue::cancel,
     queue::retry_failed,
     migrations::start,
+    jobs::list,
+    jobs::show,
+    jobs::cancel,
+    folders::delete,
     providers::list
 ))]
 pub(crate) struct Document;
@@ -73,7 +79,11 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/usage", get(usage::show))
         .route("/quota", get(quotas::list))
         .route("/quota/{*folder}", get(quotas::of_folder))
-        .route("/user-quotas/{id}", get(quotas::of_user));
+        .route("/user-quotas/{id}", get(quotas::of_user))
+        .route("/jobs", get(jobs::list))
+        .route("/jobs/{id}", get(jobs::show))
+        .route("/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/folders/delete", post(folders::delete));
     let for_the_service = Router::new()
         .route("/usage", post(usage::repair))
         .route("/quota/{*folder}", put(quotas::set_folder).delete(quotas::remove_folder))

@@ -10,6 +10,7 @@ pub(crate) mod copies;
 pub(crate) mod events;
 pub(crate) mod explanations;
 pub(crate) mod extra;
+pub(crate) mod jobs;
 pub(crate) mod listings;
 pub(crate) mod multipart;
 pub(crate) mod objects;
@@ -138,6 +139,12 @@ macro_rules! executor_conformance {
                 copies_follow_a_blob_that_moves, a_copy_is_made_while_its_blob_moves,
                 a_blob_that_moves_may_stay_as_a_copy, blobs_without_their_copies_are_found,
                 copies_end_where_none_are_kept, copies_are_upkeeps_alone, copies_are_made_while_others_write
+            ],
+            jobs: [
+                a_job_is_made_claimed_saved_and_ended, workers_share_jobs_and_none_is_twos,
+                a_jobs_claim_ends_by_itself, jobs_without_progress_are_given_up, jobs_are_cancelled,
+                jobs_are_their_callers_and_the_service_roles, lists_of_jobs_are_in_pages,
+                a_caller_has_a_number_of_unfinished_jobs, old_jobs_are_forgotten
             ],
             pasted: [supabases_policies_are_pasted_unchanged],
             concurrency: [

@@ -3,6 +3,7 @@
 mod copies;
 mod credentials;
 mod events;
+mod jobs;
 mod multipart;
 mod queue;
 mod quotas;
