@@ -97,6 +97,8 @@ pub(crate) enum Command {
     MigrateProvider(commands::migrate_provider::MigrateProvider),
     /// Find (or delete) what an interrupted write left behind
     Cleanup(commands::cleanup::Cleanup),
+    /// Read all that is kept and compare it with its checksums; repair it from copies
+    Scrub(commands::scrub::Scrub),
     /// Make, list, disable and delete keys of S3's clients
     #[command(subcommand)]
     Credential(commands::credential::Credential),

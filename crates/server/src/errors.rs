@@ -265,6 +265,7 @@ fn native_storage(error: &StorageError) -> Native {
         | E::JobNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
         E::QueueEntryEnded { .. } => (StatusCode::CONFLICT, "Completed"),
         E::JobEnded { .. } => (StatusCode::CONFLICT, "Ended"),
+        E::JobRunning { .. } => (StatusCode::CONFLICT, "Running"),
         E::TooManyJobs { .. } => (StatusCode::TOO_MANY_REQUESTS, "TooManyJobs"),
         E::DigestMismatch { .. } => (StatusCode::BAD_REQUEST, "InvalidChecksum"),
         E::BucketExists { .. } | E::ObjectExists { .. } | E::PolicyExists { .. } => {
@@ -350,7 +351,7 @@ fn storage_context(error: &StorageError) -> Value {
             json!({ "bucket": bucket.as_str(), "path": path.as_str() })
         }
         E::DigestMismatch { algorithm } => json!({ "algorithm": algorithm.as_str() }),
-        E::JobNotFound { job } | E::JobEnded { job } => json!({ "job": job }),
+        E::JobNotFound { job } | E::JobEnded { job } | E::JobRunning { job } => json!({ "job": job }),
         E::TooManyJobs { limit } => json!({ "limit": limit }),
         E::QueueEntryNotFound { entry } | E::QueueEntryEnded { entry } => json!({ "entry": entry }),
         E::CredentialNotFound { access_key_id } => json!({ "access_key_id": access_key_id }),

@@ -245,7 +245,8 @@ mod tests {
 
     #[test]
     fn what_was_not_done_is_told_by_the_exit_code() {
-        let code = |status, failures| outcome(&job(status, failures)).err().map(|failure| failure.exit_code());
+        let code =
+            |status, failures| outcome(&job(status, failures)).err().map(|failure| failure.exit_code());
         assert_eq!(code("completed", 0), None);
         for (status, failures) in [("completed", 1), ("failed", 0), ("cancelled", 0)] {
             assert_eq!(code(status, failures), Some(1), "{status} {failures}");

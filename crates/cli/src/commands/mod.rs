@@ -23,6 +23,7 @@ pub(crate) mod quota;
 pub(crate) mod restore;
 pub(crate) mod rm;
 pub(crate) mod s3;
+pub(crate) mod scrub;
 pub(crate) mod serve;
 pub(crate) mod sign;
 pub(crate) mod token;
@@ -67,6 +68,7 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
             with_client(&global, out, async |it| migrate_provider::run(&asked, it).await)
         }
         Command::Cleanup(cleanup) => with_client(&global, out, async |it| cleanup::run(&cleanup, it).await),
+        Command::Scrub(scrub) => with_client(&global, out, async |it| scrub::run(&scrub, it).await),
         Command::Credential(credential) => {
             with_client(&global, out, async |it| credential::run(credential, it).await)
         }

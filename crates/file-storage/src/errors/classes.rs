@@ -57,6 +57,7 @@ impl StorageError {
             | Self::JobNotFound { .. }
             | Self::JobEnded { .. }
             | Self::TooManyJobs { .. }
+            | Self::JobRunning { .. }
             | Self::ChecksumMismatch { .. }
             | Self::Io { .. }
             | Self::Internal { .. } => false,
@@ -118,6 +119,7 @@ impl StorageError {
             Self::JobNotFound { .. } => "JOB_NOT_FOUND",
             Self::JobEnded { .. } => "JOB_ENDED",
             Self::TooManyJobs { .. } => "TOO_MANY_JOBS",
+            Self::JobRunning { .. } => "JOB_RUNNING",
             Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
             Self::ProviderUnavailable { .. } | Self::ProviderThrottled { .. } => "PROVIDER_UNAVAILABLE",
             Self::CircuitOpen { .. } => "CIRCUIT_OPEN",

@@ -284,6 +284,12 @@ pub enum StorageError {
         /// The job asked for.
         job: Uuid,
     },
+    /// A job of which there is one at a time has not ended.
+    #[error("Another one is not at its end yet: {job}")]
+    JobRunning {
+        /// The one that is there.
+        job: Uuid,
+    },
     /// The caller has asked for as many jobs as may be unfinished at a time.
     #[error("Too many unfinished jobs: wait for some of the {limit}, or cancel them")]
     TooManyJobs {

@@ -33,22 +33,33 @@ const MOST_OF_THE_SERVICE: u32 = 1000;
 pub enum JobKind {
     /// Deletes what lies below a folder.
     DeleteFolder,
+    /// Reads what is kept, compares it with its checksums, and repairs it where that is asked for.
+    Scrub,
 }
 
 impl JobKind {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::DeleteFolder];
+    pub const ALL: [Self; 2] = [Self::DeleteFolder, Self::Scrub];
 
     /// The word that rows and protocols have.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DeleteFolder => "delete_folder",
+            Self::Scrub => "scrub",
         }
     }
 
     /// The kind of a word; `None` where there is none.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// Whether there is one of its kind at a time, whoever asks. Of those, the last one is kept, too, so that it is known when it was.
+    pub(super) fn is_alone(self) -> bool {
+        match self {
+            Self::DeleteFolder => false,
+            Self::Scrub => true,
+        }
     }
 }
 
@@ -75,8 +86,7 @@ pub enum JobStatus {
 
 impl JobStatus {
     /// All of them, in the order that a job meets them.
-    pub const ALL: [Self; 5] =
-        [Self::Pending, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
 
     /// The word that rows and protocols have.
     pub fn as_str(self) -> &'static str {
@@ -305,7 +315,7 @@ pub trait JobExecutor: Send + Sync {
     /// Writes a job down, to be run in the name of the access's caller.
     ///
     /// # Errors
-    /// [`StorageError::TooManyJobs`].
+    /// [`StorageError::TooManyJobs`]; [`StorageError::JobRunning`] where there is one of its kind at a time.
     async fn create_job(&self, access: &Access, job: &NewJob) -> Result<Job, StorageError>;
 
     /// A job that the caller may see.
@@ -379,7 +389,7 @@ pub trait JobExecutor: Send + Sync {
     /// [`StorageError::JobNotFound`], also where it is somebody else's; [`StorageError::JobEnded`].
     async fn cancel_job(&self, access: &Access, id: Uuid) -> Result<Job, StorageError>;
 
-    /// Forgets up to `limit` jobs that ended at least so long ago. Gives their number.
+    /// Forgets up to `limit` jobs that ended at least so long ago, but for the last scrub. Gives their number.
     ///
     /// # Errors
     /// Only those of the engine.

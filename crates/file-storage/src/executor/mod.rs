@@ -27,6 +27,7 @@ pub mod postgres;
 mod proposal;
 mod queue;
 mod quota;
+mod scrub;
 pub mod sqlite;
 mod upkeep;
 mod usage;
@@ -53,8 +54,8 @@ pub use credentials::CredentialExecutor;
 pub use event::{Event, EventBounds, EventExecutor, Sight};
 pub use explanation::{Effect, Explanation, Question, Reason};
 pub use job::{
-    ClaimedJob, Job, JobEnd, JobError, JobExecutor, JobFailure, JobKind, JobListing, JobProgress, JobReport, JobStatus,
-    NewJob,
+    ClaimedJob, Job, JobEnd, JobError, JobExecutor, JobFailure, JobKind, JobListing, JobProgress, JobReport,
+    JobStatus, NewJob,
 };
 pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart,
@@ -66,6 +67,7 @@ pub use queue::{
     QueueEntry, QueueExecutor, QueueListing, QueueReason, QueueStatus,
 };
 pub use quota::QuotaExecutor;
+pub use scrub::{BlobPage, InlinePage, InlineSegment, ReferredBlob, ScrubExecutor, ScrubScope, SegmentRow};
 pub use upkeep::{Backlog, QueuedBlob, SegmentBlob, Turn, UpkeepExecutor};
 pub use usage::{UsageDifference, UserUsage};
 pub use versions::VersionExecutor;
@@ -84,6 +86,7 @@ pub trait Executor:
     + QueueExecutor
     + CopyExecutor
     + JobExecutor
+    + ScrubExecutor
     + Send
     + Sync
     + 'static

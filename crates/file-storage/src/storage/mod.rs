@@ -30,6 +30,7 @@ mod queue;
 mod quotas;
 mod relocate;
 mod resumable;
+mod scrub;
 mod sign;
 mod spool;
 mod telemetry;
@@ -59,12 +60,13 @@ pub use download::{Download, DownloadBody};
 pub use events::{Delivery, EventFilter, StartAt, Subscription};
 pub use folders::Folder;
 pub use multipart::{CompleteOptions, MultipartOptions, PartBody, PartSource};
-pub use options::{EventOptions, JobOptions, QueryOptions, QueueOptions, StorageOptions};
+pub use options::{EventOptions, JobOptions, QueryOptions, QueueOptions, ScrubOptions, StorageOptions};
 pub use query::QueryRequest;
 pub use queue::MigrationTotals;
 
 pub use policies::PolicyChange;
 pub use resumable::{Progress, Uploader};
+pub use scrub::{ScrubProblem, ScrubRequest};
 pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;
 
@@ -73,6 +75,8 @@ use credentials::KnownCredentials;
 use events::Feed;
 pub(crate) use leases::Leases;
 use resumable::Writers;
+use scrub::Pace;
+pub(crate) use scrub::{Repair, Verdict};
 use spool::SpoolLoad;
 use telemetry::BucketLabels;
 use turns::Turns;
@@ -114,6 +118,8 @@ struct Inner {
     jobs_changed: Notify,
     /// How full the spool is.
     spool: SpoolLoad,
+    /// How fast blobs are verified.
+    scrub_pace: Pace,
 }
 
 impl FileStorage {
@@ -145,6 +151,7 @@ impl FileStorage {
                 copies_lacking: Notify::new(),
                 jobs_changed: Notify::new(),
                 spool: SpoolLoad::default(),
+                scrub_pace: Pace::default(),
             }),
         }
     }
@@ -320,6 +327,11 @@ impl FileStorage {
     /// How full the spool is.
     pub(crate) fn spool(&self) -> &SpoolLoad {
         &self.inner.spool
+    }
+
+    /// How fast blobs are verified.
+    fn scrub_pace(&self) -> &Pace {
+        &self.inner.scrub_pace
     }
 
     /// The tighter one of the bucket's and the server's limit of one object; `None` means no limit.

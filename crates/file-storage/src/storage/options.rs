@@ -38,6 +38,8 @@ pub struct StorageOptions {
     pub queue: QueueOptions,
     /// Long work that callers ask for.
     pub jobs: JobOptions,
+    /// How what is kept is verified.
+    pub scrub: ScrubOptions,
     /// What roles may do, beyond rows.
     pub access_rules: AccessRules,
     /// Whose failpoints are met: the data directory's.
@@ -61,6 +63,7 @@ impl Default for StorageOptions {
             events: EventOptions::default(),
             queue: QueueOptions::default(),
             jobs: JobOptions::default(),
+            scrub: ScrubOptions::default(),
             access_rules: AccessRules::default(),
             failpoints: failpoint::Scope::new(Path::new("")),
         }
@@ -148,5 +151,20 @@ pub struct JobOptions {
 impl Default for JobOptions {
     fn default() -> Self {
         Self { concurrency: 2, keep: Duration::from_secs(7 * 24 * 3600) }
+    }
+}
+
+/// How what is kept is verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScrubOptions {
+    /// Bytes that a scrub reads in a second, of all providers together; 0 for no bound.
+    pub bytes_per_second: u64,
+    /// Time between two scrubs that begin by themselves; `None`: none does.
+    pub interval: Option<Duration>,
+}
+
+impl Default for ScrubOptions {
+    fn default() -> Self {
+        Self { bytes_per_second: 20_000_000, interval: None }
     }
 }

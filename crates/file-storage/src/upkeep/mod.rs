@@ -11,6 +11,7 @@ mod events;
 mod jobs;
 mod orphans;
 mod queue;
+mod scrubs;
 mod uploads;
 
 use std::sync::Arc;
@@ -92,6 +93,7 @@ impl Upkeep {
         tasks.spawn(queue::run(storage.clone(), stop.clone()));
         tasks.spawn(copies::run(storage.clone(), stop.clone()));
         tasks.spawn(jobs::run(storage.clone(), stop.clone()));
+        tasks.spawn(scrubs::run(storage.clone(), stop.clone()));
         let (options, seen) = watch::channel(options);
         let orphans = Arc::new(Mutex::new(Orphans::new(storage.clone(), seen.clone())));
         tasks.spawn(run_orphan_job(orphans.clone(), seen, stop.clone()));

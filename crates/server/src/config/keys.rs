@@ -261,6 +261,17 @@ settings! {
         max_per_run: u32 = "1000", at_least_one;
     }
 
+    /// The job that reads everything and compares it with its SHA-256: `aerostore scrub`.
+    scrub: ScrubConfig {
+        /// Bytes that it reads in a second, of all providers together; 0 for no bound. A day at 20MB is 1.7 TB.
+        #[live = true]
+        rate: ByteSize = "20MB";
+        /// How often one begins by itself, counted from the beginning of the last. Without it, none does. Servers that share a database have one
+        /// at a time. It repairs nothing: that is for `aerostore scrub --repair`.
+        #[live = true]
+        interval: Option<Duration> = "", scrub_interval;
+    }
+
     /// Browsers on other origins.
     cors: CorsConfig {
         /// Origins whose pages may call the API; `*` for any, as tokens and not cookies authenticate.
@@ -300,6 +311,13 @@ pub(super) fn at_least_one(number: &u32) -> Result<(), String> {
 
 pub(super) fn positive(duration: &Duration) -> Result<(), String> {
     if duration.as_secs() == 0 { Err("is at least 1s".into()) } else { Ok(()) }
+}
+
+fn scrub_interval(interval: &Option<Duration>) -> Result<(), String> {
+    match interval {
+        Some(interval) if interval.as_secs() < 60 => Err("is at least 1m".into()),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The longest that anything signed is valid, in days: ten years. What shall be open for good is for a public bucket.

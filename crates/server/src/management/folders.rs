@@ -10,8 +10,8 @@ use file_storage::{BucketName, Operation};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::jobs::{JobShown, accepted};
 use super::Caller;
+use super::jobs::{JobShown, accepted};
 use crate::app::AppState;
 use crate::errors::ApiError;
 use crate::rest::json;

@@ -15,6 +15,7 @@ mod policies;
 mod providers;
 mod queue;
 mod quotas;
+mod scrub;
 mod usage;
 
 use axum::Router;
@@ -53,6 +54,7 @@ pub(crate) const BASE: &str = "/api/v1/storage";
     quotas::remove_all,
     cleanup::preview,
     cleanup::apply,
+    scrub::start,
     policies::change,
     policies::list,
     policies::remove,
@@ -94,6 +96,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/metrics", get(metrics::show))
         .route("/metrics/reset", post(metrics::reset))
         .route("/cleanup", get(cleanup::preview).post(cleanup::apply))
+        .route("/scrub", post(scrub::start))
         .route("/policies", get(policies::list).post(policies::change))
         .route("/policies/{name}", delete(policies::remove))
         .route("/credentials", get(credentials::list).post(credentials::create))

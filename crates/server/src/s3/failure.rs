@@ -137,6 +137,7 @@ impl From<StorageError> for Failure {
             | E::QueueEntryNotFound { .. }
             | E::JobNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchEntity"),
             E::QueueEntryEnded { .. } | E::JobEnded { .. } => (StatusCode::CONFLICT, "InvalidState"),
+            E::JobRunning { .. } => (StatusCode::CONFLICT, "InvalidState"),
             E::TooManyJobs { .. } => (StatusCode::BAD_REQUEST, "InvalidRequest"),
             E::PolicyExists { .. } => (StatusCode::CONFLICT, "EntityAlreadyExists"),
             E::BucketExists { .. } => (StatusCode::CONFLICT, "BucketAlreadyExists"),

@@ -22,6 +22,7 @@ pub(crate) mod queue;
 pub(crate) mod queue_claims;
 pub(crate) mod quotas;
 pub(crate) mod resumable;
+pub(crate) mod scrub;
 pub(crate) mod subject;
 pub(crate) mod upkeep;
 pub(crate) mod versions;
@@ -145,6 +146,10 @@ macro_rules! executor_conformance {
                 a_jobs_claim_ends_by_itself, jobs_without_progress_are_given_up, jobs_are_cancelled,
                 jobs_are_their_callers_and_the_service_roles, lists_of_jobs_are_in_pages,
                 a_caller_has_a_number_of_unfinished_jobs, old_jobs_are_forgotten
+            ],
+            scrub: [
+                every_blob_is_told_once_as_rows_have_it, inline_segments_are_told_with_their_bytes,
+                a_bad_blob_makes_way_for_a_good_one, scrubbing_is_the_service_roles
             ],
             pasted: [supabases_policies_are_pasted_unchanged],
             concurrency: [

@@ -38,6 +38,7 @@ mod roles;
 mod rows;
 mod rules;
 mod schema;
+mod scrub;
 mod session;
 mod tls;
 mod upkeep;

@@ -41,6 +41,7 @@ mod rls;
 mod room;
 mod rows;
 mod rules;
+mod scrub;
 mod task;
 mod upkeep;
 mod usage;

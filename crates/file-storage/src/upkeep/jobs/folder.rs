@@ -33,9 +33,8 @@ impl Page {
         folder: &Folder,
     ) -> Result<Self, StorageError> {
         let after = job.progress.state.get("after").and_then(Value::as_str);
-        let start = after.map_or(PageStart::First, |path| {
-            PageStart::After(Cursor { path: path.to_owned(), time: None })
-        });
+        let start = after
+            .map_or(PageStart::First, |path| PageStart::After(Cursor { path: path.to_owned(), time: None }));
         let listing = Listing {
             prefix: folder.prefix().to_owned(),
             delimiter: None,

@@ -7,6 +7,7 @@
 mod delete_folder;
 mod folder;
 mod run;
+mod scrub;
 
 use std::time::Duration;
 
@@ -49,6 +50,7 @@ enum StepEnd {
 async fn step(storage: &FileStorage, job: &mut ClaimedJob) -> Result<StepEnd, StorageError> {
     match job.job.kind {
         JobKind::DeleteFolder => delete_folder::step(storage, job).await,
+        JobKind::Scrub => scrub::step(storage, job).await,
     }
 }
 

@@ -7,6 +7,7 @@ mod jobs;
 mod multipart;
 mod queue;
 mod quotas;
+mod scrub;
 mod upkeep;
 mod versions;
 

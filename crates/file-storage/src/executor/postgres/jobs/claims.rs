@@ -55,6 +55,7 @@ static END: LazyLock<String> = LazyLock::new(|| {
 
 const FORGET: &str = "DELETE FROM {schema}.jobs WHERE id = ANY (ARRAY(SELECT id FROM {schema}.jobs \
      WHERE completed_at IS NOT NULL AND completed_at <= now() - $1::bigint * interval '1 microsecond' \
+     AND id IS DISTINCT FROM (SELECT id FROM {schema}.jobs WHERE kind = 'scrub' ORDER BY id DESC LIMIT 1) \
      ORDER BY completed_at LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
 /// Takes the oldest job that anybody may take.

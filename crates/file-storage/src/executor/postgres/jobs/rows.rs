@@ -10,11 +10,12 @@ use uuid::Uuid;
 use crate::errors::StorageError;
 use crate::executor::columns::JOB;
 use crate::executor::job::caller_to_json;
+use crate::executor::postgres::decide::{LOCK, job_place};
 use crate::executor::postgres::errors::Fault;
 use crate::executor::postgres::pool::Pool;
 use crate::executor::postgres::rls::{Caller, Subject};
 use crate::executor::postgres::rows::{count, opt_count};
-use crate::executor::postgres::session::{alone, read};
+use crate::executor::postgres::session::{Answer, Session, Step, alone, read};
 use crate::executor::{Job, JobKind, JobListing, JobStatus, NewJob};
 use crate::permissions::{Access, Permission};
 
@@ -26,6 +27,9 @@ static CREATE: LazyLock<String> = LazyLock::new(|| {
              AND status IN ('pending', 'running') LIMIT $7::bigint) unfinished) < $7::bigint RETURNING {JOB}"
     )
 });
+
+const UNFINISHED: &str =
+    "SELECT id FROM {schema}.jobs WHERE kind = $1 AND status IN ('pending', 'running') LIMIT 1";
 
 static SHOW: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {JOB} FROM {{schema}}.jobs u WHERE u.id = $1"));
@@ -66,11 +70,33 @@ pub(in crate::executor::postgres) async fn create(
         &new.dry_run as _,
         &i64::from(limit) as _,
     ];
-    let made = alone(pool, "create_job", &Caller::keeper(), &CREATE, &values).await?;
+    let made = match new.kind.is_alone() {
+        false => alone(pool, "create_job", &Caller::keeper(), &CREATE, &values).await?,
+        true => create_alone(pool, new.kind, &values).await?,
+    };
     match made.rows.first() {
         Some(row) => job(row),
         None => Err(StorageError::TooManyJobs { limit }.into()),
     }
+}
+
+/// Of what there is one of at a time, a second one is refused. Who asks at the same time waits for the lock.
+async fn create_alone(
+    pool: &Arc<Pool>,
+    kind: JobKind,
+    values: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+) -> Result<Answer, Fault> {
+    let mut session = Session::start(pool, "create_job").await?;
+    let (word, places) = (kind.as_str(), vec![job_place(pool.schema(), kind.as_str())]);
+    let begin = [Step::As(&Caller::keeper()), Step::Run(LOCK, &[&places]), Step::Run(UNFINISHED, &[&word])];
+    let answers = session.run(&begin).await?;
+    if let Some(row) = answers.last().and_then(|answer| answer.rows.first()) {
+        let running = row.try_get(0)?;
+        session.run(&[Step::Once("ROLLBACK")]).await?;
+        return Err(StorageError::JobRunning { job: running }.into());
+    }
+    let mut answers = session.run(&[Step::Run(&CREATE, values), Step::Commit]).await?;
+    Ok(answers.pop().unwrap_or_default())
 }
 
 /// A job, whose columns start the row.

@@ -150,7 +150,9 @@ pub(in crate::executor::sqlite) fn forget(
     let forgotten = conn
         .prepare_cached(
             "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs \
-             WHERE completed_at IS NOT NULL AND completed_at <= :before ORDER BY completed_at LIMIT :limit)",
+             WHERE completed_at IS NOT NULL AND completed_at <= :before \
+             AND id IS NOT (SELECT id FROM jobs WHERE kind = 'scrub' ORDER BY id DESC LIMIT 1) \
+             ORDER BY completed_at LIMIT :limit)",
         )?
         .execute(named_params! { ":before": before, ":limit": limit })?;
     Ok(forgotten as u64)

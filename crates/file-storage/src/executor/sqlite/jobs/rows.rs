@@ -23,6 +23,9 @@ pub(in crate::executor::sqlite) fn create(
 ) -> Result<Job, Fault> {
     let context = access.on_rows(Permission::JobRead, None)?;
     let user = context.user_id();
+    if job.kind.is_alone() {
+        refuse_second(conn, job.kind)?;
+    }
     let limit = NewJob::most_before(user);
     let mut statement = conn.prepare_cached(&format!(
         "INSERT INTO jobs (id, kind, caller, user_id, params, dry_run, created_at, updated_at) \
@@ -40,6 +43,18 @@ pub(in crate::executor::sqlite) fn create(
         made = Some(self::job(row)?);
     }
     made.ok_or_else(|| StorageError::TooManyJobs { limit }.into())
+}
+
+/// Of what there is one of at a time, a second one is refused.
+fn refuse_second(conn: &Connection, kind: JobKind) -> Result<(), Fault> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id FROM jobs WHERE kind = :kind AND status IN ('pending', 'running') LIMIT 1",
+    )?;
+    let mut rows = statement.query(named_params! { ":kind": kind.as_str() })?;
+    match rows.next()? {
+        Some(row) => Err(StorageError::JobRunning { job: uuid(row, 0)? }.into()),
+        None => Ok(()),
+    }
 }
 
 /// A job, whose columns start the row.
