@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{ANSWER, Client};
 use crate::failure::Failure;
@@ -39,6 +39,17 @@ impl Client {
     pub(crate) async fn cleanup(&self, apply: bool) -> Result<CleanupReport, Failure> {
         let method = if apply { Method::POST } else { Method::GET };
         self.json(self.request(method, "/api/v1/storage/cleanup")).await
+    }
+
+    /// Has what is kept verified; gives the job.
+    pub(crate) async fn scrub(
+        &self,
+        provider: Option<&str>,
+        bucket: Option<&str>,
+        repair: bool,
+    ) -> Result<Value, Failure> {
+        let asked = json!({ "provider": provider, "bucket": bucket, "repair": repair });
+        self.json(self.request(Method::POST, "/api/v1/storage/scrub").json(&asked)).await
     }
 
     /// Bytes and files; `recalculate` counts anew and says what differs.

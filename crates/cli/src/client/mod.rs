@@ -5,6 +5,7 @@
 pub(crate) mod admin;
 pub(crate) mod buckets;
 mod credentials;
+pub(crate) mod jobs;
 mod keys;
 pub(crate) mod objects;
 pub(crate) mod policies;

@@ -9,6 +9,7 @@ pub(crate) mod credential;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod health;
+pub(crate) mod job;
 pub(crate) mod keys;
 pub(crate) mod ls;
 pub(crate) mod metrics;
@@ -23,6 +24,7 @@ pub(crate) mod quota;
 pub(crate) mod restore;
 pub(crate) mod rm;
 pub(crate) mod s3;
+pub(crate) mod scrub;
 pub(crate) mod serve;
 pub(crate) mod sign;
 pub(crate) mod token;
@@ -63,11 +65,13 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Sign(sign) => with_client(&global, out, async |it| sign::run(&sign, it).await),
         Command::Query(query) => with_client(&global, out, async |it| query::run(&query, it).await),
         Command::Queue(queue) => with_client(&global, out, async |it| queue::run(queue, it).await),
+        Command::Job(job) => with_client(&global, out, async |it| job::run(job, it).await),
         Command::Providers(asked) => with_client(&global, out, async |it| providers::run(&asked, it).await),
         Command::MigrateProvider(asked) => {
             with_client(&global, out, async |it| migrate_provider::run(&asked, it).await)
         }
         Command::Cleanup(cleanup) => with_client(&global, out, async |it| cleanup::run(&cleanup, it).await),
+        Command::Scrub(scrub) => with_client(&global, out, async |it| scrub::run(&scrub, it).await),
         Command::Credential(credential) => {
             with_client(&global, out, async |it| credential::run(credential, it).await)
         }

@@ -19,6 +19,7 @@ mod download;
 mod errors;
 mod events;
 mod input;
+mod jobs;
 mod leaks;
 mod origin;
 mod policies;

@@ -55,6 +55,10 @@ impl StorageError {
             | Self::WebhookNotFound { .. }
             | Self::QueueEntryNotFound { .. }
             | Self::QueueEntryEnded { .. }
+            | Self::JobNotFound { .. }
+            | Self::JobEnded { .. }
+            | Self::TooManyJobs { .. }
+            | Self::JobRunning { .. }
             | Self::ChecksumMismatch { .. }
             | Self::Io { .. }
             | Self::Internal { .. } => false,
@@ -114,6 +118,10 @@ impl StorageError {
             Self::WebhookNotFound { .. } => "WEBHOOK_NOT_FOUND",
             Self::QueueEntryNotFound { .. } => "QUEUE_ENTRY_NOT_FOUND",
             Self::QueueEntryEnded { .. } => "QUEUE_ENTRY_COMPLETED",
+            Self::JobNotFound { .. } => "JOB_NOT_FOUND",
+            Self::JobEnded { .. } => "JOB_ENDED",
+            Self::TooManyJobs { .. } => "TOO_MANY_JOBS",
+            Self::JobRunning { .. } => "JOB_RUNNING",
             Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
             Self::ProviderUnavailable { .. } | Self::ProviderThrottled { .. } => "PROVIDER_UNAVAILABLE",
             Self::CircuitOpen { .. } => "CIRCUIT_OPEN",

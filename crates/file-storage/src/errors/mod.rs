@@ -278,6 +278,30 @@ pub enum StorageError {
         /// The entry asked for.
         entry: Uuid,
     },
+    /// There is no such job, or none that the caller may know of.
+    #[error("There is no such job")]
+    JobNotFound {
+        /// The job asked for.
+        job: Uuid,
+    },
+    /// A job is at its end, and can't be cancelled any more.
+    #[error("The job has ended")]
+    JobEnded {
+        /// The job asked for.
+        job: Uuid,
+    },
+    /// A job of which there is one at a time has not ended.
+    #[error("Another one is not at its end yet: {job}")]
+    JobRunning {
+        /// The one that is there.
+        job: Uuid,
+    },
+    /// The caller has asked for as many jobs as may be unfinished at a time.
+    #[error("Too many unfinished jobs: wait for some of the {limit}, or cancel them")]
+    TooManyJobs {
+        /// How many may be.
+        limit: u32,
+    },
     /// Bytes that are not what was stored.
     #[error("The stored bytes do not match their checksum")]
     ChecksumMismatch {

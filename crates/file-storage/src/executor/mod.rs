@@ -19,6 +19,7 @@ mod decide;
 mod displaced;
 mod event;
 mod explanation;
+mod job;
 mod listing;
 pub mod migrate;
 mod multipart;
@@ -26,6 +27,7 @@ pub mod postgres;
 mod proposal;
 mod queue;
 mod quota;
+mod scrub;
 pub mod snapshot;
 pub mod sqlite;
 mod upkeep;
@@ -53,6 +55,10 @@ pub use copies::{BlobCopy, Copies, CopiesQueued, CopyExecutor, CopyPlan};
 pub use credentials::CredentialExecutor;
 pub use event::{Event, EventBounds, EventExecutor, ProviderEvent, Sight};
 pub use explanation::{Effect, Explanation, Question, Reason};
+pub use job::{
+    ClaimedJob, Job, JobEnd, JobError, JobExecutor, JobFailure, JobKind, JobListing, JobProgress, JobReport,
+    JobStatus, NewJob,
+};
 pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart,
     SortOrder,
@@ -63,6 +69,7 @@ pub use queue::{
     QueueEntry, QueueExecutor, QueueListing, QueueReason, QueueStatus,
 };
 pub use quota::QuotaExecutor;
+pub use scrub::{BlobPage, InlinePage, InlineSegment, ReferredBlob, ScrubExecutor, ScrubScope, SegmentRow};
 pub use upkeep::{Backlog, QueuedBlob, SegmentBlob, Turn, UpkeepExecutor};
 pub use usage::{UsageDifference, UserUsage};
 pub use versions::VersionExecutor;
@@ -82,6 +89,8 @@ pub trait Executor:
     + QueueExecutor
     + CopyExecutor
     + WebhookExecutor
+    + JobExecutor
+    + ScrubExecutor
     + Send
     + Sync
     + 'static

@@ -1,7 +1,9 @@
-//! Carrying a blob to the provider where it belongs: copied, read back from there, and only then said to be there.
+//! Carrying a blob to another provider, or to a better place on its own: copied, read back from there, and only then said to be there.
 //!
 //! Until then every reader finds it where it was. A copy that comes to nothing is deleted; one that a crash leaves is an
 //! orphan, as no row knows it.
+
+use std::sync::Arc;
 
 use aws_lc_rs::digest;
 use futures_util::StreamExt;
@@ -35,9 +37,16 @@ pub(crate) enum CarryFault {
     Database(StorageError),
 }
 
+/// What a copy must have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Content {
+    pub(super) size: u64,
+    pub(super) sha256: Sha256,
+}
+
 /// A copy that nothing refers to yet. Dropped, it is not wanted.
-struct Copy<'a> {
-    blob: PlacedBlob,
+pub(super) struct Carried<'a> {
+    pub(super) blob: PlacedBlob,
     unwanted: Unwanted<'a>,
     /// Keeps the blob from being deleted, and the copy from being taken for an orphan.
     lease: Lease,
@@ -51,29 +60,37 @@ impl FileStorage {
     /// See [`CarryFault`].
     pub(crate) async fn carry(&self, worker: Uuid, claimed: &ClaimedEntry) -> Result<(), CarryFault> {
         self.hit("queue.claimed").await.map_err(CarryFault::Database)?;
-        let copy = self.copy_to_target(claimed).await?;
+        let content = Content { size: claimed.entry.size, sha256: claimed.sha256 };
+        let source = PlacedBlob { provider: claimed.entry.source.clone(), key: claimed.key.clone() };
+        let copy = self.copied_to(&claimed.entry.target, &source, content, |body| body).await?;
         self.hit("queue.written").await.map_err(CarryFault::Database)?;
-        self.compare(claimed, &copy.blob).await?;
+        self.compare(content, &copy.blob).await?;
         self.hit("queue.verified").await.map_err(CarryFault::Database)?;
         self.say_it_is_there(worker, claimed, copy).await
     }
 
-    async fn copy_to_target(&self, claimed: &ClaimedEntry) -> Result<Copy<'_>, CarryFault> {
-        let entry = &claimed.entry;
+    /// Makes a second blob of these bytes on a provider, under a new name. `pace` may hold them up on their way.
+    pub(super) async fn copied_to(
+        &self,
+        target: &Arc<str>,
+        source: &PlacedBlob,
+        content: Content,
+        pace: impl FnOnce(ByteStream) -> ByteStream,
+    ) -> Result<Carried<'_>, CarryFault> {
         let no_key = || CarryFault::Database(StorageError::internal("a blob's key names no bucket"));
-        let key = claimed.key.sibling().ok_or_else(no_key)?;
-        let lease = self.leases().hold(vec![claimed.key.clone(), key.clone()]);
-        let source = self.providers().named(&entry.source, "read").map_err(CarryFault::Source)?;
-        let target = self.providers().named(&entry.target, "write").map_err(CarryFault::Target)?;
-        let body = source.read(&claimed.key, None).await.map_err(|error| match error {
+        let key = source.key.sibling().ok_or_else(no_key)?;
+        let lease = self.leases().hold(vec![source.key.clone(), key.clone()]);
+        let from = self.providers().named(&source.provider, "read").map_err(CarryFault::Source)?;
+        let to = self.providers().named(target, "write").map_err(CarryFault::Target)?;
+        let body = from.read(&source.key, None).await.map_err(|error| match error {
             BackendError::NotFound => CarryFault::SourceGone,
-            error => CarryFault::Source(error.into_storage_error(&entry.source)),
+            error => CarryFault::Source(error.into_storage_error(&source.provider)),
         })?;
-        let blob = PlacedBlob { provider: entry.target.clone(), key };
+        let blob = PlacedBlob { provider: target.clone(), key };
         let mut unwanted = Unwanted { storage: self, blobs: vec![blob.clone()] };
-        match target.write(&blob.key, body, Some(entry.size)).await {
-            Ok(written) if (written.size, written.sha256) == (entry.size, claimed.sha256) => {
-                Ok(Copy { blob, unwanted, lease })
+        match to.write(&blob.key, pace(body), Some(content.size)).await {
+            Ok(written) if (written.size, written.sha256) == (content.size, content.sha256) => {
+                Ok(Carried { blob, unwanted, lease })
             }
             Ok(_) => Err(CarryFault::SourceDiffers),
             Err(error) => {
@@ -83,38 +100,50 @@ impl FileStorage {
                 }
                 Err(match error {
                     BackendError::Body(error) => CarryFault::Source(*error),
-                    error => CarryFault::Target(error.into_storage_error(&entry.target)),
+                    error => CarryFault::Target(error.into_storage_error(target)),
                 })
             }
         }
     }
 
     /// Reads a copy back from where it is now, as its readers will.
-    async fn compare(&self, claimed: &ClaimedEntry, copy: &PlacedBlob) -> Result<(), CarryFault> {
+    pub(super) async fn compare(&self, content: Content, copy: &PlacedBlob) -> Result<(), CarryFault> {
         let read = self.read_blob((&copy.provider, &copy.key), None).await;
         let (size, sha256) =
             digest_of(read.map_err(CarryFault::Target)?).await.map_err(CarryFault::Target)?;
-        match (size, sha256) == (claimed.entry.size, claimed.sha256) {
+        match (size, sha256) == (content.size, content.sha256) {
             true => Ok(()),
             false => Err(CarryFault::CopyDiffers),
         }
     }
 
-    /// Has rows refer to the copy, in one transaction, which goes on though nobody waits for it any more.
+    /// Runs the commit that has rows refer to a copy. It goes on though nobody waits for it any more.
+    pub(super) async fn referred_to(
+        &self,
+        copy: Carried<'_>,
+        commit: impl Future<Output = Result<(), StorageError>> + Send + 'static,
+    ) -> Result<(), StorageError> {
+        let Carried { blob, mut unwanted, lease } = copy;
+        // From here on the commit settles it.
+        unwanted.blobs.clear();
+        self.settled(vec![blob], lease, commit).await?;
+        // Not before the lease is gone: what is still read is passed over.
+        self.ring_deletions();
+        Ok(())
+    }
+
+    /// Has rows refer to the copy, in one transaction.
     async fn say_it_is_there(
         &self,
         worker: Uuid,
         claimed: &ClaimedEntry,
-        copy: Copy<'_>,
+        copy: Carried<'_>,
     ) -> Result<(), CarryFault> {
         let access = self.maintain("bring blobs home").map_err(CarryFault::Database)?;
-        let Copy { blob, mut unwanted, lease } = copy;
-        let (storage, claimed, key) = (self.clone(), claimed.clone(), blob.key.clone());
+        let (storage, claimed, key) = (self.clone(), claimed.clone(), copy.blob.key.clone());
         // What was just read and found to be good need not be copied back where copies are kept.
         let keeps_source = self.providers().is_backup(&claimed.entry.source);
-        // From here on the commit settles it.
-        unwanted.blobs.clear();
-        let committed = self.settled(vec![blob], lease, async move {
+        let committed = self.referred_to(copy, async move {
             storage.hit("queue.before_commit").await?;
             let executor = storage.executor();
             if !executor.complete_entry(&access, worker, &claimed, &key, keeps_source).await? {
@@ -125,10 +154,7 @@ impl FileStorage {
         committed.await.map_err(|error| match error {
             StorageError::QueueEntryNotFound { .. } => CarryFault::Overtaken,
             error => CarryFault::Database(error),
-        })?;
-        // Not before the lease is gone: what is still read is passed over.
-        self.ring_deletions();
-        Ok(())
+        })
     }
 }
 

@@ -16,8 +16,10 @@ mod download;
 mod events;
 mod extra;
 mod fallback;
+mod folders;
 mod follow;
 mod head;
+mod jobs;
 mod leases;
 mod list;
 mod multipart;
@@ -28,6 +30,7 @@ mod queue;
 mod quotas;
 mod relocate;
 mod resumable;
+mod scrub;
 mod sign;
 mod spool;
 mod switches;
@@ -57,13 +60,15 @@ use crate::signed_url::SigningKeys;
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
 pub use events::{Delivery, EventFilter, StartAt, Subscription};
+pub use folders::Folder;
 pub use multipart::{CompleteOptions, MultipartOptions, PartBody, PartSource};
-pub use options::{EventOptions, QueryOptions, QueueOptions, StorageOptions};
+pub use options::{EventOptions, JobOptions, QueryOptions, QueueOptions, ScrubOptions, StorageOptions};
 pub use query::QueryRequest;
 pub use queue::{MigrationRequest, MigrationTotals};
 
 pub use policies::PolicyChange;
 pub use resumable::{Progress, Uploader};
+pub use scrub::{ScrubProblem, ScrubRequest};
 pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;
 
@@ -72,6 +77,8 @@ use credentials::KnownCredentials;
 use events::Feed;
 pub(crate) use leases::Leases;
 use resumable::Writers;
+use scrub::Pace;
+pub(crate) use scrub::{Repair, Verdict};
 use spool::SpoolLoad;
 use switches::Switches;
 use telemetry::BucketLabels;
@@ -112,10 +119,14 @@ struct Inner {
     uploads_queued: Notify,
     /// Rung when copies were found to be lacking.
     copies_lacking: Notify,
+    /// Rung when somebody asked for a job.
+    jobs_changed: Notify,
     /// How full the spool is.
     spool: SpoolLoad,
     /// Switches of providers that are not written down yet.
     switches: Switches,
+    /// How fast blobs are verified.
+    scrub_pace: Pace,
 }
 
 impl FileStorage {
@@ -146,8 +157,10 @@ impl FileStorage {
                 webhooks_rung: Notify::new(),
                 uploads_queued: Notify::new(),
                 copies_lacking: Notify::new(),
+                jobs_changed: Notify::new(),
                 spool: SpoolLoad::default(),
                 switches: Switches::default(),
+                scrub_pace: Pace::default(),
             }),
         }
     }
@@ -323,6 +336,11 @@ impl FileStorage {
     /// How full the spool is.
     pub(crate) fn spool(&self) -> &SpoolLoad {
         &self.inner.spool
+    }
+
+    /// How fast blobs are verified.
+    fn scrub_pace(&self) -> &Pace {
+        &self.inner.scrub_pace
     }
 
     /// The tighter one of the bucket's and the server's limit of one object; `None` means no limit.

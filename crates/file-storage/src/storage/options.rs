@@ -36,6 +36,10 @@ pub struct StorageOptions {
     pub events: EventOptions,
     /// Bytes that are not where they belong, and how they get there.
     pub queue: QueueOptions,
+    /// Long work that callers ask for.
+    pub jobs: JobOptions,
+    /// How what is kept is verified.
+    pub scrub: ScrubOptions,
     /// What roles may do, beyond rows.
     pub access_rules: AccessRules,
     /// Whose failpoints are met: the data directory's.
@@ -58,6 +62,8 @@ impl Default for StorageOptions {
             query: QueryOptions::default(),
             events: EventOptions::default(),
             queue: QueueOptions::default(),
+            jobs: JobOptions::default(),
+            scrub: ScrubOptions::default(),
             access_rules: AccessRules::default(),
             failpoints: failpoint::Scope::new(Path::new("")),
         }
@@ -130,5 +136,35 @@ impl Default for QueueOptions {
             concurrency: 4,
             keep_completed: Duration::from_secs(7 * 24 * 3600),
         }
+    }
+}
+
+/// Long work that callers ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobOptions {
+    /// Jobs that run at once in this process.
+    pub concurrency: usize,
+    /// How long it is known of a job what came of it.
+    pub keep: Duration,
+}
+
+impl Default for JobOptions {
+    fn default() -> Self {
+        Self { concurrency: 2, keep: Duration::from_secs(7 * 24 * 3600) }
+    }
+}
+
+/// How what is kept is verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScrubOptions {
+    /// Bytes that a scrub reads in a second, of all providers together; 0 for no bound.
+    pub bytes_per_second: u64,
+    /// Time between two scrubs that begin by themselves; `None`: none does.
+    pub interval: Option<Duration>,
+}
+
+impl Default for ScrubOptions {
+    fn default() -> Self {
+        Self { bytes_per_second: 20_000_000, interval: None }
     }
 }

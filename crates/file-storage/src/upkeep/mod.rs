@@ -1,14 +1,18 @@
 //! What a storage does for itself: deleting blobs that nothing uses any more, giving up uploads whose time is over,
-//! bringing blobs to the providers where they belong, keeping copies of them, and comparing provider and metadata.
+//! bringing blobs to the providers where they belong, keeping copies of them, comparing provider and metadata, and the long work that
+//! callers ask for.
 //!
-//! Everything here runs under the service role, explicitly, and through [`FileStorage`]'s executor and backend.
+//! Everything here runs under the service role, explicitly, and through [`FileStorage`]'s executor and backend; but for jobs,
+//! which touch objects as whoever asked for them.
 
 mod copies;
 mod deletions;
 mod events;
+mod jobs;
 mod orphans;
 mod queue;
 mod report;
+mod scrubs;
 mod uploads;
 
 use std::sync::Arc;
@@ -80,7 +84,7 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    /// Starts the deletion of queued blobs, the upload queue's worker, who looks for lacking copies, and the orphan job.
+    /// Starts the deletion of queued blobs, the upload queue's worker, who looks for lacking copies, the runner of jobs, and the orphan job.
     pub fn start(storage: &FileStorage, options: UpkeepOptions) -> Self {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -89,6 +93,8 @@ impl Upkeep {
         tasks.spawn(events::run(storage.clone(), options.events, stop.clone()));
         tasks.spawn(queue::run(storage.clone(), stop.clone()));
         tasks.spawn(copies::run(storage.clone(), stop.clone()));
+        tasks.spawn(jobs::run(storage.clone(), stop.clone()));
+        tasks.spawn(scrubs::run(storage.clone(), stop.clone()));
         let (options, seen) = watch::channel(options);
         let orphans = Arc::new(Mutex::new(Orphans::new(storage.clone(), seen.clone())));
         tasks.spawn(run_orphan_job(orphans.clone(), seen, stop.clone()));

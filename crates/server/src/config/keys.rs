@@ -182,6 +182,16 @@ settings! {
         keep_completed: Duration = "7d", positive;
     }
 
+    /// Long work that callers ask for, and wait for or not: deleting, moving and copying folders.
+    jobs: JobsConfig {
+        /// Jobs that this server runs at once.
+        #[live = true]
+        concurrency: u32 = "2", at_least_one;
+        /// How long it is known of a job what came of it.
+        #[live = true]
+        keep: Duration = "7d", positive;
+    }
+
     /// Uploads in several pieces, before they are objects.
     uploads: UploadsConfig {
         /// How long an upload in numbered parts (S3) may stand without a new part before it is given up.
@@ -259,6 +269,17 @@ settings! {
         max_per_run: u32 = "1000", at_least_one;
     }
 
+    /// The job that reads everything and compares it with its SHA-256: `aerostore scrub`.
+    scrub: ScrubConfig {
+        /// Bytes that it reads in a second, of all providers together; 0 for no bound. A day at 20MB is 1.7 TB.
+        #[live = true]
+        rate: ByteSize = "20MB";
+        /// How often one begins by itself, counted from the beginning of the last. Without it, none does. Servers that share a database have one
+        /// at a time. It repairs nothing: that is for `aerostore scrub --repair`.
+        #[live = true]
+        interval: Option<Duration> = "", scrub_interval;
+    }
+
     /// Browsers on other origins.
     cors: CorsConfig {
         /// Origins whose pages may call the API; `*` for any, as tokens and not cookies authenticate.
@@ -306,6 +327,13 @@ fn some_waits(waits: &Vec<Duration>) -> Result<(), String> {
     match waits.len() {
         1..=30 => Ok(()),
         _ => Err("has 1 to 30 waits".into()),
+    }
+}
+
+fn scrub_interval(interval: &Option<Duration>) -> Result<(), String> {
+    match interval {
+        Some(interval) if interval.as_secs() < 60 => Err("is at least 1m".into()),
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -30,7 +30,7 @@ pub use define::Key;
 pub use errors::{ConfigError, ConfigErrors};
 pub use forms::{ByteSize, Credential, Setting};
 pub use keys::{
-    AuthConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, KEYS, LogConfig, MetricsConfig,
+    AuthConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, JobsConfig, KEYS, LogConfig, MetricsConfig,
     PostgresConfig, RateLimitConfig, RestConfig, ServerConfig, SigningConfig, StorageConfig,
     UploadQueueConfig, WebhooksConfig,
 };

@@ -6,13 +6,16 @@
 mod caller;
 mod cleanup;
 mod credentials;
+mod folders;
 mod health;
+mod jobs;
 mod metrics;
 mod migrations;
 mod policies;
 mod providers;
 mod queue;
 mod quotas;
+mod scrub;
 mod usage;
 mod webhooks;
 
@@ -52,6 +55,7 @@ pub(crate) const BASE: &str = "/api/v1/storage";
     quotas::remove_all,
     cleanup::preview,
     cleanup::apply,
+    scrub::start,
     policies::change,
     policies::list,
     policies::remove,
@@ -71,6 +75,10 @@ pub(crate) const BASE: &str = "/api/v1/storage";
     queue::cancel,
     queue::retry_failed,
     migrations::start,
+    jobs::list,
+    jobs::show,
+    jobs::cancel,
+    folders::delete,
     providers::list
 ))]
 pub(crate) struct Document;
@@ -81,7 +89,11 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/usage", get(usage::show))
         .route("/quota", get(quotas::list))
         .route("/quota/{*folder}", get(quotas::of_folder))
-        .route("/user-quotas/{id}", get(quotas::of_user));
+        .route("/user-quotas/{id}", get(quotas::of_user))
+        .route("/jobs", get(jobs::list))
+        .route("/jobs/{id}", get(jobs::show))
+        .route("/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/folders/delete", post(folders::delete));
     let for_the_service = Router::new()
         .route("/usage", post(usage::repair))
         .route("/quota/{*folder}", put(quotas::set_folder).delete(quotas::remove_folder))
@@ -92,6 +104,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/metrics", get(metrics::show))
         .route("/metrics/reset", post(metrics::reset))
         .route("/cleanup", get(cleanup::preview).post(cleanup::apply))
+        .route("/scrub", post(scrub::start))
         .route("/policies", get(policies::list).post(policies::change))
         .route("/policies/{name}", delete(policies::remove))
         .route("/credentials", get(credentials::list).post(credentials::create))

@@ -135,8 +135,11 @@ impl From<StorageError> for Failure {
             | E::CredentialNotFound { .. }
             | E::WebhookNotFound { .. }
             | E::ProviderNotFound { .. }
-            | E::QueueEntryNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchEntity"),
-            E::QueueEntryEnded { .. } => (StatusCode::CONFLICT, "InvalidState"),
+            | E::QueueEntryNotFound { .. }
+            | E::JobNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchEntity"),
+            E::QueueEntryEnded { .. } | E::JobEnded { .. } => (StatusCode::CONFLICT, "InvalidState"),
+            E::JobRunning { .. } => (StatusCode::CONFLICT, "InvalidState"),
+            E::TooManyJobs { .. } => (StatusCode::BAD_REQUEST, "InvalidRequest"),
             E::PolicyExists { .. } => (StatusCode::CONFLICT, "EntityAlreadyExists"),
             E::BucketExists { .. } => (StatusCode::CONFLICT, "BucketAlreadyExists"),
             E::ObjectExists { .. } | E::PreconditionFailed { .. } => {

@@ -12,7 +12,9 @@ use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions, Synchronous}
 use file_storage::health::HealthChecks;
 use file_storage::permissions::AccessRules;
 use file_storage::quota::{QuotaEnforcement, QuotaSettings};
-use file_storage::storage::{EventOptions, QueryOptions, QueueOptions, StorageOptions};
+use file_storage::storage::{
+    EventOptions, JobOptions, QueryOptions, QueueOptions, ScrubOptions, StorageOptions,
+};
 use file_storage::upkeep::{EventRetention, Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
 
@@ -207,6 +209,11 @@ pub(super) fn storage_options(config: &Config) -> StorageOptions {
             concurrency: usize::try_from(config.upload_queue.concurrency).unwrap_or(usize::MAX),
             keep_completed: config.upload_queue.keep_completed,
         },
+        jobs: JobOptions {
+            concurrency: usize::try_from(config.jobs.concurrency).unwrap_or(usize::MAX),
+            keep: config.jobs.keep,
+        },
+        scrub: ScrubOptions { bytes_per_second: config.scrub.rate.0, interval: config.scrub.interval },
         access_rules: AccessRules {
             only_service_creates_buckets: config.buckets.creation == BucketCreation::Service,
             ..AccessRules::default()

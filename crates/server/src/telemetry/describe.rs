@@ -136,6 +136,33 @@ pub static DESCRIPTIONS: &[Description] = &[
         Kind::Counter,
         "Runs of the orphan job that refused to delete rows, as too many blobs looked missing",
     ),
+    ("storage_scrub_bytes_total", &[], Kind::Counter, "Bytes that scrubs have read"),
+    (
+        "storage_scrub_blobs_total",
+        &["outcome"],
+        Kind::Counter,
+        "Blobs that scrubs have looked at: `good`, `bad`, `skipped` (their provider was not well) or `gone` (deleted meanwhile)",
+    ),
+    (
+        "storage_scrub_findings_total",
+        &["problem"],
+        Kind::Counter,
+        "Bad bytes that scrubs have found: `mismatch`, `missing` or `read_error`",
+    ),
+    ("storage_scrub_repaired_total", &[], Kind::Counter, "Of them, those that were repaired"),
+    (
+        "storage_scrub_last_end_seconds",
+        &[],
+        Kind::Gauge,
+        "When the last scrub ended on this server, in Unix time",
+    ),
+    ("storage_scrub_last_left", &[], Kind::Gauge, "Bad bytes that it found and left"),
+    (
+        "storage_scrub_last_skipped",
+        &[],
+        Kind::Gauge,
+        "Blobs that it could not read, as their provider was not well",
+    ),
     ("storage_event_subscribers", &[], Kind::Gauge, "Streams of events that are open"),
     (
         "storage_webhook_deliveries_total",

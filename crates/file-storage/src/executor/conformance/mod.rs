@@ -10,6 +10,7 @@ pub(crate) mod copies;
 pub(crate) mod events;
 pub(crate) mod explanations;
 pub(crate) mod extra;
+pub(crate) mod jobs;
 pub(crate) mod listings;
 pub(crate) mod multipart;
 pub(crate) mod objects;
@@ -21,6 +22,7 @@ pub(crate) mod queue;
 pub(crate) mod queue_claims;
 pub(crate) mod quotas;
 pub(crate) mod resumable;
+pub(crate) mod scrub;
 pub(crate) mod subject;
 pub(crate) mod upkeep;
 pub(crate) mod versions;
@@ -144,6 +146,16 @@ macro_rules! executor_conformance {
             webhooks: [
                 webhooks_are_kept_and_changed, one_delivers_to_a_webhook_at_a_time,
                 a_webhook_goes_on_where_it_stood, webhooks_are_for_upkeep_alone
+            ],
+            jobs: [
+                a_job_is_made_claimed_saved_and_ended, workers_share_jobs_and_none_is_twos,
+                a_jobs_claim_ends_by_itself, jobs_without_progress_are_given_up, jobs_are_cancelled,
+                jobs_are_their_callers_and_the_service_roles, lists_of_jobs_are_in_pages,
+                a_caller_has_a_number_of_unfinished_jobs, old_jobs_are_forgotten
+            ],
+            scrub: [
+                every_blob_is_told_once_as_rows_have_it, inline_segments_are_told_with_their_bytes,
+                a_bad_blob_makes_way_for_a_good_one, scrubbing_is_the_service_roles
             ],
             pasted: [supabases_policies_are_pasted_unchanged],
             concurrency: [

@@ -87,6 +87,11 @@ pub(super) fn blob_hold_place(schema: &SchemaName) -> i64 {
     number(&[b"blobs are held", schema.to_string().as_bytes()])
 }
 
+/// What stands for jobs of a kind of which there is one at a time, among locks.
+pub(super) fn job_place(schema: &SchemaName, kind: &str) -> i64 {
+    number(&[b"job", kind.as_bytes(), schema.to_string().as_bytes()])
+}
+
 /// What stands for the positions of events, among locks: who gives them holds it.
 pub(super) fn event_place(schema: &SchemaName) -> i64 {
     number(&[b"positions of events", schema.to_string().as_bytes()])

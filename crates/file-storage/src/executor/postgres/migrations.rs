@@ -50,6 +50,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(16, "0016", "events"),
     migration!(17, "0017", "queue_of_blobs"),
     migration!(18, "0018", "copies"),
+    migration!(20, "0020", "jobs"),
     migration!(22, "0022", "webhooks"),
     migration!(23, "0023", "provider_events"),
 ];

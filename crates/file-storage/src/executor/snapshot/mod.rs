@@ -25,9 +25,10 @@ pub use restore::{Fill, Restore};
 /// Batches that are read ahead of what is written.
 const AHEAD: usize = 4;
 
-/// Tables whose rows are of a server's state, and mean nothing where blobs lie elsewhere: what is to be deleted, what is on its
-/// way to another provider, which directory is which.
-const NOT_RESTORED: &[&str] = &["blob_deletions", "upload_queue", "provider_identities", "quota_changes"];
+/// Tables whose rows are of a server's state, and mean nothing where blobs lie elsewhere: what is to be deleted, where copies are, what
+/// is on its way to another provider, which directory is which. Nor do jobs go on: one of them may be why a backup is restored.
+const NOT_RESTORED: &[&str] =
+    &["blob_deletions", "blob_copies", "upload_queue", "provider_identities", "quota_changes", "jobs"];
 
 /// Where metadata is.
 #[derive(Debug, Clone)]

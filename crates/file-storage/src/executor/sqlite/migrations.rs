@@ -96,6 +96,12 @@ const MIGRATIONS: &[Migration] = &[
         back: include_str!("migrations/0013_copies.rollback.sql"),
     },
     Migration {
+        version: 15,
+        name: "jobs",
+        forward: include_str!("migrations/0015_jobs.sql"),
+        back: include_str!("migrations/0015_jobs.rollback.sql"),
+    },
+    Migration {
         version: 17,
         name: "webhooks",
         forward: include_str!("migrations/0017_webhooks.sql"),
@@ -124,7 +130,7 @@ pub(super) fn newest() -> i64 {
     MIGRATIONS.last().map_or(0, |migration| migration.version)
 }
 
-/// All versions that there are, beginning with nothing.
+/// All schemas that there have been, the empty one first.
 #[cfg(test)]
 pub(super) fn versions() -> impl Iterator<Item = i64> {
     std::iter::once(0).chain(MIGRATIONS.iter().map(|migration| migration.version))
@@ -156,7 +162,9 @@ pub(super) fn roll_back(conn: &Connection, version: i64) -> Result<(), Fault> {
     let found = current(conn)?;
     for step in MIGRATIONS.iter().rev().filter(|step| step.version <= found && step.version > version) {
         tracing::warn!(version = step.version, name = step.name, "rolling the database back");
-        run(conn, step.back, step.version - 1)?;
+        let before =
+            MIGRATIONS.iter().map(|step| step.version).filter(|version| *version < step.version).max();
+        run(conn, step.back, before.unwrap_or(0))?;
     }
     Ok(())
 }

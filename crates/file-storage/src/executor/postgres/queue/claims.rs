@@ -55,14 +55,14 @@ const RENEW: &str = "UPDATE {schema}.upload_queue SET leased_until = now() + $3:
      WHERE id = ANY (ARRAY(SELECT id FROM {schema}.upload_queue WHERE id = ANY ($1::uuid[]) \
          AND status = 'in_progress' AND leased_by = $2 ORDER BY id FOR UPDATE)) RETURNING id";
 
-const FLIP_SEGMENT: &str =
+pub(super) const FLIP_SEGMENT: &str =
     "UPDATE {schema}.storage_segments SET provider = $2, blob_key = $3 WHERE blob_key = $1";
 
 /// Nobody completes the upload of a part meanwhile, who would link the old blob.
-const HOLD: &str = "SELECT FROM {schema}.multipart_uploads WHERE id = \
+pub(super) const HOLD: &str = "SELECT FROM {schema}.multipart_uploads WHERE id = \
      (SELECT upload_id FROM {schema}.multipart_parts WHERE blob_key = $1) FOR NO KEY UPDATE";
 
-const FLIP_PART: &str =
+pub(super) const FLIP_PART: &str =
     "UPDATE {schema}.multipart_parts SET provider = $2, blob_key = $3 WHERE blob_key = $1";
 
 const COMPLETE: &str = "UPDATE {schema}.upload_queue SET status = 'completed', completed_at = now(), error_message = NULL, \

@@ -9,6 +9,7 @@ mod entries;
 mod migration;
 mod operators;
 mod providers;
+mod replace;
 
 pub(super) use claims::{claim, complete, end, renew};
 pub(super) use copies::{
@@ -19,3 +20,4 @@ pub(super) use entries::{ADD, Columns, list, show};
 pub(super) use migration::migrate;
 pub(super) use operators::{cancel, depths, forget, retry, retry_failed};
 pub(super) use providers::{identity, is_named, usage};
+pub(super) use replace::replace;

@@ -3,9 +3,11 @@
 mod copies;
 mod credentials;
 mod events;
+mod jobs;
 mod multipart;
 mod queue;
 mod quotas;
+mod scrub;
 mod upkeep;
 mod versions;
 mod webhooks;

@@ -157,12 +157,7 @@ pub(in crate::executor::sqlite) fn complete(
     if completed != 1 {
         return Ok(false);
     }
-    for table in ["storage_segments", "multipart_parts"] {
-        conn.prepare_cached(&format!(
-            "UPDATE {table} SET provider = :target, blob_key = :copy WHERE blob_key = :key"
-        ))?
-        .execute(named_params! { ":target": target, ":copy": copy.as_str(), ":key": claimed.key.as_str() })?;
-    }
+    flip(conn, &claimed.key, copy, target)?;
     // Before the old blob is let go of, with which they would go.
     copies::follow(conn, (&claimed.key, copy), target, now)?;
     let source = claimed.entry.source.as_ref();
@@ -175,6 +170,19 @@ pub(in crate::executor::sqlite) fn complete(
         })?;
     }
     Ok(true)
+}
+
+/// Has the segment, or the part, of a blob refer to another one on this provider; gives how many of them did.
+pub(super) fn flip(conn: &Connection, from: &BlobKey, to: &BlobKey, provider: &str) -> Result<usize, Fault> {
+    let mut flipped = 0;
+    for table in ["storage_segments", "multipart_parts"] {
+        flipped += conn
+            .prepare_cached(&format!(
+                "UPDATE {table} SET provider = :provider, blob_key = :to WHERE blob_key = :from"
+            ))?
+            .execute(named_params! { ":provider": provider, ":to": to.as_str(), ":from": from.as_str() })?;
+    }
+    Ok(flipped)
 }
 
 /// Gives an entry back that was not copied, or gives it up.

@@ -8,6 +8,7 @@ mod entries;
 mod migration;
 mod operators;
 mod providers;
+mod replace;
 
 pub(super) use claims::{claim, complete, end, renew};
 pub(super) use copies::{add_copies, blob_copies, copies_of, drop_copy, look, queue_copies};
@@ -15,6 +16,7 @@ pub(super) use entries::{add, list, show};
 pub(super) use migration::migrate;
 pub(super) use operators::{cancel, depths, forget, retry, retry_failed};
 pub(super) use providers::{identity, is_named, say_identity, usage};
+pub(super) use replace::replace;
 
 #[cfg(test)]
 pub(super) use {claims::DUE, entries::list_sql};
