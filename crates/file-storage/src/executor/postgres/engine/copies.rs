@@ -38,6 +38,6 @@ impl CopyExecutor for PostgresExecutor {
         limit: u32,
     ) -> Result<CopiesQueued, StorageError> {
         let work = async { retried!(queue::queue_copies(&self.pool, access, plan, after, limit)) };
-        self.run("queue_copies", work).await
+        self.run("queue_copies", Box::pin(work)).await
     }
 }

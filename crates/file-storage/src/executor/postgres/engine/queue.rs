@@ -55,7 +55,7 @@ impl QueueExecutor for PostgresExecutor {
     ) -> Result<bool, StorageError> {
         let complete =
             async { retried!(queue::complete(&self.pool, access, worker, claimed, copy, keeps_source)) };
-        self.run("complete_entry", complete).await
+        self.run("complete_entry", Box::pin(complete)).await
     }
 
     async fn end_attempt(
