@@ -33,16 +33,22 @@ const MOST_OF_THE_SERVICE: u32 = 1000;
 pub enum JobKind {
     /// Deletes what lies below a folder.
     DeleteFolder,
+    /// Moves what lies below a folder to another one.
+    MoveFolder,
+    /// Copies what lies below a folder to another one.
+    CopyFolder,
 }
 
 impl JobKind {
     /// All of them.
-    pub const ALL: [Self; 1] = [Self::DeleteFolder];
+    pub const ALL: [Self; 3] = [Self::DeleteFolder, Self::MoveFolder, Self::CopyFolder];
 
     /// The word that rows and protocols have.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DeleteFolder => "delete_folder",
+            Self::MoveFolder => "move_folder",
+            Self::CopyFolder => "copy_folder",
         }
     }
 
@@ -75,8 +81,7 @@ pub enum JobStatus {
 
 impl JobStatus {
     /// All of them, in the order that a job meets them.
-    pub const ALL: [Self; 5] =
-        [Self::Pending, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
 
     /// The word that rows and protocols have.
     pub fn as_str(self) -> &'static str {

@@ -51,8 +51,8 @@ pub use credentials::CredentialExecutor;
 pub use event::{Event, EventBounds, EventExecutor, Sight};
 pub use explanation::{Effect, Explanation, Question, Reason};
 pub use job::{
-    ClaimedJob, Job, JobEnd, JobError, JobExecutor, JobFailure, JobKind, JobListing, JobProgress, JobReport, JobStatus,
-    NewJob,
+    ClaimedJob, Job, JobEnd, JobError, JobExecutor, JobFailure, JobKind, JobListing, JobProgress, JobReport,
+    JobStatus, NewJob,
 };
 pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart,
@@ -67,6 +67,7 @@ pub use quota::QuotaExecutor;
 pub use upkeep::{Backlog, QueuedBlob, SegmentBlob, Turn, UpkeepExecutor};
 pub use usage::{UsageDifference, UserUsage};
 pub use versions::VersionExecutor;
+pub(crate) use write::is_of_one_object;
 pub use write::{Admission, Announced, QuotaLeft, Relocation, Written};
 
 /// What runs metadata operations in a database: those on buckets, objects, policies and usage here, the rest in traits by what
@@ -178,6 +179,18 @@ pub trait Executor:
         object: NewObject,
         mode: &PutMode,
     ) -> Result<Written, StorageError>;
+
+    /// Makes many objects visible in one transaction, as [`Executor::put_object`] each, and answers them in their order. Each is decided
+    /// as if those before it were there; one that is refused is undone alone. Paths stand there once.
+    ///
+    /// # Errors
+    /// Those of the engine: then none of them is there.
+    async fn put_objects(
+        &self,
+        access: &Access,
+        objects: Vec<NewObject>,
+        mode: &PutMode,
+    ) -> Result<Vec<Result<Written, StorageError>>, StorageError>;
 
     /// Reads an object's row and the way to its bytes, in one consistent view.
     ///

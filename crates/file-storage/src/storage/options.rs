@@ -36,6 +36,8 @@ pub struct StorageOptions {
     pub events: EventOptions,
     /// Bytes that are not where they belong, and how they get there.
     pub queue: QueueOptions,
+    /// Many files in one request.
+    pub batch: BatchOptions,
     /// Long work that callers ask for.
     pub jobs: JobOptions,
     /// What roles may do, beyond rows.
@@ -60,6 +62,7 @@ impl Default for StorageOptions {
             query: QueryOptions::default(),
             events: EventOptions::default(),
             queue: QueueOptions::default(),
+            batch: BatchOptions::default(),
             jobs: JobOptions::default(),
             access_rules: AccessRules::default(),
             failpoints: failpoint::Scope::new(Path::new("")),
@@ -148,5 +151,20 @@ pub struct JobOptions {
 impl Default for JobOptions {
     fn default() -> Self {
         Self { concurrency: 2, keep: Duration::from_secs(7 * 24 * 3600) }
+    }
+}
+
+/// Many files in one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchOptions {
+    /// Files, or paths, of one request.
+    pub max_files: usize,
+    /// Files of one request that are written at once.
+    pub concurrency: usize,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        Self { max_files: 1000, concurrency: 8 }
     }
 }

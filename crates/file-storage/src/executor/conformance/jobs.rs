@@ -43,7 +43,8 @@ async fn claim(subject: &Subject, worker: Uuid, lease: Duration) -> Option<Claim
 }
 
 fn progress(done: u64) -> JobProgress {
-    let mut progress = JobProgress { state: json!({ "after": "ü/7" }), total: Some(9), ..Default::default() };
+    let mut progress =
+        JobProgress { state: json!({ "after": "ü/7" }), total: Some(9), ..Default::default() };
     for _ in 0..done {
         progress.did(10);
     }

@@ -28,6 +28,7 @@ mod multipart;
 mod policies;
 mod pool;
 mod put;
+mod put_many;
 mod query;
 mod queue;
 mod quotas;

@@ -144,7 +144,8 @@ pub(super) fn roll_back(conn: &Connection, version: i64) -> Result<(), Fault> {
     let found = current(conn)?;
     for step in MIGRATIONS.iter().rev().filter(|step| step.version <= found && step.version > version) {
         tracing::warn!(version = step.version, name = step.name, "rolling the database back");
-        let before = MIGRATIONS.iter().map(|step| step.version).filter(|version| *version < step.version).max();
+        let before =
+            MIGRATIONS.iter().map(|step| step.version).filter(|version| *version < step.version).max();
         run(conn, step.back, before.unwrap_or(0))?;
     }
     Ok(())

@@ -33,9 +33,8 @@ impl Page {
         folder: &Folder,
     ) -> Result<Self, StorageError> {
         let after = job.progress.state.get("after").and_then(Value::as_str);
-        let start = after.map_or(PageStart::First, |path| {
-            PageStart::After(Cursor { path: path.to_owned(), time: None })
-        });
+        let start = after
+            .map_or(PageStart::First, |path| PageStart::After(Cursor { path: path.to_owned(), time: None }));
         let listing = Listing {
             prefix: folder.prefix().to_owned(),
             delimiter: None,
@@ -74,13 +73,4 @@ pub(super) fn pass(progress: &mut JobProgress, last: Option<&StorageObject>) {
     if let Some(last) = last {
         progress.state = json!({ "after": last.path.as_str() });
     }
-}
-
-/// Whether an error is about the object, and the next one may do better; else the job as a whole can't go on, or must wait.
-pub(super) fn is_of_the_object(error: &StorageError) -> bool {
-    let is_of_the_server = matches!(
-        error,
-        StorageError::Internal { .. } | StorageError::Io { .. } | StorageError::DiskFull { .. }
-    );
-    !is_of_the_server && !error.is_retryable()
 }

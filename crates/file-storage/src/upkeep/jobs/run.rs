@@ -13,10 +13,10 @@ use crate::permissions::Access;
 use crate::storage::FileStorage;
 
 /// How long a claim holds.
-pub(super) const LEASE: Duration = Duration::from_secs(60);
+pub(super) const LEASE: Duration = Duration::from_secs(20);
 
 /// Time between two renewals of it, while a step goes on.
-const RENEWAL: Duration = Duration::from_secs(15);
+const RENEWAL: Duration = Duration::from_secs(5);
 
 /// How long to wait before a step is tried again, at first and at most.
 const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -58,7 +58,7 @@ impl Run {
         Self { storage, claim, job, stop }
     }
 
-    pub(super) async fn to_the_end(mut self) {
+    pub(super) async fn run(mut self) {
         let (id, kind) = (self.job.job.id, self.job.job.kind);
         tracing::info!(job = %id, %kind, attempt = self.job.job.attempts, "Job taken on");
         let end = tokio::select! {

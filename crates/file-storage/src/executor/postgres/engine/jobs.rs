@@ -8,9 +8,7 @@ use uuid::Uuid;
 use crate::errors::StorageError;
 use crate::executor::postgres::session::retried;
 use crate::executor::postgres::{PostgresExecutor, jobs};
-use crate::executor::{
-    ClaimedJob, Job, JobEnd, JobExecutor, JobKind, JobListing, JobProgress, NewJob,
-};
+use crate::executor::{ClaimedJob, Job, JobEnd, JobExecutor, JobKind, JobListing, JobProgress, NewJob};
 use crate::permissions::Access;
 
 #[async_trait]

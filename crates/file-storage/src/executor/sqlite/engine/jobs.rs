@@ -7,9 +7,7 @@ use uuid::Uuid;
 
 use crate::errors::StorageError;
 use crate::executor::sqlite::{SqliteExecutor, jobs};
-use crate::executor::{
-    ClaimedJob, Job, JobEnd, JobExecutor, JobKind, JobListing, JobProgress, NewJob,
-};
+use crate::executor::{ClaimedJob, Job, JobEnd, JobExecutor, JobKind, JobListing, JobProgress, NewJob};
 use crate::permissions::Access;
 
 #[async_trait]

@@ -5,4 +5,3 @@ mod rows;
 
 pub(super) use claims::{claim, end, forget, renew, save};
 pub(super) use rows::{cancel, create, list, show};
-
