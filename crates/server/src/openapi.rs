@@ -32,6 +32,8 @@ use crate::tus::Document as Resumable;
         (name = "Queries", description = "SQL over the rows that the caller may see."),
         (name = "Events", description = "What happens, as it happens, as far as the caller may see what it is about."),
         (name = "Signed URLs", description = "URLs that open one object, for whoever has them."),
+        (name = "Batch", description = "Many files in one request, each of them decided alone."),
+        (name = "Jobs", description = "Long work that is asked for, and goes on by itself: what is done to whole folders."),
         (name = "Management", description = "What operators ask of a running server."),
     ),
 )]

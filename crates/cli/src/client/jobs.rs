@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Client, encode};
 use crate::failure::Failure;
@@ -28,5 +28,16 @@ impl Client {
     /// Ends a job before it is done.
     pub(crate) async fn cancel_job(&self, id: &str) -> Result<Value, Failure> {
         self.json(self.request(Method::POST, &format!("/api/v1/storage/jobs/{}/cancel", encode(id)))).await
+    }
+
+    /// Has all deleted that lies below a folder.
+    pub(crate) async fn delete_folder(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        dry_run: bool,
+    ) -> Result<Value, Failure> {
+        let asked = json!({ "bucket": bucket, "prefix": prefix, "dry_run": dry_run });
+        self.json(self.request(Method::POST, "/api/v1/storage/folders/delete").json(&asked)).await
     }
 }

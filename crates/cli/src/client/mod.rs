@@ -3,6 +3,7 @@
 //! Knows URLs, headers and JSON; prints nothing. The token leaves this module in one header only.
 
 pub(crate) mod admin;
+pub(crate) mod batch;
 pub(crate) mod buckets;
 mod credentials;
 pub(crate) mod jobs;

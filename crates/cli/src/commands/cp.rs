@@ -65,6 +65,7 @@ pub(crate) async fn run(cp: Cp, context: &Context<'_>) -> Result<(), Failure> {
         content_type: cp.content_type,
         cache_control: cp.cache_control,
         retries: cp.retries,
+        recursive: cp.recursive,
     };
     refuse_senseless(&sources, &target, cp.recursive)?;
     if let Some(version) = cp.version_id {
@@ -83,7 +84,7 @@ pub(crate) async fn run(cp: Cp, context: &Context<'_>) -> Result<(), Failure> {
             if !cp.recursive {
                 target.must_have_its_directory()?;
             }
-            transfer::run(&context.client, sources, target, cp.recursive, options, context.out).await?
+            transfer::run(&context.client, sources, target, options, context.out).await?
         }
     };
     if context.out.is_json() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde_json::json;
 
-use super::{Context, confirmed};
+use super::{Context, confirmed, job};
 use crate::address::Remote;
 use crate::client::objects::PAGE;
 use crate::failure::{Failure, Tally};
@@ -75,23 +75,13 @@ struct Deletion<'a> {
 }
 
 impl Deletion<'_> {
-    /// Deletes everything below a folder, page by page, and the object of that name.
+    /// Deletes everything below a folder, or the object of that name where there is no such folder.
     async fn folder(&mut self, address: &Remote) -> Result<(), Failure> {
-        let folder = address.as_folder();
-        let (mut cursor, mut found) = (None, false);
-        loop {
-            let page = self.context.client.list(&folder, false, cursor.as_deref()).await?;
-            let paths: Vec<String> = page.objects.iter().map(|entry| entry.name.clone()).collect();
-            found |= !paths.is_empty();
-            for batch in paths.chunks(PAGE) {
-                self.batch(&address.bucket, batch).await;
-            }
-            // NOTE: a cursor names the last path seen, so deleting behind it skips nothing.
-            cursor = page.next();
-            if cursor.is_none() {
-                break;
-            }
-        }
+        let found = match self.by_job(address).await {
+            // Nobody in particular has no jobs.
+            Err(failure) if failure.status() == Some(401) => self.by_pages(address).await?,
+            outcome => outcome?,
+        };
         if found {
             return Ok(());
         }
@@ -104,6 +94,49 @@ impl Deletion<'_> {
             return Ok(());
         }
         Err(Failure::NotFound(format!("nothing lies below {address}")))
+    }
+
+    /// Has the server delete what lies below a folder, and waits for it; whether there was anything.
+    async fn by_job(&mut self, address: &Remote) -> Result<bool, Failure> {
+        let folder = address.as_folder();
+        let asked = self.context.client.delete_folder(&folder.bucket, &folder.path, false).await?;
+        let job = job::wait(asked, self.context).await?;
+        let report = job::Report::of(&job);
+        self.deleted += report.done;
+        for (path, failure) in &report.failures {
+            self.failed(&Remote::new(address.bucket.as_str(), path.as_str()), failure);
+        }
+        // The report names some; the rest is told by number.
+        let named = report.failures.len() as u64;
+        for _ in named..report.failed {
+            self.tally.add(&Failure::Other(anyhow::anyhow!("not deleted")));
+        }
+        if report.failed > named {
+            self.context.out.note(&format!("{} more failed", report.failed - named));
+        }
+        if let Some(failure) = report.ended {
+            return Err(failure);
+        }
+        Ok(report.done + report.failed > 0)
+    }
+
+    /// Deletes what lies below a folder, page by page; whether there was anything.
+    async fn by_pages(&mut self, address: &Remote) -> Result<bool, Failure> {
+        let folder = address.as_folder();
+        let (mut cursor, mut found) = (None, false);
+        loop {
+            let page = self.context.client.list(&folder, false, cursor.as_deref()).await?;
+            let paths: Vec<String> = page.objects.iter().map(|entry| entry.name.clone()).collect();
+            found |= !paths.is_empty();
+            for batch in paths.chunks(PAGE) {
+                self.batch(&address.bucket, batch).await;
+            }
+            // NOTE: a cursor names the last path seen, so deleting behind it skips nothing.
+            cursor = page.next();
+            if cursor.is_none() {
+                return Ok(found);
+            }
+        }
     }
 
     /// Deletes paths of one bucket; asks again, one by one, why the others were left.

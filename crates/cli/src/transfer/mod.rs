@@ -2,6 +2,7 @@
 //!
 //! Memory is bounded whatever is copied: the plan is a stream, and so is every file.
 
+mod batch;
 mod download;
 mod partial;
 pub(crate) mod pipe;
@@ -17,7 +18,8 @@ use crate::address::Address;
 use crate::client::Client;
 use crate::failure::{Failure, Tally};
 use crate::output::Output;
-use plan::{Target, Task};
+use batch::{Done, TOGETHER, Unit};
+use plan::{Planned, Target, Task};
 pub(crate) use progress::JobProgress;
 use progress::{Meter, Progress};
 
@@ -29,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) content_type: Option<String>,
     pub(crate) cache_control: Option<String>,
     pub(crate) retries: u32,
+    /// Whole folders are copied: small files may go together.
+    pub(crate) recursive: bool,
 }
 
 /// What a run did.
@@ -51,24 +55,28 @@ pub(crate) async fn run(
     client: &Client,
     sources: Vec<Address>,
     target: Target,
-    recursive: bool,
     options: Options,
     out: &Output,
 ) -> Result<Summary, Failure> {
     let started = Instant::now();
     let progress = Progress::new(out.shows_progress());
-    let mut planned = plan::start(client.clone(), sources, target, recursive);
+    let mut planned = plan::start(client.clone(), sources, target, options.recursive);
     let tasks = futures_util::stream::poll_fn(|context| planned.poll_recv(context));
     let mut outcomes = std::pin::pin!(
         tasks
-            .map(|planned| async {
-                let task = planned.map_err(|failed| (failed.item, failed.failure))?;
+            .inspect(|planned| if let Ok(task) = planned {
                 progress.found(task.size());
-                let outcome = attempt(client, &task, &options, &progress).await;
-                progress.finished();
-                outcome.map_err(|failure| (task.to_string(), failure))
+            })
+            .ready_chunks(TOGETHER)
+            .flat_map(|planned| futures_util::stream::iter(batch::units(planned, &options)))
+            .map(|unit| async {
+                match unit {
+                    Unit::One(planned) => vec![alone(client, planned, &options, &progress).await],
+                    Unit::Many(tasks) => batch::send(client, tasks, &options, &progress).await,
+                }
             })
             .buffer_unordered(options.concurrency)
+            .flat_map(futures_util::stream::iter)
     );
 
     let mut summary = Summary::default();
@@ -90,6 +98,14 @@ pub(crate) async fn run(
     }
     summary.elapsed = started.elapsed();
     Ok(summary)
+}
+
+/// Runs what was planned as one file.
+async fn alone(client: &Client, planned: Planned, options: &Options, progress: &Progress) -> Done {
+    let task = planned.map_err(|failed| (failed.item, failed.failure))?;
+    let outcome = attempt(client, &task, options, progress).await;
+    progress.finished();
+    outcome.map_err(|failure| (task.to_string(), failure))
 }
 
 /// Runs one task, again after a failure that may pass.

@@ -28,7 +28,7 @@ pub(crate) struct Failed {
     pub(crate) failure: Failure,
 }
 
-type Planned = Result<Task, Failed>;
+pub(super) type Planned = Result<Task, Failed>;
 
 /// Where copies go.
 #[derive(Debug, Clone)]

@@ -132,3 +132,115 @@ async fn jobs_are_for_who_may_ask_and_shown_to_who_asked() {
     // What the caller's token said stays with the server.
     assert!(!page.to_string().contains("claims") && !page.to_string().contains("\"exp\""), "{page}");
 }
+
+#[tokio::test]
+async fn folders_move_and_are_copied_with_what_stands_beside_their_bytes() {
+    let server = Server::start();
+    server.bucket(ME, "box", "private").await;
+    server.bucket(ME, "other", "private").await;
+    for n in 0..70 {
+        let call =
+            server.call(ME, "PUT", &format!("/object/box/a/b/{n:02}")).header("content-type", "text/x");
+        // base64 of {"k":1}
+        let call = call.header("x-metadata", "eyJrIjoxfQ==");
+        call.body(vec![n; if n % 2 == 0 { 10 } else { 20_000 }]).send().await.expect_status(200);
+    }
+    server.put(ME, "other/c/00", "in the way").await;
+    let copy = json!({ "bucket": "box", "prefix": "a/b", "to_bucket": "other", "to_prefix": "c" });
+    let mut dry = copy.clone();
+    dry["dry_run"] = true.into();
+    let looked = run(&server, ME, "copy", dry).await;
+    assert_eq!((&looked["done"], &looked["total"]), (&json!(69), &json!(70)), "{looked}");
+    assert_eq!(looked["report"]["errors_by_code"], json!({ "OBJECT_EXISTS": 1 }));
+    assert!(server.content("other/c/01").await.is_none(), "it only looked");
+    let job = run(&server, ME, "copy", copy).await;
+    assert_eq!(
+        (&job["done"], &job["failures"], &job["status"]),
+        (&json!(69), &json!(1), &json!("completed"))
+    );
+    assert_eq!(job["report"]["failures"][0]["path"], "a/b/00");
+    assert_eq!(server.content("other/c/00").await.unwrap(), b"in the way");
+    let info = server.call(ME, "GET", "/object/info/other/c/69").send().await.expect_status(200).json();
+    assert_eq!((&info["content_type"], &info["metadata"]["k"]), (&json!("text/x"), &json!(1)), "{info}");
+    // Up one level, in the same bucket: neither folder may lie in the other.
+    for to in ["a", "a/b", "a/b/c", ""] {
+        let asked = json!({ "bucket": "box", "prefix": "a/b", "to_prefix": to });
+        ask(&server, ME, "move", &asked).await.expect_error(400, "INVALID_REQUEST");
+    }
+    let moved = json!({ "bucket": "box", "prefix": "a/b", "to_bucket": "other", "to_prefix": "c", "overwrite": true });
+    let theirs = ask(&server, Who::User(OTHER), "move", &moved).await;
+    theirs.expect_error(403, "STORAGE_UNAUTHORIZED");
+    ask(&server, Who::Anon, "copy", &moved).await.expect_error(401, "AUTH_REQUIRED");
+    let job = run(&server, ME, "move", moved).await;
+    assert_eq!((&job["done"], &job["failures"]), (&json!(70), &json!(0)), "{job}");
+    assert_eq!(server.content("other/c/00").await.unwrap(), vec![0; 10]);
+    assert!(server.content("box/a/b/69").await.is_none());
+    server.expect_clean().await;
+}
+
+#[tokio::test]
+async fn a_job_is_cancelled_after_its_step() {
+    let server = Server::start_with(&[("AEROSTORE_FAILPOINTS", "job.before_save=delay(2000ms)")]);
+    many(&server, 1100).await;
+    let asked = json!({ "bucket": "box", "prefix": "f" });
+    let job = id(&ask(&server, ME, "delete", &asked).await.expect_status(202));
+    until_begun(&server, &job).await;
+    let cancelled = cancel(&server, ME, &job).await.expect_status(200).json();
+    assert_eq!((&cancelled["status"], &cancelled["cancel_requested"]), (&json!("running"), &json!(true)));
+    let job = ended(&server, &job).await;
+    assert_eq!(job["status"], "cancelled", "{job}");
+    let done = job["done"].as_u64().unwrap();
+    assert!((1..1100).contains(&done), "what was done stays done, the rest stays: {job}");
+    let left = run(&server, ME, "delete", json!({ "bucket": "box", "prefix": "f", "dry_run": true })).await;
+    assert_eq!(left["done"].as_u64().unwrap() + done, 1100);
+}
+
+#[tokio::test]
+async fn a_job_outlives_its_server() {
+    let slow = [("AEROSTORE_FAILPOINTS", "job.before_save=delay(3000ms)")];
+    let server = Server::start_with(&slow);
+    many(&server, 1100).await;
+    let asked = json!({ "bucket": "box", "prefix": "f" });
+    let job = id(&ask(&server, ME, "delete", &asked).await.expect_status(202));
+    until_begun(&server, &job).await;
+    let server = Server::start_in(server.stop(), &[]);
+    let job = ended(&server, &job).await;
+    assert_eq!((&job["status"], &job["failures"]), (&json!("completed"), &json!(0)), "{job}");
+    let left = run(&server, ME, "delete", json!({ "bucket": "box", "prefix": "f", "dry_run": true })).await;
+    assert_eq!(left["done"], 0);
+    server.expect_clean().await;
+    // One whose server is stopped as it should goes on at once.
+    let server = Server::start_in(server.stop(), &slow);
+    let files: Vec<usize> = (0..1100).collect();
+    fill(&server, &files).await;
+    let job = id(&ask(&server, ME, "delete", &asked).await.expect_status(202));
+    until_begun(&server, &job).await;
+    let server = Server::start_in(server.terminate(), &[]);
+    assert_eq!(ended(&server, &job).await["status"], "completed");
+    server.expect_clean().await;
+}
+
+/// So many files in a folder.
+async fn many(server: &Server, files: usize) {
+    server.bucket(ME, "box", "private").await;
+    fill(server, &(0..files).collect::<Vec<_>>()).await;
+}
+
+async fn fill(server: &Server, files: &[usize]) {
+    for files in files.chunks(50) {
+        let puts = files.iter().map(async |n| server.put(ME, &format!("box/f/{n:04}"), "12345").await);
+        futures_util::future::join_all(puts).await;
+    }
+}
+
+/// Waits until a job has done something that is not written down yet.
+async fn until_begun(server: &Server, id: &str) {
+    for _ in 0..600 {
+        let gone = server.content("box/f/0000").await.is_none();
+        if gone && show(server, Who::Service, id).await.json()["status"] == "running" {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the job {id} never begins: {}", server.log());
+}

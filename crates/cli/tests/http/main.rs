@@ -14,6 +14,7 @@
 mod support;
 
 mod access;
+mod batch;
 mod concurrency;
 mod download;
 mod errors;

@@ -33,18 +33,24 @@ const MOST_OF_THE_SERVICE: u32 = 1000;
 pub enum JobKind {
     /// Deletes what lies below a folder.
     DeleteFolder,
+    /// Moves what lies below a folder to another one.
+    MoveFolder,
+    /// Copies what lies below a folder to another one.
+    CopyFolder,
     /// Reads what is kept, compares it with its checksums, and repairs it where that is asked for.
     Scrub,
 }
 
 impl JobKind {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::DeleteFolder, Self::Scrub];
+    pub const ALL: [Self; 4] = [Self::DeleteFolder, Self::MoveFolder, Self::CopyFolder, Self::Scrub];
 
     /// The word that rows and protocols have.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DeleteFolder => "delete_folder",
+            Self::MoveFolder => "move_folder",
+            Self::CopyFolder => "copy_folder",
             Self::Scrub => "scrub",
         }
     }

@@ -74,6 +74,7 @@ pub use upkeep::{Backlog, QueuedBlob, SegmentBlob, Turn, UpkeepExecutor};
 pub use usage::{UsageDifference, UserUsage};
 pub use versions::VersionExecutor;
 pub use webhooks::{SealedWebhook, WebhookClaim, WebhookExecutor};
+pub(crate) use write::is_of_one_object;
 pub use write::{Admission, Announced, QuotaLeft, Relocation, Written};
 
 /// What runs metadata operations in a database: those on buckets, objects, policies and usage here, the rest in traits by what
@@ -188,6 +189,18 @@ pub trait Executor:
         object: NewObject,
         mode: &PutMode,
     ) -> Result<Written, StorageError>;
+
+    /// Makes many objects visible in one transaction, as [`Executor::put_object`] each, and answers them in their order. Each is decided
+    /// as if those before it were there; one that is refused is undone alone. Paths stand there once.
+    ///
+    /// # Errors
+    /// Those of the engine: then none of them is there.
+    async fn put_objects(
+        &self,
+        access: &Access,
+        objects: Vec<NewObject>,
+        mode: &PutMode,
+    ) -> Result<Vec<Result<Written, StorageError>>, StorageError>;
 
     /// Reads an object's row and the way to its bytes, in one consistent view.
     ///

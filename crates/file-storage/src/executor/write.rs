@@ -101,3 +101,22 @@ pub struct Written {
     /// Its entry in the upload queue, where its bytes are on the spool, as its caller did not want to wait.
     pub queued: Option<Uuid>,
 }
+
+/// Whether an error is a decision about one object of many, and says nothing of the others.
+pub(crate) fn is_of_one_object(error: &StorageError) -> bool {
+    use StorageError as E;
+    matches!(
+        error,
+        E::InvalidRequest { .. }
+            | E::InvalidPath { .. }
+            | E::AuthRequired(_)
+            | E::Unauthorized(_)
+            | E::BucketNotFound { .. }
+            | E::ObjectExists { .. }
+            | E::ObjectNotFound { .. }
+            | E::PreconditionFailed { .. }
+            | E::PayloadTooLarge { .. }
+            | E::UnsupportedMediaType { .. }
+            | E::QuotaExceeded { .. }
+    )
+}

@@ -1,8 +1,11 @@
 //! Deleting objects. Rows go at once, and their blobs are queued in the same transaction (FS-F2).
 
+use std::collections::HashSet;
+
 use super::FileStorage;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
+use crate::executor::is_of_one_object;
 use crate::file::ETags;
 use crate::path::ObjectPath;
 use crate::permissions::{Operation, RlsContext};
@@ -45,5 +48,38 @@ impl FileStorage {
         self.inner.deletions_queued.notify_one();
         self.ring_events();
         Ok(deleted)
+    }
+
+    /// Deletes objects as [`FileStorage::delete`] would each, in one transaction as far as that goes, and says of each in their order
+    /// whether it was there, or why it still is.
+    ///
+    /// # Errors
+    /// A denial where the role never deletes, and those of the database. What was deleted until then is gone.
+    pub async fn delete_each(
+        &self,
+        context: &RlsContext,
+        bucket: &BucketName,
+        paths: &[ObjectPath],
+    ) -> Result<Vec<Result<bool, StorageError>>, StorageError> {
+        let deleted = match self.delete_many(context, bucket, paths).await {
+            Ok(deleted) => deleted,
+            // One by one, it turns out of which.
+            Err(error) if is_of_one_object(&error) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let gone: HashSet<&ObjectPath> = deleted.iter().map(|deletion| &deletion.path).collect();
+        let mut outcomes = Vec::with_capacity(paths.len());
+        for path in paths {
+            if gone.contains(path) {
+                outcomes.push(Ok(true));
+                continue;
+            }
+            match self.delete(context, bucket, path, None).await {
+                Ok(deletion) => outcomes.push(Ok(deletion.object.is_some())),
+                Err(error) if is_of_one_object(&error) => outcomes.push(Err(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(outcomes)
     }
 }

@@ -4,6 +4,7 @@
 //! gives: rows through the [`Executor`], bytes through the [`Providers`]. A denied request touches no backend.
 //! Knows no protocol, no SQL and no path on a disk.
 
+mod batch;
 mod blobs;
 mod buckets;
 mod carry;
@@ -57,12 +58,15 @@ use crate::failpoint;
 use crate::permissions::{Access, AccessRules, AnonGrants, Operation, RlsContext};
 use crate::signed_url::SigningKeys;
 
+pub use batch::{Batch, BatchItem};
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
 pub use events::{Delivery, EventFilter, StartAt, Subscription};
-pub use folders::Folder;
+pub use folders::{Folder, FolderWay};
 pub use multipart::{CompleteOptions, MultipartOptions, PartBody, PartSource};
-pub use options::{EventOptions, JobOptions, QueryOptions, QueueOptions, ScrubOptions, StorageOptions};
+pub use options::{
+    BatchOptions, EventOptions, JobOptions, QueryOptions, QueueOptions, ScrubOptions, StorageOptions,
+};
 pub use query::QueryRequest;
 pub use queue::{MigrationRequest, MigrationTotals};
 

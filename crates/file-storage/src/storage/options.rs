@@ -36,6 +36,8 @@ pub struct StorageOptions {
     pub events: EventOptions,
     /// Bytes that are not where they belong, and how they get there.
     pub queue: QueueOptions,
+    /// Many files in one request.
+    pub batch: BatchOptions,
     /// Long work that callers ask for.
     pub jobs: JobOptions,
     /// How what is kept is verified.
@@ -62,6 +64,7 @@ impl Default for StorageOptions {
             query: QueryOptions::default(),
             events: EventOptions::default(),
             queue: QueueOptions::default(),
+            batch: BatchOptions::default(),
             jobs: JobOptions::default(),
             scrub: ScrubOptions::default(),
             access_rules: AccessRules::default(),
@@ -166,5 +169,20 @@ pub struct ScrubOptions {
 impl Default for ScrubOptions {
     fn default() -> Self {
         Self { bytes_per_second: 20_000_000, interval: None }
+    }
+}
+
+/// Many files in one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchOptions {
+    /// Files, or paths, of one request.
+    pub max_files: usize,
+    /// Files of one request that are written at once.
+    pub concurrency: usize,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        Self { max_files: 1000, concurrency: 8 }
     }
 }

@@ -44,6 +44,21 @@ impl FileStorage {
         Ok(moved)
     }
 
+    /// Whether a move would be let in at its target, as far as that is known before it is tried. Changes nothing.
+    pub(crate) async fn may_move(
+        &self,
+        context: &RlsContext,
+        source: &StorageObject,
+        to: (&BucketName, &ObjectPath),
+        mode: PutMode,
+    ) -> Result<(), StorageError> {
+        let access = self.access(context, Operation::Move(&mode), Some(to.0)).await?;
+        let announced = Announced::default();
+        let mut admission = self.executor().admit_put(&access, to.0, to.1, &mode, &announced).await?;
+        admission.quota_left = None;
+        self.check_limits(&admission, &source.content_type, source.size)
+    }
+
     /// Moves an object out of a bucket that keeps versions: what stays as a version keeps its bytes, so that they are copied.
     async fn move_copied(
         &self,

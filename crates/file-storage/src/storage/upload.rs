@@ -13,6 +13,7 @@ use super::blobs::{NewBlob, Patience, PlacedBlob};
 use super::head::Head;
 use super::leases::Lease;
 use super::queue::Queued;
+use super::spool::SpoolShare;
 use crate::body::{ByteStream, limited};
 use crate::bucket::{Bucket, BucketName};
 use crate::digests::{Wanted, Watch};
@@ -92,7 +93,7 @@ impl FileStorage {
         Ok(pending)
     }
 
-    async fn admit(
+    pub(super) async fn admit(
         &self,
         access: Access,
         bucket: &BucketName,
@@ -178,6 +179,43 @@ impl PendingUpload {
         wanted: &Wanted,
     ) -> Result<Written, StorageError> {
         let storage = &self.storage;
+        let threshold = storage.inner.options.load().inline_threshold;
+        let prepared = self.bring_in(attributes, content_length, body, wanted, threshold).await?;
+        let Prepared { object, blob, share } = prepared;
+        let Some((_, lease)) = blob else {
+            storage.hit("upload.before_commit").await?;
+            let written = storage.executor().put_object(&self.access, object, &self.mode).await;
+            storage.ring_events();
+            return written;
+        };
+        let written = storage.commit(self.access.clone(), object, self.mode.clone(), lease).await?;
+        if let Some(share) = share {
+            share.keep();
+        }
+        Ok(written)
+    }
+
+    /// Checks what a file says of itself and takes its bytes in, as [`PendingUpload::store`]; whoever asks makes it visible, or sees to
+    /// it that its blob goes. Up to `threshold` bytes are held in memory.
+    pub(super) async fn prepare(
+        self,
+        attributes: ObjectAttributes,
+        content_length: Option<u64>,
+        body: ByteStream,
+        threshold: usize,
+    ) -> Result<Prepared, StorageError> {
+        self.bring_in(attributes, content_length, body, &Wanted::default(), threshold).await
+    }
+
+    async fn bring_in(
+        &self,
+        attributes: ObjectAttributes,
+        content_length: Option<u64>,
+        body: ByteStream,
+        wanted: &Wanted,
+        threshold: usize,
+    ) -> Result<Prepared, StorageError> {
+        let storage = &self.storage;
         if self.admission.asks_more {
             let known =
                 Announced { attributes: Some(attributes.clone()), size: content_length, is_final: false };
@@ -192,17 +230,13 @@ impl PendingUpload {
         };
         let watch;
         (body, watch) = wanted.watch(body);
-        let threshold = storage.inner.options.load().inline_threshold;
         let head = Head::read(&mut body, threshold, content_length).await?;
         storage.check_content(&self.admission.bucket, &head.bytes)?;
         if head.is_whole {
             let stored = Stored::inline(head.bytes);
             watch.check_sha256(&stored.checksum)?;
             let object = self.new_object(attributes, stored, &watch);
-            storage.hit("upload.before_commit").await?;
-            let written = storage.executor().put_object(&self.access, object, &self.mode).await;
-            storage.ring_events();
-            return written;
+            return Ok(Prepared { object, blob: None, share: None });
         }
         let body = stream::iter([Ok(head.bytes)]).chain(body).boxed();
         self.store_blob(attributes, content_length, body, &watch).await
@@ -214,7 +248,7 @@ impl PendingUpload {
         size_hint: Option<u64>,
         body: ByteStream,
         watch: &Watch,
-    ) -> Result<Written, StorageError> {
+    ) -> Result<Prepared, StorageError> {
         let storage = &self.storage;
         let new = storage.write_blob(self.admission.bucket.uuid, body, size_hint, self.patience).await?;
         let NewBlob { blob, written, belongs, share, lease } = new;
@@ -226,11 +260,7 @@ impl PendingUpload {
             Segment { offset: 0, size: written.size, sha256: written.sha256, place: blob.place(), belongs };
         let stored = Stored { size: written.size, checksum: written.sha256, segments: vec![segment] };
         let object = self.new_object(attributes, stored, watch);
-        let written = storage.commit(self.access.clone(), object, self.mode.clone(), lease).await?;
-        if let Some(share) = share {
-            share.keep();
-        }
-        Ok(written)
+        Ok(Prepared { object, blob: Some((blob, lease)), share })
     }
 
     fn new_object(&self, mut attributes: ObjectAttributes, stored: Stored, watch: &Watch) -> NewObject {
@@ -339,7 +369,7 @@ impl FileStorage {
 
     /// Settles blobs after their commit. Where the commit failed, the database is asked: a failure may have been
     /// the answer's alone. Where it does not say, the blobs stay, and the start-up check or the orphan job decides.
-    async fn settle(&self, blobs: &[PlacedBlob], outcome: Result<(), &StorageError>) {
+    pub(super) async fn settle(&self, blobs: &[PlacedBlob], outcome: Result<(), &StorageError>) {
         if blobs.is_empty() {
             return;
         }
@@ -377,6 +407,15 @@ impl FileStorage {
             tracing::error!(%error, "a blob that is not wanted was not deleted");
         }
     }
+}
+
+/// An object whose bytes are in their place, or in memory, and which nobody sees yet.
+pub(super) struct Prepared {
+    pub(super) object: NewObject,
+    /// Its blob, where it has one.
+    pub(super) blob: Option<(PlacedBlob, Lease)>,
+    /// Its part of the spool, where it is there.
+    pub(super) share: Option<SpoolShare>,
 }
 
 /// Bytes that are in their place.

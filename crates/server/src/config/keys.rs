@@ -182,6 +182,16 @@ settings! {
         keep_completed: Duration = "7d", positive;
     }
 
+    /// Many files in one request.
+    batch: BatchConfig {
+        /// Most files, or paths, of one request.
+        #[live = true]
+        max_files: u32 = "1000", at_least_one;
+        /// Files of one request that are written at once.
+        #[live = true]
+        concurrency: u32 = "8", at_least_one;
+    }
+
     /// Long work that callers ask for, and wait for or not: deleting, moving and copying folders.
     jobs: JobsConfig {
         /// Jobs that this server runs at once.

@@ -30,8 +30,8 @@ pub use define::Key;
 pub use errors::{ConfigError, ConfigErrors};
 pub use forms::{ByteSize, Credential, Setting};
 pub use keys::{
-    AuthConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, JobsConfig, KEYS, LogConfig, MetricsConfig,
-    PostgresConfig, RateLimitConfig, RestConfig, ServerConfig, SigningConfig, StorageConfig,
+    AuthConfig, BatchConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, JobsConfig, KEYS, LogConfig,
+    MetricsConfig, PostgresConfig, RateLimitConfig, RestConfig, ServerConfig, SigningConfig, StorageConfig,
     UploadQueueConfig, WebhooksConfig,
 };
 pub use load::{Loaded, Sources};

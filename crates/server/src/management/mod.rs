@@ -3,6 +3,7 @@
 //! Every handler takes a [`Caller`] or a [`Maintainer`], which says who may call it; a request of anybody else never
 //! reaches the handler. Answers have one form, whatever the dialect of REST.
 
+mod batch;
 mod caller;
 mod cleanup;
 mod credentials;
@@ -79,6 +80,10 @@ pub(crate) const BASE: &str = "/api/v1/storage";
     jobs::show,
     jobs::cancel,
     folders::delete,
+    folders::move_to,
+    folders::copy,
+    batch::upload,
+    batch::delete,
     providers::list
 ))]
 pub(crate) struct Document;
@@ -93,7 +98,10 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/jobs", get(jobs::list))
         .route("/jobs/{id}", get(jobs::show))
         .route("/jobs/{id}/cancel", post(jobs::cancel))
-        .route("/folders/delete", post(folders::delete));
+        .route("/folders/delete", post(folders::delete))
+        .route("/folders/move", post(folders::move_to))
+        .route("/folders/copy", post(folders::copy))
+        .route("/files/batch", post(batch::upload).delete(batch::delete));
     let for_the_service = Router::new()
         .route("/usage", post(usage::repair))
         .route("/quota/{*folder}", put(quotas::set_folder).delete(quotas::remove_folder))

@@ -13,7 +13,7 @@ use file_storage::health::HealthChecks;
 use file_storage::permissions::AccessRules;
 use file_storage::quota::{QuotaEnforcement, QuotaSettings};
 use file_storage::storage::{
-    EventOptions, JobOptions, QueryOptions, QueueOptions, ScrubOptions, StorageOptions,
+    BatchOptions, EventOptions, JobOptions, QueryOptions, QueueOptions, ScrubOptions, StorageOptions,
 };
 use file_storage::upkeep::{EventRetention, Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
@@ -208,6 +208,10 @@ pub(super) fn storage_options(config: &Config) -> StorageOptions {
             max_attempts: config.upload_queue.max_attempts,
             concurrency: usize::try_from(config.upload_queue.concurrency).unwrap_or(usize::MAX),
             keep_completed: config.upload_queue.keep_completed,
+        },
+        batch: BatchOptions {
+            max_files: usize::try_from(config.batch.max_files).unwrap_or(usize::MAX),
+            concurrency: usize::try_from(config.batch.concurrency).unwrap_or(usize::MAX),
         },
         jobs: JobOptions {
             concurrency: usize::try_from(config.jobs.concurrency).unwrap_or(usize::MAX),

@@ -43,7 +43,7 @@ macro_rules! executor_conformance {
                 objects_are_written_and_read_back, fs_i4_one_object_per_path, modes_meet_their_conditions,
                 an_overwrite_keeps_id_owner_and_creation, deletes_are_idempotent, a_deletion_under_a_condition_takes_the_object_that_was_meant, moves_keep_what_they_move,
                 moves_replace_and_refuse_like_writes, writes_to_a_bucket_made_anew_are_refused,
-                large_and_odd_values_survive, the_same_path_in_another_bucket_is_another_object
+                large_and_odd_values_survive, many_objects_are_written_at_once_and_refused_alone, the_same_path_in_another_bucket_is_another_object
             ],
             multipart: [
                 parts_become_the_segments_of_an_object, one_part_is_an_object_like_any_other,

@@ -282,3 +282,58 @@ pub(crate) async fn the_same_path_in_another_bucket_is_another_object(subject: &
     assert_eq!(subject.get(&other, last.name.as_str(), "a").await.unwrap().size, 4);
     subject.recount().await;
 }
+
+pub(crate) async fn many_objects_are_written_at_once_and_refused_alone(subject: &Subject) {
+    let (owner, other) = (user(), user());
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    subject.put(&owner, (&made, "there"), b"old", PutMode::Create).await.unwrap();
+    let quota = crate::quota::QuotaScope::folder("photos/q").unwrap();
+    let manage = allow(&service(), Operation::ManageQuotas);
+    subject.executor.set_quota(&manage, &quota, Some(5)).await.unwrap();
+    let (blob, key) = new_blob(&made, "blob", &[7; 100]);
+    let objects = vec![
+        new_object(&made, "a", b"1"),
+        new_object(&made, "there", b"new"),
+        new_object(&made, "q/x", b"123"),
+        new_object(&made, "q/y", b"123"),
+        new_object(&made, "q/z", b"12"),
+        blob,
+    ];
+    let write = async |caller, objects, mode| {
+        let access = allow(caller, Operation::Upload(mode));
+        subject.executor.put_objects(&access, objects, mode).await
+    };
+    let outcomes = write(&owner, objects, &PutMode::Create).await.unwrap();
+    let told: Vec<_> = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            Ok(written) => (written.object.path.as_str(), written.created),
+            Err(error) => (error.code(), false),
+        })
+        .collect();
+    let wanted = [
+        ("a", true),
+        ("OBJECT_EXISTS", false),
+        ("q/x", true),
+        ("QUOTA_EXCEEDED", false),
+        ("q/z", true),
+        ("blob", true),
+    ];
+    assert_eq!(told, wanted);
+    assert_eq!(subject.get(&owner, "photos", "there").await.unwrap().size, 3);
+    let known = subject.executor.known_blobs(&super::subject::maintain(), std::slice::from_ref(&key)).await;
+    assert_eq!(known.unwrap(), [key]);
+    subject.recount().await;
+    // Who may not, has none of it; and an upsert replaces.
+    let again = vec![new_object(&made, "a", b"22"), new_object(&made, "b", b"1")];
+    let outcomes = write(&other, again.clone(), &PutMode::Upsert).await.unwrap();
+    assert!(
+        outcomes.iter().all(|outcome| matches!(outcome, Err(StorageError::Unauthorized(_)))),
+        "{outcomes:?}"
+    );
+    let outcomes = write(&owner, again, &PutMode::Upsert).await.unwrap();
+    let created: Vec<_> = outcomes.into_iter().map(|outcome| outcome.unwrap().created).collect();
+    assert_eq!(created, [false, true]);
+    assert!(write(&owner, Vec::new(), &PutMode::Create).await.unwrap().is_empty());
+    subject.recount().await;
+}

@@ -29,6 +29,7 @@ mod multipart;
 mod policies;
 mod pool;
 mod put;
+mod put_many;
 mod query;
 mod queue;
 mod quotas;

@@ -55,6 +55,8 @@ pub(super) struct Along<'a> {
     pub(super) linked: Option<Linked<'a>>,
     /// What the caller takes away in the same transaction: bucket, path and version.
     pub(super) leaves: Option<(&'a str, &'a str, Uuid)>,
+    /// The transaction goes on, and commits later.
+    pub(super) goes_on: bool,
 }
 
 /// Parts that become the segments of an object.
@@ -89,6 +91,45 @@ pub(super) async fn put_within(
     mode: &PutMode,
     along: &Along<'_>,
 ) -> Result<Written, Fault> {
+    match put_on(pool, &mut session, access, new, mode, along).await {
+        Ok(written) => Ok(written),
+        Err(Failed { fault, asked: None }) => Err(fault),
+        Err(Failed { fault, asked: Some(permission) }) => {
+            // The connection is needed for the log.
+            drop(session);
+            Err(refused(fault, pool, access.context(), permission, &new.bucket).await)
+        }
+    }
+}
+
+/// Why an object was not written.
+pub(super) struct Failed {
+    pub(super) fault: Fault,
+    /// What policies were asked for, which may be what failed.
+    pub(super) asked: Option<Permission>,
+}
+
+impl From<Fault> for Failed {
+    fn from(fault: Fault) -> Self {
+        Self { fault, asked: None }
+    }
+}
+
+impl From<StorageError> for Failed {
+    fn from(error: StorageError) -> Self {
+        Self { fault: error.into(), asked: None }
+    }
+}
+
+/// Writes an object in a transaction that has begun.
+pub(super) async fn put_on(
+    pool: &Arc<Pool>,
+    session: &mut Session,
+    access: &Access,
+    new: &NewObject,
+    mode: &PutMode,
+    along: &Along<'_>,
+) -> Result<Written, Failed> {
     let (bucket, path) = (&new.bucket, &new.path);
     let context = access.on_object(decide::first_permission(mode), bucket, path)?;
     let mut places = vec![place(bucket, path)];
@@ -100,7 +141,7 @@ pub(super) async fn put_within(
     let row = found.last().and_then(|answer| answer.rows.first());
     // One time for the whole transaction, also for what policies ask of the row.
     let (rules, now) = match row {
-        Some(row) => (pool.rules().within(&mut session, version(row)?).await?, began(row)?),
+        Some(row) => (pool.rules().within(session, version(row)?).await?, began(row)?),
         None => (Arc::default(), now()),
     };
     let id = Uuid::now_v7();
@@ -124,7 +165,7 @@ pub(super) async fn put_within(
     let segments = along.linked.as_ref().map_or(new.segments.len(), |linked| linked.segments);
     let copies = queue::CopyColumns::of(about, &new.copies, segments);
     let writing = Writing { new, entries: entries.as_ref(), copies: copies.as_ref(), along };
-    let stored = store(&mut session, &Caller::of(context), &object, replacing, writing).await;
+    let stored = store(session, &Caller::of(context), &object, replacing, writing).await;
     let created = existing.is_none();
     let permission = if created { Permission::ObjectCreate } else { Permission::ObjectOverwrite };
     match stored {
@@ -134,13 +175,9 @@ pub(super) async fn put_within(
             Err(decide::refusal(context, permission, bucket, reason).into())
         }
         // Somebody made the row, or took it away, who does not take turns with writers.
-        Err(fault) if fault.is_taken() => Err(Fault::Overtaken),
-        Err(fault) if rules.speak_of(context) => {
-            // The connection is needed for the log.
-            drop(session);
-            Err(refused(fault, pool, context, permission, bucket).await)
-        }
-        Err(fault) => Err(fault),
+        Err(fault) if fault.is_taken() => Err(Fault::Overtaken.into()),
+        Err(fault) if rules.speak_of(context) => Err(Failed { fault, asked: Some(permission) }),
+        Err(fault) => Err(fault.into()),
     }
 }
 
@@ -274,7 +311,7 @@ async fn store(
     if let Some(values) = &copies {
         steps.extend([Step::As(&keeper), Step::Run(queue::ADD_COPIES, values)]);
     }
-    if along.leaves.is_none() {
+    if along.leaves.is_none() && !along.goes_on {
         steps.push(Step::Commit);
     }
     let answers = session.run(&steps).await;

@@ -124,7 +124,8 @@ pub(super) async fn copied(
         return Err(StorageError::PreconditionFailed { bucket, path }.into());
     }
     let session = Session::start(pool, "move_object").await?;
-    let along = Along { linked: None, leaves: Some((from.0.as_str(), from.1.as_str(), version)) };
+    let leaves = Some((from.0.as_str(), from.1.as_str(), version));
+    let along = Along { leaves, ..Along::default() };
     put::put_within(pool, session, access, object, mode, &along).await
 }
 

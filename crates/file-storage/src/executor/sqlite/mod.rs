@@ -31,6 +31,7 @@ mod multipart;
 mod oracle;
 mod policies;
 mod put;
+mod put_many;
 mod query;
 mod queue;
 mod quotas;

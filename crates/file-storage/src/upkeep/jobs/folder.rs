@@ -74,12 +74,3 @@ pub(super) fn pass(progress: &mut JobProgress, last: Option<&StorageObject>) {
         progress.state = json!({ "after": last.path.as_str() });
     }
 }
-
-/// Whether an error is about the object, and the next one may do better; else the job as a whole can't go on, or must wait.
-pub(super) fn is_of_the_object(error: &StorageError) -> bool {
-    let is_of_the_server = matches!(
-        error,
-        StorageError::Internal { .. } | StorageError::Io { .. } | StorageError::DiskFull { .. }
-    );
-    !is_of_the_server && !error.is_retryable()
-}

@@ -6,6 +6,7 @@
 
 mod delete_folder;
 mod folder;
+mod relocate_folder;
 mod run;
 mod scrub;
 
@@ -20,6 +21,7 @@ use crate::errors::StorageError;
 use crate::executor::{ClaimedJob, JobKind};
 use crate::storage::FileStorage;
 
+use relocate_folder::How;
 use run::{LEASE, Run};
 
 /// How long to wait for the next look where nothing rang: for jobs that another process was asked for, and claims that ended.
@@ -50,6 +52,8 @@ enum StepEnd {
 async fn step(storage: &FileStorage, job: &mut ClaimedJob) -> Result<StepEnd, StorageError> {
     match job.job.kind {
         JobKind::DeleteFolder => delete_folder::step(storage, job).await,
+        JobKind::MoveFolder => relocate_folder::step(storage, job, How::Move).await,
+        JobKind::CopyFolder => relocate_folder::step(storage, job, How::Copy).await,
         JobKind::Scrub => scrub::step(storage, job).await,
     }
 }

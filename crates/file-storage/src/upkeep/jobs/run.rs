@@ -13,10 +13,10 @@ use crate::permissions::Access;
 use crate::storage::FileStorage;
 
 /// How long a claim holds.
-pub(super) const LEASE: Duration = Duration::from_secs(60);
+pub(super) const LEASE: Duration = Duration::from_secs(20);
 
 /// Time between two renewals of it, while a step goes on.
-const RENEWAL: Duration = Duration::from_secs(15);
+const RENEWAL: Duration = Duration::from_secs(5);
 
 /// How long to wait before a step is tried again, at first and at most.
 const WAITS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));

@@ -52,7 +52,7 @@ impl Dialect {
     }
 
     /// Rules for the paths of new objects.
-    pub(super) fn path_rules(self) -> PathRules {
+    pub(crate) fn path_rules(self) -> PathRules {
         match self {
             Self::Native => PathRules::Strict,
             Self::Supabase => PathRules::Supabase,

@@ -18,10 +18,11 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::errors::Fault;
+use super::put_many::Held;
 use super::session::retried;
 use super::{
-    PostgresExecutor, buckets, decide, delete, explain, extra, listing, policies, put, query, read, relocate,
-    usage,
+    PostgresExecutor, buckets, decide, delete, explain, extra, listing, policies, put, put_many, query, read,
+    relocate, usage,
 };
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
@@ -149,6 +150,23 @@ impl Executor for PostgresExecutor {
         // Large, as it goes a long way: on the heap, and not in the futures of all who call it.
         let put = async { retried!(Box::pin(put::put(&self.pool, access, &object, mode))) };
         self.run("put_object", put).await
+    }
+
+    async fn put_objects(
+        &self,
+        access: &Access,
+        objects: Vec<NewObject>,
+        mode: &PutMode,
+    ) -> Result<Vec<Result<Written, StorageError>>, StorageError> {
+        let put = async {
+            let put = |held| put_many::put_many(&self.pool, access, &objects, mode, held);
+            match retried!(Box::pin(put(Held::AtTheEnd))) {
+                // Some of them are too much, and the database does not say which.
+                Err(fault) if fault.is_over_quota() => retried!(Box::pin(put(Held::ToEach))),
+                outcome => outcome,
+            }
+        };
+        self.run("put_objects", put).await
     }
 
     async fn open_object(

@@ -75,7 +75,7 @@ pub(in crate::executor::postgres) async fn complete(
         }
     }
     let linked = Some(Linked { uploads: &sources, segments, owner: upload.owner_id, after: &after });
-    let along = Along { linked, leaves: None };
+    let along = Along { linked, ..Along::default() };
     put::put_within(pool, session, access, &object, &completion.mode, &along).await
 }
 

@@ -20,7 +20,8 @@ use uuid::Uuid;
 
 use super::errors::{Fault, full, unavailable};
 use super::{
-    SqliteExecutor, buckets, decide, delete, explain, extra, listing, policies, put, read, relocate, usage,
+    SqliteExecutor, buckets, decide, delete, explain, extra, listing, policies, put, put_many, read,
+    relocate, usage,
 };
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
@@ -127,6 +128,17 @@ impl Executor for SqliteExecutor {
         let mode = mode.clone();
         let rules = self.rules.load_full();
         self.writer.run("put_object", move |conn| put::put(conn, &rules, &access, object, &mode)).await
+    }
+
+    async fn put_objects(
+        &self,
+        access: &Access,
+        objects: Vec<NewObject>,
+        mode: &PutMode,
+    ) -> Result<Vec<Result<Written, StorageError>>, StorageError> {
+        let (access, mode, rules) = (access.clone(), mode.clone(), self.rules.load_full());
+        let put = move |conn: &Connection| put_many::put_many(conn, &rules, &access, objects, &mode);
+        self.writer.run("put_objects", put).await
     }
 
     async fn open_object(

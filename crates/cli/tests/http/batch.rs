@@ -1,0 +1,202 @@
+//! Many files in one request: what is wrong with one is said of that one, all others are there at once, and a request that breaks off
+//! leaves nothing.
+
+use serde_json::{Value, json};
+
+use crate::support::{OTHER, OWNER, Reply, Server, Who, pattern};
+
+const ME: Who = Who::User(OWNER);
+const BATCH: &str = "/api/v1/storage/files/batch";
+
+/// A form of text fields and files.
+fn form(fields: &[(&str, &str)], files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (name, value) in fields {
+        let head = format!("--XB\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        body.extend_from_slice(head.as_bytes());
+    }
+    for (path, bytes) in files {
+        let head = format!(
+            "--XB\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{path}\"\r\n\
+             Content-Type: text/plain\r\n\r\n"
+        );
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(bytes);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"--XB--\r\n");
+    body
+}
+
+async fn send(server: &Server, who: Who, body: Vec<u8>, headers: &[(&str, &str)]) -> Reply {
+    let call = server.request(who, "POST", BATCH).header("content-type", "multipart/form-data; boundary=XB");
+    call.headers(headers).body(body).send().await
+}
+
+async fn upload(server: &Server, who: Who, upsert: &str, files: &[(&str, &[u8])]) -> Reply {
+    send(server, who, form(&[("bucket", "box"), ("upsert", upsert)], files), &[]).await
+}
+
+async fn delete(server: &Server, who: Who, asked: Value) -> Reply {
+    server.request(who, "DELETE", BATCH).json(&asked).send().await
+}
+
+fn paths(answer: &Value, of: &str) -> Vec<String> {
+    answer[of].as_array().unwrap().iter().map(|one| one["path"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn files_come_together_and_a_wrong_one_fails_alone() {
+    let server = Server::start();
+    server.bucket_with(ME, json!({ "name": "box", "policy": "private", "file_size_limit": 500_000 })).await;
+    server.put(ME, "box/there", "old").await;
+    let (medium, large, too_large) = (pattern(100_000), pattern(400_000), pattern(600_000));
+    let files: Vec<(&str, &[u8])> = vec![
+        ("a/first", b"1"),
+        ("there", b"new"),
+        ("a/../b", b"no path"),
+        ("medium", &medium),
+        ("a/first", b"twice"),
+        ("too-large", &too_large),
+        ("large", &large),
+        ("empty", b""),
+    ];
+    let answer = upload(&server, ME, "false", &files).await.expect_status(207).json();
+    assert_eq!(paths(&answer, "successful"), ["a/first", "medium", "large", "empty"], "{answer}");
+    assert_eq!(paths(&answer, "failed"), ["there", "a/../b", "a/first", "too-large"], "{answer}");
+    assert_eq!(
+        answer["errors_by_code"],
+        json!({ "OBJECT_EXISTS": 1, "INVALID_PATH": 1, "INVALID_REQUEST": 1, "PAYLOAD_TOO_LARGE": 1 })
+    );
+    assert_eq!(
+        (&answer["total"], &answer["success_count"], &answer["failure_count"]),
+        (&json!(8), &json!(4), &json!(4))
+    );
+    assert_eq!(server.content("box/a/first").await.unwrap(), b"1");
+    assert_eq!(server.content("box/medium").await.unwrap(), medium);
+    assert_eq!(server.content("box/large").await.unwrap(), large);
+    assert_eq!(server.content("box/empty").await.unwrap(), b"");
+    assert_eq!(server.content("box/there").await.unwrap(), b"old");
+    let info = server.call(ME, "GET", "/object/info/box/a/first").send().await.expect_status(200).json();
+    assert_eq!(info["content_type"], "text/plain", "{info}");
+    server.expect_clean().await;
+
+    // Over what is there, where that is asked for.
+    let answer =
+        upload(&server, ME, "true", &[("there", b"new"), ("medium", b"m")]).await.expect_status(200).json();
+    assert_eq!(
+        (&answer["successful"][0]["created"], &answer["successful"][0]["size"]),
+        (&json!(false), &json!(3))
+    );
+    assert_eq!(server.content("box/there").await.unwrap(), b"new");
+    server.expect_clean().await;
+
+    // Others may write nothing here, and each file says so.
+    let answer = upload(&server, Who::User(OTHER), "true", &[("x", b"1"), ("y", &medium)]).await;
+    let answer = answer.expect_status(207).json();
+    assert_eq!(answer["errors_by_code"], json!({ "STORAGE_UNAUTHORIZED": 2 }), "{answer}");
+    server.expect_clean().await;
+}
+
+#[tokio::test]
+async fn a_thousand_files_are_there_at_once_and_one_more_is_too_many() {
+    let server = Server::start();
+    server.bucket(ME, "box", "private").await;
+    let names: Vec<String> = (0..1001).map(|n| format!("f/{n:04}")).collect();
+    let bytes = pattern(4096);
+    let all: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &bytes[..])).collect();
+    upload(&server, ME, "false", &all).await.expect_error(400, "INVALID_REQUEST");
+    assert!(server.content("box/f/0000").await.is_none(), "of what is refused as a whole nothing is there");
+    let answer = upload(&server, ME, "false", &all[..1000]).await.expect_status(200).json();
+    assert_eq!(answer["success_count"], 1000);
+    let gone = delete(&server, ME, json!({ "bucket": "box", "paths": names })).await;
+    gone.expect_error(400, "INVALID_REQUEST");
+    let gone = delete(&server, ME, json!({ "bucket": "box", "paths": names[..1000] })).await;
+    assert_eq!(gone.expect_status(200).json()["success_count"], 1000);
+    assert!(server.content("box/f/0000").await.is_none());
+    server.expect_clean().await;
+}
+
+#[tokio::test]
+async fn what_is_no_batch_is_refused_and_leaves_nothing() {
+    let server = Server::start();
+    server.bucket(ME, "box", "private").await;
+    let large = pattern(300_000);
+    let good = form(&[("bucket", "box")], &[("x", b"1"), ("y", &large)]);
+    send(&server, Who::Anon, good.clone(), &[]).await.expect_error(401, "AUTH_REQUIRED");
+    send(&server, ME, good.clone(), &[("if-match", "\"x\"")]).await.expect_error(400, "INVALID_REQUEST");
+    for wrong in [
+        form(&[("bucket", "box")], &[]),
+        form(&[], &[("x", b"1")]),
+        form(&[("bucket", "box"), ("upsert", "maybe")], &[("x", b"1")]),
+        b"nonsense".to_vec(),
+        Vec::new(),
+    ] {
+        send(&server, ME, wrong, &[]).await.expect_error(400, "INVALID_REQUEST");
+    }
+    // Cut off between two files, and amid one.
+    for cut in [good.len() - 4, good.len() - 100_000, 200] {
+        let reply = send(&server, ME, good[..cut].to_vec(), &[]).await;
+        assert_eq!(reply.status, 400, "{cut}: {}", reply.text());
+    }
+    for path in ["box/x", "box/y"] {
+        assert!(server.content(path).await.is_none(), "{path}");
+    }
+    server.expect_clean().await;
+    for wrong in
+        [json!({}), json!({ "bucket": "box", "paths": [] }), json!({ "bucket": "box", "paths": "x" })]
+    {
+        delete(&server, ME, wrong).await.expect_error(400, "INVALID_REQUEST");
+    }
+    delete(&server, Who::Anon, json!({ "bucket": "box", "paths": ["x"] }))
+        .await
+        .expect_error(401, "AUTH_REQUIRED");
+}
+
+#[tokio::test]
+async fn deletions_say_what_stays_and_why() {
+    let server = Server::start();
+    server.bucket(Who::Service, "box", "authenticated").await;
+    server.put(ME, "box/mine", "1").await;
+    server.put(Who::User(OTHER), "box/theirs", "1").await;
+    let asked = json!({ "bucket": "box", "paths": ["mine", "theirs", "a/../b", "nothing"] });
+    let answer = delete(&server, ME, asked).await.expect_status(207).json();
+    assert_eq!(paths(&answer, "successful"), ["mine", "nothing"], "{answer}");
+    assert_eq!(paths(&answer, "failed"), ["theirs", "a/../b"], "{answer}");
+    assert_eq!(answer["errors_by_code"], json!({ "STORAGE_UNAUTHORIZED": 1, "INVALID_PATH": 1 }));
+    assert!(server.content("box/mine").await.is_none() && server.content("box/theirs").await.is_some());
+}
+
+#[tokio::test]
+async fn progress_is_told_line_by_line() {
+    let server = Server::start();
+    server.bucket(ME, "box", "private").await;
+    let body = form(&[("bucket", "box")], &[("a", b"1"), ("b//c", b"2"), ("d", b"3")]);
+    let accept = [("accept", "application/x-ndjson")];
+    let reply = send(&server, ME, body.clone(), &accept).await.expect_status(200);
+    assert_eq!(reply.header("content-type"), "application/x-ndjson");
+    let lines: Vec<Value> = reply.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    assert_eq!(lines[1], json!({ "completed": 2, "total": null, "current": "b//c" }));
+    assert_eq!((&lines[3]["success_count"], &lines[3]["failure_count"]), (&json!(2), &json!(1)));
+    // A body that breaks off is told in the last line, and leaves nothing.
+    let reply = send(&server, ME, body[..body.len() - 30].to_vec(), &accept).await.expect_status(200);
+    let text = reply.text();
+    let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(last["error"]["code"], "INVALID_REQUEST", "{last}");
+    server.expect_clean().await;
+}
+
+#[tokio::test]
+async fn a_fault_of_the_database_takes_all_of_it_back() {
+    let server = Server::start_with(&[("AEROSTORE_FAILPOINTS", "batch.before_commit=eio")]);
+    server.bucket(ME, "box", "private").await;
+    let large = pattern(300_000);
+    let files: [(&str, &[u8]); 3] = [("small", b"1"), ("large", &large), ("medium", &large[..20_000])];
+    upload(&server, ME, "false", &files).await.expect_error(500, "INTERNAL");
+    for path in ["box/small", "box/large", "box/medium"] {
+        assert!(server.content(path).await.is_none(), "{path}");
+    }
+    server.expect_clean().await;
+    assert_eq!(server.files_on_disk(), 0, "no blob is left");
+}

@@ -1,0 +1,83 @@
+//! Making many objects visible in one transaction: those that are refused are undone alone.
+
+use std::sync::Arc;
+
+use super::decide::{LOCK, blob_place, place};
+use super::errors::Fault;
+use super::pool::Pool;
+use super::put::{Along, Failed, put_on};
+use super::rls::{Caller, refused};
+use super::session::{Session, Step};
+use crate::errors::StorageError;
+use crate::executor::Written;
+use crate::executor::write::is_of_one_object;
+use crate::file::{NewObject, PutMode, Segment};
+use crate::permissions::Access;
+
+/// When quotas of folders and of everything are held to what is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Held {
+    /// At the commit, to the sum: others need not wait for their counters until then.
+    AtTheEnd,
+    /// To each object, so that it is known which one is too much.
+    ToEach,
+}
+
+/// Writes objects one after the other; each is decided as if those before it were there, and those that were refused were not.
+pub(super) async fn put_many(
+    pool: &Arc<Pool>,
+    access: &Access,
+    objects: &[NewObject],
+    mode: &PutMode,
+    held: Held,
+) -> Result<Vec<Result<Written, StorageError>>, Fault> {
+    let mut session = Session::start(pool, "put_objects").await?;
+    // All at once, in the order that everybody has: one after the other, two batches would wait for each other.
+    let mut places: Vec<i64> = objects.iter().map(|new| place(&new.bucket, &new.path)).collect();
+    places.extend(objects.iter().flat_map(|new| &new.segments).filter_map(Segment::blob_key).map(blob_place));
+    places.sort_unstable();
+    session.run(&[Step::As(&Caller::keeper()), Step::Run(LOCK, &[&places])]).await?;
+    let along = Along { goes_on: true, ..Along::default() };
+    let mut outcomes = Vec::with_capacity(objects.len());
+    for new in objects {
+        session.run(&[Step::Once("SAVEPOINT one_object")]).await?;
+        let mut written = put_on(pool, &mut session, access, new, mode, &along).await;
+        if written.is_ok() && held == Held::ToEach {
+            let at_once =
+                [Step::Once("SET CONSTRAINTS ALL IMMEDIATE"), Step::Once("SET CONSTRAINTS ALL DEFERRED")];
+            if let Err(fault) = session.run(&at_once).await {
+                written = Err(Failed { fault, asked: None });
+            }
+        }
+        match written {
+            Ok(written) => outcomes.push(Ok(written)),
+            Err(failed) if failed.fault.lost_a_race() || failed.fault.breaks_connection() => {
+                return Err(failed.fault);
+            }
+            Err(failed) => {
+                session.run(&[Step::Once("ROLLBACK TO SAVEPOINT one_object")]).await?;
+                outcomes.push(Err(failed));
+            }
+        }
+        session.run(&[Step::Once("RELEASE SAVEPOINT one_object")]).await?;
+    }
+    // Refusals are worded before the commit, so that a fault among them undoes it; what that takes of the database is asked elsewhere.
+    let mut worded = Vec::with_capacity(outcomes.len());
+    for (outcome, new) in outcomes.into_iter().zip(objects) {
+        match outcome {
+            Ok(written) => worded.push(Ok(written)),
+            Err(Failed { fault, asked }) => {
+                let fault = match asked {
+                    Some(permission) => refused(fault, pool, access.context(), permission, &new.bucket).await,
+                    None => fault,
+                };
+                match fault.into_storage("put_objects") {
+                    error if is_of_one_object(&error) => worded.push(Err(error)),
+                    error => return Err(error.into()),
+                }
+            }
+        }
+    }
+    session.run(&[Step::Commit]).await?;
+    Ok(worded)
+}

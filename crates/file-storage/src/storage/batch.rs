@@ -1,0 +1,302 @@
+//! Writing many files in one request: bytes go to their places one file after the other, a few writes at once, and one
+//! transaction makes all of them visible. A file that is refused is refused alone.
+//!
+//! Memory is bounded: small files wait for the transaction in memory, up to a sum; of others, as many as are written at once wait
+//! for their provider; large ones stream through. Dropped before its end, a batch leaves nothing.
+
+use std::collections::HashSet;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+use tokio::task::{JoinError, JoinSet};
+
+use super::FileStorage;
+use super::blobs::PlacedBlob;
+use super::leases::Lease;
+use super::queue::Queued;
+use super::upload::Prepared;
+use crate::body::{self, ByteStream};
+use crate::bucket::BucketName;
+use crate::errors::StorageError;
+use crate::executor::{Announced, Written};
+use crate::file::{NewObject, ObjectAttributes, PutMode};
+use crate::path::ObjectPath;
+use crate::permissions::{Access, Operation, RlsContext};
+
+/// A file up to that many bytes is read whole, and written while the next one comes.
+const READ_AHEAD: usize = 256 * 1024;
+
+/// Most bytes of small files that wait in memory for the transaction; those beyond go to the provider.
+const MOST_HELD: usize = 32 * 1024 * 1024;
+
+/// What became of one file, or path, of a batch.
+#[derive(Debug)]
+pub struct BatchItem<T> {
+    /// What the request called it.
+    pub name: String,
+    /// What became of it.
+    pub outcome: Result<T, StorageError>,
+}
+
+/// Files that are on their way in.
+#[must_use]
+pub struct Batch {
+    storage: FileStorage,
+    access: Access,
+    bucket: BucketName,
+    mode: PutMode,
+    concurrency: usize,
+    threshold: usize,
+    files: Vec<File>,
+    paths: HashSet<ObjectPath>,
+    writes: JoinSet<WrittenFile>,
+    held: usize,
+}
+
+/// Which file was written, and how that went.
+type WrittenFile = (usize, Result<Taken, StorageError>);
+
+struct File {
+    name: String,
+    /// `None` while it is being written.
+    taken: Option<Result<Taken, StorageError>>,
+}
+
+/// A file whose bytes are in their place, or in memory. Dropped, its blob is not wanted.
+struct Taken {
+    storage: FileStorage,
+    object: Option<NewObject>,
+    blob: Option<(PlacedBlob, Lease)>,
+}
+
+impl FileStorage {
+    /// Begins a batch of uploads to one bucket. Each file is decided when it comes, and again in the transaction.
+    ///
+    /// # Errors
+    /// A denial where the caller's role never writes; [`StorageError::DiskFull`].
+    pub async fn begin_batch(
+        &self,
+        context: &RlsContext,
+        bucket: &BucketName,
+        mode: PutMode,
+    ) -> Result<Batch, StorageError> {
+        let access = self.access(context, Operation::Upload(&mode), Some(bucket)).await?;
+        self.executor().check_room()?;
+        let options = self.options();
+        Ok(Batch {
+            storage: self.clone(),
+            access,
+            bucket: bucket.clone(),
+            mode,
+            concurrency: options.batch.concurrency.max(1),
+            threshold: options.inline_threshold,
+            files: Vec::new(),
+            paths: HashSet::new(),
+            writes: JoinSet::new(),
+            held: 0,
+        })
+    }
+}
+
+impl Batch {
+    /// How many files came so far.
+    pub fn files(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Says of a file that it is not to be written.
+    pub fn refuse(&mut self, name: &str, error: StorageError) {
+        self.files.push(File { name: name.to_owned(), taken: Some(Err(error)) });
+    }
+
+    /// Takes a file in. What is wrong with it is told at the end; a body that fails is the caller's to notice.
+    pub async fn add(&mut self, path: ObjectPath, attributes: ObjectAttributes, body: ByteStream) {
+        let name = path.as_str().to_owned();
+        match self.take_in(path, attributes, body).await {
+            Ok(taken) => self.files.push(File { name, taken }),
+            Err(error) => self.refuse(&name, error),
+        }
+    }
+
+    /// `None` where the file is being written when this answers, under the number that it will have.
+    async fn take_in(
+        &mut self,
+        path: ObjectPath,
+        attributes: ObjectAttributes,
+        mut body: ByteStream,
+    ) -> Result<Option<Result<Taken, StorageError>>, StorageError> {
+        if !self.paths.insert(path.clone()) {
+            let message = "the batch has this path twice".to_owned();
+            return Err(StorageError::InvalidRequest { message });
+        }
+        let announced = Announced { attributes: Some(attributes.clone()), size: None, is_final: false };
+        let (access, mode) = (self.access.clone(), self.mode.clone());
+        let pending = self.storage.admit(access, &self.bucket, &path, mode, announced).await?;
+        let (read, is_whole) = read_ahead(&mut body).await?;
+        let size = read.len();
+        let is_small = is_whole && size <= self.threshold && self.held.saturating_add(size) <= MOST_HELD;
+        if is_small {
+            self.held = self.held.saturating_add(size);
+        }
+        let threshold = if is_small { self.threshold } else { 0 };
+        let storage = self.storage.clone();
+        if is_small || !is_whole {
+            let length = is_whole.then_some(size as u64);
+            let bytes = stream::iter([Ok(read)]).chain(body).boxed();
+            let prepared = pending.prepare(attributes, length, bytes, threshold).await?;
+            return Ok(Some(Ok(Taken::of(storage, prepared))));
+        }
+        while self.writes.len() >= self.concurrency {
+            let joined = self.writes.join_next().await;
+            self.was_written(joined)?;
+        }
+        let number = self.files.len();
+        self.writes.spawn(async move {
+            let bytes = body::from_bytes(read);
+            let prepared = pending.prepare(attributes, Some(size as u64), bytes, threshold).await;
+            (number, prepared.map(|prepared| Taken::of(storage, prepared)))
+        });
+        Ok(None)
+    }
+
+    fn was_written(&mut self, joined: Option<Result<WrittenFile, JoinError>>) -> Result<(), StorageError> {
+        match joined {
+            Some(Ok((number, taken))) => {
+                if let Some(file) = self.files.get_mut(number) {
+                    file.taken = Some(taken);
+                }
+                Ok(())
+            }
+            Some(Err(error)) => Err(StorageError::internal(format!("a batch's write failed: {error}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes all files visible that were let in, in one transaction, and says of each what became of it, in the order in which
+    /// they came. Goes on though the caller goes away.
+    ///
+    /// # Errors
+    /// Those of the database: then no file is there.
+    pub async fn finish(mut self) -> Result<Vec<BatchItem<Written>>, StorageError> {
+        while !self.writes.is_empty() {
+            let joined = self.writes.join_next().await;
+            self.was_written(joined)?;
+        }
+        let mut items = Vec::with_capacity(self.files.len());
+        let mut commit = Commit::default();
+        for File { name, taken } in std::mem::take(&mut self.files) {
+            match taken {
+                Some(Ok(taken)) => {
+                    commit.add(&self.access, taken, items.len());
+                    items.push(BatchItem { name, outcome: Err(StorageError::internal("not written")) });
+                }
+                Some(Err(error)) => items.push(BatchItem { name, outcome: Err(error) }),
+                None => return Err(StorageError::internal("a file of a batch was not written")),
+            }
+        }
+        if !commit.objects.is_empty() {
+            let numbers = commit.numbers.clone();
+            let (storage, access, mode) = (self.storage.clone(), self.access.clone(), self.mode.clone());
+            let task = self.storage.inner.commits.spawn(commit.run(storage, access, mode));
+            let outcomes = match task.await {
+                Ok(outcomes) => outcomes?,
+                Err(error) => return Err(StorageError::internal(format!("commit task failed: {error}"))),
+            };
+            for (number, outcome) in numbers.into_iter().zip(outcomes) {
+                if let Some(item) = items.get_mut(number) {
+                    item.outcome = outcome;
+                }
+            }
+        }
+        for item in &items {
+            let size = item.outcome.as_ref().map(|written| written.object.size);
+            self.storage.count_upload(&self.bucket, size);
+        }
+        Ok(items)
+    }
+}
+
+/// What is to become visible, and what is to be known of it.
+#[derive(Default)]
+struct Commit {
+    objects: Vec<NewObject>,
+    /// Which files of the batch they are.
+    numbers: Vec<usize>,
+    blobs: Vec<Option<(PlacedBlob, Lease)>>,
+    queued: Vec<Vec<Queued>>,
+}
+
+impl Commit {
+    fn add(&mut self, access: &Access, mut taken: Taken, number: usize) {
+        if let Some(object) = taken.object.take() {
+            self.queued.push(Queued::among(access, &object.path, &object.segments));
+            self.objects.push(object);
+            self.numbers.push(number);
+            self.blobs.push(taken.blob.take());
+        }
+    }
+
+    async fn run(
+        self,
+        storage: FileStorage,
+        access: Access,
+        mode: PutMode,
+    ) -> Result<Vec<Result<Written, StorageError>>, StorageError> {
+        let outcome = match storage.hit("batch.before_commit").await {
+            Ok(()) => storage.executor().put_objects(&access, self.objects, &mode).await,
+            Err(error) => Err(error),
+        };
+        storage.ring_events();
+        match &outcome {
+            Ok(outcomes) => {
+                for ((blob, queued), outcome) in self.blobs.iter().zip(&self.queued).zip(outcomes) {
+                    if let Some((blob, _lease)) = blob {
+                        storage.settle_blob(blob, outcome.is_ok()).await;
+                    }
+                    if outcome.is_ok() {
+                        storage.were_queued(queued);
+                    }
+                }
+                if outcomes.iter().flatten().any(|written| !written.created) {
+                    storage.ring_deletions();
+                }
+            }
+            Err(error) => {
+                let blobs: Vec<_> = self.blobs.iter().flatten().map(|(blob, _lease)| blob.clone()).collect();
+                storage.settle(&blobs, Err(error)).await;
+            }
+        }
+        outcome
+    }
+}
+
+impl Taken {
+    fn of(storage: FileStorage, prepared: Prepared) -> Self {
+        let Prepared { object, blob, .. } = prepared;
+        Self { storage, object: Some(object), blob }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        if let Some((blob, lease)) = self.blob.take() {
+            let storage = self.storage.clone();
+            self.storage.inner.commits.spawn(async move {
+                storage.settle_blob(&blob, false).await;
+                drop(lease);
+            });
+        }
+    }
+}
+
+/// Reads until a body ends, or is longer than is read ahead; whether it ended.
+async fn read_ahead(body: &mut ByteStream) -> Result<(Bytes, bool), StorageError> {
+    let mut read = BytesMut::new();
+    while let Some(chunk) = body.next().await.transpose()? {
+        read.extend_from_slice(&chunk);
+        if read.len() > READ_AHEAD {
+            return Ok((read.freeze(), false));
+        }
+    }
+    Ok((read.freeze(), true))
+}

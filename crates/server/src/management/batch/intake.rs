@@ -1,0 +1,167 @@
+//! The form of a batch: a few text fields, and files, one after the other.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use bytes::Bytes;
+use file_storage::executor::Written;
+use file_storage::file::{ObjectAttributes, PutMode};
+use file_storage::storage::{Batch, BatchItem};
+use file_storage::{BucketName, ObjectPath, Operation, StorageError};
+use futures_util::{Stream, TryStreamExt};
+use http::{HeaderMap, header};
+use multer::Field;
+
+use crate::app::AppState;
+use crate::errors::ApiError;
+use crate::form_data::{FormData, Limit, until_failed};
+use crate::management::Caller;
+use crate::rest::{Dialect, form_failed};
+
+/// Most text fields of a form.
+const MAX_FIELDS: usize = 10;
+/// Longest text field, in bytes.
+const MAX_TEXT: usize = 1024;
+/// Most bytes between two fields: a boundary, and the headers of a field.
+const MAX_BETWEEN: usize = 16 * 1024;
+
+/// A batch that was let in, and the rest of its form.
+pub(super) struct Intake {
+    form: FormData,
+    batch: Batch,
+    /// A file whose bytes were not read yet.
+    next: Option<Field<'static>>,
+    most: usize,
+    dialect: Dialect,
+}
+
+impl Intake {
+    /// Reads a form up to its first file, and asks whether the caller may write at all.
+    pub(super) async fn open(
+        app: &AppState,
+        caller: &Caller,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Self, ApiError> {
+        app.storage.may_ask(caller.context(), Operation::Upload(&PutMode::Create), None).await?;
+        crate::conditional::none(headers)?;
+        let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let boundary = kind.and_then(|kind| multer::parse_boundary(kind).ok());
+        let boundary = boundary
+            .ok_or_else(|| ApiError::schema("the body must be multipart/form-data, with a boundary"))?;
+        let mut form = FormData::new(body, boundary, Limit::Between(MAX_BETWEEN));
+        let (mut bucket, mut mode, mut fields) = (None, PutMode::Create, 0);
+        let first = loop {
+            let field = form.next().await.map_err(form_failed)?;
+            let field = field.ok_or_else(|| ApiError::schema("the form has no file"))?;
+            if field.file_name().is_some() {
+                break field;
+            }
+            fields += 1;
+            if fields > MAX_FIELDS {
+                return Err(ApiError::schema(format!("a form has at most {MAX_FIELDS} text fields")));
+            }
+            let name = field.name().unwrap_or_default().to_owned();
+            let text = text(&mut form, field).await?;
+            match name.as_str() {
+                "bucket" => bucket = Some(BucketName::parse(&text)?),
+                "upsert" if text == "true" => mode = PutMode::Upsert,
+                "upsert" if text == "false" => mode = PutMode::Create,
+                "upsert" => return Err(ApiError::schema("upsert must be true or false")),
+                // Unknown fields are for others, as in query strings.
+                _ => {}
+            }
+        };
+        let bucket =
+            bucket.ok_or_else(|| ApiError::schema("the field `bucket` must stand before the files"))?;
+        let batch = app.storage.begin_batch(caller.context(), &bucket, mode).await?;
+        let most = app.storage.options().batch.max_files;
+        Ok(Self { form, batch, next: Some(first), most, dialect: Dialect::of(app) })
+    }
+
+    /// Takes the next file in, and gives its name; `None` where there was none left.
+    pub(super) async fn take(&mut self) -> Result<Option<String>, ApiError> {
+        let Some(field) = self.next.take() else { return Ok(None) };
+        if field.file_name().is_none() {
+            return Err(ApiError::schema("text fields must stand before the files"));
+        }
+        if self.batch.files() >= self.most {
+            return Err(ApiError::schema(format!("a batch has at most {} files", self.most)));
+        }
+        let name = field.file_name().unwrap_or_default().to_owned();
+        let kind = field.content_type().map(ToString::to_string);
+        let left = match ObjectPath::parse_new(&name, self.dialect.path_rules()) {
+            Ok(path) => {
+                let content_type = kind.unwrap_or_else(|| "application/octet-stream".to_owned());
+                let attributes = ObjectAttributes { content_type, ..Default::default() };
+                let (lent, back) = Lent::new(field);
+                self.batch.add(path, attributes, until_failed(lent.map_err(form_failed))).await;
+                back.lock().unwrap_or_else(PoisonError::into_inner).take()
+            }
+            Err(error) => {
+                self.batch.refuse(&name, error);
+                Some(field)
+            }
+        };
+        // What is left of a file that was refused is not what may stand between two of them.
+        if let Some(mut field) = left {
+            while self.form.chunk(&mut field).await.map_err(form_failed)?.is_some() {}
+        }
+        // A body that broke off has no next field, and says why.
+        self.next = self.form.next().await.map_err(form_failed)?;
+        Ok(Some(name))
+    }
+
+    /// How many files came so far.
+    pub(super) fn files(&self) -> usize {
+        self.batch.files()
+    }
+
+    /// Makes all of it visible.
+    pub(super) async fn finish(self) -> Result<Vec<BatchItem<Written>>, StorageError> {
+        self.batch.finish().await
+    }
+}
+
+/// A file's bytes, lent to who takes them in: what they leave comes back.
+struct Lent {
+    field: Option<Field<'static>>,
+    back: Arc<Mutex<Option<Field<'static>>>>,
+}
+
+impl Lent {
+    fn new(field: Field<'static>) -> (Self, Arc<Mutex<Option<Field<'static>>>>) {
+        let back = Arc::default();
+        (Self { field: Some(field), back: Arc::clone(&back) }, back)
+    }
+}
+
+impl Stream for Lent {
+    type Item = Result<Bytes, multer::Error>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match &mut self.field {
+            Some(field) => Pin::new(field).poll_next(context),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        *self.back.lock().unwrap_or_else(PoisonError::into_inner) = self.field.take();
+    }
+}
+
+async fn text(form: &mut FormData, mut field: Field<'static>) -> Result<String, ApiError> {
+    let mut text = Vec::new();
+    while let Some(chunk) = form.chunk(&mut field).await.map_err(form_failed)? {
+        if text.len().saturating_add(chunk.len()) > MAX_TEXT {
+            return Err(StorageError::PayloadTooLarge { limit: MAX_TEXT as u64 }.into());
+        }
+        text.extend_from_slice(&chunk);
+    }
+    String::from_utf8(text).map_err(|_| ApiError::schema("text fields must be UTF-8"))
+}

@@ -1,0 +1,110 @@
+//! `/files/batch`: many files written, or deleted, in one request. What is wrong with one of them is said of that one.
+
+mod delete;
+mod intake;
+mod upload;
+
+use std::collections::BTreeMap;
+
+use axum::response::{IntoResponse, Response};
+use file_storage::StorageError;
+use file_storage::storage::BatchItem;
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::errors::ApiError;
+
+pub(super) use delete::delete;
+pub(super) use upload::upload;
+pub(super) use {delete::__path_delete, upload::__path_upload};
+
+/// What became of all files, or paths, of a request.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BatchResult {
+    /// What was done, in the order of the request.
+    successful: Vec<BatchDone>,
+    /// What was not, in the order of the request.
+    failed: Vec<BatchFailed>,
+    /// How many there were.
+    total: usize,
+    success_count: usize,
+    failure_count: usize,
+    /// How many failures have which code.
+    errors_by_code: BTreeMap<&'static str, usize>,
+}
+
+/// One that was done.
+#[derive(Serialize, ToSchema)]
+struct BatchDone {
+    path: String,
+    /// The object that was written.
+    #[serde(flatten)]
+    object: Option<BatchObject>,
+}
+
+/// An object that was written.
+#[derive(Serialize, ToSchema)]
+struct BatchObject {
+    id: uuid::Uuid,
+    version: uuid::Uuid,
+    etag: String,
+    /// In bytes.
+    size: u64,
+    /// Whether there was none before.
+    created: bool,
+}
+
+/// One that was not done.
+#[derive(Serialize, ToSchema)]
+struct BatchFailed {
+    path: String,
+    error: BatchError,
+}
+
+/// Why not.
+#[derive(Serialize, ToSchema)]
+struct BatchError {
+    /// For programs.
+    #[schema(example = "OBJECT_EXISTS")]
+    code: &'static str,
+    /// For people.
+    message: String,
+    /// The status that it would have alone.
+    status: u16,
+    /// Whether the same may succeed later.
+    retryable: bool,
+}
+
+impl From<&StorageError> for BatchError {
+    fn from(error: &StorageError) -> Self {
+        let status = ApiError::from(error.clone()).status().as_u16();
+        Self { code: error.code(), message: error.to_string(), status, retryable: error.is_retryable() }
+    }
+}
+
+impl BatchResult {
+    /// What became of each; `object` shows what was written.
+    fn of<T>(items: Vec<BatchItem<T>>, object: impl Fn(T) -> Option<BatchObject>) -> Self {
+        let total = items.len();
+        let (mut successful, mut failed) = (Vec::new(), Vec::new());
+        let mut errors_by_code = BTreeMap::new();
+        for BatchItem { name: path, outcome } in items {
+            match outcome {
+                Ok(done) => successful.push(BatchDone { path, object: object(done) }),
+                Err(error) => {
+                    *errors_by_code.entry(error.code()).or_insert(0) += 1;
+                    failed.push(BatchFailed { path, error: BatchError::from(&error) });
+                }
+            }
+        }
+        let (success_count, failure_count) = (successful.len(), failed.len());
+        Self { successful, failed, total, success_count, failure_count, errors_by_code }
+    }
+
+    /// 200 where all was done, else 207.
+    fn respond(self) -> Response {
+        let status = if self.failure_count == 0 { StatusCode::OK } else { StatusCode::MULTI_STATUS };
+        (status, axum::Json(self)).into_response()
+    }
+}
