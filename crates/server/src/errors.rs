@@ -261,8 +261,10 @@ fn native_storage(error: &StorageError) -> Native {
         E::PolicyNotFound { .. }
         | E::CredentialNotFound { .. }
         | E::ProviderNotFound { .. }
+        | E::LifecycleRuleNotFound { .. }
         | E::QueueEntryNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
         E::QueueEntryEnded { .. } => (StatusCode::CONFLICT, "Completed"),
+        E::LifecycleHeld { .. } => (StatusCode::CONFLICT, "Held"),
         E::DigestMismatch { .. } => (StatusCode::BAD_REQUEST, "InvalidChecksum"),
         E::BucketExists { .. } | E::ObjectExists { .. } | E::PolicyExists { .. } => {
             (StatusCode::CONFLICT, "Duplicate")
@@ -347,6 +349,8 @@ fn storage_context(error: &StorageError) -> Value {
         }
         E::DigestMismatch { algorithm } => json!({ "algorithm": algorithm.as_str() }),
         E::QueueEntryNotFound { entry } | E::QueueEntryEnded { entry } => json!({ "entry": entry }),
+        E::LifecycleRuleNotFound { rule } => json!({ "rule": rule }),
+        E::LifecycleHeld { until } => json!({ "until": until }),
         E::CredentialNotFound { access_key_id } => json!({ "access_key_id": access_key_id }),
         E::PayloadTooLarge { limit } => json!({ "limit": limit }),
         E::UnsupportedMediaType { content_type } => json!({ "content_type": content_type }),

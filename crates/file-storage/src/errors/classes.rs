@@ -54,6 +54,8 @@ impl StorageError {
             | Self::CredentialNotFound { .. }
             | Self::QueueEntryNotFound { .. }
             | Self::QueueEntryEnded { .. }
+            | Self::LifecycleRuleNotFound { .. }
+            | Self::LifecycleHeld { .. }
             | Self::ChecksumMismatch { .. }
             | Self::Io { .. }
             | Self::Internal { .. } => false,
@@ -112,6 +114,8 @@ impl StorageError {
             Self::CredentialNotFound { .. } => "CREDENTIAL_NOT_FOUND",
             Self::QueueEntryNotFound { .. } => "QUEUE_ENTRY_NOT_FOUND",
             Self::QueueEntryEnded { .. } => "QUEUE_ENTRY_COMPLETED",
+            Self::LifecycleRuleNotFound { .. } => "LIFECYCLE_RULE_NOT_FOUND",
+            Self::LifecycleHeld { .. } => "LIFECYCLE_HELD",
             Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
             Self::ProviderUnavailable { .. } | Self::ProviderThrottled { .. } => "PROVIDER_UNAVAILABLE",
             Self::CircuitOpen { .. } => "CIRCUIT_OPEN",

@@ -272,6 +272,20 @@ pub enum StorageError {
         /// The entry asked for.
         entry: Uuid,
     },
+    /// There is no such lifecycle rule.
+    #[error("There is no such lifecycle rule")]
+    LifecycleRuleNotFound {
+        /// The rule asked for.
+        rule: Uuid,
+    },
+    /// Lifecycle rules wait, as the clock has leapt, or nobody looked at it for a day.
+    #[error(
+        "Lifecycle rules wait until {until}: the clock is more than a day ahead of when it was last looked at"
+    )]
+    LifecycleHeld {
+        /// Until when they wait.
+        until: crate::Timestamp,
+    },
     /// Bytes that are not what was stored.
     #[error("The stored bytes do not match their checksum")]
     ChecksumMismatch {

@@ -18,6 +18,7 @@ mod decide;
 mod displaced;
 mod event;
 mod explanation;
+mod lifecycle;
 mod listing;
 pub mod migrate;
 mod multipart;
@@ -49,6 +50,9 @@ pub(crate) use bounds::{just_after, successor};
 pub use credentials::CredentialExecutor;
 pub use event::{Event, EventBounds, EventExecutor, Sight};
 pub use explanation::{Effect, Explanation, Question, Reason};
+pub use lifecycle::{
+    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, UploadScan, Warned, Warning,
+};
 pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart,
     SortOrder,
@@ -75,6 +79,7 @@ pub trait Executor:
     + EventExecutor
     + UpkeepExecutor
     + QueueExecutor
+    + LifecycleExecutor
     + Send
     + Sync
     + 'static

@@ -66,11 +66,13 @@ pub enum QueueReason {
     Failover,
     /// An operator wants it there.
     Migration,
+    /// A rule wants it there, as its object is old.
+    Archive,
 }
 
 impl QueueReason {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Deferred, Self::Failover, Self::Migration];
+    pub const ALL: [Self; 4] = [Self::Deferred, Self::Failover, Self::Migration, Self::Archive];
 
     /// The word that rows and protocols have.
     pub fn as_str(self) -> &'static str {
@@ -78,6 +80,7 @@ impl QueueReason {
             Self::Deferred => "deferred",
             Self::Failover => "failover",
             Self::Migration => "migration",
+            Self::Archive => "archive",
         }
     }
 

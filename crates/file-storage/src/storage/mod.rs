@@ -17,6 +17,7 @@ mod extra;
 mod follow;
 mod head;
 mod leases;
+mod lifecycle;
 mod list;
 mod multipart;
 mod options;
@@ -53,8 +54,9 @@ use crate::signed_url::SigningKeys;
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
 pub use events::{Delivery, EventFilter, StartAt, Subscription};
+pub use lifecycle::{ActionTotals, LifecycleReport, LifecycleRun, ReportedAction, RuleTotals};
 pub use multipart::{CompleteOptions, MultipartOptions, PartBody, PartSource};
-pub use options::{EventOptions, QueryOptions, QueueOptions, StorageOptions};
+pub use options::{EventOptions, LifecycleOptions, QueryOptions, QueueOptions, StorageOptions};
 pub use query::QueryRequest;
 pub use queue::MigrationTotals;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::failpoint;
+use crate::lifecycle::LifecycleRule;
 use crate::permissions::AccessRules;
 
 /// What an operator chooses about a storage. The defaults are those of SPEC.
@@ -36,6 +37,8 @@ pub struct StorageOptions {
     pub events: EventOptions,
     /// Bytes that are not where they belong, and how they get there.
     pub queue: QueueOptions,
+    /// Rules that let old files go.
+    pub lifecycle: LifecycleOptions,
     /// What roles may do, beyond rows.
     pub access_rules: AccessRules,
     /// Whose failpoints are met: the data directory's.
@@ -58,6 +61,7 @@ impl Default for StorageOptions {
             query: QueryOptions::default(),
             events: EventOptions::default(),
             queue: QueueOptions::default(),
+            lifecycle: LifecycleOptions::default(),
             access_rules: AccessRules::default(),
             failpoints: failpoint::Scope::new(Path::new("")),
         }
@@ -103,6 +107,21 @@ pub struct EventOptions {
 impl Default for EventOptions {
     fn default() -> Self {
         Self { subscribers: 1000, per_caller: 20 }
+    }
+}
+
+/// Rules that let old files go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LifecycleOptions {
+    /// Rules of the configuration, beside those that are kept in the database.
+    pub rules: Arc<[LifecycleRule]>,
+    /// Most things that one run does. The next one goes on.
+    pub max_per_run: u64,
+}
+
+impl Default for LifecycleOptions {
+    fn default() -> Self {
+        Self { rules: Arc::default(), max_per_run: 100_000 }
     }
 }
 

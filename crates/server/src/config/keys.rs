@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use file_storage::executor::postgres::SchemaName;
+use file_storage::lifecycle::LifecycleRule;
 use ipnet::IpNet;
 
 use super::define::settings;
 use super::{
     Address, BucketCreation, ByteSize, Database, Dialect, Durability, Enforcement, LogFormat, LogLevel,
-    MetricsAccess, ProviderConfig, PublicUrl, WebUrl,
+    MetricsAccess, ProviderConfig, PublicUrl, TimeOfDay, WebUrl,
 };
 use crate::secrets::Secret;
 
@@ -26,7 +27,9 @@ settings! {
     }
     besides {
         /// Providers of bytes, by name.
-        providers: BTreeMap<String, ProviderConfig>
+        providers: BTreeMap<String, ProviderConfig>;
+        /// Rules that let old files go.
+        lifecycle_rules: Vec<LifecycleRule>;
     }
 
     /// The HTTP server itself.
@@ -249,6 +252,19 @@ settings! {
         max_per_run: u32 = "1000", at_least_one;
     }
 
+    /// When rules that let old files go are followed. The rules themselves stand below `lifecycle.rules`, or are made by the API and by S3.
+    lifecycle: LifecycleConfig {
+        /// Whether rules are followed by themselves: once a day, by one of the servers that share a database.
+        enabled: bool = "true";
+        /// The time of the day at which they are, in UTC.
+        at: TimeOfDay = "03:00";
+        /// Time between two runs, in place of once a day.
+        interval: Option<Duration> = "", interval_between_runs;
+        /// Most objects, versions and uploads that one run deals with; the next one goes on.
+        #[live = true]
+        max_per_run: u32 = "100000", at_least_one;
+    }
+
     /// Browsers on other origins.
     cors: CorsConfig {
         /// Origins whose pages may call the API; `*` for any, as tokens and not cookies authenticate.
@@ -288,6 +304,15 @@ pub(super) fn at_least_one(number: &u32) -> Result<(), String> {
 
 pub(super) fn positive(duration: &Duration) -> Result<(), String> {
     if duration.as_secs() == 0 { Err("is at least 1s".into()) } else { Ok(()) }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "a check takes its key's own type")]
+fn interval_between_runs(interval: &Option<Duration>) -> Result<(), String> {
+    if interval.is_some_and(|interval| interval.as_secs() < 60) {
+        Err("is at least 1m".into())
+    } else {
+        Ok(())
+    }
 }
 
 /// The longest that anything signed is valid, in days: ten years. What shall be open for good is for a public bucket.

@@ -21,6 +21,8 @@ mod places;
 mod provider_keys;
 mod providers;
 mod raw;
+mod rule_keys;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -28,10 +30,10 @@ mod yaml;
 
 pub use define::Key;
 pub use errors::{ConfigError, ConfigErrors};
-pub use forms::{ByteSize, Credential, Setting};
+pub use forms::{ByteSize, Credential, Setting, TimeOfDay};
 pub use keys::{
-    AuthConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, KEYS, LogConfig, MetricsConfig,
-    PostgresConfig, RateLimitConfig, RestConfig, ServerConfig, SigningConfig, StorageConfig,
+    AuthConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, KEYS, LifecycleConfig, LogConfig,
+    MetricsConfig, PostgresConfig, RateLimitConfig, RestConfig, ServerConfig, SigningConfig, StorageConfig,
     UploadQueueConfig,
 };
 pub use load::{Loaded, Sources};

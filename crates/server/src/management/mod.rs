@@ -7,6 +7,7 @@ mod caller;
 mod cleanup;
 mod credentials;
 mod health;
+mod lifecycle;
 mod metrics;
 mod migrations;
 mod policies;
@@ -63,6 +64,11 @@ pub(crate) const BASE: &str = "/api/v1/storage";
     queue::cancel,
     queue::retry_failed,
     migrations::start,
+    lifecycle::list,
+    lifecycle::create,
+    lifecycle::show,
+    lifecycle::set,
+    lifecycle::remove,
     providers::list
 ))]
 pub(crate) struct Document;
@@ -93,6 +99,8 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/upload-queue/{id}/retry", post(queue::retry))
         .route("/upload-queue/{id}/cancel", post(queue::cancel))
         .route("/migrations", post(migrations::start))
+        .route("/lifecycle", get(lifecycle::list).post(lifecycle::create))
+        .route("/lifecycle/{id}", get(lifecycle::show).put(lifecycle::set).delete(lifecycle::remove))
         .route("/providers", get(providers::list));
     for_users.merge(for_the_service)
 }

@@ -134,8 +134,9 @@ impl From<StorageError> for Failure {
             E::PolicyNotFound { .. }
             | E::CredentialNotFound { .. }
             | E::ProviderNotFound { .. }
+            | E::LifecycleRuleNotFound { .. }
             | E::QueueEntryNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchEntity"),
-            E::QueueEntryEnded { .. } => (StatusCode::CONFLICT, "InvalidState"),
+            E::QueueEntryEnded { .. } | E::LifecycleHeld { .. } => (StatusCode::CONFLICT, "InvalidState"),
             E::PolicyExists { .. } => (StatusCode::CONFLICT, "EntityAlreadyExists"),
             E::BucketExists { .. } => (StatusCode::CONFLICT, "BucketAlreadyExists"),
             E::ObjectExists { .. } | E::PreconditionFailed { .. } => {

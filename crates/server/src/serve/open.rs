@@ -12,7 +12,7 @@ use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions, Synchronous}
 use file_storage::health::HealthChecks;
 use file_storage::permissions::AccessRules;
 use file_storage::quota::{QuotaEnforcement, QuotaSettings};
-use file_storage::storage::{EventOptions, QueryOptions, QueueOptions, StorageOptions};
+use file_storage::storage::{EventOptions, LifecycleOptions, QueryOptions, QueueOptions, StorageOptions};
 use file_storage::upkeep::{EventRetention, Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
 
@@ -202,6 +202,10 @@ pub(super) fn storage_options(config: &Config) -> StorageOptions {
             max_attempts: config.upload_queue.max_attempts,
             concurrency: usize::try_from(config.upload_queue.concurrency).unwrap_or(usize::MAX),
             keep_completed: config.upload_queue.keep_completed,
+        },
+        lifecycle: LifecycleOptions {
+            rules: config.lifecycle_rules.clone().into(),
+            max_per_run: config.lifecycle.max_per_run.into(),
         },
         access_rules: AccessRules {
             only_service_creates_buckets: config.buckets.creation == BucketCreation::Service,

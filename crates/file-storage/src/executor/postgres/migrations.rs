@@ -49,6 +49,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(15, "0015", "quotas"),
     migration!(16, "0016", "events"),
     migration!(17, "0017", "queue_of_blobs"),
+    migration!(21, "0021", "lifecycle"),
 ];
 
 /// The oldest server that has all that the scripts use.

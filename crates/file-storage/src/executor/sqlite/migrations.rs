@@ -89,6 +89,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0012_queue_of_blobs.sql"),
         back: include_str!("migrations/0012_queue_of_blobs.rollback.sql"),
     },
+    Migration {
+        version: 16,
+        name: "lifecycle",
+        forward: include_str!("migrations/0016_lifecycle.sql"),
+        back: include_str!("migrations/0016_lifecycle.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

@@ -21,6 +21,7 @@ mod extra;
 mod functions;
 mod history;
 mod ledger;
+mod lifecycle;
 mod listing;
 mod lock;
 mod migrations;

@@ -77,8 +77,10 @@ impl Books {
         let options = self.storage.options();
         let spool = options.queue.spool.as_deref();
         // What an operator moves away was not put there by uploads; what was given up is still there.
-        let waits_there =
-            |depth: &&QueueDepth| Some(&*depth.source) == spool && depth.reason != QueueReason::Migration;
+        let waits_there = |depth: &&QueueDepth| {
+            Some(&*depth.source) == spool
+                && !matches!(depth.reason, QueueReason::Migration | QueueReason::Archive)
+        };
         let waiting = depths.iter().filter(waits_there).map(|depth| depth.bytes).sum();
         self.storage.spool().saw(waiting, kept);
         Ok(())

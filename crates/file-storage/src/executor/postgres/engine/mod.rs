@@ -2,6 +2,7 @@
 
 mod credentials;
 mod events;
+mod lifecycle;
 mod multipart;
 mod queue;
 mod quotas;
@@ -193,7 +194,7 @@ impl Executor for PostgresExecutor {
         to: (&BucketName, &ObjectPath),
         mode: &PutMode,
     ) -> Result<Relocation, StorageError> {
-        let relocate = async { retried!(relocate::relocate(&self.pool, access, from, to, mode)) };
+        let relocate = async { retried!(relocate::relocate(&self.pool, access, (from, None), to, mode)) };
         self.run("move_object", Box::pin(relocate)).await
     }
 

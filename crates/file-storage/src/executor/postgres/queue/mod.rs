@@ -3,12 +3,14 @@
 //! An entry goes by a trigger, with the deletion of its blob: whatever puts a blob into `blob_deletions` need not know of it.
 //! Every transaction locks what refers to a blob before the blob's entry, as deletions do.
 
+mod archive;
 mod claims;
 mod entries;
 mod migration;
 mod operators;
 mod providers;
 
+pub(super) use archive::archive;
 pub(super) use claims::{claim, complete, end, renew};
 pub(super) use entries::{ADD, Columns, list, show};
 pub(super) use migration::migrate;

@@ -2,12 +2,14 @@
 //!
 //! An entry goes by a trigger, with the deletion of its blob: whatever puts a blob into `blob_deletions` need not know of it.
 
+mod archive;
 mod claims;
 mod entries;
 mod migration;
 mod operators;
 mod providers;
 
+pub(super) use archive::archive;
 pub(super) use claims::{claim, complete, end, renew};
 pub(super) use entries::{add, list, show};
 pub(super) use migration::migrate;

@@ -117,8 +117,10 @@ fn storage(error: &StorageError) -> Worded {
         E::PolicyNotFound { .. }
         | E::CredentialNotFound { .. }
         | E::ProviderNotFound { .. }
+        | E::LifecycleRuleNotFound { .. }
         | E::QueueEntryNotFound { .. } => wrapped(404, "not_found", "InvalidRequest", message),
         E::QueueEntryEnded { .. } => wrapped(409, "Completed", "InvalidRequest", message),
+        E::LifecycleHeld { .. } => wrapped(409, "Held", "InvalidRequest", message),
         E::DigestMismatch { .. } => wrapped(400, "InvalidChecksum", "InvalidChecksum", message),
         E::PolicyExists { .. } => wrapped(409, "Duplicate", "ResourceAlreadyExists", message),
         E::BucketExists { .. } => wrapped(409, "Duplicate", "BucketAlreadyExists", message),
