@@ -17,7 +17,7 @@ use crate::errors::StorageError;
 use crate::extra::Tag;
 use crate::path::ObjectPath;
 
-pub(crate) use judge::{Act, Claim, Judge, Rank};
+pub(crate) use judge::{Act, Judge, Rank};
 
 /// Most rules of one bucket: a run asks each of them about every version.
 pub const MAX_RULES: usize = 1000;

@@ -45,6 +45,7 @@ macro_rules! settings {
     ) => {
         $(#[doc = $root_text])+
         #[derive(Debug, Clone, PartialEq)]
+        #[allow(unreachable_pub, reason = "of a table inside of the crate")]
         pub struct $root {
             $($(#[doc = $top_text])+ pub $top: $top_type,)*
             $($(#[doc = $section_text])+ pub $section: $section_type,)*

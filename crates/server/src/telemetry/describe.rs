@@ -124,6 +124,18 @@ pub static DESCRIPTIONS: &[Description] = &[
         Kind::Counter,
         "Runs of the orphan job that refused to delete rows, as too many blobs looked missing",
     ),
+    (
+        "storage_lifecycle_total",
+        &["action"],
+        Kind::Counter,
+        "What lifecycle rules did: `delete`, `delete_version`, `delete_marker`, `archive`, `move`, `warn`, `abort_upload`",
+    ),
+    (
+        "storage_lifecycle_held",
+        &[],
+        Kind::Gauge,
+        "1 while lifecycle rules wait, as the clock is more than a day ahead of when it was last looked at",
+    ),
     ("storage_event_subscribers", &[], Kind::Gauge, "Streams of events that are open"),
     ("storage_group_commit_size", &[], Kind::Histogram, "Writes that shared one commit of the database"),
     ("storage_group_commit_seconds", &[], Kind::Histogram, "Time that a commit of the database took"),

@@ -9,6 +9,7 @@ pub(crate) mod concurrency;
 pub(crate) mod events;
 pub(crate) mod explanations;
 pub(crate) mod extra;
+pub(crate) mod lifecycle;
 pub(crate) mod listings;
 pub(crate) mod multipart;
 pub(crate) mod objects;
@@ -130,6 +131,12 @@ macro_rules! executor_conformance {
             queue_claims: [
                 workers_share_entries_and_none_is_twos, a_claim_ends_by_itself, attempts_end_as_they_should,
                 a_blob_changes_its_place_once, a_place_is_changed_while_others_write
+            ],
+            lifecycle: [
+                rules_are_kept_and_go_with_their_bucket, versions_are_looked_at_in_order, only_what_was_judged_goes,
+                where_versions_are_kept_an_object_is_hidden, old_uploads_are_given_up,
+                blobs_of_old_objects_are_queued_once, an_object_is_told_of_once, a_clock_that_leaps_has_rules_wait,
+                rules_are_the_service_roles, a_version_moves_while_it_is_the_one
             ],
             pasted: [supabases_policies_are_pasted_unchanged],
             concurrency: [
