@@ -88,12 +88,17 @@ pub(crate) enum Command {
     /// List, show, retry and give up uploads on their way to where they belong
     #[command(subcommand)]
     Queue(commands::queue::Queue),
+    /// List, show, wait for and cancel long work that was asked for
+    #[command(subcommand)]
+    Job(commands::job::Job),
     /// Show what is kept on each provider of bytes
     Providers(commands::providers::Providers),
     /// Move what one provider keeps to another, while the server runs
     MigrateProvider(commands::migrate_provider::MigrateProvider),
     /// Find (or delete) what an interrupted write left behind
     Cleanup(commands::cleanup::Cleanup),
+    /// Rules that let old files go: list, set and remove them, say what they would do, follow them now
+    Lifecycle(commands::lifecycle::Lifecycle),
     /// Make, list, disable and delete keys of S3's clients
     #[command(subcommand)]
     Credential(commands::credential::Credential),

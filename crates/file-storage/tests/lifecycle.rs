@@ -169,7 +169,7 @@ async fn archived_objects_move_under_their_whole_path() {
     set(&fixture, &docs, spec("attic")).await;
     let report = run(&fixture, 4).await;
     assert_eq!((report.totals.moved, report.totals.failed), (1, 1));
-    assert_eq!(report.failures[0].error.as_deref(), Some("OBJECT_EXISTS"));
+    assert_eq!(report.failed[0].error.as_deref(), Some("OBJECT_EXISTS"));
     assert_eq!(
         left(&fixture, &docs).await,
         ["a/2", "b/1"],

@@ -262,9 +262,12 @@ fn native_storage(error: &StorageError) -> Native {
         | E::CredentialNotFound { .. }
         | E::ProviderNotFound { .. }
         | E::LifecycleRuleNotFound { .. }
-        | E::QueueEntryNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
+        | E::QueueEntryNotFound { .. }
+        | E::JobNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
         E::QueueEntryEnded { .. } => (StatusCode::CONFLICT, "Completed"),
+        E::JobEnded { .. } => (StatusCode::CONFLICT, "Ended"),
         E::LifecycleHeld { .. } => (StatusCode::CONFLICT, "Held"),
+        E::TooManyJobs { .. } => (StatusCode::TOO_MANY_REQUESTS, "TooManyJobs"),
         E::DigestMismatch { .. } => (StatusCode::BAD_REQUEST, "InvalidChecksum"),
         E::BucketExists { .. } | E::ObjectExists { .. } | E::PolicyExists { .. } => {
             (StatusCode::CONFLICT, "Duplicate")
@@ -315,6 +318,7 @@ pub(crate) fn is_row_write(permission: Permission) -> bool {
         | Permission::UploadContinue
         | Permission::UsageRead
         | Permission::QueueRead
+        | Permission::JobRead
         | Permission::Explain
         | Permission::Maintain => false,
     }
@@ -348,6 +352,8 @@ fn storage_context(error: &StorageError) -> Value {
             json!({ "bucket": bucket.as_str(), "path": path.as_str() })
         }
         E::DigestMismatch { algorithm } => json!({ "algorithm": algorithm.as_str() }),
+        E::JobNotFound { job } | E::JobEnded { job } => json!({ "job": job }),
+        E::TooManyJobs { limit } => json!({ "limit": limit }),
         E::QueueEntryNotFound { entry } | E::QueueEntryEnded { entry } => json!({ "entry": entry }),
         E::LifecycleRuleNotFound { rule } => json!({ "rule": rule }),
         E::LifecycleHeld { until } => json!({ "until": until }),

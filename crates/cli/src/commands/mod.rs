@@ -8,7 +8,9 @@ pub(crate) mod credential;
 pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod health;
+pub(crate) mod job;
 pub(crate) mod keys;
+pub(crate) mod lifecycle;
 pub(crate) mod ls;
 pub(crate) mod metrics;
 pub(crate) mod migrate;
@@ -60,10 +62,12 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Sign(sign) => with_client(&global, out, async |it| sign::run(&sign, it).await),
         Command::Query(query) => with_client(&global, out, async |it| query::run(&query, it).await),
         Command::Queue(queue) => with_client(&global, out, async |it| queue::run(queue, it).await),
+        Command::Job(job) => with_client(&global, out, async |it| job::run(job, it).await),
         Command::Providers(asked) => with_client(&global, out, async |it| providers::run(&asked, it).await),
         Command::MigrateProvider(asked) => {
             with_client(&global, out, async |it| migrate_provider::run(&asked, it).await)
         }
+        Command::Lifecycle(asked) => with_client(&global, out, async |it| lifecycle::run(asked, it).await),
         Command::Cleanup(cleanup) => with_client(&global, out, async |it| cleanup::run(&cleanup, it).await),
         Command::Credential(credential) => {
             with_client(&global, out, async |it| credential::run(credential, it).await)

@@ -18,6 +18,7 @@ use crate::client::Client;
 use crate::failure::{Failure, Tally};
 use crate::output::Output;
 use plan::{Target, Task};
+pub(crate) use progress::JobProgress;
 use progress::{Meter, Progress};
 
 /// How files are copied.

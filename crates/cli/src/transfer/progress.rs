@@ -75,3 +75,38 @@ impl Meter {
         self.bar.dec(self.counted.swap(0, Ordering::Relaxed));
     }
 }
+
+/// The bar of a job on the server: what is done, of how many where that is known.
+#[derive(Debug)]
+pub(crate) struct JobProgress {
+    bar: ProgressBar,
+}
+
+impl JobProgress {
+    pub(crate) fn new(visible: bool) -> Self {
+        let target =
+            if visible { ProgressDrawTarget::stderr_with_hz(10) } else { ProgressDrawTarget::hidden() };
+        Self { bar: ProgressBar::with_draw_target(None, target) }
+    }
+
+    /// So much is done.
+    pub(crate) fn set(&self, done: u64, total: Option<u64>) {
+        let template = match total {
+            Some(total) => {
+                self.bar.set_length(total);
+                "{bar:30} {pos}/{len} objects {per_sec} eta {eta}"
+            }
+            None => "{spinner} {pos} objects {per_sec}",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            self.bar.set_style(style);
+        }
+        self.bar.set_position(done);
+    }
+}
+
+impl Drop for JobProgress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -14,7 +14,8 @@ fn rule(inner: &str) -> String {
     format!("<LifecycleConfiguration><Rule><Status>Enabled</Status>{inner}</Rule></LifecycleConfiguration>")
 }
 
-const EXPIRES: &str = "<ID>old</ID><Filter><Prefix>a/</Prefix></Filter><Expiration><Days>30</Days></Expiration>";
+const EXPIRES: &str =
+    "<ID>old</ID><Filter><Prefix>a/</Prefix></Filter><Expiration><Days>30</Days></Expiration>";
 
 #[tokio::test]
 async fn rules_are_put_shown_and_taken_away_beside_those_of_the_api() {

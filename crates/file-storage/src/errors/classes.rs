@@ -56,6 +56,9 @@ impl StorageError {
             | Self::QueueEntryEnded { .. }
             | Self::LifecycleRuleNotFound { .. }
             | Self::LifecycleHeld { .. }
+            | Self::JobNotFound { .. }
+            | Self::JobEnded { .. }
+            | Self::TooManyJobs { .. }
             | Self::ChecksumMismatch { .. }
             | Self::Io { .. }
             | Self::Internal { .. } => false,
@@ -116,6 +119,9 @@ impl StorageError {
             Self::QueueEntryEnded { .. } => "QUEUE_ENTRY_COMPLETED",
             Self::LifecycleRuleNotFound { .. } => "LIFECYCLE_RULE_NOT_FOUND",
             Self::LifecycleHeld { .. } => "LIFECYCLE_HELD",
+            Self::JobNotFound { .. } => "JOB_NOT_FOUND",
+            Self::JobEnded { .. } => "JOB_ENDED",
+            Self::TooManyJobs { .. } => "TOO_MANY_JOBS",
             Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
             Self::ProviderUnavailable { .. } | Self::ProviderThrottled { .. } => "PROVIDER_UNAVAILABLE",
             Self::CircuitOpen { .. } => "CIRCUIT_OPEN",

@@ -286,6 +286,24 @@ pub enum StorageError {
         /// Until when they wait.
         until: crate::Timestamp,
     },
+    /// There is no such job, or none that the caller may know of.
+    #[error("There is no such job")]
+    JobNotFound {
+        /// The job asked for.
+        job: Uuid,
+    },
+    /// A job is at its end, and can't be cancelled any more.
+    #[error("The job has ended")]
+    JobEnded {
+        /// The job asked for.
+        job: Uuid,
+    },
+    /// The caller has asked for as many jobs as may be unfinished at a time.
+    #[error("Too many unfinished jobs: wait for some of the {limit}, or cancel them")]
+    TooManyJobs {
+        /// How many may be.
+        limit: u32,
+    },
     /// Bytes that are not what was stored.
     #[error("The stored bytes do not match their checksum")]
     ChecksumMismatch {

@@ -59,3 +59,10 @@ pub(super) const ENTRY: &str = "id, user_id, bucket_id, storage_path, file_size_
 
 /// How many they are.
 pub(super) const ENTRY_WIDTH: usize = 19;
+
+/// The columns of a job: unqualified, as SQLite's RETURNING knows no alias.
+pub(super) const JOB: &str = "id, kind, user_id, params, dry_run, status, cancel_requested, done, bytes, total, \
+     failures, report, error, attempts, created_at, started_at, updated_at, completed_at";
+
+/// How many they are.
+pub(super) const JOB_WIDTH: usize = 18;

@@ -260,7 +260,8 @@ pub trait LifecycleExecutor: Send + Sync {
         now: Option<Timestamp>,
     ) -> Result<LifecycleClock, StorageError>;
 
-    /// Whether the run that is due at this time is the caller's: the first one who asks has it.
+    /// Whether the run that is due at this time is the caller's: the first one who asks has it. One that is said to have been taken more
+    /// than a day later was taken by a clock that leapt, and is nobody's.
     ///
     /// # Errors
     /// Only those of the engine.

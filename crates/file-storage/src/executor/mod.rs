@@ -18,6 +18,7 @@ mod decide;
 mod displaced;
 mod event;
 mod explanation;
+mod job;
 mod lifecycle;
 mod listing;
 pub mod migrate;
@@ -50,6 +51,10 @@ pub(crate) use bounds::{just_after, successor};
 pub use credentials::CredentialExecutor;
 pub use event::{Event, EventBounds, EventExecutor, Sight};
 pub use explanation::{Effect, Explanation, Question, Reason};
+pub use job::{
+    ClaimedJob, Job, JobEnd, JobError, JobExecutor, JobFailure, JobKind, JobListing, JobProgress, JobReport,
+    JobStatus, NewJob,
+};
 pub use lifecycle::{
     AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, UploadScan, Warned, Warning,
 };
@@ -80,6 +85,7 @@ pub trait Executor:
     + UpkeepExecutor
     + QueueExecutor
     + LifecycleExecutor
+    + JobExecutor
     + Send
     + Sync
     + 'static

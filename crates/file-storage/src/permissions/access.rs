@@ -180,7 +180,8 @@ fn role_may(role: Role, permission: Permission, rules: AccessRules) -> bool {
             | Permission::ObjectOverwrite
             | Permission::ObjectDelete
             | Permission::UsageRead
-            | Permission::QueueRead,
+            | Permission::QueueRead
+            | Permission::JobRead,
         ) => false,
     }
 }

@@ -71,6 +71,10 @@ pub enum Operation<'a> {
     ManageQuotas,
     /// Read which of one's own uploads wait for their provider.
     ReadQueue,
+    /// Read one's own jobs.
+    ReadJobs,
+    /// Ask for a job of one's own, or for its end. What it does to objects is asked for besides.
+    ChangeJobs,
     /// Ask which rules let oneself do something, or not; of others, the service role alone.
     Explain,
     /// Change an object's tags.
@@ -109,6 +113,8 @@ pub enum Permission {
     UsageRead,
     /// See one's own queued uploads.
     QueueRead,
+    /// See one's own jobs.
+    JobRead,
     /// Be told which rules decide.
     Explain,
     /// The server's upkeep: the service role's alone.
@@ -130,6 +136,7 @@ impl Permission {
             Self::UploadContinue => "upload:continue",
             Self::UsageRead => "usage:read",
             Self::QueueRead => "queue:read",
+            Self::JobRead => "job:read",
             Self::Maintain => "server:maintain",
             Self::Explain => "access:explain",
         }
@@ -150,6 +157,7 @@ impl fmt::Display for Permission {
             Self::UploadContinue => "permission to go on with an upload",
             Self::UsageRead => "permission to read usage",
             Self::QueueRead => "permission to see queued uploads",
+            Self::JobRead => "permission to have jobs done",
             Self::Explain => "permission to be told which rules decide",
             Self::Maintain => "permission to maintain the server",
         })
@@ -213,6 +221,7 @@ impl Operation<'_> {
             Self::ReadQuota => &[P::BucketUpdate, P::UsageRead],
             Self::ManageQuotas => &[P::Maintain, P::BucketUpdate, P::UsageRead],
             Self::ReadQueue => &[P::QueueRead],
+            Self::ReadJobs | Self::ChangeJobs => &[P::JobRead],
             Self::Explain => &[P::Explain],
             Self::Maintain | Self::ManagePolicies | Self::ManageCredentials => &[P::Maintain],
         }
@@ -258,6 +267,8 @@ impl Operation<'_> {
             | Self::ReadQuota
             | Self::ManageQuotas
             | Self::ReadQueue
+            | Self::ReadJobs
+            | Self::ChangeJobs
             | Self::Explain
             | Self::ManagePolicies
             | Self::ManageCredentials
@@ -300,6 +311,8 @@ impl Operation<'_> {
             Self::ReadQuota => "quota",
             Self::ManageQuotas => "manage_quotas",
             Self::ReadQueue => "queue",
+            Self::ReadJobs => "jobs",
+            Self::ChangeJobs => "change_jobs",
             Self::Explain => "explain",
             Self::TagObject => "tag_object",
             Self::ManagePolicies => "manage_policies",

@@ -14,8 +14,10 @@ mod displaced;
 mod download;
 mod events;
 mod extra;
+mod folders;
 mod follow;
 mod head;
+mod jobs;
 mod leases;
 mod lifecycle;
 mod list;
@@ -54,9 +56,10 @@ use crate::signed_url::SigningKeys;
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
 pub use events::{Delivery, EventFilter, StartAt, Subscription};
+pub use folders::Folder;
 pub use lifecycle::{ActionTotals, LifecycleReport, LifecycleRun, ReportedAction, RuleTotals};
 pub use multipart::{CompleteOptions, MultipartOptions, PartBody, PartSource};
-pub use options::{EventOptions, LifecycleOptions, QueryOptions, QueueOptions, StorageOptions};
+pub use options::{EventOptions, JobOptions, LifecycleOptions, QueryOptions, QueueOptions, StorageOptions};
 pub use query::QueryRequest;
 pub use queue::MigrationTotals;
 
@@ -105,6 +108,8 @@ struct Inner {
     feed: Feed,
     /// Rung when there is something for who works the upload queue.
     uploads_queued: Notify,
+    /// Rung when somebody asked for a job.
+    jobs_changed: Notify,
     /// How full the spool is.
     spool: SpoolLoad,
 }
@@ -135,6 +140,7 @@ impl FileStorage {
                 commits: TaskTracker::new(),
                 deletions_queued: Notify::new(),
                 uploads_queued: Notify::new(),
+                jobs_changed: Notify::new(),
                 spool: SpoolLoad::default(),
             }),
         }

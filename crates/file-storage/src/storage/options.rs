@@ -39,6 +39,8 @@ pub struct StorageOptions {
     pub queue: QueueOptions,
     /// Rules that let old files go.
     pub lifecycle: LifecycleOptions,
+    /// Long work that callers ask for.
+    pub jobs: JobOptions,
     /// What roles may do, beyond rows.
     pub access_rules: AccessRules,
     /// Whose failpoints are met: the data directory's.
@@ -62,6 +64,7 @@ impl Default for StorageOptions {
             events: EventOptions::default(),
             queue: QueueOptions::default(),
             lifecycle: LifecycleOptions::default(),
+            jobs: JobOptions::default(),
             access_rules: AccessRules::default(),
             failpoints: failpoint::Scope::new(Path::new("")),
         }
@@ -149,5 +152,20 @@ impl Default for QueueOptions {
             concurrency: 4,
             keep_completed: Duration::from_secs(7 * 24 * 3600),
         }
+    }
+}
+
+/// Long work that callers ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobOptions {
+    /// Jobs that run at once in this process.
+    pub concurrency: usize,
+    /// How long it is known of a job what came of it.
+    pub keep: Duration,
+}
+
+impl Default for JobOptions {
+    fn default() -> Self {
+        Self { concurrency: 2, keep: Duration::from_secs(7 * 24 * 3600) }
     }
 }

@@ -1,10 +1,13 @@
 //! What a storage does for itself: deleting blobs that nothing uses any more, giving up uploads whose time is over,
-//! bringing blobs to the providers where they belong, and comparing provider and metadata.
+//! bringing blobs to the providers where they belong, comparing provider and metadata, and the long work that callers ask for.
 //!
-//! Everything here runs under the service role, explicitly, and through [`FileStorage`]'s executor and backend.
+//! Everything here runs under the service role, explicitly, and through [`FileStorage`]'s executor and backend; but for jobs,
+//! which touch objects as whoever asked for them.
 
 mod deletions;
 mod events;
+mod jobs;
+mod lifecycle;
 mod orphans;
 mod queue;
 mod uploads;
@@ -40,6 +43,22 @@ pub struct UpkeepOptions {
     pub max_per_run: u32,
     /// How long events are kept.
     pub events: EventRetention,
+    /// When lifecycle rules are followed; `None` where that is left to who asks for it.
+    pub lifecycle: Option<LifecycleSchedule>,
+}
+
+/// When lifecycle rules are followed, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LifecycleSchedule {
+    /// Every day at this time.
+    Daily {
+        /// The hour.
+        hour: u32,
+        /// The minute.
+        minute: u32,
+    },
+    /// In an interval.
+    Every(Duration),
 }
 
 /// How long events are kept: what is older goes, and what is beyond so many.
@@ -65,6 +84,7 @@ impl Default for UpkeepOptions {
             deletion_grace: Duration::ZERO,
             max_per_run: 1000,
             events: EventRetention::default(),
+            lifecycle: None,
         }
     }
 }
@@ -78,7 +98,7 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    /// Starts the deletion of queued blobs, the upload queue's worker and the orphan job.
+    /// Starts the deletion of queued blobs, the upload queue's worker, the runner of jobs and the orphan job.
     pub fn start(storage: &FileStorage, options: UpkeepOptions) -> Self {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -86,7 +106,9 @@ impl Upkeep {
         tasks.spawn(uploads::run(storage.clone(), stop.clone()));
         tasks.spawn(events::run(storage.clone(), options.events, stop.clone()));
         tasks.spawn(queue::run(storage.clone(), stop.clone()));
+        tasks.spawn(jobs::run(storage.clone(), stop.clone()));
         let (options, seen) = watch::channel(options);
+        tasks.spawn(lifecycle::run(storage.clone(), seen.clone(), stop.clone()));
         let orphans = Arc::new(Mutex::new(Orphans::new(storage.clone(), seen.clone())));
         tasks.spawn(run_orphan_job(orphans.clone(), seen, stop.clone()));
         tasks.close();

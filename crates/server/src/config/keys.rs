@@ -183,6 +183,16 @@ settings! {
         keep_completed: Duration = "7d", positive;
     }
 
+    /// Long work that callers ask for, and wait for or not: deleting, moving and copying folders.
+    jobs: JobsConfig {
+        /// Jobs that this server runs at once.
+        #[live = true]
+        concurrency: u32 = "2", at_least_one;
+        /// How long it is known of a job what came of it.
+        #[live = true]
+        keep: Duration = "7d", positive;
+    }
+
     /// Uploads in several pieces, before they are objects.
     uploads: UploadsConfig {
         /// How long an upload in numbered parts (S3) may stand without a new part before it is given up.
@@ -255,10 +265,13 @@ settings! {
     /// When rules that let old files go are followed. The rules themselves stand below `lifecycle.rules`, or are made by the API and by S3.
     lifecycle: LifecycleConfig {
         /// Whether rules are followed by themselves: once a day, by one of the servers that share a database.
+        #[live = true]
         enabled: bool = "true";
         /// The time of the day at which they are, in UTC.
+        #[live = true]
         at: TimeOfDay = "03:00";
         /// Time between two runs, in place of once a day.
+        #[live = true]
         interval: Option<Duration> = "", interval_between_runs;
         /// Most objects, versions and uploads that one run deals with; the next one goes on.
         #[live = true]

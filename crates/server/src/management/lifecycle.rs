@@ -5,19 +5,20 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use file_storage::lifecycle::{ArchiveTarget, LifecycleAction, LifecycleRule, RuleSpec};
 use file_storage::{BucketName, StorageError, Timestamp};
-use http::StatusCode;
+use http::{StatusCode, Uri};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::jobs::{self, JobShown};
 use super::{Maintainer, answer};
 use crate::app::AppState;
 use crate::errors::ApiError;
-use crate::rest::json;
+use crate::rest::{json, query};
 
 const OPERATION: &str = "lifecycle_rules";
 
@@ -112,14 +113,6 @@ pub(super) struct RuleRemoved {
     id: Uuid,
 }
 
-/// Which rules are asked for.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct RulesOf {
-    /// Only those of this bucket.
-    bucket: Option<String>,
-}
-
 impl RuleBody {
     fn spec(self) -> Result<(BucketName, RuleSpec), ApiError> {
         let action = match self.action.as_str() {
@@ -196,20 +189,17 @@ impl From<LifecycleRule> for RuleShown {
 /// The rules of all buckets, or of one, whoever made them.
 #[utoipa::path(
     get, path = "/lifecycle", tag = "Management", operation_id = "listLifecycleRules",
-    params(RulesOf),
+    params(("bucket" = Option<String>, Query, description = "Only those of this bucket")),
     responses(
         (status = 200, description = "The rules, by bucket and age; those of the configuration last", body = [RuleShown]),
         (status = 401, description = "No token, or a bad one"),
         (status = 403, description = "The service role reads this"),
     ),
 )]
-pub(super) async fn list(
-    State(app): State<AppState>,
-    caller: Maintainer,
-    Query(asked): Query<RulesOf>,
-) -> Response {
+pub(super) async fn list(State(app): State<AppState>, caller: Maintainer, uri: Uri) -> Response {
     let found = async {
-        let bucket = asked.bucket.as_deref().map(BucketName::parse).transpose()?;
+        let bucket = query::parameter(&uri, "bucket").filter(|name| !name.is_empty());
+        let bucket = bucket.map(|name| BucketName::parse(&name)).transpose()?;
         let rules = app.storage.lifecycle_rules(caller.context(), bucket.as_ref()).await?;
         Ok(rules.into_iter().map(RuleShown::from).collect::<Vec<_>>())
     };
@@ -312,6 +302,37 @@ pub(super) async fn remove(
         Ok(RuleRemoved { id })
     };
     answer(&caller, OPERATION, removed.await)
+}
+
+/// How a run goes.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RunRules {
+    /// Whether it only looks what it would do.
+    #[serde(default)]
+    dry_run: bool,
+    /// Whether it runs although the clock leapt.
+    #[serde(default)]
+    force: bool,
+}
+
+/// Follows all rules now, or looks what they would do. A run that is not over yet is given back in place of a second one.
+#[utoipa::path(
+    post, path = "/lifecycle/run", tag = "Management", operation_id = "runLifecycle",
+    request_body = RunRules,
+    responses(
+        (status = 202, description = "The job", body = JobShown),
+        (status = 401, description = "No token, or a bad one"),
+        (status = 403, description = "The service role does this"),
+        (status = 409, description = "The clock is more than a day ahead of when it was last looked at: rules wait for a day, unless forced"),
+    ),
+)]
+pub(super) async fn run(State(app): State<AppState>, caller: Maintainer, body: Body) -> Response {
+    let started = async {
+        let asked: RunRules = json::read_optional(body).await?;
+        Ok(app.storage.run_lifecycle(caller.context(), asked.dry_run, asked.force).await?)
+    };
+    jobs::accepted(&caller, started.await)
 }
 
 fn rule_id(text: &str) -> Result<Uuid, StorageError> {

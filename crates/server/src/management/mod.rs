@@ -6,7 +6,9 @@
 mod caller;
 mod cleanup;
 mod credentials;
+mod folders;
 mod health;
+mod jobs;
 mod lifecycle;
 mod metrics;
 mod migrations;
@@ -69,6 +71,11 @@ pub(crate) const BASE: &str = "/api/v1/storage";
     lifecycle::show,
     lifecycle::set,
     lifecycle::remove,
+    lifecycle::run,
+    jobs::list,
+    jobs::show,
+    jobs::cancel,
+    folders::delete,
     providers::list
 ))]
 pub(crate) struct Document;
@@ -79,7 +86,11 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/usage", get(usage::show))
         .route("/quota", get(quotas::list))
         .route("/quota/{*folder}", get(quotas::of_folder))
-        .route("/user-quotas/{id}", get(quotas::of_user));
+        .route("/user-quotas/{id}", get(quotas::of_user))
+        .route("/jobs", get(jobs::list))
+        .route("/jobs/{id}", get(jobs::show))
+        .route("/jobs/{id}/cancel", post(jobs::cancel))
+        .route("/folders/delete", post(folders::delete));
     let for_the_service = Router::new()
         .route("/usage", post(usage::repair))
         .route("/quota/{*folder}", put(quotas::set_folder).delete(quotas::remove_folder))
@@ -100,6 +111,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/upload-queue/{id}/cancel", post(queue::cancel))
         .route("/migrations", post(migrations::start))
         .route("/lifecycle", get(lifecycle::list).post(lifecycle::create))
+        .route("/lifecycle/run", post(lifecycle::run))
         .route("/lifecycle/{id}", get(lifecycle::show).put(lifecycle::set).delete(lifecycle::remove))
         .route("/providers", get(providers::list));
     for_users.merge(for_the_service)

@@ -16,7 +16,7 @@ mod object;
 mod path;
 mod prefer;
 mod queries;
-mod query;
+pub(crate) mod query;
 mod render;
 mod routes;
 mod unsupported;

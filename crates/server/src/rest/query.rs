@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use crate::errors::ApiError;
 
 /// The first value of a parameter, decoded; empty where it stands without one.
-pub(super) fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<Cow<'a, str>> {
+pub(crate) fn parameter<'a>(uri: &'a Uri, name: &str) -> Option<Cow<'a, str>> {
     uri.query()?.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
         (key == name).then(|| decode(value))
@@ -23,7 +23,7 @@ pub(super) fn required<'a>(uri: &'a Uri, name: &str) -> Result<Cow<'a, str>, Api
 }
 
 /// A parameter that is a number.
-pub(super) fn number<T: FromStr>(uri: &Uri, name: &str) -> Result<Option<T>, ApiError> {
+pub(crate) fn number<T: FromStr>(uri: &Uri, name: &str) -> Result<Option<T>, ApiError> {
     let Some(text) = parameter(uri, name) else { return Ok(None) };
     let wrong = |_| ApiError::schema(format!("querystring/{name} must be integer"));
     text.parse().map(Some).map_err(wrong)

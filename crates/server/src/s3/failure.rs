@@ -135,8 +135,12 @@ impl From<StorageError> for Failure {
             | E::CredentialNotFound { .. }
             | E::ProviderNotFound { .. }
             | E::LifecycleRuleNotFound { .. }
-            | E::QueueEntryNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchEntity"),
-            E::QueueEntryEnded { .. } | E::LifecycleHeld { .. } => (StatusCode::CONFLICT, "InvalidState"),
+            | E::QueueEntryNotFound { .. }
+            | E::JobNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchEntity"),
+            E::QueueEntryEnded { .. } | E::JobEnded { .. } | E::LifecycleHeld { .. } => {
+                (StatusCode::CONFLICT, "InvalidState")
+            }
+            E::TooManyJobs { .. } => (StatusCode::BAD_REQUEST, "InvalidRequest"),
             E::PolicyExists { .. } => (StatusCode::CONFLICT, "EntityAlreadyExists"),
             E::BucketExists { .. } => (StatusCode::CONFLICT, "BucketAlreadyExists"),
             E::ObjectExists { .. } | E::PreconditionFailed { .. } => {

@@ -322,6 +322,12 @@ pub(crate) async fn a_clock_that_leaps_has_rules_wait(subject: &Subject) {
     assert!(executor.take_lifecycle_turn(&maintain(), due).await.unwrap());
     assert!(!executor.take_lifecycle_turn(&maintain(), due).await.unwrap(), "one has it");
     assert!(executor.take_lifecycle_turn(&maintain(), due + TimeDelta::days(1)).await.unwrap());
+    assert!(!executor.take_lifecycle_turn(&maintain(), due).await.unwrap(), "it is over");
+    assert!(executor.take_lifecycle_turn(&maintain(), due + TimeDelta::days(9)).await.unwrap());
+    assert!(
+        executor.take_lifecycle_turn(&maintain(), due + TimeDelta::days(2)).await.unwrap(),
+        "that was a leap"
+    );
 }
 
 pub(crate) async fn rules_are_the_service_roles(subject: &Subject) {

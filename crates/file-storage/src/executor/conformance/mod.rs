@@ -9,6 +9,7 @@ pub(crate) mod concurrency;
 pub(crate) mod events;
 pub(crate) mod explanations;
 pub(crate) mod extra;
+pub(crate) mod jobs;
 pub(crate) mod lifecycle;
 pub(crate) mod listings;
 pub(crate) mod multipart;
@@ -137,6 +138,12 @@ macro_rules! executor_conformance {
                 where_versions_are_kept_an_object_is_hidden, old_uploads_are_given_up,
                 blobs_of_old_objects_are_queued_once, an_object_is_told_of_once, a_clock_that_leaps_has_rules_wait,
                 rules_are_the_service_roles, a_version_moves_while_it_is_the_one
+            ],
+            jobs: [
+                a_job_is_made_claimed_saved_and_ended, workers_share_jobs_and_none_is_twos,
+                a_jobs_claim_ends_by_itself, jobs_without_progress_are_given_up, jobs_are_cancelled,
+                jobs_are_their_callers_and_the_service_roles, lists_of_jobs_are_in_pages,
+                a_caller_has_a_number_of_unfinished_jobs, old_jobs_are_forgotten
             ],
             pasted: [supabases_policies_are_pasted_unchanged],
             concurrency: [

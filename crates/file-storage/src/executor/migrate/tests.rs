@@ -60,6 +60,9 @@ const ROWS: &str = r#"
     INSERT INTO upload_queue VALUES
         ('{1}', '{9}', 'ü.b', 'f', 1, 't', 'p', 'k1', 'local', 's3', 'deferred', 'pending', 0, 5, NULL, 1, NULL, NULL, 1, NULL, NULL, 1, 1),
         ('{2}', NULL, 'ü.b', 'f', 1, 't', 'p', 'k2', 'local', 's3', 'migration', 'pending', 1, 5, 'no', 1, NULL, NULL, 1, NULL, NULL, 1, 1);
+    INSERT INTO jobs VALUES
+        ('{1}', 'delete_folder', '{"role":"authenticated"}', '{9}', '{"prefix":"a/"}', 0, 'pending', 0, 'null', 0, 0, NULL, 0, '{}', NULL, NULL, NULL, 0, 1, NULL, 1, NULL),
+        ('{2}', 'scrub', '{"role":"service_role"}', NULL, '{}', 1, 'pending', 1, '{"after":"ü"}', 5, 9007199254740993, 7, 1, '{"counts":{"x":1}}', '{"code":"C"}', NULL, NULL, 3, 1, 2, 3, NULL);
     INSERT INTO provider_identities VALUES ('local', '{4}');
     INSERT INTO storage_policies VALUES ('Its readers', 'SELECT', 1, '["authenticated"]', 'CREATE POLICY "Its readers" ON
         storage.objects FOR SELECT TO authenticated USING (name = ''x'' AND auth.jwt() ->> ''team'' = ''red'')', 7);

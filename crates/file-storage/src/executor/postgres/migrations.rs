@@ -49,6 +49,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(15, "0015", "quotas"),
     migration!(16, "0016", "events"),
     migration!(17, "0017", "queue_of_blobs"),
+    migration!(20, "0020", "jobs"),
     migration!(21, "0021", "lifecycle"),
 ];
 

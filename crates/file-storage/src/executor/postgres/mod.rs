@@ -21,6 +21,7 @@ mod events;
 mod explain;
 mod extra;
 pub(super) mod import;
+mod jobs;
 mod lifecycle;
 mod listing;
 mod migrations;

@@ -114,6 +114,7 @@ pub(super) fn flag(permission: Permission) -> String {
         | Permission::UploadContinue
         | Permission::UsageRead
         | Permission::QueueRead
+        | Permission::JobRead
         | Permission::Maintain
         | Permission::Explain => "false",
     };
@@ -128,6 +129,7 @@ pub(super) fn flag(permission: Permission) -> String {
         | Permission::UploadContinue
         | Permission::UsageRead
         | Permission::QueueRead
+        | Permission::JobRead
         | Permission::Maintain
         | Permission::Explain => "",
     };

@@ -90,6 +90,12 @@ const MIGRATIONS: &[Migration] = &[
         back: include_str!("migrations/0012_queue_of_blobs.rollback.sql"),
     },
     Migration {
+        version: 15,
+        name: "jobs",
+        forward: include_str!("migrations/0015_jobs.sql"),
+        back: include_str!("migrations/0015_jobs.rollback.sql"),
+    },
+    Migration {
         version: 16,
         name: "lifecycle",
         forward: include_str!("migrations/0016_lifecycle.sql"),
@@ -110,6 +116,12 @@ struct NewerSchema {
 /// The schema that this build works with.
 pub(super) fn newest() -> i64 {
     MIGRATIONS.last().map_or(0, |migration| migration.version)
+}
+
+/// All schemas that there have been, the empty one first.
+#[cfg(test)]
+pub(super) fn versions() -> impl Iterator<Item = i64> {
+    std::iter::once(0).chain(MIGRATIONS.iter().map(|migration| migration.version))
 }
 
 /// The schema that a database has; 0 for an empty one.
@@ -138,7 +150,9 @@ pub(super) fn roll_back(conn: &Connection, version: i64) -> Result<(), Fault> {
     let found = current(conn)?;
     for step in MIGRATIONS.iter().rev().filter(|step| step.version <= found && step.version > version) {
         tracing::warn!(version = step.version, name = step.name, "rolling the database back");
-        run(conn, step.back, step.version - 1)?;
+        let before =
+            MIGRATIONS.iter().map(|step| step.version).filter(|version| *version < step.version).max();
+        run(conn, step.back, before.unwrap_or(0))?;
     }
     Ok(())
 }

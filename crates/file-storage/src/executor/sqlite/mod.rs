@@ -20,6 +20,7 @@ pub(super) mod export;
 mod extra;
 mod functions;
 mod history;
+mod jobs;
 mod ledger;
 mod lifecycle;
 mod listing;

@@ -49,8 +49,10 @@ pub(super) fn builtin(permission: Permission) -> &'static str {
         // Of the upload's row, as `m`: who began it, by role and user, also where both are nobody's.
         Permission::UploadContinue => "(:role = 'service_role' OR (m.role = :role AND m.owner_id IS :uid))",
         Permission::UsageRead => "(:role IN ('service_role', 'authenticated') AND u.user_id = :uid)",
-        // Of the entry, as `u`.
-        Permission::QueueRead => "(:role = 'service_role' OR (:role = 'authenticated' AND u.user_id = :uid))",
+        // Of the entry, or the job, as `u`.
+        Permission::QueueRead | Permission::JobRead => {
+            "(:role = 'service_role' OR (:role = 'authenticated' AND u.user_id = :uid))"
+        }
         Permission::Explain => "1",
         Permission::Maintain => "(:role = 'service_role')",
     }

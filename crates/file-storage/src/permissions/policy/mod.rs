@@ -87,6 +87,7 @@ impl Command {
             | Permission::UploadContinue
             | Permission::UsageRead
             | Permission::QueueRead
+            | Permission::JobRead
             | Permission::Explain
             | Permission::Maintain => false,
         }

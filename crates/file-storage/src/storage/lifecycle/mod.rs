@@ -9,8 +9,9 @@ use uuid::Uuid;
 use super::FileStorage;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
+use crate::executor::{Job, JobKind, JobListing, JobStatus};
 use crate::lifecycle::{ArchiveTarget, LifecycleRule, RuleSource, RuleSpec};
-use crate::permissions::{Operation, RlsContext};
+use crate::permissions::{Access, Operation, RlsContext};
 
 pub use report::{ActionTotals, LifecycleReport, ReportedAction, RuleTotals};
 pub use run::LifecycleRun;
@@ -163,5 +164,57 @@ impl FileStorage {
         self.executor().replace_lifecycle_rules(&access, bucket, RuleSource::S3, &rules).await?;
         tracing::info!(%bucket, rules = rules.len(), "a bucket's lifecycle configuration was put");
         Ok(())
+    }
+
+    /// Asks for a run of all rules, which goes on after this answers. A run that is not over yet is given back in place of a second one,
+    /// but for one that only looks. The service role's to do.
+    ///
+    /// # Errors
+    /// A denial; [`StorageError::LifecycleHeld`] while the clock can't be trusted, unless the run is forced or only looks.
+    pub async fn run_lifecycle(
+        &self,
+        context: &RlsContext,
+        dry_run: bool,
+        force: bool,
+    ) -> Result<Job, StorageError> {
+        let access = self.access(context, Operation::Maintain, None).await?;
+        if !dry_run {
+            if !force {
+                self.check_clock(&access).await?;
+            }
+            for status in [JobStatus::Running, JobStatus::Pending] {
+                let (status, kind) = (Some(status), Some(JobKind::Lifecycle));
+                let listing = JobListing { status, kind, before: None, limit: 10 };
+                let jobs = self.jobs(context, &listing).await?;
+                if let Some(job) = jobs.into_iter().find(|job| !job.dry_run) {
+                    return Ok(job);
+                }
+            }
+        }
+        let params = [("force".to_owned(), force.into())].into_iter().collect();
+        self.start_job(context, JobKind::Lifecycle, params, dry_run).await
+    }
+
+    /// A run at its beginning, by the clock of now.
+    ///
+    /// # Errors
+    /// [`StorageError::LifecycleHeld`] while the clock can't be trusted, unless the run is forced or only looks.
+    pub(crate) async fn begin_lifecycle(
+        &self,
+        dry_run: bool,
+        force: bool,
+    ) -> Result<LifecycleRun, StorageError> {
+        let access = self.maintain("follow lifecycle rules")?;
+        if !dry_run && !force {
+            self.check_clock(&access).await?;
+        }
+        Ok(LifecycleRun::new(dry_run))
+    }
+
+    async fn check_clock(&self, access: &Access) -> Result<(), StorageError> {
+        match self.executor().lifecycle_clock(access, None).await?.held_until {
+            Some(until) => Err(StorageError::LifecycleHeld { until }),
+            None => Ok(()),
+        }
     }
 }

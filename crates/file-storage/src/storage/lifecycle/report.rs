@@ -79,7 +79,7 @@ pub struct LifecycleReport {
     /// The first hundred things that were done.
     pub actions: Vec<ReportedAction>,
     /// The first hundred that failed.
-    pub failures: Vec<ReportedAction>,
+    pub failed: Vec<ReportedAction>,
 }
 
 /// What was done to something.
@@ -143,8 +143,8 @@ impl LifecycleReport {
         if let Some(of_rule) = self.of(rule) {
             of_rule.failed = of_rule.failed.saturating_add(1);
         }
-        if self.failures.len() < NAMED {
-            self.failures.push(named(rule, done, path, Some(code.to_owned())));
+        if self.failed.len() < NAMED {
+            self.failed.push(named(rule, done, path, Some(code.to_owned())));
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::ranges::{Range, ranges};
@@ -39,6 +40,7 @@ pub struct LifecycleRun {
     /// How many things were done.
     acted: u64,
     /// What it did, or would do.
+    #[serde(skip)]
     report: LifecycleReport,
     place: Place,
 }
@@ -87,6 +89,26 @@ impl LifecycleRun {
     /// The same, judging by a moment of the caller's.
     pub fn at(now: Timestamp, dry_run: bool) -> Self {
         Self { now: Some(now), ..Self::new(dry_run) }
+    }
+
+    /// A run that was kept as what it said of its state and its counts; `None` where none was.
+    pub(crate) fn resumed(state: &Value, counts: &Map<String, Value>) -> Option<Self> {
+        let run: Self = serde_json::from_value(state.clone()).ok()?;
+        let report = serde_json::from_value(Value::Object(counts.clone())).ok()?;
+        Some(Self { report, ..run })
+    }
+
+    /// Where it is, to be kept.
+    pub(crate) fn state(&self) -> Value {
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// What it did, to be kept and shown.
+    pub(crate) fn counts(&self) -> Map<String, Value> {
+        match serde_json::to_value(&self.report) {
+            Ok(Value::Object(counts)) => counts,
+            _ => Map::new(),
+        }
     }
 
     /// What it did so far, or would do.

@@ -2,6 +2,7 @@
 
 mod credentials;
 mod events;
+mod jobs;
 mod lifecycle;
 mod multipart;
 mod queue;

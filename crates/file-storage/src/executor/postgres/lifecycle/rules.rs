@@ -47,7 +47,8 @@ const CLOCK: &str = "INSERT INTO {schema}.lifecycle_state AS s (id, seen_at) VAL
      RETURNING seen_at, held_until";
 
 const TAKE_TURN: &str = "INSERT INTO {schema}.lifecycle_state AS s (id, turn_at) VALUES (1, $1) \
-     ON CONFLICT (id) DO UPDATE SET turn_at = $1 WHERE s.turn_at IS NULL OR s.turn_at < $1";
+     ON CONFLICT (id) DO UPDATE SET turn_at = $1 WHERE s.turn_at IS NULL OR s.turn_at < $1 \
+     OR s.turn_at - $1 > $2::bigint * interval '1 microsecond'";
 
 /// The rules that are kept.
 pub(in crate::executor::postgres) async fn all(
@@ -172,6 +173,8 @@ pub(in crate::executor::postgres) async fn take_turn(
     due: Timestamp,
 ) -> Result<bool, Fault> {
     access.on_rows(Permission::Maintain, None)?;
-    let taken = alone(pool, "take_lifecycle_turn", &Caller::keeper(), TAKE_TURN, &[&due]).await?;
+    let taken =
+        alone(pool, "take_lifecycle_turn", &Caller::keeper(), TAKE_TURN, &[&due as _, &LEAP_MICROS as _])
+            .await?;
     Ok(taken.affected == 1)
 }

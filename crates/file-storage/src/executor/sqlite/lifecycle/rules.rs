@@ -153,8 +153,8 @@ pub(in crate::executor::sqlite) fn take_turn(
     let taken = conn
         .prepare_cached(
             "INSERT INTO lifecycle_state AS s (id, turn_at) VALUES (1, :due) ON CONFLICT (id) DO UPDATE SET \
-             turn_at = :due WHERE s.turn_at IS NULL OR s.turn_at < :due",
+             turn_at = :due WHERE s.turn_at IS NULL OR s.turn_at < :due OR s.turn_at - :due > :leap",
         )?
-        .execute(named_params! { ":due": micros(due) })?;
+        .execute(named_params! { ":due": micros(due), ":leap": LEAP_MICROS })?;
     Ok(taken == 1)
 }

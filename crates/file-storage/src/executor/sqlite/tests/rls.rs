@@ -38,7 +38,7 @@ impl Case {
                 ObjectOverwrite => open_to_users || owns_bucket || owns_object,
                 ObjectDelete => owns_bucket || owns_object,
                 // The row of usage stands for its user's.
-                UsageRead | QueueRead => owns_object,
+                UsageRead | QueueRead | JobRead => owns_object,
                 // Whose an upload is goes by role and user, both of which may be nobody's.
                 UploadContinue => self.role == "authenticated" && self.object_owner == self.uid,
                 Maintain | Explain => false,
@@ -86,6 +86,7 @@ fn fs_i3_each_predicate_alone_grants_what_the_table_grants() {
         UploadContinue,
         UsageRead,
         QueueRead,
+        JobRead,
         Maintain,
     ] {
         let sql = format!(

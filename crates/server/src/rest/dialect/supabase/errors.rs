@@ -118,9 +118,12 @@ fn storage(error: &StorageError) -> Worded {
         | E::CredentialNotFound { .. }
         | E::ProviderNotFound { .. }
         | E::LifecycleRuleNotFound { .. }
-        | E::QueueEntryNotFound { .. } => wrapped(404, "not_found", "InvalidRequest", message),
+        | E::QueueEntryNotFound { .. }
+        | E::JobNotFound { .. } => wrapped(404, "not_found", "InvalidRequest", message),
         E::QueueEntryEnded { .. } => wrapped(409, "Completed", "InvalidRequest", message),
+        E::JobEnded { .. } => wrapped(409, "Ended", "InvalidRequest", message),
         E::LifecycleHeld { .. } => wrapped(409, "Held", "InvalidRequest", message),
+        E::TooManyJobs { .. } => wrapped(429, "TooManyJobs", "InvalidRequest", message),
         E::DigestMismatch { .. } => wrapped(400, "InvalidChecksum", "InvalidChecksum", message),
         E::PolicyExists { .. } => wrapped(409, "Duplicate", "ResourceAlreadyExists", message),
         E::BucketExists { .. } => wrapped(409, "Duplicate", "BucketAlreadyExists", message),
@@ -178,6 +181,7 @@ fn denial_worded(denial: &Denial) -> Worded {
             Permission::UploadContinue
             | Permission::UsageRead
             | Permission::QueueRead
+            | Permission::JobRead
             | Permission::Explain
             | Permission::Maintain,
             _,

@@ -1,0 +1,32 @@
+//! Requests about jobs: asked for, shown, listed, cancelled.
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Client, encode};
+use crate::failure::Failure;
+
+/// A page of jobs.
+#[derive(Debug, Deserialize)]
+pub(crate) struct JobPage {
+    pub(crate) jobs: Vec<Value>,
+    pub(crate) next_before: Option<String>,
+}
+
+impl Client {
+    /// A page of jobs; `query` names what is asked for, each with its value.
+    pub(crate) async fn jobs(&self, query: &[(&str, String)]) -> Result<JobPage, Failure> {
+        self.json(self.request(Method::GET, "/api/v1/storage/jobs").query(query)).await
+    }
+
+    /// One job.
+    pub(crate) async fn job(&self, id: &str) -> Result<Value, Failure> {
+        self.json(self.request(Method::GET, &format!("/api/v1/storage/jobs/{}", encode(id)))).await
+    }
+
+    /// Ends a job before it is done.
+    pub(crate) async fn cancel_job(&self, id: &str) -> Result<Value, Failure> {
+        self.json(self.request(Method::POST, &format!("/api/v1/storage/jobs/{}/cancel", encode(id)))).await
+    }
+}

@@ -1,0 +1,134 @@
+//! Long work that is asked for: who may ask and look, what it does as whom, how it is ended, and that it outlives its server.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{OTHER, OWNER, Reply, Server, Who};
+
+const ME: Who = Who::User(OWNER);
+const JOBS: &str = "/api/v1/storage/jobs";
+
+async fn ask(server: &Server, who: Who, what: &str, asked: &Value) -> Reply {
+    server.request(who, "POST", &format!("/api/v1/storage/folders/{what}")).json(asked).send().await
+}
+
+async fn show(server: &Server, who: Who, id: &str) -> Reply {
+    server.request(who, "GET", &format!("{JOBS}/{id}")).send().await
+}
+
+async fn cancel(server: &Server, who: Who, id: &str) -> Reply {
+    server.request(who, "POST", &format!("{JOBS}/{id}/cancel")).send().await
+}
+
+/// The job that an answer is about.
+fn id(reply: &Reply) -> String {
+    let id = reply.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(reply.header("location"), format!("{JOBS}/{id}"));
+    id
+}
+
+/// A job as soon as it has ended.
+async fn ended(server: &Server, id: &str) -> Value {
+    for _ in 0..1200 {
+        let job = show(server, Who::Service, id).await.expect_status(200).json();
+        if !["pending", "running"].contains(&job["status"].as_str().unwrap()) {
+            return job;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("the job {id} never ends: {}", server.log());
+}
+
+/// A job that was let in, as soon as it has ended.
+async fn run(server: &Server, who: Who, what: &str, asked: Value) -> Value {
+    let reply = ask(server, who, what, &asked).await.expect_status(202);
+    ended(server, &id(&reply)).await
+}
+
+#[tokio::test]
+async fn a_folder_is_deleted_of_what_its_caller_may_delete() {
+    let server = Server::start();
+    server.bucket(Who::Service, "box", "authenticated").await;
+    for n in 0..5 {
+        server.put(ME, &format!("box/f/mine-{n}"), "12345").await;
+        server.put(Who::User(OTHER), &format!("box/f/theirs-{n}"), "1").await;
+    }
+    server.put(ME, "box/f", "beside").await;
+    server.put(ME, "box/fg/x", "beside").await;
+    let asked = |dry_run| json!({ "bucket": "box", "prefix": "f", "dry_run": dry_run });
+    let looked = run(&server, ME, "delete", asked(true)).await;
+    assert_eq!((&looked["status"], &looked["dry_run"]), (&json!("completed"), &json!(true)), "{looked}");
+    assert_eq!((&looked["done"], &looked["total"], &looked["bytes"]), (&json!(10), &json!(10), &json!(30)));
+    assert!(server.content("box/f/mine-0").await.is_some(), "it only looked");
+
+    let job = run(&server, ME, "delete", asked(false)).await;
+    assert_eq!((&job["status"], &job["kind"]), (&json!("completed"), &json!("delete_folder")), "{job}");
+    assert_eq!((&job["done"], &job["bytes"], &job["failures"]), (&json!(5), &json!(25), &json!(5)), "{job}");
+    assert_eq!(job["report"]["errors_by_code"], json!({ "STORAGE_UNAUTHORIZED": 5 }), "{job}");
+    let failed: Vec<_> = job["report"]["failures"].as_array().unwrap().iter().map(|f| &f["path"]).collect();
+    assert_eq!(failed, ["f/theirs-0", "f/theirs-1", "f/theirs-2", "f/theirs-3", "f/theirs-4"]);
+    assert_eq!(job["params"], json!({ "bucket": "box", "prefix": "f/" }));
+    for n in 0..5 {
+        assert!(server.content(&format!("box/f/mine-{n}")).await.is_none());
+        assert!(server.content(&format!("box/f/theirs-{n}")).await.is_some());
+    }
+    for beside in ["box/f", "box/fg/x"] {
+        assert!(server.content(beside).await.is_some(), "{beside}");
+    }
+    // The service role may all of it; in an empty folder there is nothing to do.
+    let job = run(&server, Who::Service, "delete", asked(false)).await;
+    assert_eq!((&job["done"], &job["failures"], &job["user_id"]), (&json!(5), &json!(0), &Value::Null));
+    let job = run(&server, Who::Service, "delete", asked(false)).await;
+    assert_eq!((&job["status"], &job["done"]), (&json!("completed"), &json!(0)));
+    server.expect_clean().await;
+}
+
+#[tokio::test]
+async fn jobs_are_for_who_may_ask_and_shown_to_who_asked() {
+    let server = Server::start();
+    server.bucket(ME, "box", "private").await;
+    server.put(ME, "box/f/a", "1").await;
+    let asked = json!({ "bucket": "box", "prefix": "f/" });
+    ask(&server, Who::Anon, "delete", &asked).await.expect_error(401, "AUTH_REQUIRED");
+    ask(&server, Who::Anon, "delete", &json!({})).await.expect_error(401, "AUTH_REQUIRED");
+    ask(&server, Who::User(OTHER), "delete", &asked).await.expect_error(403, "STORAGE_UNAUTHORIZED");
+    for wrong in [json!({}), json!({ "bucket": "box" }), json!({ "bucket": "box", "prefix": 5 })] {
+        ask(&server, ME, "delete", &wrong).await.expect_error(400, "INVALID_REQUEST");
+    }
+    let odd = json!({ "bucket": "box", "prefix": "a/../b" });
+    ask(&server, ME, "delete", &odd).await.expect_error(400, "INVALID_PATH");
+    let none = json!({ "bucket": "none", "prefix": "" });
+    ask(&server, ME, "delete", &none).await.expect_error(404, "BUCKET_NOT_FOUND");
+
+    let job = id(&ask(&server, ME, "delete", &asked).await.expect_status(202));
+    ended(&server, &job).await;
+    show(&server, ME, &job).await.expect_status(200);
+    show(&server, Who::User(OTHER), &job).await.expect_error(404, "JOB_NOT_FOUND");
+    show(&server, Who::Anon, &job).await.expect_error(401, "AUTH_REQUIRED");
+    show(&server, ME, "nonsense").await.expect_error(400, "INVALID_REQUEST");
+    show(&server, Who::Anon, "nonsense").await.expect_error(401, "AUTH_REQUIRED");
+    cancel(&server, Who::User(OTHER), &job).await.expect_error(404, "JOB_NOT_FOUND");
+    cancel(&server, Who::Anon, &job).await.expect_error(401, "AUTH_REQUIRED");
+    cancel(&server, ME, &job).await.expect_error(409, "JOB_ENDED");
+    let list = async |who, query: &str| server.request(who, "GET", &format!("{JOBS}{query}")).send().await;
+    list(Who::Anon, "?status=nonsense").await.expect_error(401, "AUTH_REQUIRED");
+    for wrong in ["?status=x", "?kind=x", "?limit=0", "?limit=1001", "?limit=x", "?before=x"] {
+        list(ME, wrong).await.expect_error(400, "INVALID_REQUEST");
+    }
+    let second = id(&ask(&server, Who::Service, "delete", &asked).await.expect_status(202));
+    let ids = |page: &Value| -> Vec<String> {
+        page["jobs"].as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids(&list(ME, "").await.expect_status(200).json()), [job.as_str()]);
+    assert!(ids(&list(Who::User(OTHER), "").await.expect_status(200).json()).is_empty());
+    let page = list(Who::Service, "?limit=1").await.expect_status(200).json();
+    assert_eq!((ids(&page), page["next_before"].as_str().unwrap()), (vec![second.clone()], second.as_str()));
+    let page = list(Who::Service, &format!("?limit=1&before={second}")).await.expect_status(200).json();
+    assert_eq!((ids(&page), &page["next_before"]), (vec![job.clone()], &Value::Null));
+    ended(&server, &second).await;
+    let page = list(ME, "?status=completed&kind=delete_folder").await.expect_status(200).json();
+    assert_eq!(ids(&page), [job]);
+    // What the caller's token said stays with the server.
+    assert!(!page.to_string().contains("claims") && !page.to_string().contains("\"exp\""), "{page}");
+}

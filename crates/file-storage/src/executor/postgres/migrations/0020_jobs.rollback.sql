@@ -1,0 +1,2 @@
+DROP TABLE {schema}.jobs;
+DROP FUNCTION {inner}.jobs_status();

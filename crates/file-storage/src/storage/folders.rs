@@ -1,0 +1,96 @@
+//! What is done to all that lies below a folder: by jobs, in the name of who asks, object by object.
+
+use serde_json::{Map, Value, json};
+
+use super::FileStorage;
+use crate::bucket::BucketName;
+use crate::errors::StorageError;
+use crate::executor::{Job, JobKind};
+use crate::path::ObjectPath;
+use crate::permissions::{Operation, RlsContext};
+
+/// A folder of a bucket: all objects whose paths begin with its own and a slash. The bucket itself is one, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folder {
+    /// Its bucket.
+    pub bucket: BucketName,
+    /// How paths below it begin: with a slash at the end, or empty for all of the bucket.
+    prefix: String,
+}
+
+impl Folder {
+    /// A folder by its path, with or without the slash at its end.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidPath`] where no object could lie below it.
+    pub fn new(bucket: BucketName, path: &str) -> Result<Self, StorageError> {
+        let prefix = match path.strip_suffix('/').unwrap_or(path) {
+            "" if path.is_empty() => String::new(),
+            path => format!("{}/", ObjectPath::parse(path)?.as_str()),
+        };
+        Ok(Self { bucket, prefix })
+    }
+
+    /// How paths below it begin.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The folder that a job was asked for about, by the names of its parameters.
+    pub(crate) fn of(params: &Map<String, Value>, bucket: &str, prefix: &str) -> Result<Self, StorageError> {
+        let text = |name: &str| params.get(name).and_then(Value::as_str);
+        match (text(bucket), text(prefix)) {
+            (Some(bucket), Some(prefix)) => Self::new(BucketName::parse(bucket)?, prefix),
+            _ => Err(StorageError::internal("a job about a folder does not name it")),
+        }
+    }
+}
+
+impl FileStorage {
+    /// Has all objects deleted that lie below a folder, and that the caller sees, each as [`FileStorage::delete`] would: one that
+    /// the caller may not delete is a failure that the job reports. Objects that come while it is at it may or may not be met.
+    ///
+    /// # Errors
+    /// A denial, [`StorageError::BucketNotFound`], [`StorageError::TooManyJobs`].
+    pub async fn delete_folder(
+        &self,
+        context: &RlsContext,
+        folder: &Folder,
+        dry_run: bool,
+    ) -> Result<Job, StorageError> {
+        self.may_ask(context, Operation::ChangeJobs, None).await?;
+        self.may_ask(context, Operation::Delete, Some(&folder.bucket)).await?;
+        self.reach(context, &folder.bucket).await?;
+        let params = json!({ "bucket": folder.bucket.as_str(), "prefix": folder.prefix });
+        self.start_job(context, JobKind::DeleteFolder, object(params), dry_run).await
+    }
+}
+
+fn object(params: Value) -> Map<String, Value> {
+    match params {
+        Value::Object(params) => params,
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_are_named_with_or_without_their_slash() {
+        let check = |path: &str, prefix: Option<&str>| {
+            let folder = Folder::new(BucketName::parse("photos").unwrap(), path);
+            assert_eq!(folder.ok().as_ref().map(Folder::prefix), prefix, "{path:?}");
+        };
+        check("", Some(""));
+        check("a", Some("a/"));
+        check("a/", Some("a/"));
+        check("a/b ü", Some("a/b ü/"));
+        check("a//", Some("a///"));
+        check("/", None);
+        check("/a", None);
+        check("a/../b", None);
+        check("a\0", None);
+    }
+}
