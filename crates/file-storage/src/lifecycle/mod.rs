@@ -8,6 +8,7 @@ mod judge;
 
 use std::collections::BTreeMap;
 
+use chrono::SubsecRound;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -156,7 +157,8 @@ pub struct LifecycleRule {
 impl LifecycleRule {
     /// A rule that is made now.
     pub fn new(bucket: BucketName, source: RuleSource, spec: RuleSpec) -> Self {
-        let now = chrono::Utc::now();
+        // As exact as databases are.
+        let now = chrono::Utc::now().trunc_subsecs(6);
         Self { id: Uuid::now_v7(), bucket, source, spec, created_at: now, updated_at: now }
     }
 
@@ -349,7 +351,7 @@ mod tests {
         check(RuleSpec { archive_to: folder("b", ""), ..old() }, "goes with the action archive");
         check(archive(folder("photos", "old/")), "among what");
         check(RuleSpec { prefix: "a/".to_owned(), ..archive(folder("photos", "a/b/")) }, "among what");
-        check(archive(folder("no/bucket", "")), "bucket");
+        check(archive(folder("no/bucket", "")), "name invalid");
         check(archive(folder("attic", "/x")), "prefix");
         check(
             RuleSpec { action: LifecycleAction::Warn, noncurrent_days: Some(1), ..RuleSpec::default() },
