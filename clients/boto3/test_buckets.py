@@ -85,7 +85,6 @@ def test_what_no_bucket_has_is_told_as_absent(s3, bucket):
     """Terraform and others read all that a bucket may have."""
     for read, code in [
         (s3.get_bucket_encryption, "ServerSideEncryptionConfigurationNotFoundError"),
-        (s3.get_bucket_lifecycle_configuration, "NoSuchLifecycleConfiguration"),
         (s3.get_object_lock_configuration, "ObjectLockConfigurationNotFoundError"),
         (s3.get_bucket_ownership_controls, "OwnershipControlsNotFoundError"),
         (s3.get_public_access_block, "NoSuchPublicAccessBlockConfiguration"),

@@ -102,6 +102,8 @@ pub(crate) enum Command {
     Cleanup(commands::cleanup::Cleanup),
     /// Read all that is kept and compare it with its checksums; repair it from copies
     Scrub(commands::scrub::Scrub),
+    /// Rules that let old files go: list, set and remove them, say what they would do, follow them now
+    Lifecycle(commands::lifecycle::Lifecycle),
     /// Make, list, disable and delete keys of S3's clients
     #[command(subcommand)]
     Credential(commands::credential::Credential),

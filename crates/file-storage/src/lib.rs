@@ -17,6 +17,7 @@ pub mod extra;
 pub mod failpoint;
 pub mod file;
 pub mod health;
+pub mod lifecycle;
 pub mod multipart;
 pub mod path;
 pub mod permissions;

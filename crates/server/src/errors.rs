@@ -262,11 +262,13 @@ fn native_storage(error: &StorageError) -> Native {
         | E::CredentialNotFound { .. }
         | E::WebhookNotFound { .. }
         | E::ProviderNotFound { .. }
+        | E::LifecycleRuleNotFound { .. }
         | E::QueueEntryNotFound { .. }
         | E::JobNotFound { .. } => (StatusCode::NOT_FOUND, "not_found"),
         E::QueueEntryEnded { .. } => (StatusCode::CONFLICT, "Completed"),
         E::JobEnded { .. } => (StatusCode::CONFLICT, "Ended"),
         E::JobRunning { .. } => (StatusCode::CONFLICT, "Running"),
+        E::LifecycleHeld { .. } => (StatusCode::CONFLICT, "Held"),
         E::TooManyJobs { .. } => (StatusCode::TOO_MANY_REQUESTS, "TooManyJobs"),
         E::DigestMismatch { .. } => (StatusCode::BAD_REQUEST, "InvalidChecksum"),
         E::BucketExists { .. } | E::ObjectExists { .. } | E::PolicyExists { .. } => {
@@ -356,6 +358,8 @@ fn storage_context(error: &StorageError) -> Value {
         E::TooManyJobs { limit } => json!({ "limit": limit }),
         E::QueueEntryNotFound { entry } | E::QueueEntryEnded { entry } => json!({ "entry": entry }),
         E::WebhookNotFound { webhook } => json!({ "webhook": webhook }),
+        E::LifecycleRuleNotFound { rule } => json!({ "rule": rule }),
+        E::LifecycleHeld { until } => json!({ "until": until }),
         E::CredentialNotFound { access_key_id } => json!({ "access_key_id": access_key_id }),
         E::PayloadTooLarge { limit } => json!({ "limit": limit }),
         E::UnsupportedMediaType { content_type } => json!({ "content_type": content_type }),

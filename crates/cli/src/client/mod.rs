@@ -8,6 +8,7 @@ pub(crate) mod buckets;
 mod credentials;
 pub(crate) mod jobs;
 mod keys;
+mod lifecycle;
 pub(crate) mod objects;
 pub(crate) mod policies;
 pub(crate) mod queries;

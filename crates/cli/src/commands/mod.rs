@@ -11,6 +11,7 @@ pub(crate) mod explain;
 pub(crate) mod health;
 pub(crate) mod job;
 pub(crate) mod keys;
+pub(crate) mod lifecycle;
 pub(crate) mod ls;
 pub(crate) mod metrics;
 pub(crate) mod migrate;
@@ -70,6 +71,7 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::MigrateProvider(asked) => {
             with_client(&global, out, async |it| migrate_provider::run(&asked, it).await)
         }
+        Command::Lifecycle(asked) => with_client(&global, out, async |it| lifecycle::run(asked, it).await),
         Command::Cleanup(cleanup) => with_client(&global, out, async |it| cleanup::run(&cleanup, it).await),
         Command::Scrub(scrub) => with_client(&global, out, async |it| scrub::run(&scrub, it).await),
         Command::Credential(credential) => {

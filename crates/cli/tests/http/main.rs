@@ -22,6 +22,7 @@ mod events;
 mod input;
 mod jobs;
 mod leaks;
+mod lifecycle;
 mod origin;
 mod policies;
 mod queries;

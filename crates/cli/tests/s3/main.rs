@@ -20,6 +20,7 @@ mod conditions;
 mod credentials;
 mod doors;
 mod forms;
+mod lifecycle;
 mod meanings;
 mod multipart;
 mod operations;

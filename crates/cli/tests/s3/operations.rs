@@ -4,7 +4,7 @@ use crate::signer::{Ask, encode};
 use crate::support::{OTHER, OWNER, Server, Who, exchange};
 use crate::{client, expect, signer};
 
-const OF_BUCKETS: &str = "accelerate acl analytics encryption inventory lifecycle location logging metrics notification object-lock \
+const OF_BUCKETS: &str = "accelerate acl analytics encryption inventory location logging metrics notification object-lock \
     ownershipControls policyStatus publicAccessBlock replication requestPayment uploads versioning versions website session \
     attributes legal-hold retention torrent restore select delete uploadId partNumber";
 const OF_OBJECTS: &str = "acl attributes legal-hold retention torrent restore select uploads partNumber policy policyStatus versioning \

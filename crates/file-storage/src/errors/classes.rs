@@ -55,6 +55,8 @@ impl StorageError {
             | Self::WebhookNotFound { .. }
             | Self::QueueEntryNotFound { .. }
             | Self::QueueEntryEnded { .. }
+            | Self::LifecycleRuleNotFound { .. }
+            | Self::LifecycleHeld { .. }
             | Self::JobNotFound { .. }
             | Self::JobEnded { .. }
             | Self::TooManyJobs { .. }
@@ -118,6 +120,8 @@ impl StorageError {
             Self::WebhookNotFound { .. } => "WEBHOOK_NOT_FOUND",
             Self::QueueEntryNotFound { .. } => "QUEUE_ENTRY_NOT_FOUND",
             Self::QueueEntryEnded { .. } => "QUEUE_ENTRY_COMPLETED",
+            Self::LifecycleRuleNotFound { .. } => "LIFECYCLE_RULE_NOT_FOUND",
+            Self::LifecycleHeld { .. } => "LIFECYCLE_HELD",
             Self::JobNotFound { .. } => "JOB_NOT_FOUND",
             Self::JobEnded { .. } => "JOB_ENDED",
             Self::TooManyJobs { .. } => "TOO_MANY_JOBS",

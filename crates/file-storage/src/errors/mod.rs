@@ -278,6 +278,20 @@ pub enum StorageError {
         /// The entry asked for.
         entry: Uuid,
     },
+    /// There is no such lifecycle rule.
+    #[error("There is no such lifecycle rule")]
+    LifecycleRuleNotFound {
+        /// The rule asked for.
+        rule: Uuid,
+    },
+    /// Lifecycle rules wait, as the clock has leapt, or nobody looked at it for a day.
+    #[error(
+        "Lifecycle rules wait until {until}: the clock is more than a day ahead of when it was last looked at"
+    )]
+    LifecycleHeld {
+        /// Until when they wait.
+        until: crate::Timestamp,
+    },
     /// There is no such job, or none that the caller may know of.
     #[error("There is no such job")]
     JobNotFound {

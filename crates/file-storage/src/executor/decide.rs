@@ -246,6 +246,17 @@ pub(super) fn matches(
     }
 }
 
+/// Decides whether what was found is the version that was meant, where one was.
+pub(super) fn is_still(version: Option<Uuid>, found: &StorageObject) -> Result<(), StorageError> {
+    match version {
+        Some(version) if version != found.version => {
+            let (bucket, path) = (found.bucket.clone(), found.path.clone());
+            Err(StorageError::PreconditionFailed { bucket, path })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Decides whether what is at a path may be moved away: it must be the caller's to read and to delete.
 pub(super) fn source(
     access: &Access,

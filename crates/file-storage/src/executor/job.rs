@@ -39,11 +39,14 @@ pub enum JobKind {
     CopyFolder,
     /// Reads what is kept, compares it with its checksums, and repairs it where that is asked for.
     Scrub,
+    /// Follows lifecycle rules.
+    Lifecycle,
 }
 
 impl JobKind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::DeleteFolder, Self::MoveFolder, Self::CopyFolder, Self::Scrub];
+    pub const ALL: [Self; 5] =
+        [Self::DeleteFolder, Self::MoveFolder, Self::CopyFolder, Self::Scrub, Self::Lifecycle];
 
     /// The word that rows and protocols have.
     pub fn as_str(self) -> &'static str {
@@ -52,6 +55,7 @@ impl JobKind {
             Self::MoveFolder => "move_folder",
             Self::CopyFolder => "copy_folder",
             Self::Scrub => "scrub",
+            Self::Lifecycle => "lifecycle",
         }
     }
 

@@ -20,6 +20,7 @@ mod displaced;
 mod event;
 mod explanation;
 mod job;
+mod lifecycle;
 mod listing;
 pub mod migrate;
 mod multipart;
@@ -59,6 +60,9 @@ pub use job::{
     ClaimedJob, Job, JobEnd, JobError, JobExecutor, JobFailure, JobKind, JobListing, JobProgress, JobReport,
     JobStatus, NewJob,
 };
+pub use lifecycle::{
+    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, UploadScan, Warned, Warning,
+};
 pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart,
     SortOrder,
@@ -90,6 +94,7 @@ pub trait Executor:
     + QueueExecutor
     + CopyExecutor
     + WebhookExecutor
+    + LifecycleExecutor
     + JobExecutor
     + ScrubExecutor
     + Send

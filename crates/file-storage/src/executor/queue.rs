@@ -68,11 +68,14 @@ pub enum QueueReason {
     Migration,
     /// A copy of it is to be there, beside the blob itself.
     Copy,
+    /// A rule wants it there, as its object is old.
+    Archive,
 }
 
 impl QueueReason {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Deferred, Self::Failover, Self::Migration, Self::Copy];
+    pub const ALL: [Self; 5] =
+        [Self::Deferred, Self::Failover, Self::Migration, Self::Copy, Self::Archive];
 
     /// The word that rows and protocols have.
     pub fn as_str(self) -> &'static str {
@@ -81,6 +84,7 @@ impl QueueReason {
             Self::Failover => "failover",
             Self::Migration => "migration",
             Self::Copy => "copy",
+            Self::Archive => "archive",
         }
     }
 

@@ -22,6 +22,7 @@ mod follow;
 mod head;
 mod jobs;
 mod leases;
+mod lifecycle;
 mod list;
 mod multipart;
 mod options;
@@ -63,9 +64,11 @@ pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
 pub use events::{Delivery, EventFilter, StartAt, Subscription};
 pub use folders::{Folder, FolderWay};
+pub use lifecycle::{ActionTotals, LifecycleReport, LifecycleRun, ReportedAction, RuleTotals};
 pub use multipart::{CompleteOptions, MultipartOptions, PartBody, PartSource};
 pub use options::{
-    BatchOptions, EventOptions, JobOptions, QueryOptions, QueueOptions, ScrubOptions, StorageOptions,
+    BatchOptions, EventOptions, JobOptions, LifecycleOptions, QueryOptions, QueueOptions, ScrubOptions,
+    StorageOptions,
 };
 pub use query::QueryRequest;
 pub use queue::{MigrationRequest, MigrationTotals};

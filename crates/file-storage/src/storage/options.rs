@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::failpoint;
+use crate::lifecycle::LifecycleRule;
 use crate::permissions::AccessRules;
 
 /// What an operator chooses about a storage. The defaults are those of SPEC.
@@ -38,6 +39,8 @@ pub struct StorageOptions {
     pub queue: QueueOptions,
     /// Many files in one request.
     pub batch: BatchOptions,
+    /// Rules that let old files go.
+    pub lifecycle: LifecycleOptions,
     /// Long work that callers ask for.
     pub jobs: JobOptions,
     /// How what is kept is verified.
@@ -65,6 +68,7 @@ impl Default for StorageOptions {
             events: EventOptions::default(),
             queue: QueueOptions::default(),
             batch: BatchOptions::default(),
+            lifecycle: LifecycleOptions::default(),
             jobs: JobOptions::default(),
             scrub: ScrubOptions::default(),
             access_rules: AccessRules::default(),
@@ -112,6 +116,21 @@ pub struct EventOptions {
 impl Default for EventOptions {
     fn default() -> Self {
         Self { subscribers: 1000, per_caller: 20 }
+    }
+}
+
+/// Rules that let old files go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LifecycleOptions {
+    /// Rules of the configuration, beside those that are kept in the database.
+    pub rules: Arc<[LifecycleRule]>,
+    /// Most things that one run does. The next one goes on.
+    pub max_per_run: u64,
+}
+
+impl Default for LifecycleOptions {
+    fn default() -> Self {
+        Self { rules: Arc::default(), max_per_run: 100_000 }
     }
 }
 

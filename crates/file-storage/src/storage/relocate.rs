@@ -1,5 +1,7 @@
 //! Moving an object: its row changes place, its bytes do not.
 
+use uuid::Uuid;
+
 use super::blobs::PlacedBlob;
 use super::{CopyOptions, FileStorage};
 use crate::bucket::BucketName;
@@ -23,6 +25,31 @@ impl FileStorage {
         to: (&BucketName, &ObjectPath),
         mode: PutMode,
     ) -> Result<StorageObject, StorageError> {
+        self.relocate(context, (from, None), to, mode).await
+    }
+
+    /// The same of an object that must still be this version.
+    ///
+    /// # Errors
+    /// The same, and [`StorageError::PreconditionFailed`] where it is another one.
+    pub(super) async fn move_version(
+        &self,
+        context: &RlsContext,
+        from: (&BucketName, &ObjectPath),
+        version: Uuid,
+        to: (&BucketName, &ObjectPath),
+        mode: PutMode,
+    ) -> Result<StorageObject, StorageError> {
+        self.relocate(context, (from, Some(version)), to, mode).await
+    }
+
+    async fn relocate(
+        &self,
+        context: &RlsContext,
+        (from, version): ((&BucketName, &ObjectPath), Option<Uuid>),
+        to: (&BucketName, &ObjectPath),
+        mode: PutMode,
+    ) -> Result<StorageObject, StorageError> {
         let access = self.access(context, Operation::Move(&mode), Some(to.0)).await?;
         let source = self.executor().object(&access, from.0, from.1).await?;
         if from != to {
@@ -34,9 +61,13 @@ impl FileStorage {
             self.check_limits(&admission, &source.content_type, source.size)?;
         }
         self.hit("move.before_commit").await?;
-        let moved = match self.executor().move_object(&access, from, to, &mode).await? {
+        let moved = match version {
+            None => self.executor().move_object(&access, from, to, &mode).await?,
+            Some(version) => self.executor().move_version(&access, from, version, to, &mode).await?,
+        };
+        let moved = match moved {
             Relocation::Moved(moved) => *moved,
-            Relocation::KeepsVersions => self.move_copied(access, from, to, mode).await?,
+            Relocation::KeepsVersions => self.move_copied(access, (from, version), to, mode).await?,
         };
         self.inner.deletions_queued.notify_one();
         self.copies_were_queued();
@@ -63,12 +94,16 @@ impl FileStorage {
     async fn move_copied(
         &self,
         access: Access,
-        from: (&BucketName, &ObjectPath),
+        (from, expected): ((&BucketName, &ObjectPath), Option<Uuid>),
         to: (&BucketName, &ObjectPath),
         mode: PutMode,
     ) -> Result<StorageObject, StorageError> {
         let source = self.open(&access, from.0, from.1).await?;
         let version = source.object().version;
+        if expected.is_some_and(|expected| expected != version) {
+            let (bucket, path) = (from.0.clone(), from.1.clone());
+            return Err(StorageError::PreconditionFailed { bucket, path });
+        }
         let attributes = CopyOptions::default().over(&source);
         let announced = Announced::known(&attributes, source.object().size);
         let admission = self.executor().admit_put(&access, to.0, to.1, &mode, &announced).await?;

@@ -9,6 +9,7 @@ mod copies;
 mod deletions;
 mod events;
 mod jobs;
+mod lifecycle;
 mod orphans;
 mod queue;
 mod report;
@@ -46,6 +47,22 @@ pub struct UpkeepOptions {
     pub max_per_run: u32,
     /// How long events are kept.
     pub events: EventRetention,
+    /// When lifecycle rules are followed; `None` where that is left to who asks for it.
+    pub lifecycle: Option<LifecycleSchedule>,
+}
+
+/// When lifecycle rules are followed, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LifecycleSchedule {
+    /// Every day at this time.
+    Daily {
+        /// The hour.
+        hour: u32,
+        /// The minute.
+        minute: u32,
+    },
+    /// In an interval.
+    Every(Duration),
 }
 
 /// How long events are kept: what is older goes, and what is beyond so many.
@@ -71,6 +88,7 @@ impl Default for UpkeepOptions {
             deletion_grace: Duration::ZERO,
             max_per_run: 1000,
             events: EventRetention::default(),
+            lifecycle: None,
         }
     }
 }
@@ -96,6 +114,7 @@ impl Upkeep {
         tasks.spawn(jobs::run(storage.clone(), stop.clone()));
         tasks.spawn(scrubs::run(storage.clone(), stop.clone()));
         let (options, seen) = watch::channel(options);
+        tasks.spawn(lifecycle::run(storage.clone(), seen.clone(), stop.clone()));
         let orphans = Arc::new(Mutex::new(Orphans::new(storage.clone(), seen.clone())));
         tasks.spawn(run_orphan_job(orphans.clone(), seen, stop.clone()));
         tasks.close();

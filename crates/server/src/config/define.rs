@@ -38,17 +38,18 @@ macro_rules! settings {
         $(#[doc = $root_text:literal])+ $root:ident {
             $($(#[doc = $top_text:literal])+ $(#[live = $top_live:literal])? $top:ident: $top_type:ty = $top_default:literal $(, $top_check:path)?;)*
         }
-        $(besides { $(#[doc = $besides_text:literal])+ $besides:ident: $besides_type:ty })?
+        $(besides { $($(#[doc = $besides_text:literal])+ $besides:ident: $besides_type:ty;)+ })?
         $($(#[doc = $section_text:literal])+ $section:ident: $section_type:ident {
             $($(#[doc = $text:literal])+ $(#[live = $live:literal])? $key:ident: $type:ty = $default:literal $(, $check:expr)?;)*
         })*
     ) => {
         $(#[doc = $root_text])+
         #[derive(Debug, Clone, PartialEq)]
+        #[allow(unreachable_pub, reason = "of a table inside of the crate")]
         pub struct $root {
             $($(#[doc = $top_text])+ pub $top: $top_type,)*
             $($(#[doc = $section_text])+ pub $section: $section_type,)*
-            $($(#[doc = $besides_text])+ pub $besides: $besides_type,)?
+            $($($(#[doc = $besides_text])+ pub $besides: $besides_type,)+)?
         }
 
         $(
@@ -99,7 +100,7 @@ macro_rules! settings {
                     )*
                     (|| Some($section_type { $($key: $key?,)* }))()
                 };)*
-                Some(Self { $($top: $top?,)* $($section: $section?,)* $($besides: Default::default(),)? })
+                Some(Self { $($top: $top?,)* $($section: $section?,)* $($($besides: Default::default(),)+)? })
             }
 
             /// This configuration with another one's values of all keys that are live. Gives, besides, the names of the keys whose
@@ -124,9 +125,9 @@ macro_rules! settings {
                         left.push(name);
                     }
                 })*)*
-                $(if self.$besides != other.$besides {
+                $($(if self.$besides != other.$besides {
                     left.push(stringify!($besides));
-                })?
+                })+)?
                 (adopted, taken, left)
             }
 

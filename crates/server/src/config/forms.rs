@@ -145,6 +145,35 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(millis))
 }
 
+/// A time of the day, in UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TimeOfDay {
+    /// The hour, from 0 to 23.
+    pub hour: u32,
+    /// The minute, from 0 to 59.
+    pub minute: u32,
+}
+
+impl Setting for TimeOfDay {
+    const FORM: &'static str = "time of the day: `03:00`";
+
+    fn parse(raw: &RawValue) -> Result<Self, String> {
+        let text = one(raw)?;
+        let number = |text: &str, most: u32| {
+            let is_plain = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse().ok().filter(|number| is_plain && *number <= most)
+        };
+        let parsed = text
+            .split_once(':')
+            .and_then(|(hour, minute)| Some(Self { hour: number(hour, 23)?, minute: number(minute, 59)? }));
+        parsed.ok_or_else(|| format!("'{text}' is no time of the day; write it as 03:00"))
+    }
+
+    fn show(&self) -> String {
+        format!("{:02}:{:02}", self.hour, self.minute)
+    }
+}
+
 impl Setting for bool {
     const FORM: &'static str = "`true` or `false`";
 

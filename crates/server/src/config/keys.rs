@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use file_storage::executor::postgres::SchemaName;
+use file_storage::lifecycle::LifecycleRule;
 use ipnet::IpNet;
 
 use super::define::settings;
 use super::{
     Address, BucketCreation, ByteSize, Database, Dialect, Durability, Enforcement, LogFormat, LogLevel,
-    MetricsAccess, ProviderConfig, PublicUrl, WebUrl,
+    MetricsAccess, ProviderConfig, PublicUrl, TimeOfDay, WebUrl,
 };
 use crate::secrets::Secret;
 
@@ -26,7 +27,9 @@ settings! {
     }
     besides {
         /// Providers of bytes, by name.
-        providers: BTreeMap<String, ProviderConfig>
+        providers: BTreeMap<String, ProviderConfig>;
+        /// Rules that let old files go.
+        lifecycle_rules: Vec<LifecycleRule>;
     }
 
     /// The HTTP server itself.
@@ -287,7 +290,23 @@ settings! {
         /// How often one begins by itself, counted from the beginning of the last. Without it, none does. Servers that share a database have one
         /// at a time. It repairs nothing: that is for `aerostore scrub --repair`.
         #[live = true]
-        interval: Option<Duration> = "", scrub_interval;
+        interval: Option<Duration> = "", interval_between_runs;
+    }
+
+    /// When rules that let old files go are followed. The rules themselves stand below `lifecycle.rules`, or are made by the API and by S3.
+    lifecycle: LifecycleConfig {
+        /// Whether rules are followed by themselves: once a day, by one of the servers that share a database.
+        #[live = true]
+        enabled: bool = "true";
+        /// The time of the day at which they are, in UTC.
+        #[live = true]
+        at: TimeOfDay = "03:00";
+        /// Time between two runs, in place of once a day.
+        #[live = true]
+        interval: Option<Duration> = "", interval_between_runs;
+        /// Most objects, versions and uploads that one run deals with; the next one goes on.
+        #[live = true]
+        max_per_run: u32 = "100000", at_least_one;
     }
 
     /// Browsers on other origins.
@@ -340,7 +359,8 @@ fn some_waits(waits: &Vec<Duration>) -> Result<(), String> {
     }
 }
 
-fn scrub_interval(interval: &Option<Duration>) -> Result<(), String> {
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "a check takes its key's own type")]
+fn interval_between_runs(interval: &Option<Duration>) -> Result<(), String> {
     match interval {
         Some(interval) if interval.as_secs() < 60 => Err("is at least 1m".into()),
         Some(_) | None => Ok(()),

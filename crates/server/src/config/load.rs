@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use file_storage::lifecycle::ArchiveTarget;
+
 use super::providers::{LOCAL, RawProviders};
 use super::raw::{RawConfig, RawValue, did_you_mean_variable};
+use super::rules::{self, RawRules};
 use super::{Config, ConfigErrors, Flag, KEYS, Key, Origin, ProviderKind, yaml};
 
 /// The file that is looked for in the data directory.
@@ -62,8 +65,8 @@ pub struct Loaded {
     /// The file that was read, where there was one.
     pub file: Option<PathBuf>,
     origins: Vec<(&'static Key, Origin)>,
-    /// What was said of providers: key, value, place.
-    providers: Vec<(String, String, Origin)>,
+    /// What was said of providers and of lifecycle rules: key, value, place.
+    named: Vec<(String, String, Origin)>,
 }
 
 impl Config {
@@ -75,22 +78,25 @@ impl Config {
         let mut errors = ConfigErrors::default();
         let mut raw = RawConfig::default();
         let mut providers = RawProviders::default();
-        let file = read_file(sources, &mut raw, &mut providers, &mut errors);
+        let mut rules = RawRules::default();
+        let file = read_file(sources, &mut raw, (&mut providers, &mut rules), &mut errors);
         read_environment(sources, &mut raw, &mut providers, &mut errors);
         for Flag { flag, key, value } in &sources.flags {
             raw.set(key, RawValue::One(value.clone()), Origin::Flag(flag), &mut errors);
         }
         let resolved = providers.resolve(&mut errors);
         let config = Self::resolve(&raw, &mut errors);
-        let config = config.map(|config| Self { providers: resolved, ..config });
+        let lifecycle_rules = rules.resolve(&mut errors);
+        let config = config.map(|config| Self { providers: resolved, lifecycle_rules, ..config });
         if let Some(config) = &config {
             check_together(config, &raw, &mut errors);
         }
         match config {
             Some(config) if errors.0.is_empty() => {
                 let origins = KEYS.iter().map(|key| (key, raw.origin(key.name))).collect();
-                let providers = providers.shown(&config.providers);
-                Ok(Loaded { config, file, origins, providers })
+                let mut named = providers.shown(&config.providers);
+                named.extend(rules.shown());
+                Ok(Loaded { config, file, origins, named })
             }
             Some(_) | None => Err(errors),
         }
@@ -108,7 +114,7 @@ impl Loaded {
             // Writing to a string does not fail.
             let _ = writeln!(text, "{:<32} {value:<28} # {origin}", key.name);
         }
-        for (key, value, origin) in &self.providers {
+        for (key, value, origin) in &self.named {
             let _ = writeln!(text, "{key:<32} {value:<28} # {origin}");
         }
         text
@@ -118,7 +124,7 @@ impl Loaded {
 fn read_file(
     sources: &Sources,
     raw: &mut RawConfig,
-    providers: &mut RawProviders,
+    (providers, rules): (&mut RawProviders, &mut RawRules),
     errors: &mut ConfigErrors,
 ) -> Option<PathBuf> {
     let (path, asked_for) = sources.file();
@@ -144,9 +150,11 @@ fn read_file(
                     errors.add(at(line), problem, Some("use --config, or --data-dir".to_owned()));
                     continue;
                 }
-                match name.strip_prefix("providers.") {
-                    Some(name) => providers.set(name, value, at(line), errors),
-                    None => raw.set(&name, value, at(line), errors),
+                let (provider, rule) = (name.strip_prefix("providers."), name.strip_prefix(rules::PREFIX));
+                match (provider, rule) {
+                    (Some(name), _) => providers.set(name, value, at(line), errors),
+                    (None, Some(name)) => rules.set(name, value, at(line), errors),
+                    (None, None) => raw.set(&name, value, at(line), errors),
                 }
             }
         }
@@ -236,6 +244,15 @@ fn check_together(config: &Config, raw: &RawConfig, errors: &mut ConfigErrors) {
         } else if spool == active {
             let problem = format!("'{spool}' is the active provider: there is nothing to wait for less");
             refuse("storage.spool", &problem);
+        }
+    }
+    for rule in &config.lifecycle_rules {
+        if let Some(ArchiveTarget::Provider(name)) = &rule.spec.archive_to
+            && name != LOCAL
+            && !config.providers.contains_key(name)
+        {
+            let problem = format!("the rule {} archives to '{name}', which is no provider", rule.label());
+            refuse("lifecycle.rules", &problem);
         }
     }
     let signing = &config.signing;

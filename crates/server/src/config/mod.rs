@@ -21,6 +21,8 @@ mod places;
 mod provider_keys;
 mod providers;
 mod raw;
+mod rule_keys;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -28,11 +30,11 @@ mod yaml;
 
 pub use define::Key;
 pub use errors::{ConfigError, ConfigErrors};
-pub use forms::{ByteSize, Credential, Setting};
+pub use forms::{ByteSize, Credential, Setting, TimeOfDay};
 pub use keys::{
-    AuthConfig, BatchConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, JobsConfig, KEYS, LogConfig,
-    MetricsConfig, PostgresConfig, RateLimitConfig, RestConfig, ServerConfig, SigningConfig, StorageConfig,
-    UploadQueueConfig, WebhooksConfig,
+    AuthConfig, BatchConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, JobsConfig, KEYS,
+    LifecycleConfig, LogConfig, MetricsConfig, PostgresConfig, RateLimitConfig, RestConfig, ServerConfig,
+    SigningConfig, StorageConfig, UploadQueueConfig, WebhooksConfig,
 };
 pub use load::{Loaded, Sources};
 pub use page::reference_page;

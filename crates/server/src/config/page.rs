@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::keys::SECTIONS;
-use super::{KEYS, Key, provider_keys};
+use super::{KEYS, Key, provider_keys, rule_keys};
 
 const HEAD: &str = "\
 # Configuration
@@ -67,9 +67,15 @@ pub fn reference_page() -> String {
         let variable = format!("AEROSTORE_PROVIDERS_NAME_{}", key.name.to_uppercase());
         row(&mut page, key, key.name, &variable);
     }
+    page.push_str(RULES);
+    page.push_str("| key | default | value | what it is for |\n| --- | --- | --- | --- |\n");
+    for key in rule_keys::KEYS {
+        row(&mut page, key, key.name, "");
+    }
     page
 }
 
+/// One key; without a variable, it stands in the file alone.
 fn row(page: &mut String, key: &Key, name: &str, variable: &str) {
     let default = match (key.default, key.secret) {
         ("", true) if key.name.ends_with("secret") => "generated".to_owned(),
@@ -77,9 +83,9 @@ fn row(page: &mut String, key: &Key, name: &str, variable: &str) {
         (default, _) => format!("`{default}`"),
     };
     let live = if key.live { " ↻" } else { "" };
+    let variable = if variable.is_empty() { String::new() } else { format!("<br>`{variable}`") };
     // Writing to a string does not fail.
-    let _ =
-        writeln!(page, "| `{name}`{live}<br>`{variable}` | {default} | {} | {} |", key.form, key.text.trim());
+    let _ = writeln!(page, "| `{name}`{live}{variable} | {default} | {} | {} |", key.form, key.text.trim());
 }
 
 const PROVIDERS: &str = "
@@ -88,5 +94,14 @@ const PROVIDERS: &str = "
 Providers of bytes beside the data directory, which is the provider `local`. Each has a name of your choice, which
 segments record: it must stay as long as bytes are there. [providers.md](providers.md) has examples. In variables, a dash
 of a name is an underscore.
+
+";
+
+const RULES: &str = "
+## `lifecycle.rules.NAME`
+
+Rules that let old files go, each with a name of your choice; [lifecycle.md](lifecycle.md) says what they do. They stand in the file
+alone, and change with a restart; servers that share a database should have the same. Rules that are made by the API or by S3 are
+kept in the database, beside these.
 
 ";

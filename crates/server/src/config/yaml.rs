@@ -129,7 +129,10 @@ fn scalar(name: &str, text: &str, style: ScalarStyle, line: usize) -> Result<Str
 
 fn is_section(name: &str) -> bool {
     let provider = name.strip_prefix("providers.");
+    let rule = name.strip_prefix(super::rules::PREFIX);
     name == "providers"
+        || name == "lifecycle.rules"
+        || rule.is_some_and(|rule| !rule.contains('.'))
         || provider.is_some_and(|provider| !provider.contains('.'))
         || SECTIONS.iter().any(|(section, _)| *section == name)
 }

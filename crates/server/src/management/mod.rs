@@ -10,6 +10,7 @@ mod credentials;
 mod folders;
 mod health;
 mod jobs;
+mod lifecycle;
 mod metrics;
 mod migrations;
 mod policies;
@@ -76,6 +77,12 @@ pub(crate) const BASE: &str = "/api/v1/storage";
     queue::cancel,
     queue::retry_failed,
     migrations::start,
+    lifecycle::list,
+    lifecycle::create,
+    lifecycle::show,
+    lifecycle::set,
+    lifecycle::remove,
+    lifecycle::run,
     jobs::list,
     jobs::show,
     jobs::cancel,
@@ -126,6 +133,9 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/upload-queue/{id}/retry", post(queue::retry))
         .route("/upload-queue/{id}/cancel", post(queue::cancel))
         .route("/migrations", post(migrations::start))
+        .route("/lifecycle", get(lifecycle::list).post(lifecycle::create))
+        .route("/lifecycle/run", post(lifecycle::run))
+        .route("/lifecycle/{id}", get(lifecycle::show).put(lifecycle::set).delete(lifecycle::remove))
         .route("/providers", get(providers::list));
     for_users.merge(for_the_service)
 }

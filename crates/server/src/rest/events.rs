@@ -31,11 +31,12 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const RETRY: u64 = 3000;
 
 /// Kinds that there are. Others are refused, so that nobody waits for what never comes.
-pub(crate) const KINDS: [&str; 10] = [
+pub(crate) const KINDS: [&str; 11] = [
     "storage.object.created",
     "storage.object.updated",
     "storage.object.deleted",
     "storage.object.moved",
+    "storage.object.expiring",
     "storage.bucket.created",
     "storage.bucket.updated",
     "storage.bucket.deleted",

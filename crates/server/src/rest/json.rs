@@ -23,7 +23,7 @@ pub(crate) async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError>
 }
 
 /// Reads a body that may be empty, also where it is announced as JSON.
-pub(super) async fn read_optional<T: DeserializeOwned + Default>(body: Body) -> Result<T, ApiError> {
+pub(crate) async fn read_optional<T: DeserializeOwned + Default>(body: Body) -> Result<T, ApiError> {
     let bytes = collect(body).await?;
     if bytes.is_empty() { Ok(T::default()) } else { parse(&bytes) }
 }

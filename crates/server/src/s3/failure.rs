@@ -135,10 +135,13 @@ impl From<StorageError> for Failure {
             | E::CredentialNotFound { .. }
             | E::WebhookNotFound { .. }
             | E::ProviderNotFound { .. }
+            | E::LifecycleRuleNotFound { .. }
             | E::QueueEntryNotFound { .. }
             | E::JobNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchEntity"),
-            E::QueueEntryEnded { .. } | E::JobEnded { .. } => (StatusCode::CONFLICT, "InvalidState"),
-            E::JobRunning { .. } => (StatusCode::CONFLICT, "InvalidState"),
+            E::QueueEntryEnded { .. }
+            | E::JobEnded { .. }
+            | E::JobRunning { .. }
+            | E::LifecycleHeld { .. } => (StatusCode::CONFLICT, "InvalidState"),
             E::TooManyJobs { .. } => (StatusCode::BAD_REQUEST, "InvalidRequest"),
             E::PolicyExists { .. } => (StatusCode::CONFLICT, "EntityAlreadyExists"),
             E::BucketExists { .. } => (StatusCode::CONFLICT, "BucketAlreadyExists"),

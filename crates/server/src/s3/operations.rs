@@ -62,9 +62,11 @@ operations! {
     get_bucket_cors: GetBucketCorsInput => GetBucketCorsOutput = bucket::cors::get;
     put_bucket_cors: PutBucketCorsInput => PutBucketCorsOutput = bucket::cors::put;
     delete_bucket_cors: DeleteBucketCorsInput => DeleteBucketCorsOutput = bucket::cors::delete;
+    get_bucket_lifecycle_configuration: GetBucketLifecycleConfigurationInput => GetBucketLifecycleConfigurationOutput = bucket::lifecycle::get;
+    put_bucket_lifecycle_configuration: PutBucketLifecycleConfigurationInput => PutBucketLifecycleConfigurationOutput = bucket::lifecycle::put;
+    delete_bucket_lifecycle: DeleteBucketLifecycleInput => DeleteBucketLifecycleOutput = bucket::lifecycle::delete;
     get_bucket_accelerate_configuration: GetBucketAccelerateConfigurationInput => GetBucketAccelerateConfigurationOutput = bucket::absent::acceleration;
     get_bucket_encryption: GetBucketEncryptionInput => GetBucketEncryptionOutput = bucket::absent::encryption;
-    get_bucket_lifecycle_configuration: GetBucketLifecycleConfigurationInput => GetBucketLifecycleConfigurationOutput = bucket::absent::lifecycle;
     get_object_lock_configuration: GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput = bucket::absent::lock;
     get_bucket_logging: GetBucketLoggingInput => GetBucketLoggingOutput = bucket::absent::logging;
     get_bucket_notification_configuration: GetBucketNotificationConfigurationInput => GetBucketNotificationConfigurationOutput = bucket::absent::notifications;

@@ -84,11 +84,12 @@ const CHOOSING: [&str; 40] = [
 ];
 
 /// Those that choose something here, for some method and target.
-const SERVED: [&str; 13] = [
+const SERVED: [&str; 14] = [
     "acl",
     "attributes",
     "cors",
     "delete",
+    "lifecycle",
     "location",
     "policy",
     "policyStatus",
@@ -101,10 +102,9 @@ const SERVED: [&str; 13] = [
 ];
 
 /// What no bucket has here, and can be asked for all the same.
-const ABSENT: [&str; 11] = [
+const ABSENT: [&str; 10] = [
     "accelerate",
     "encryption",
-    "lifecycle",
     "logging",
     "notification",
     "object-lock",
@@ -163,14 +163,16 @@ impl Route {
                 "GET",
                 None
                 | Some(
-                    "acl" | "cors" | "location" | "policy" | "policyStatus" | "tagging" | "uploads"
-                    | "versioning" | "versions",
+                    "acl" | "cors" | "lifecycle" | "location" | "policy" | "policyStatus" | "tagging"
+                    | "uploads" | "versioning" | "versions",
                 ),
             )
             | ("HEAD", None)
-            | ("DELETE", None | Some("cors" | "policy" | "tagging")) => Some(Document::None),
+            | ("DELETE", None | Some("cors" | "lifecycle" | "policy" | "tagging")) => Some(Document::None),
             ("PUT", None) => Some(Document::NewBucket),
-            ("PUT", Some("acl" | "cors" | "policy" | "tagging" | "versioning")) => Some(Document::Bucket),
+            ("PUT", Some("acl" | "cors" | "lifecycle" | "policy" | "tagging" | "versioning")) => {
+                Some(Document::Bucket)
+            }
             ("POST", Some("delete")) => Some(Document::Deletion),
             _ => None,
         }
@@ -230,10 +232,14 @@ mod tests {
     #[test]
     fn what_is_not_in_the_list_is_refused() {
         let served = [
-            ("GET", false, "acl cors location policy policyStatus tagging uploads versioning versions"),
+            (
+                "GET",
+                false,
+                "acl cors lifecycle location policy policyStatus tagging uploads versioning versions",
+            ),
             ("GET", false, &ABSENT.join(" ")),
-            ("PUT", false, "acl cors policy tagging versioning"),
-            ("DELETE", false, "cors policy tagging"),
+            ("PUT", false, "acl cors lifecycle policy tagging versioning"),
+            ("DELETE", false, "cors lifecycle policy tagging"),
             ("POST", false, "delete"),
             ("GET", true, "acl attributes tagging uploadId"),
             ("PUT", true, "acl tagging"),

@@ -13,16 +13,17 @@ use file_storage::health::HealthChecks;
 use file_storage::permissions::AccessRules;
 use file_storage::quota::{QuotaEnforcement, QuotaSettings};
 use file_storage::storage::{
-    BatchOptions, EventOptions, JobOptions, QueryOptions, QueueOptions, ScrubOptions, StorageOptions,
+    BatchOptions, EventOptions, JobOptions, LifecycleOptions, QueryOptions, QueueOptions, ScrubOptions,
+    StorageOptions,
 };
-use file_storage::upkeep::{EventRetention, Upkeep, UpkeepOptions};
+use file_storage::upkeep::{EventRetention, LifecycleSchedule, Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
 
 use super::{Server, ServerError, directories, providers, unfinished};
 use crate::app::{App, AppState};
 use crate::auth::Authenticator;
 use crate::client_address::Proxies;
-use crate::config::{BucketCreation, ByteSize, Config, Database, Durability, Enforcement};
+use crate::config::{BucketCreation, ByteSize, Config, Database, Durability, Enforcement, TimeOfDay};
 use crate::health::Readiness;
 use crate::http::{HttpOptions, Listener};
 use crate::rate_limit::RateLimits;
@@ -213,6 +214,10 @@ pub(super) fn storage_options(config: &Config) -> StorageOptions {
             max_files: usize::try_from(config.batch.max_files).unwrap_or(usize::MAX),
             concurrency: usize::try_from(config.batch.concurrency).unwrap_or(usize::MAX),
         },
+        lifecycle: LifecycleOptions {
+            rules: config.lifecycle_rules.clone().into(),
+            max_per_run: config.lifecycle.max_per_run.into(),
+        },
         jobs: JobOptions {
             concurrency: usize::try_from(config.jobs.concurrency).unwrap_or(usize::MAX),
             keep: config.jobs.keep,
@@ -251,6 +256,12 @@ pub(super) fn upkeep_options(config: &Config) -> UpkeepOptions {
         },
         max_per_run: cleanup.max_per_run,
         events: EventRetention { age: config.events.retention, most: config.events.max_kept.into() },
+        lifecycle: config.lifecycle.enabled.then_some(
+            match (config.lifecycle.interval, config.lifecycle.at) {
+                (Some(interval), _) => LifecycleSchedule::Every(interval),
+                (None, TimeOfDay { hour, minute }) => LifecycleSchedule::Daily { hour, minute },
+            },
+        ),
     }
 }
 

@@ -163,6 +163,18 @@ pub static DESCRIPTIONS: &[Description] = &[
         Kind::Gauge,
         "Blobs that it could not read, as their provider was not well",
     ),
+    (
+        "storage_lifecycle_total",
+        &["action"],
+        Kind::Counter,
+        "What lifecycle rules did: `delete`, `delete_version`, `delete_marker`, `archive`, `move`, `warn`, `abort_upload`",
+    ),
+    (
+        "storage_lifecycle_held",
+        &[],
+        Kind::Gauge,
+        "1 while lifecycle rules wait, as the clock is more than a day ahead of when it was last looked at",
+    ),
     ("storage_event_subscribers", &[], Kind::Gauge, "Streams of events that are open"),
     (
         "storage_webhook_deliveries_total",

@@ -11,6 +11,7 @@ pub(crate) mod events;
 pub(crate) mod explanations;
 pub(crate) mod extra;
 pub(crate) mod jobs;
+pub(crate) mod lifecycle;
 pub(crate) mod listings;
 pub(crate) mod multipart;
 pub(crate) mod objects;
@@ -146,6 +147,12 @@ macro_rules! executor_conformance {
             webhooks: [
                 webhooks_are_kept_and_changed, one_delivers_to_a_webhook_at_a_time,
                 a_webhook_goes_on_where_it_stood, webhooks_are_for_upkeep_alone
+            ],
+            lifecycle: [
+                rules_are_kept_and_go_with_their_bucket, versions_are_looked_at_in_order, only_what_was_judged_goes,
+                where_versions_are_kept_an_object_is_hidden, old_uploads_are_given_up,
+                blobs_of_old_objects_are_queued_once, an_object_is_told_of_once, a_clock_that_leaps_has_rules_wait,
+                rules_are_the_service_roles, a_version_moves_while_it_is_the_one
             ],
             jobs: [
                 a_job_is_made_claimed_saved_and_ended, workers_share_jobs_and_none_is_twos,

@@ -361,6 +361,39 @@ pub(in crate::executor) const TABLES: &[Table] = &[
         sequence: None,
     },
     Table {
+        name: "lifecycle_rules",
+        columns: &[
+            ("id", Type::UUID),
+            ("bucket_id", Type::TEXT),
+            ("source", Type::TEXT),
+            ("name", Type::TEXT),
+            ("spec", Type::JSONB),
+            ("created_at", Type::TIMESTAMPTZ),
+            ("updated_at", Type::TIMESTAMPTZ),
+        ],
+        sequence: None,
+    },
+    Table {
+        name: "lifecycle_warnings",
+        columns: &[
+            ("version", Type::UUID),
+            ("rule_id", Type::UUID),
+            ("due_at", Type::TIMESTAMPTZ),
+            ("warned_at", Type::TIMESTAMPTZ),
+        ],
+        sequence: None,
+    },
+    Table {
+        name: "lifecycle_state",
+        columns: &[
+            ("id", Type::INT4),
+            ("seen_at", Type::TIMESTAMPTZ),
+            ("held_until", Type::TIMESTAMPTZ),
+            ("turn_at", Type::TIMESTAMPTZ),
+        ],
+        sequence: None,
+    },
+    Table {
         name: "storage_events_gone",
         columns: &[("id", Type::INT4), ("position", Type::INT8)],
         sequence: None,

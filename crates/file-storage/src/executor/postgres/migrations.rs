@@ -51,6 +51,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(17, "0017", "queue_of_blobs"),
     migration!(18, "0018", "copies"),
     migration!(20, "0020", "jobs"),
+    migration!(21, "0021", "lifecycle"),
     migration!(22, "0022", "webhooks"),
     migration!(23, "0023", "provider_events"),
 ];

@@ -23,6 +23,7 @@ pub(super) mod export;
 mod extra;
 pub(super) mod import;
 mod jobs;
+mod lifecycle;
 mod listing;
 mod migrations;
 mod multipart;

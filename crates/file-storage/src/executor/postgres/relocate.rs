@@ -13,7 +13,7 @@ use super::rls::{Caller, Subject, refused};
 use super::rows::{int, now};
 use super::session::{Session, Step};
 use crate::bucket::BucketName;
-use crate::errors::{DenialReason, StorageError};
+use crate::errors::DenialReason;
 use crate::executor::proposal::{Proposed, Purpose};
 use crate::executor::{Relocation, Written, decide};
 use crate::file::{NewObject, PutMode, StorageObject};
@@ -38,11 +38,12 @@ const MOVE: &str = "UPDATE {schema}.storage_objects SET bucket_id = $1, path = $
 const TRY: &str = "SAVEPOINT tried";
 const UNDO: &str = "ROLLBACK TO SAVEPOINT tried";
 
-/// Moves an object. It takes SELECT and DELETE at its source and INSERT at its target.
+/// Moves an object; where a version is named, only while it is this one. It takes SELECT and DELETE at its source and INSERT at
+/// its target.
 pub(super) async fn relocate(
     pool: &Arc<Pool>,
     access: &Access,
-    from: (&BucketName, &ObjectPath),
+    (from, expected): ((&BucketName, &ObjectPath), Option<Uuid>),
     to: (&BucketName, &ObjectPath),
     mode: &PutMode,
 ) -> Result<Relocation, Fault> {
@@ -69,6 +70,7 @@ pub(super) async fn relocate(
     let source = seen(row(1), &rules, context, Purpose::Remove, from)?;
     let keeps = source.as_ref().is_some_and(|seen| seen.target.bucket.config.versioning != Versioning::Off);
     let source = decide::source(access, from, source.map(|seen| seen.target))?;
+    decide::is_still(expected, &source)?;
     if from == to {
         return Ok(Relocation::Moved(Box::new(source)));
     }
@@ -119,10 +121,7 @@ pub(super) async fn copied(
     let (row, rules) = look(pool, access, from.0, from.1).await?;
     let source = seen(row.as_ref(), &rules, context, Purpose::Remove, from)?;
     let source = decide::source(access, from, source.map(|seen| seen.target))?;
-    if source.version != version {
-        let (bucket, path) = (from.0.clone(), from.1.clone());
-        return Err(StorageError::PreconditionFailed { bucket, path }.into());
-    }
+    decide::is_still(Some(version), &source)?;
     let session = Session::start(pool, "move_object").await?;
     let leaves = Some((from.0.as_str(), from.1.as_str(), version));
     let along = Along { leaves, ..Along::default() };

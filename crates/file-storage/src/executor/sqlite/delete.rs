@@ -34,7 +34,7 @@ pub(super) fn one(
     let object = decide::delete(access, (bucket, path), target)?;
     decide::matches(condition, (bucket, path), object.as_ref())?;
     let marker = match &object {
-        Some(object) => delete(conn, (rules, context), versioning, object)?,
+        Some(object) => delete(conn, (rules, context), versioning, object, &[])?,
         None if may_mark => Some(mark(conn, (rules, context), versioning, (bucket, path))?),
         None => None,
     };
@@ -68,7 +68,7 @@ pub(super) fn many(
         let (versioning, may_mark) = marking(Some(&seen.target), rules, context);
         let (object, marker) = match seen.target.existing {
             Some(object) if seen.target.deletable => {
-                let marker = delete(conn, (rules, context), versioning, &object)?;
+                let marker = delete(conn, (rules, context), versioning, &object, &[])?;
                 (Some(object), marker)
             }
             None if may_mark => (None, Some(mark(conn, (rules, context), versioning, (bucket, path))?)),
@@ -79,23 +79,26 @@ pub(super) fn many(
     Ok(deleted)
 }
 
-fn delete(
+/// Deletes an object, or puts a delete marker on top of it. `told` is what else is said of it.
+pub(super) fn delete(
     conn: &Connection,
     asked: (&Rules, &RlsContext),
     versioning: Versioning,
     object: &StorageObject,
+    told: &[(&str, &str)],
 ) -> Result<Option<DeleteMarker>, Fault> {
     let (now, at) = (now(), (&object.bucket, &object.path));
     let marker = DeleteMarker::over(object.version, versioning);
     history::make_way(conn, asked, versioning, at, now)?;
     history::retire(conn, versioning, object, now)?;
     let Some(marker) = marker else {
-        events::object(conn, "storage.object.deleted", object, &[], now)?;
+        events::object(conn, "storage.object.deleted", object, told, now)?;
         return Ok(None);
     };
     history::mark(conn, marker, at, Some(object), object.owner_id, now)?;
-    let told = marker.id().to_string();
-    events::object(conn, "storage.object.deleted", object, &[("delete_marker", &told)], now)?;
+    let id = marker.id().to_string();
+    let told: Vec<_> = [("delete_marker", &*id)].into_iter().chain(told.iter().copied()).collect();
+    events::object(conn, "storage.object.deleted", object, &told, now)?;
     Ok(Some(marker))
 }
 

@@ -102,6 +102,12 @@ const MIGRATIONS: &[Migration] = &[
         back: include_str!("migrations/0015_jobs.rollback.sql"),
     },
     Migration {
+        version: 16,
+        name: "lifecycle",
+        forward: include_str!("migrations/0016_lifecycle.sql"),
+        back: include_str!("migrations/0016_lifecycle.rollback.sql"),
+    },
+    Migration {
         version: 17,
         name: "webhooks",
         forward: include_str!("migrations/0017_webhooks.sql"),

@@ -23,6 +23,7 @@ mod history;
 pub(super) mod import;
 mod jobs;
 mod ledger;
+mod lifecycle;
 mod listing;
 pub(super) mod lock;
 mod migrations;

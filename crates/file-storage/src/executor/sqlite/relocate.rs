@@ -11,7 +11,6 @@ use super::rows::{micros, now};
 use super::rules::Rules;
 use super::{delete, events, history, put};
 use crate::bucket::BucketName;
-use crate::errors::StorageError;
 use crate::executor::decide;
 use crate::executor::proposal::{Proposed, Purpose};
 use crate::executor::{Relocation, Written};
@@ -21,12 +20,12 @@ use crate::permissions::policy::Candidate;
 use crate::permissions::{Access, Permission};
 use crate::versions::Versioning;
 
-/// Moves an object.
+/// Moves an object; where a version is named, only while it is this one.
 pub(super) fn relocate(
     conn: &Connection,
     rules: &Rules,
     access: &Access,
-    from: (&BucketName, &ObjectPath),
+    (from, version): ((&BucketName, &ObjectPath), Option<Uuid>),
     to: (&BucketName, &ObjectPath),
     mode: &PutMode,
 ) -> Result<Relocation, Fault> {
@@ -34,6 +33,7 @@ pub(super) fn relocate(
     let seen = look(conn, rules, context, Purpose::Remove, from)?;
     let keeps = seen.as_ref().is_some_and(|seen| seen.target.bucket.config.versioning != Versioning::Off);
     let source = decide::source(access, from, seen.map(|seen| seen.target))?;
+    decide::is_still(version, &source)?;
     if from == to {
         return Ok(Relocation::Moved(Box::new(source)));
     }
@@ -97,10 +97,7 @@ pub(super) fn copied(
     let context = access.on_object(Permission::ObjectRead, from.0, from.1)?;
     let seen = look(conn, rules, context, Purpose::Remove, from)?;
     let source = decide::source(access, from, seen.map(|seen| seen.target))?;
-    if source.version != version {
-        let (bucket, path) = (from.0.clone(), from.1.clone());
-        return Err(StorageError::PreconditionFailed { bucket, path }.into());
-    }
+    decide::is_still(Some(version), &source)?;
     let written = put::put(conn, rules, access, object, mode)?;
     delete::one(conn, rules, access, from, None)?;
     Ok(written)

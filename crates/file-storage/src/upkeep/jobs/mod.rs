@@ -6,6 +6,7 @@
 
 mod delete_folder;
 mod folder;
+mod lifecycle;
 mod relocate_folder;
 mod run;
 mod scrub;
@@ -55,6 +56,7 @@ async fn step(storage: &FileStorage, job: &mut ClaimedJob) -> Result<StepEnd, St
         JobKind::MoveFolder => relocate_folder::step(storage, job, How::Move).await,
         JobKind::CopyFolder => relocate_folder::step(storage, job, How::Copy).await,
         JobKind::Scrub => scrub::step(storage, job).await,
+        JobKind::Lifecycle => lifecycle::step(storage, job).await,
     }
 }
 

@@ -76,10 +76,11 @@ impl Books {
         }
         let options = self.storage.options();
         let spool = options.queue.spool.as_deref();
-        // What an operator moves away was not put there by uploads; what was given up is still there; copies of it take nothing there.
+        // What an operator or a rule moves away was not put there by uploads; what was given up is still there; copies of it take nothing there.
         let waits_there = |depth: &&QueueDepth| {
-            Some(&*depth.source) == spool
-                && !matches!(depth.reason, QueueReason::Migration | QueueReason::Copy)
+            let is_an_uploads =
+                !matches!(depth.reason, QueueReason::Migration | QueueReason::Copy | QueueReason::Archive);
+            Some(&*depth.source) == spool && is_an_uploads
         };
         let waiting = depths.iter().filter(waits_there).map(|depth| depth.bytes).sum();
         self.storage.spool().saw(waiting, kept);

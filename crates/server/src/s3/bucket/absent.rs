@@ -5,13 +5,12 @@ use file_storage::Operation;
 use http::StatusCode;
 use s3s::dto::{
     GetBucketAccelerateConfigurationInput, GetBucketAccelerateConfigurationOutput, GetBucketEncryptionInput,
-    GetBucketEncryptionOutput, GetBucketLifecycleConfigurationInput, GetBucketLifecycleConfigurationOutput,
-    GetBucketLoggingInput, GetBucketLoggingOutput, GetBucketNotificationConfigurationInput,
-    GetBucketNotificationConfigurationOutput, GetBucketOwnershipControlsInput,
-    GetBucketOwnershipControlsOutput, GetBucketReplicationInput, GetBucketReplicationOutput,
-    GetBucketRequestPaymentInput, GetBucketRequestPaymentOutput, GetBucketWebsiteInput,
-    GetBucketWebsiteOutput, GetObjectLockConfigurationInput, GetObjectLockConfigurationOutput,
-    GetPublicAccessBlockInput, GetPublicAccessBlockOutput, Payer,
+    GetBucketEncryptionOutput, GetBucketLoggingInput, GetBucketLoggingOutput,
+    GetBucketNotificationConfigurationInput, GetBucketNotificationConfigurationOutput,
+    GetBucketOwnershipControlsInput, GetBucketOwnershipControlsOutput, GetBucketReplicationInput,
+    GetBucketReplicationOutput, GetBucketRequestPaymentInput, GetBucketRequestPaymentOutput,
+    GetBucketWebsiteInput, GetBucketWebsiteOutput, GetObjectLockConfigurationInput,
+    GetObjectLockConfigurationOutput, GetPublicAccessBlockInput, GetPublicAccessBlockOutput, Payer,
 };
 
 use crate::s3::call::Call;
@@ -30,8 +29,6 @@ macro_rules! absent {
 absent! {
     encryption: GetBucketEncryptionInput => GetBucketEncryptionOutput
         = "ServerSideEncryptionConfigurationNotFoundError", "The server side encryption configuration was not found";
-    lifecycle: GetBucketLifecycleConfigurationInput => GetBucketLifecycleConfigurationOutput
-        = "NoSuchLifecycleConfiguration", "The lifecycle configuration does not exist";
     lock: GetObjectLockConfigurationInput => GetObjectLockConfigurationOutput
         = "ObjectLockConfigurationNotFoundError", "Object Lock configuration does not exist for this bucket";
     ownership: GetBucketOwnershipControlsInput => GetBucketOwnershipControlsOutput

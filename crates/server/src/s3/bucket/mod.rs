@@ -3,6 +3,7 @@
 pub(super) mod absent;
 pub(super) mod acl;
 pub(super) mod cors;
+pub(super) mod lifecycle;
 pub(super) mod manage;
 pub(super) mod policy;
 pub(super) mod tagging;

@@ -4,6 +4,7 @@ mod copies;
 mod credentials;
 mod events;
 mod jobs;
+mod lifecycle;
 mod multipart;
 mod queue;
 mod quotas;
@@ -215,7 +216,7 @@ impl Executor for PostgresExecutor {
         to: (&BucketName, &ObjectPath),
         mode: &PutMode,
     ) -> Result<Relocation, StorageError> {
-        let relocate = async { retried!(relocate::relocate(&self.pool, access, from, to, mode)) };
+        let relocate = async { retried!(relocate::relocate(&self.pool, access, (from, None), to, mode)) };
         self.run("move_object", Box::pin(relocate)).await
     }
 

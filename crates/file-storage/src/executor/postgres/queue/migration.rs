@@ -37,7 +37,7 @@ const PAGE: &str = "WITH keys AS MATERIALIZED (SELECT blob_key FROM ( \
              FROM parts p JOIN {schema}.multipart_uploads m ON m.id = p.upload_id) f USING (blob_key) \
      ORDER BY k.blob_key";
 
-const QUEUE: &str = "INSERT INTO {schema}.upload_queue AS u (id, bucket_id, file_name, file_size_bytes, mime_type, \
+pub(super) const QUEUE: &str = "INSERT INTO {schema}.upload_queue AS u (id, bucket_id, file_name, file_size_bytes, mime_type, \
      storage_path, blob_key, source_provider, target_provider, reason, max_attempts) \
      SELECT e.id, e.bucket, e.name, e.size, e.type, e.path, e.key, $8, $9, $10, $11 FROM unnest($1::uuid[], $2::text[], \
      $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[]) e (id, bucket, name, size, type, path, key) \
@@ -46,18 +46,37 @@ const QUEUE: &str = "INSERT INTO {schema}.upload_queue AS u (id, bucket_id, file
      target_provider = excluded.target_provider, reason = excluded.reason, max_attempts = excluded.max_attempts, \
      next_attempt_at = now(), queued_at = now(), completed_at = NULL WHERE u.status = 'failed' \
      OR u.status = 'pending' AND u.target_provider <> excluded.target_provider \
-     RETURNING file_size_bytes";
+     RETURNING file_size_bytes, blob_key";
 
 /// Entries to be made, column by column.
 #[derive(Default)]
-struct Wanted {
-    ids: Vec<Uuid>,
-    buckets: Vec<String>,
-    names: Vec<String>,
-    sizes: Vec<i64>,
-    types: Vec<String>,
-    paths: Vec<String>,
-    keys: Vec<String>,
+pub(super) struct Wanted {
+    pub(super) ids: Vec<Uuid>,
+    pub(super) buckets: Vec<String>,
+    pub(super) names: Vec<String>,
+    pub(super) sizes: Vec<i64>,
+    pub(super) types: Vec<String>,
+    pub(super) paths: Vec<String>,
+    pub(super) keys: Vec<String>,
+}
+
+impl Wanted {
+    /// One more.
+    pub(super) fn add(
+        &mut self,
+        key: String,
+        size: i64,
+        (bucket, path): (&str, &ObjectPath),
+        content_type: String,
+    ) {
+        self.ids.push(Uuid::now_v7());
+        self.buckets.push(bucket.to_owned());
+        self.names.push(path.file_name().to_owned());
+        self.sizes.push(size);
+        self.types.push(content_type);
+        self.paths.push(path.as_str().to_owned());
+        self.keys.push(key);
+    }
 }
 
 /// Looks at a page of blobs and queues those that are to go.
@@ -84,13 +103,7 @@ pub(in crate::executor::postgres) async fn migrate(
         let asked_for = migration.bucket.as_ref().is_none_or(|wanted| wanted.as_str() == bucket);
         if asked_for && *provider == *migration.from && migration.from != migration.to {
             let path = ObjectPath::parse(row.try_get(4)?)?;
-            wanted.ids.push(Uuid::now_v7());
-            wanted.buckets.push(bucket.to_owned());
-            wanted.names.push(path.file_name().to_owned());
-            wanted.sizes.push(row.try_get(1)?);
-            wanted.types.push(row.try_get(5)?);
-            wanted.paths.push(path.as_str().to_owned());
-            wanted.keys.push(row.try_get(0)?);
+            wanted.add(row.try_get(0)?, row.try_get(1)?, (bucket, &path), row.try_get(5)?);
         }
     }
     let is_full = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);

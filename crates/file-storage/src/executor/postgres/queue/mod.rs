@@ -3,6 +3,7 @@
 //! An entry goes by a trigger, with the deletion of its blob: whatever puts a blob into `blob_deletions` need not know of it.
 //! Every transaction locks what refers to a blob before the blob's entry, as deletions do.
 
+mod archive;
 mod claims;
 mod copies;
 mod entries;
@@ -11,6 +12,7 @@ mod operators;
 mod providers;
 mod replace;
 
+pub(super) use archive::archive;
 pub(super) use claims::{claim, complete, end, renew};
 pub(super) use copies::{
     ADD_COPIES, CopyColumns, drop_one as drop_copy, of_blob as copies_of, of_provider as blob_copies,

@@ -4,6 +4,7 @@ mod copies;
 mod credentials;
 mod events;
 mod jobs;
+mod lifecycle;
 mod multipart;
 mod queue;
 mod quotas;
@@ -203,7 +204,8 @@ impl Executor for SqliteExecutor {
         let (mode, rules) = (mode.clone(), self.rules.load_full());
         self.writer
             .run("move_object", move |conn| {
-                relocate::relocate(conn, &rules, &access, (&from.0, &from.1), (&to.0, &to.1), &mode)
+                let (from, to) = ((&from.0, &from.1), (&to.0, &to.1));
+                relocate::relocate(conn, &rules, &access, (from, None), to, &mode)
             })
             .await
     }

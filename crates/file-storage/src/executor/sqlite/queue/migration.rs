@@ -23,7 +23,7 @@ const PAGE: &str = "SELECT blob_key, size, provider, bucket_id, path, content_ty
      FROM multipart_parts p CROSS JOIN multipart_uploads m ON m.id = p.upload_id \
      WHERE p.blob_key > :after ORDER BY p.blob_key LIMIT :limit)) ORDER BY 1 LIMIT :limit";
 
-const QUEUE: &str = "INSERT INTO upload_queue AS u (id, bucket_id, file_name, file_size_bytes, mime_type, storage_path, \
+pub(super) const QUEUE: &str = "INSERT INTO upload_queue AS u (id, bucket_id, file_name, file_size_bytes, mime_type, storage_path, \
      blob_key, source_provider, target_provider, reason, max_attempts, next_attempt_at, queued_at, created_at, updated_at) \
      VALUES (:id, :bucket, :name, :size, :type, :path, :key, :source, :target, :reason, :most, :now, :now, :now, :now) \
      ON CONFLICT (blob_key, CASE WHEN reason = 'copy' THEN target_provider ELSE '' END) WHERE status <> 'completed' \

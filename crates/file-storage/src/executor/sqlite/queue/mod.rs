@@ -2,6 +2,7 @@
 //!
 //! An entry goes by a trigger, with the deletion of its blob: whatever puts a blob into `blob_deletions` need not know of it.
 
+mod archive;
 mod claims;
 mod copies;
 mod entries;
@@ -10,6 +11,7 @@ mod operators;
 mod providers;
 mod replace;
 
+pub(super) use archive::archive;
 pub(super) use claims::{claim, complete, end, renew};
 pub(super) use copies::{add_copies, blob_copies, copies_of, drop_copy, look, queue_copies};
 pub(super) use entries::{add, list, show};

@@ -118,11 +118,13 @@ fn storage(error: &StorageError) -> Worded {
         | E::CredentialNotFound { .. }
         | E::WebhookNotFound { .. }
         | E::ProviderNotFound { .. }
+        | E::LifecycleRuleNotFound { .. }
         | E::QueueEntryNotFound { .. }
         | E::JobNotFound { .. } => wrapped(404, "not_found", "InvalidRequest", message),
         E::QueueEntryEnded { .. } => wrapped(409, "Completed", "InvalidRequest", message),
         E::JobEnded { .. } => wrapped(409, "Ended", "InvalidRequest", message),
         E::JobRunning { .. } => wrapped(409, "Running", "InvalidRequest", message),
+        E::LifecycleHeld { .. } => wrapped(409, "Held", "InvalidRequest", message),
         E::TooManyJobs { .. } => wrapped(429, "TooManyJobs", "InvalidRequest", message),
         E::DigestMismatch { .. } => wrapped(400, "InvalidChecksum", "InvalidChecksum", message),
         E::PolicyExists { .. } => wrapped(409, "Duplicate", "ResourceAlreadyExists", message),
