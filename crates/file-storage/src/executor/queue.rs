@@ -74,8 +74,7 @@ pub enum QueueReason {
 
 impl QueueReason {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Deferred, Self::Failover, Self::Migration, Self::Copy, Self::Archive];
+    pub const ALL: [Self; 5] = [Self::Deferred, Self::Failover, Self::Migration, Self::Copy, Self::Archive];
 
     /// The word that rows and protocols have.
     pub fn as_str(self) -> &'static str {

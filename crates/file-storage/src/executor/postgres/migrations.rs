@@ -50,10 +50,10 @@ const MIGRATIONS: &[Migration] = &[
     migration!(16, "0016", "events"),
     migration!(17, "0017", "queue_of_blobs"),
     migration!(18, "0018", "copies"),
-    migration!(20, "0020", "jobs"),
-    migration!(21, "0021", "lifecycle"),
-    migration!(22, "0022", "webhooks"),
-    migration!(23, "0023", "provider_events"),
+    migration!(19, "0019", "jobs"),
+    migration!(20, "0020", "lifecycle"),
+    migration!(21, "0021", "webhooks"),
+    migration!(22, "0022", "provider_events"),
 ];
 
 /// The oldest server that has all that the scripts use.

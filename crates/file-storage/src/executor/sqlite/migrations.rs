@@ -96,28 +96,28 @@ const MIGRATIONS: &[Migration] = &[
         back: include_str!("migrations/0013_copies.rollback.sql"),
     },
     Migration {
-        version: 15,
+        version: 14,
         name: "jobs",
-        forward: include_str!("migrations/0015_jobs.sql"),
-        back: include_str!("migrations/0015_jobs.rollback.sql"),
+        forward: include_str!("migrations/0014_jobs.sql"),
+        back: include_str!("migrations/0014_jobs.rollback.sql"),
+    },
+    Migration {
+        version: 15,
+        name: "lifecycle",
+        forward: include_str!("migrations/0015_lifecycle.sql"),
+        back: include_str!("migrations/0015_lifecycle.rollback.sql"),
     },
     Migration {
         version: 16,
-        name: "lifecycle",
-        forward: include_str!("migrations/0016_lifecycle.sql"),
-        back: include_str!("migrations/0016_lifecycle.rollback.sql"),
+        name: "webhooks",
+        forward: include_str!("migrations/0016_webhooks.sql"),
+        back: include_str!("migrations/0016_webhooks.rollback.sql"),
     },
     Migration {
         version: 17,
-        name: "webhooks",
-        forward: include_str!("migrations/0017_webhooks.sql"),
-        back: include_str!("migrations/0017_webhooks.rollback.sql"),
-    },
-    Migration {
-        version: 18,
         name: "provider_events",
-        forward: include_str!("migrations/0018_provider_events.sql"),
-        back: include_str!("migrations/0018_provider_events.rollback.sql"),
+        forward: include_str!("migrations/0017_provider_events.sql"),
+        back: include_str!("migrations/0017_provider_events.rollback.sql"),
     },
 ];
 
