@@ -67,7 +67,7 @@ impl JobKind {
     /// Whether there is one of its kind at a time, whoever asks. Of those, the last one is kept, too, so that it is known when it was.
     pub(super) fn is_alone(self) -> bool {
         match self {
-            Self::DeleteFolder => false,
+            Self::DeleteFolder | Self::MoveFolder | Self::CopyFolder | Self::Lifecycle => false,
             Self::Scrub => true,
         }
     }

@@ -250,7 +250,9 @@ pub(crate) async fn blobs_of_old_objects_are_queued_once(subject: &Subject) {
     };
     let claimed = subject.executor.claim_entries(&maintain(), &claim).await.unwrap().entries.remove(0);
     let copy = crate::file::BlobKey::new(made.uuid);
-    assert!(subject.executor.complete_entry(&maintain(), claim.worker, &claimed, &copy).await.unwrap());
+    assert!(
+        subject.executor.complete_entry(&maintain(), claim.worker, &claimed, &copy, false).await.unwrap()
+    );
     assert_eq!(ask("s3", false).await, NONE, "it is there");
 }
 
