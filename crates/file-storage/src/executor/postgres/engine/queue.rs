@@ -53,8 +53,9 @@ impl QueueExecutor for PostgresExecutor {
         copy: &BlobKey,
         keeps_source: bool,
     ) -> Result<bool, StorageError> {
-        let complete =
-            async { retried!(queue::complete(&self.pool, access, worker, claimed, copy, keeps_source)) };
+        let complete = async {
+            retried!(Box::pin(queue::complete(&self.pool, access, worker, claimed, copy, keeps_source)))
+        };
         self.run("complete_entry", complete).await
     }
 
