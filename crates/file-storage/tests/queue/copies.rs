@@ -56,7 +56,8 @@ fn upkeep(storage: &FileStorage) -> Upkeep {
 async fn usage(scene: &Scene, name: &str) -> (u64, u64, u64) {
     let all = scene.executor.provider_usage(&maintain()).await.unwrap();
     let one = all.iter().find(|usage| &*usage.provider == name);
-    one.map_or((0, 0, 0), |one| (one.blobs, one.copies, ProviderUsage::missing_copies(&all, name)))
+    let (blobs, copies) = one.map_or((0, 0), |one| (one.blobs, one.copies));
+    (blobs, copies, ProviderUsage::missing_copies(&all, name))
 }
 
 /// Waits until `away` has so many copies, and none is missing.

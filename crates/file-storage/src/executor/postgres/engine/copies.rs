@@ -37,7 +37,7 @@ impl CopyExecutor for PostgresExecutor {
         after: Option<&BlobKey>,
         limit: u32,
     ) -> Result<CopiesQueued, StorageError> {
-        let work = async { retried!(queue::queue_copies(&self.pool, access, plan, after, limit)) };
-        self.run("queue_copies", Box::pin(work)).await
+        let work = async { retried!(Box::pin(queue::queue_copies(&self.pool, access, plan, after, limit))) };
+        self.run("queue_copies", work).await
     }
 }

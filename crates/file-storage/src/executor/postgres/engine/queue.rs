@@ -54,9 +54,10 @@ impl QueueExecutor for PostgresExecutor {
         copy: &BlobKey,
         keeps_source: bool,
     ) -> Result<bool, StorageError> {
-        let complete =
-            async { retried!(queue::complete(&self.pool, access, worker, claimed, copy, keeps_source)) };
-        self.run("complete_entry", Box::pin(complete)).await
+        let complete = async {
+            retried!(Box::pin(queue::complete(&self.pool, access, worker, claimed, copy, keeps_source)))
+        };
+        self.run("complete_entry", complete).await
     }
 
     async fn end_attempt(
