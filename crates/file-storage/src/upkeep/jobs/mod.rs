@@ -118,7 +118,7 @@ impl Runner {
                 break;
             };
             let run = Run::new(self.storage.clone(), access.clone(), self.id, claimed, self.stop.clone());
-            self.running.spawn(run.to_the_end());
+            self.running.spawn(run.run());
         }
         Ok(())
     }

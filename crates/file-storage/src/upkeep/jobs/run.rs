@@ -58,7 +58,7 @@ impl Run {
         Self { storage, claim, job, stop }
     }
 
-    pub(super) async fn to_the_end(mut self) {
+    pub(super) async fn run(mut self) {
         let (id, kind) = (self.job.job.id, self.job.job.kind);
         tracing::info!(job = %id, %kind, attempt = self.job.job.attempts, "Job taken on");
         let end = tokio::select! {
