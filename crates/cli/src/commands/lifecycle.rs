@@ -36,7 +36,7 @@ enum Rules {
         bucket: Option<String>,
     },
     /// Make a rule, or put it in place of another one
-    Set(Set),
+    Set(Box<Set>),
     /// Remove a rule
     #[command(alias = "rm")]
     Remove {
