@@ -111,13 +111,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn ended(report: Value) -> Value {
+    fn ended(report: &Value) -> Value {
         json!({ "id": "j1", "status": "completed", "done": 7, "bytes": 2_000_000, "failures": 1, "report": report })
     }
 
     #[test]
     fn what_was_found_is_told_and_is_the_exit_code() {
-        let code = |report: Value| outcome(&ended(report)).err().map(|failure| failure.exit_code());
+        let code = |report: Value| outcome(&ended(&report)).err().map(|failure| failure.exit_code());
         assert_eq!(code(json!({ "inline": 3 })), None);
         assert_eq!(code(json!({ "mismatch": 2, "repaired": 2 })), None);
         assert_eq!(code(json!({ "mismatch": 2, "repaired": 1, "left": 1 })), Some(1));
@@ -130,7 +130,7 @@ mod tests {
             "repaired": true,
         });
         let shown =
-            describe(&ended(json!({ "inline": 3, "mismatch": 1, "repaired": 1, "findings": [finding] })));
+            describe(&ended(&json!({ "inline": 3, "mismatch": 1, "repaired": 1, "findings": [finding] })));
         for line in [
             "verified             7",
             "repaired             1",
