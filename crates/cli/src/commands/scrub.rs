@@ -130,7 +130,7 @@ mod tests {
             "repaired": true,
         });
         let shown =
-            describe(&ended(json!({ "inline": 3, "mismatch": 1, "repaired": 1, "findings": [finding] })));
+            describe(&ended(&json!({ "inline": 3, "mismatch": 1, "repaired": 1, "findings": [finding] })));
         for line in [
             "verified             7",
             "repaired             1",
