@@ -166,7 +166,7 @@ mod tests {
         check("a", Some("a/"));
         check("a/", Some("a/"));
         check("a/b ü", Some("a/b ü/"));
-        check("a//", Some("a///"));
+        check("a//", Some("a//"));
         check("/", None);
         check("/a", None);
         check("a/../b", None);

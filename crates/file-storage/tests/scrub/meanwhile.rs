@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use file_storage::failpoint::{self, Action};
-use file_storage::storage::ScrubRequest;
+use file_storage::storage::{MigrationRequest, ScrubRequest};
 
 use crate::scene::{Harm, Scene, bytes, count, findings, repair};
 use crate::support::service;
@@ -20,7 +20,7 @@ async fn what_goes_between_the_page_and_its_reading_is_no_finding() {
     paused.reached(1).await;
     scene.delete("deleted").await;
     scene.put("overwritten", &bytes(40_000, 2)).await;
-    scene.storage.migrate_provider(&service(), "home", "away", None).await.unwrap();
+    scene.storage.migrate_provider(&service(), &MigrationRequest::new("home", "away")).await.unwrap();
     scene.until_copied().await;
     scene.until_files(0, 3).await;
     paused.release();
@@ -47,7 +47,7 @@ async fn scrubs_amid_writes_deletions_and_moves_find_what_is_bad_alone() {
                     }
                 }
                 let (from, to) = if round % 2 == 0 { ("home", "away") } else { ("away", "home") };
-                scene.storage.migrate_provider(&service(), from, to, None).await.unwrap();
+                scene.storage.migrate_provider(&service(), &MigrationRequest::new(from, to)).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
