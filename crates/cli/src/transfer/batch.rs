@@ -67,7 +67,11 @@ fn goes_with_others(task: &Task, others: &[Task], options: &Options) -> bool {
         Some(Task::Upload { to: first, .. }) => first.bucket == to.bucket,
         _ => true,
     };
-    options.recursive && options.cache_control.is_none() && fits && *size <= SMALL && fits_in_form(&to.path)
+    // Two sources may have one destination, which a batch takes once: the second goes alone, as it would without batches.
+    let is_second =
+        others.iter().any(|other| matches!(other, Task::Upload { to: there, .. } if there.path == to.path));
+    let fits = fits && *size <= SMALL && fits_in_form(&to.path) && !is_second;
+    options.recursive && options.cache_control.is_none() && fits
 }
 
 /// Sends files together; those that the server could not take just then, once more alone.

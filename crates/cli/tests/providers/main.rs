@@ -28,6 +28,7 @@ mod moving;
 mod outages;
 mod pieces;
 mod queue;
+mod scrub;
 mod starts;
 
 use support::Reply;

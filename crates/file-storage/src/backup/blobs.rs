@@ -1,10 +1,11 @@
 //! Blobs on their way: from providers into a backup, and out of it to a provider.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use tokio::sync::OnceCell;
 use tokio_util::io::ReaderStream;
 use uuid::Uuid;
 
@@ -13,7 +14,7 @@ use super::{BackupError, lines};
 use crate::backend::{BackendError, StorageBackend};
 use crate::body::ByteStream;
 use crate::errors::StorageError;
-use crate::executor::snapshot::{NamedBlob, TableName};
+use crate::executor::snapshot::{NamedBlob, NamedCopy, TableName};
 use crate::file::BlobKey;
 
 use super::manifest::TableEntry;
@@ -37,7 +38,11 @@ pub(super) enum CopyFault {
     Gone,
     /// It is not what was stored.
     Differs,
-    /// It could not be read or written.
+    /// Its bytes broke off, as they say themselves.
+    Broke(StorageError),
+    /// It could not be asked for where it is.
+    Unread(BackupError),
+    /// It could not be written.
     Failed(BackupError),
 }
 
@@ -64,6 +69,7 @@ pub(super) async fn copy(
             Err(CopyFault::Differs)
         }
         Err(BackendError::Body(error)) if BackendError::is_missing_blob(&error) => Err(CopyFault::Gone),
+        Err(BackendError::Body(error)) => Err(CopyFault::Broke(*error)),
         Err(error) => Err(failed(error)),
     }
 }
@@ -73,7 +79,7 @@ pub(super) async fn open(place: &Place, key: &BlobKey) -> Result<ByteStream, Cop
     let path = place.blob(key);
     let file = tokio::fs::File::open(&path).await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => CopyFault::Gone,
-        _ => CopyFault::Failed(BackupError::of(&path)(error)),
+        _ => CopyFault::Unread(BackupError::of(&path)(error)),
     })?;
     let failed = move |source: io::Error| StorageError::Internal {
         context: format!("{} can't be read", path.display()),
@@ -109,6 +115,41 @@ impl KnownBlobs {
             }
         }
         Ok(known)
+    }
+}
+
+/// Where else blobs are, as a backup's metadata says. It is read when the first one is asked for: mostly none is, and there may be
+/// many.
+pub(super) struct Elsewhere {
+    place: Arc<Place>,
+    backup: Uuid,
+    table: Option<(TableName, TableEntry)>,
+    copies: OnceCell<HashMap<BlobKey, Vec<NamedCopy>>>,
+}
+
+impl Elsewhere {
+    /// Of a backup whose metadata is written; `tables` are all, in their order.
+    pub(super) fn new(place: &Arc<Place>, backup: Uuid, tables: &[TableEntry]) -> Self {
+        let table = TableName::all().zip(tables).find(|(table, _)| table.names_copies());
+        let table = table.map(|(table, entry)| (table, entry.clone()));
+        Self { place: Arc::clone(place), backup, table, copies: OnceCell::new() }
+    }
+
+    /// The backup's name.
+    pub(super) fn backup(&self) -> Uuid {
+        self.backup
+    }
+
+    /// The copies of a blob.
+    pub(super) async fn copies(&self, key: &BlobKey) -> Result<&[NamedCopy], BackupError> {
+        let read = async {
+            match &self.table {
+                Some((table, entry)) => lines::read_copies(&self.place, self.backup, *table, entry).await,
+                None => Ok(HashMap::new()),
+            }
+        };
+        let copies = self.copies.get_or_try_init(|| read).await?;
+        Ok(copies.get(key).map(Vec::as_slice).unwrap_or_default())
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use super::blobs::{Copied, CopyFault, KnownBlobs, copy};
+use super::blobs::{Copied, CopyFault, Elsewhere, KnownBlobs, copy};
 use super::manifest::{FORMAT, Losses, Manifest, TableEntry};
 use super::place::Place;
 use super::{BackupError, Progress, Watch, blocking, lines};
@@ -21,6 +21,7 @@ use crate::backend::{BackendError, StorageBackend};
 use crate::errors::StorageError;
 use crate::executor::snapshot::{Database, NamedBlob, Snapshot, TableName};
 use crate::failpoint::Scope;
+use crate::file::BlobKey;
 
 /// What the directory's blobs are called in errors.
 const PROVIDER: &str = "backup";
@@ -71,8 +72,8 @@ impl Create {
         let previous = run.previous().await?;
         run.keep_only(previous).await?;
         let made = run.make(watch).await;
-        if made.is_err() {
-            // The next one would do it as well.
+        // What failed after it was published is the backup now: its metadata stays. The next one would tidy as well.
+        if made.is_err() && run.previous().await.is_ok_and(|now| now == previous) {
             let _ = run.keep_only(previous).await;
         }
         run.blobs.drain().await;
@@ -123,11 +124,12 @@ impl Run<'_> {
         let (tables, secrets_sha256) = self.write_metadata(id, watch).await?;
         self.hit("backup.metadata").await?;
         let copies = Copies::default();
+        let elsewhere = Elsewhere::new(&self.place, id, &tables);
         let entries: Vec<_> =
             TableName::all().zip(&tables).filter(|(table, _)| table.names_blobs()).collect();
         let total = entries.iter().map(|(_, entry)| entry.rows).sum();
         for (table, entry) in entries {
-            self.copy_blobs(id, (table, entry), &copies, total, watch).await?;
+            self.copy_blobs((table, entry), &elsewhere, &copies, total, watch).await?;
         }
         let lost = std::mem::take(&mut *copies.lost.lock().unwrap_or_else(PoisonError::into_inner));
         if lost.count > 0 && !self.asked.despite_losses {
@@ -193,16 +195,16 @@ impl Run<'_> {
 
     async fn copy_blobs(
         &self,
-        id: Uuid,
         (table, entry): (TableName, &TableEntry),
+        elsewhere: &Elsewhere,
         copies: &Copies,
         total: u64,
         watch: Watch<'_>,
     ) -> Result<(), BackupError> {
-        let named = lines::read_blobs(&self.place, id, table, entry);
+        let named = lines::read_blobs(&self.place, elsewhere.backup(), table, entry);
         let named = stream::unfold(named, async |mut named| named.recv().await.map(|blob| (blob, named)));
         let copy = named.try_for_each_concurrent(self.asked.concurrency.max(1), async |blob| {
-            self.copy_blob(&blob, copies).await?;
+            self.copy_blob(&blob, elsewhere, copies).await?;
             let done = copies.blobs.load(Ordering::Relaxed);
             watch(Progress { step: "blobs", done, total });
             Ok(())
@@ -210,17 +212,21 @@ impl Run<'_> {
         copy.await
     }
 
-    async fn copy_blob(&self, blob: &NamedBlob, copies: &Copies) -> Result<(), BackupError> {
+    async fn copy_blob(
+        &self,
+        blob: &NamedBlob,
+        elsewhere: &Elsewhere,
+        copies: &Copies,
+    ) -> Result<(), BackupError> {
         self.hit("backup.blob").await?;
-        let body = async {
-            let source = self.asked.providers.named(&blob.provider, "read");
-            let source = source.map_err(|error| CopyFault::Failed(error.into()))?;
-            source.read(&blob.key, None).await.map_err(|error| match error {
-                BackendError::NotFound => CopyFault::Gone,
-                error => CopyFault::Failed(error.into_storage_error(source.provider()).into()),
-            })
+        let copied = match self.copy_from(blob, &blob.provider, &blob.key).await {
+            Ok(copied) => Ok(copied),
+            // The place of the backup fails, and would for a copy, too.
+            Err(CopyFault::Failed(error)) => return Err(error),
+            // What is wrong with the blob itself counts where no copy of it is better.
+            Err(fault) => self.copy_from_elsewhere(blob, elsewhere).await?.ok_or(fault),
         };
-        match copy(blob, &self.blobs, body).await {
+        match copied {
             Ok(copied) => {
                 if copied == Copied::Came {
                     copies.copied_blobs.fetch_add(1, Ordering::Relaxed);
@@ -231,13 +237,50 @@ impl Run<'_> {
                 copies.known.lock().unwrap_or_else(PoisonError::into_inner).add(&blob.key);
                 Ok(())
             }
-            Err(CopyFault::Gone | CopyFault::Differs) => {
+            Err(CopyFault::Broke(error)) if error.is_retryable() => Err(error.into()),
+            // Bytes that can't be read for good are as lost as those that are not there.
+            Err(CopyFault::Gone | CopyFault::Differs | CopyFault::Broke(_)) => {
                 let name = format!("{}/{}", blob.provider, blob.key);
                 copies.lost.lock().unwrap_or_else(PoisonError::into_inner).add(name);
                 Ok(())
             }
-            Err(CopyFault::Failed(error)) => Err(error),
+            Err(CopyFault::Unread(error) | CopyFault::Failed(error)) => Err(error),
         }
+    }
+
+    /// Copies a blob from the first good copy of it; `None` where there is none.
+    async fn copy_from_elsewhere(
+        &self,
+        blob: &NamedBlob,
+        elsewhere: &Elsewhere,
+    ) -> Result<Option<Copied>, BackupError> {
+        for other in elsewhere.copies(&blob.key).await? {
+            match self.copy_from(blob, &other.provider, &other.key).await {
+                Ok(copied) => {
+                    tracing::warn!(
+                        provider = %blob.provider, key = %blob.key, copy_on = %other.provider,
+                        "a blob was not to be had where it should be, and is backed up from a copy"
+                    );
+                    return Ok(Some(copied));
+                }
+                Err(CopyFault::Failed(error)) => return Err(error),
+                Err(CopyFault::Gone | CopyFault::Differs | CopyFault::Broke(_) | CopyFault::Unread(_)) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// Copies a blob from one of the places that have it. In the backup it has its own name, wherever it comes from.
+    async fn copy_from(&self, blob: &NamedBlob, provider: &str, key: &BlobKey) -> Result<Copied, CopyFault> {
+        let body = async {
+            let source = self.asked.providers.named(provider, "read");
+            let source = source.map_err(|error| CopyFault::Unread(error.into()))?;
+            source.read(key, None).await.map_err(|error| match error {
+                BackendError::NotFound => CopyFault::Gone,
+                error => CopyFault::Unread(error.into_storage_error(source.provider()).into()),
+            })
+        };
+        copy(blob, &self.blobs, body).await
     }
 
     /// Takes away what no backup names any more.

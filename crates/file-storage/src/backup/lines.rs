@@ -1,5 +1,6 @@
 //! Lines of tables, to files and from them.
 
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,8 +13,8 @@ use tokio::sync::mpsc;
 use super::place::Place;
 use super::{BackupError, TableEntry};
 use crate::errors::StorageError;
-use crate::executor::snapshot::{NamedBlob, TableName};
-use crate::file::Sha256;
+use crate::executor::snapshot::{NamedBlob, NamedCopy, TableName};
+use crate::file::{BlobKey, Sha256};
 
 /// Lines that go together.
 const LINES: usize = 512;
@@ -114,6 +115,24 @@ pub(super) fn read_blobs(
         }
     });
     blobs
+}
+
+/// Reads the copies that a table names, by the blobs that they are copies of.
+pub(super) async fn read_copies(
+    place: &Arc<Place>,
+    id: uuid::Uuid,
+    table: TableName,
+    entry: &TableEntry,
+) -> Result<HashMap<BlobKey, Vec<NamedCopy>>, BackupError> {
+    let (mut lines, mut copies) = (read(place, id, entry), HashMap::<BlobKey, Vec<NamedCopy>>::new());
+    while let Some(batch) = lines.recv().await {
+        for line in batch? {
+            if let Some((blob, copy)) = table.copy(&line)? {
+                copies.entry(blob).or_default().push(copy);
+            }
+        }
+    }
+    Ok(copies)
 }
 
 /// Reads all of a table's file, and says whether it is what was written.

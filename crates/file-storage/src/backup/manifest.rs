@@ -1,11 +1,13 @@
 //! What a backup says of itself.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::BackupError;
 use crate::Timestamp;
-use crate::executor::snapshot::{TableName, TableSum};
+use crate::executor::snapshot::{NamedBlob, TableName, TableSum};
 
 /// The format that this program writes.
 pub(super) const FORMAT: u32 = 1;
@@ -68,6 +70,14 @@ pub struct Losses {
 }
 
 impl Losses {
+    /// Whether a blob that is missing is one of them: it is named; or it may be one of those that are not, of which no more may be
+    /// `missing` than there were.
+    pub(super) fn has(&self, blob: &NamedBlob, missing: &AtomicU64) -> bool {
+        let name = format!("{}/{}", blob.provider, blob.key);
+        let unnamed = self.count.saturating_sub(self.named.len() as u64);
+        self.named.contains(&name) || missing.fetch_add(1, Ordering::Relaxed) < unnamed
+    }
+
     pub(super) fn add(&mut self, name: String) {
         self.count = self.count.saturating_add(1);
         if self.named.len() < NAMED {

@@ -23,6 +23,7 @@ mod verify;
 use std::io;
 use std::path::PathBuf;
 
+use crate::backend::BackendError;
 use crate::errors::StorageError;
 
 pub use create::{Create, Created};
@@ -79,16 +80,24 @@ pub enum BackupError {
          cleanup --dry-run` says more; --despite-losses makes a backup of the rest", .0.count, .0.first()
     )]
     Lost(Losses),
-    /// Blobs are to go to a provider that has others.
+    /// A provider has blobs that are not the restore's.
     #[error(
-        "the provider '{provider}' is not empty: it has the blob {blob}, which is none of this backup. Restore to an empty \
-         directory or bucket"
+        "the provider '{provider}' is not empty: it has the blob {blob}, which this restore did not bring. Each provider that is \
+         configured must be empty: restore to an empty directory or bucket, and leave the others out"
     )]
     NotEmpty {
         /// The provider's name.
         provider: String,
         /// One of the others.
         blob: String,
+    },
+    /// Whether a provider is empty can't be told.
+    #[error("the provider '{provider}' must be empty, and can't be listed: {source}")]
+    Unlisted {
+        /// The provider's name.
+        provider: String,
+        /// What it says.
+        source: BackendError,
     },
     /// The directory can't be read or written.
     #[error("{}: {source}", path.display())]

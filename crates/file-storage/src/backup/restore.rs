@@ -22,7 +22,7 @@ pub struct Restore {
     pub from: PathBuf,
     /// An empty database.
     pub database: Database,
-    /// The providers; the active one gets all blobs, and must have none but those of this backup.
+    /// The providers; the active one gets all blobs, and must have none but those of this backup. The others must be empty.
     pub providers: Providers,
     /// Blobs that are copied at once.
     pub concurrency: usize,
@@ -78,7 +78,7 @@ impl Restore {
         let to = self.providers.active().backend();
         let database = snapshot::Restore::new(self.database.clone(), to.provider().clone());
         database.survey().await?;
-        self.prepare(to, &known).await?;
+        self.prepare(&known).await?;
         let copied = self.copy_blobs(&place, &manifest, &tables, watch).await?;
         to.drain().await;
         self.hit("restore.blobs").await?;
@@ -91,18 +91,23 @@ impl Restore {
         Ok(Restored { manifest, provider: to.provider().clone(), copied_blobs: copied })
     }
 
-    /// The provider must have nothing but what an earlier try brought. Anything else there would be some other server's: two
-    /// that keep the same blobs by different metadata take each other's for orphans.
-    async fn prepare(&self, to: &Arc<dyn StorageBackend>, known: &KnownBlobs) -> Result<(), BackupError> {
-        let failed = |error: BackendError| BackupError::from(error.into_storage_error(to.provider()));
-        for key in to.recover().await.map_err(failed)? {
+    /// The active provider must have nothing but what an earlier try brought, the others nothing at all. Anything else there would
+    /// be some other server's: two that keep the same blobs by different metadata take each other's for orphans. A name tells them
+    /// apart on no other provider: the server that was backed up has blobs of the same names there.
+    async fn prepare(&self, known: &KnownBlobs) -> Result<(), BackupError> {
+        let active = self.providers.active();
+        let to = active.backend();
+        for key in to.recover().await.map_err(|error| unlisted(to, error))? {
             to.settle(&key, known.has(&key)).await;
         }
-        let mut list = to.list();
-        while let Some(blob) = list.next().await.transpose().map_err(failed)? {
-            if !known.has(&blob.key) {
-                let (provider, blob) = (to.provider().to_string(), blob.key.to_string());
-                return Err(BackupError::NotEmpty { provider, blob });
+        for provider in self.providers.all() {
+            let (backend, is_active) = (provider.backend(), provider.name() == active.name());
+            let mut list = backend.list();
+            while let Some(blob) = list.next().await.transpose().map_err(|error| unlisted(backend, error))? {
+                if !(is_active && known.has(&blob.key)) {
+                    let (provider, blob) = (provider.name().to_string(), blob.key.to_string());
+                    return Err(BackupError::NotEmpty { provider, blob });
+                }
             }
         }
         Ok(())
@@ -115,12 +120,12 @@ impl Restore {
         tables: &[(TableName, TableEntry)],
         watch: Watch<'_>,
     ) -> Result<u64, BackupError> {
-        let (copied, seen) = (AtomicU64::new(0), AtomicU64::new(0));
+        let (copied, seen, missing) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
         for (table, entry) in tables.iter().filter(|(table, _)| table.names_blobs()) {
             let named = lines::read_blobs(place, manifest.id, *table, entry);
             let named = stream::unfold(named, async |mut named| named.recv().await.map(|blob| (blob, named)));
             let put = named.try_for_each_concurrent(self.concurrency.max(1), async |blob| {
-                if self.put_blob(place, manifest, &blob).await? == Copied::Came {
+                if self.put_blob(place, manifest, &blob, &missing).await? == Copied::Came {
                     copied.fetch_add(1, Ordering::Relaxed);
                 }
                 let done = seen.fetch_add(1, Ordering::Relaxed).saturating_add(1);
@@ -137,14 +142,16 @@ impl Restore {
         place: &Place,
         manifest: &Manifest,
         blob: &NamedBlob,
+        missing: &AtomicU64,
     ) -> Result<Copied, BackupError> {
         self.hit("restore.blob").await?;
         let to = self.providers.active().backend();
         match copy(blob, to, open(place, &blob.key)).await {
             Ok(copied) => Ok(copied),
-            Err(CopyFault::Failed(error)) => Err(error),
+            Err(CopyFault::Unread(error) | CopyFault::Failed(error)) => Err(error),
+            Err(CopyFault::Broke(error)) => Err(error.into()),
             // It was lost when the backup was made, which was made all the same.
-            Err(CopyFault::Gone) if manifest.lost.count > 0 => Ok(Copied::Was),
+            Err(CopyFault::Gone) if manifest.lost.has(blob, missing) => Ok(Copied::Was),
             Err(CopyFault::Gone) => Err(BackupError::Damaged(format!("the blob {} is missing", blob.key))),
             Err(CopyFault::Differs) => {
                 Err(BackupError::Damaged(format!("the blob {} is not what was stored", blob.key)))
@@ -156,6 +163,11 @@ impl Restore {
         let hit = self.failpoints.hit_async(point).await;
         hit.map_err(|source| BackupError::Io { path: self.from.clone(), source })
     }
+}
+
+/// Whether a provider is empty is not to be had of it.
+fn unlisted(backend: &Arc<dyn StorageBackend>, source: BackendError) -> BackupError {
+    BackupError::Unlisted { provider: backend.provider().to_string(), source }
 }
 
 fn fill(place: &Arc<Place>, manifest: &Manifest, table: TableName, entry: &TableEntry) -> Fill {

@@ -69,8 +69,8 @@ pub async fn verify(from: &Path, concurrency: usize, watch: Watch<'_>) -> Result
 async fn is_whole(place: &Place, blob: &NamedBlob) -> Result<bool, BackupError> {
     let mut bytes = match open(place, &blob.key).await {
         Ok(bytes) => bytes,
-        Err(CopyFault::Gone | CopyFault::Differs) => return Ok(false),
-        Err(CopyFault::Failed(error)) => return Err(error),
+        Err(CopyFault::Gone | CopyFault::Differs | CopyFault::Broke(_)) => return Ok(false),
+        Err(CopyFault::Unread(error) | CopyFault::Failed(error)) => return Err(error),
     };
     let (mut size, mut digest) = (0_u64, Context::new(&SHA256));
     while let Some(chunk) = bytes.next().await {

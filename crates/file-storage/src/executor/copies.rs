@@ -41,6 +41,8 @@ pub struct CopyPlan {
     pub copies: Copies,
     /// Providers on which none are kept any more: what is there goes.
     pub ended: Vec<Arc<str>>,
+    /// Providers that are well: only a blob that is on one of them can do without a copy that ends.
+    pub well: Vec<Arc<str>>,
     /// Whether what was given up is queued again.
     pub retries_failed: bool,
 }

@@ -341,7 +341,8 @@ pub trait JobExecutor: Send + Sync {
     async fn jobs(&self, access: &Access, listing: &JobListing) -> Result<Vec<Job>, StorageError>;
 
     /// Takes the oldest job of these kinds that waits for a runner, or whose runner has not renewed its claim in time. One that had
-    /// twenty runners without progress is given up instead. No job is two runners' at a time.
+    /// twenty runners without progress is given up instead. No job is two runners' at a time, and of a user's jobs that wait none is
+    /// taken while another one of theirs runs.
     ///
     /// # Errors
     /// Only those of the engine.

@@ -57,7 +57,8 @@ pub trait WebhookExecutor: Send + Sync {
     /// Only those of the engine.
     async fn webhook(&self, access: &Access, id: Uuid) -> Result<Option<SealedWebhook>, StorageError>;
 
-    /// Changes a webhook; `None` where there is none. One that is enabled, or goes elsewhere, is tried at once.
+    /// Changes a webhook; `None` where there is none. One that is enabled, or goes elsewhere, is tried at once,
+    /// and whoever had the claim has it no more: what the receiver of before still answers is not written down.
     ///
     /// # Errors
     /// Only those of the engine.

@@ -5,16 +5,18 @@
 //! for their provider; large ones stream through. Dropped before its end, a batch leaves nothing.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 
 use super::FileStorage;
 use super::blobs::PlacedBlob;
 use super::leases::Lease;
 use super::queue::Queued;
-use super::upload::Prepared;
+use super::upload::{PendingUpload, Prepared};
 use crate::body::{self, ByteStream};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
@@ -27,7 +29,11 @@ use crate::permissions::{Access, Operation, RlsContext};
 const READ_AHEAD: usize = 256 * 1024;
 
 /// Most bytes of small files that wait in memory for the transaction; those beyond go to the provider.
-const MOST_HELD: usize = 32 * 1024 * 1024;
+const MOST_HELD: usize = 4 * 1024 * 1024;
+
+/// How long a blob waits for the transaction at most. Leases are this process's: to the orphan jobs of others, a blob that nobody
+/// knows is an orphan after `cleanup.grace`, and the rest of that is for the commit.
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// What became of one file, or path, of a batch.
 #[derive(Debug)]
@@ -60,6 +66,8 @@ struct File {
     name: String,
     /// `None` while it is being written.
     taken: Option<Result<Taken, StorageError>>,
+    /// Whether metrics have its refusal already.
+    is_counted: bool,
 }
 
 /// A file whose bytes are in their place, or in memory. Dropped, its blob is not wanted.
@@ -67,6 +75,7 @@ struct Taken {
     storage: FileStorage,
     object: Option<NewObject>,
     blob: Option<(PlacedBlob, Lease)>,
+    placed: Instant,
 }
 
 impl FileStorage {
@@ -106,14 +115,27 @@ impl Batch {
 
     /// Says of a file that it is not to be written.
     pub fn refuse(&mut self, name: &str, error: StorageError) {
-        self.files.push(File { name: name.to_owned(), taken: Some(Err(error)) });
+        self.files.push(File { name: name.to_owned(), taken: Some(Err(error)), is_counted: false });
     }
 
     /// Takes a file in. What is wrong with it is told at the end; a body that fails is the caller's to notice.
     pub async fn add(&mut self, path: ObjectPath, attributes: ObjectAttributes, body: ByteStream) {
         let name = path.as_str().to_owned();
-        match self.take_in(path, attributes, body).await {
-            Ok(taken) => self.files.push(File { name, taken }),
+        if !self.paths.insert(path.clone()) {
+            let message = "the batch has this path twice".to_owned();
+            return self.refuse(&name, StorageError::InvalidRequest { message });
+        }
+        let announced = Announced { attributes: Some(attributes.clone()), size: None, is_final: false };
+        let (access, mode) = (self.access.clone(), self.mode.clone());
+        let pending = match self.storage.admit(access, &self.bucket, &path, mode, announced).await {
+            Ok(pending) => pending,
+            // Who admits counts whom they do not.
+            Err(error) => {
+                return self.files.push(File { name, taken: Some(Err(error)), is_counted: true });
+            }
+        };
+        match self.take_in(pending, attributes, body).await {
+            Ok(taken) => self.files.push(File { name, taken, is_counted: false }),
             Err(error) => self.refuse(&name, error),
         }
     }
@@ -121,17 +143,10 @@ impl Batch {
     /// `None` where the file is being written when this answers, under the number that it will have.
     async fn take_in(
         &mut self,
-        path: ObjectPath,
+        pending: PendingUpload,
         attributes: ObjectAttributes,
         mut body: ByteStream,
     ) -> Result<Option<Result<Taken, StorageError>>, StorageError> {
-        if !self.paths.insert(path.clone()) {
-            let message = "the batch has this path twice".to_owned();
-            return Err(StorageError::InvalidRequest { message });
-        }
-        let announced = Announced { attributes: Some(attributes.clone()), size: None, is_final: false };
-        let (access, mode) = (self.access.clone(), self.mode.clone());
-        let pending = self.storage.admit(access, &self.bucket, &path, mode, announced).await?;
         let (read, is_whole) = read_ahead(&mut body).await?;
         let size = read.len();
         let is_small = is_whole && size <= self.threshold && self.held.saturating_add(size) <= MOST_HELD;
@@ -183,9 +198,17 @@ impl Batch {
             self.was_written(joined)?;
         }
         let mut items = Vec::with_capacity(self.files.len());
+        let mut counted = Vec::with_capacity(self.files.len());
         let mut commit = Commit::default();
-        for File { name, taken } in std::mem::take(&mut self.files) {
+        for File { name, taken, is_counted } in std::mem::take(&mut self.files) {
+            counted.push(is_counted);
             match taken {
+                // Its blob goes, before somebody else takes it for an orphan while the object is there.
+                Some(Ok(taken)) if taken.blob.is_some() && taken.placed.elapsed() > LONGEST => {
+                    drop(taken);
+                    let error = StorageError::OperationTimeout { operation: "put_objects" };
+                    items.push(BatchItem { name, outcome: Err(error) });
+                }
                 Some(Ok(taken)) => {
                     commit.add(&self.access, taken, items.len());
                     items.push(BatchItem { name, outcome: Err(StorageError::internal("not written")) });
@@ -208,7 +231,7 @@ impl Batch {
                 }
             }
         }
-        for item in &items {
+        for (item, _) in items.iter().zip(counted).filter(|(_, is_counted)| !is_counted) {
             let size = item.outcome.as_ref().map(|written| written.object.size);
             self.storage.count_upload(&self.bucket, size);
         }
@@ -249,6 +272,10 @@ impl Commit {
         storage.ring_events();
         match &outcome {
             Ok(outcomes) => {
+                let mut placed = self.blobs.iter().zip(outcomes);
+                if placed.any(|(blob, outcome)| blob.is_some() && outcome.is_ok()) {
+                    storage.copies_were_queued();
+                }
                 for ((blob, queued), outcome) in self.blobs.iter().zip(&self.queued).zip(outcomes) {
                     if let Some((blob, _lease)) = blob {
                         storage.settle_blob(blob, outcome.is_ok()).await;
@@ -273,7 +300,7 @@ impl Commit {
 impl Taken {
     fn of(storage: FileStorage, prepared: Prepared) -> Self {
         let Prepared { object, blob, .. } = prepared;
-        Self { storage, object: Some(object), blob }
+        Self { storage, object: Some(object), blob, placed: Instant::now() }
     }
 }
 

@@ -46,11 +46,19 @@ impl FileStorage {
         }
     }
 
-    /// What copies are to be; with `ends`, those that are on other providers of ours are not to be any more.
+    /// What copies are to be; with `ends`, those that are on other providers of ours are not to be any more. The active provider's
+    /// stay: it may be active because the one before is gone, and its copies may be all that is left.
     pub(crate) fn copy_plan(&self, ends: bool) -> CopyPlan {
+        let active = self.providers().active().name();
         let others = self.providers().all().map(|provider| provider.name());
-        let others = others.filter(|name| ends && !self.providers().is_backup(name)).cloned().collect();
-        CopyPlan { copies: self.copies(), ended: others, retries_failed: false }
+        let others = others.filter(|name| ends && *name != active && !self.providers().is_backup(name));
+        let well = self.providers().all().filter(|provider| provider.is_healthy());
+        CopyPlan {
+            copies: self.copies(),
+            ended: others.cloned().collect(),
+            well: well.map(|provider| provider.name().clone()).collect(),
+            retries_failed: false,
+        }
     }
 
     /// Looks at a page of blobs for their copies.

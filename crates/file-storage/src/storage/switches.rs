@@ -8,6 +8,7 @@ use super::FileStorage;
 use crate::backend::registry::Switch;
 use crate::errors::StorageError;
 use crate::executor::ProviderEvent;
+use crate::resilience::CircuitState;
 
 /// Switches that wait to be written while the database does not answer. Later ones are in the log alone.
 const MOST: usize = 64;
@@ -54,7 +55,14 @@ impl FileStorage {
         let event = if to == *active.name() {
             ProviderEvent::Recovered { provider: to, from }
         } else {
-            ProviderEvent::FailedOver { from, to, reason: active.status().error }
+            let status = active.status();
+            let is_open = status.circuit == Some(CircuitState::Open);
+            let word = if is_open { "its circuit is open" } else { "it did not take an upload" };
+            ProviderEvent::FailedOver {
+                from,
+                to,
+                reason: Some(status.error.unwrap_or_else(|| word.to_owned())),
+            }
         };
         if self.inner.switches.add(event) {
             let storage = self.clone();

@@ -16,9 +16,9 @@ use crate::Timestamp;
 use crate::backend::{BackendError, BlobInfo, StorageBackend};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::{QueueDepth, QueueStatus, SegmentBlob, Turn};
+use crate::executor::{JobKind, JobListing, JobStatus, QueueDepth, QueueStatus, SegmentBlob, Turn};
 use crate::file::BlobKey;
-use crate::permissions::Access;
+use crate::permissions::{Access, RlsContext};
 use crate::storage::FileStorage;
 
 /// Blobs that are compared with the database at once.
@@ -198,7 +198,17 @@ impl Orphans {
         let depths = self.storage.executor().queue_depths(access, None).await?;
         let is_under_way =
             |depth: &&QueueDepth| &*depth.target == provider && depth.status == QueueStatus::InProgress;
-        let oldest = depths.iter().filter(is_under_way).map(|depth| depth.oldest).min();
+        // A scrub that repairs makes blobs that no entry speaks of.
+        let running = JobListing {
+            kind: Some(JobKind::Scrub),
+            status: Some(JobStatus::Running),
+            limit: 10,
+            ..JobListing::default()
+        };
+        let scrubs = self.storage.jobs(&RlsContext::system("orphan job"), &running).await?;
+        let repairs = scrubs.iter().filter(|job| !job.dry_run).map(|job| job.created_at);
+        let queued = depths.iter().filter(is_under_way).map(|depth| depth.oldest);
+        let oldest = queued.chain(repairs).min();
         Ok(oldest.map(|oldest| oldest.checked_sub_signed(grace(&self.options.borrow())).unwrap_or(oldest)))
     }
 

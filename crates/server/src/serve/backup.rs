@@ -63,8 +63,8 @@ pub async fn verify_backup(
     backup::verify(from, concurrency, watch).await.map_err(ServerError::Backup)
 }
 
-/// Restores a backup into the data directory, the database and the active provider that are configured, all of them empty.
-/// No server starts before it is done.
+/// Restores a backup into the data directory, the database and the active provider that are configured, all of them empty, as
+/// the other providers must be. No server starts before it is done.
 ///
 /// # Errors
 /// [`ServerError`], saying what is in the way. What failed half-way goes on when it is tried again.
@@ -77,7 +77,7 @@ pub async fn restore_backup(
     let (manifest, secrets) = backup::read_secrets(from).await.map_err(ServerError::Backup)?;
     let path = open::database_path(config);
     let place = path.as_ref().map_or("a PostgreSQL database".to_owned(), |path| path.display().to_string());
-    let mark = Mark::set(&config.data_dir, &format!("{} into {place}\n", manifest.id))?;
+    let mark = Mark::set(&config.data_dir, path.as_deref(), &format!("{} into {place}\n", manifest.id))?;
     if let Some(path) = path.filter(|_| mark.was_there) {
         unfinished::remove_database(&path)?;
     }

@@ -82,8 +82,19 @@ pub enum ServerError {
     )]
     RestoreUnfinished(PathBuf),
     /// A backup is to be restored over something.
-    #[error("the data directory {} is not empty: a backup is restored into a new one", .0.display())]
+    #[error("{} is not empty: a backup is restored into a new data directory, and a new database", .0.display())]
     NotEmpty(PathBuf),
+    /// Another process restores into the data directory.
+    #[error("another process restores a backup into {}", .0.display())]
+    RestoreRuns(PathBuf),
+    /// All is restored, and still marked as if it were not.
+    #[error("everything was restored; but {} could not be deleted: delete it, and start the server", path.display())]
+    MarkStays {
+        /// The mark's file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// A directory that is restored into can't be used.
     #[error("{} can't be restored into", path.display())]
     RestorePlace {

@@ -90,7 +90,7 @@ async fn a_cleanup_says_what_it_found() {
     let (_, report) = call(&server, Method::GET, "/cleanup", Some(&service)).await;
     let nothing = json!({
         "orphan_blobs": 0, "orphan_bytes": 0, "missing_blobs": 0, "damaged_blobs": 0, "missing_copies": 0, "deleted_blobs": 0,
-        "deleted_rows": 0, "pending_deletions": 0, "halted": null
+        "deleted_rows": 0, "pending_deletions": 0, "halted": null, "orphans": [], "missing": []
     });
     assert_eq!(report, nothing);
 }

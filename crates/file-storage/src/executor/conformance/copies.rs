@@ -416,7 +416,11 @@ pub(crate) async fn copies_end_where_none_are_kept(subject: &Subject) {
     assert_eq!(queue(subject, &plan(&[]), 2).await, (0, 0));
     assert_eq!(subject.executor.blob_copies(&maintain(), "tape", None, 9).await.unwrap().len(), 3);
     let ended = CopyPlan { ended: vec!["tape".into()], ..plan(&["vault"]) };
-    assert_eq!(queue(subject, &ended, 2).await, (3, 3));
+    // What can't be read elsewhere is kept.
+    let kept = subject.executor.queue_copies(&maintain(), &ended, None, 100).await.unwrap();
+    assert_eq!((kept.entries, kept.dropped), (3, 0));
+    let ended = CopyPlan { well: vec!["local".into()], ..ended };
+    assert_eq!(queue(subject, &ended, 2).await, (0, 3));
     assert_eq!(queue(subject, &ended, 2).await, (0, 0));
     let queued = due(subject).await;
     assert!(queued.len() == 3 && tapes.iter().all(|tape| queued.contains(tape)));

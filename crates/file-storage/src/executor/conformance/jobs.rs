@@ -103,10 +103,9 @@ pub(crate) async fn a_job_is_made_claimed_saved_and_ended(subject: &Subject) {
 
 pub(crate) async fn workers_share_jobs_and_none_is_twos(subject: &Subject) {
     const JOBS: usize = 40;
-    let owner = user();
     let mut made = Vec::new();
     for _ in 0..JOBS {
-        made.push(create(subject, &owner).await.id);
+        made.push(create(subject, &user()).await.id);
     }
     let first = claim(subject, Uuid::new_v4(), LEASE).await.unwrap();
     assert_eq!(first.job.id, made[0], "the oldest first");
@@ -124,6 +123,22 @@ pub(crate) async fn workers_share_jobs_and_none_is_twos(subject: &Subject) {
     let taken: Vec<Uuid> = join_all(workers).await.into_iter().flatten().collect();
     assert_eq!(taken.len(), JOBS - 1, "each was taken");
     assert_eq!(taken.iter().collect::<HashSet<_>>().len(), taken.len(), "and none twice");
+    a_user_has_one_running(subject).await;
+}
+
+async fn a_user_has_one_running(subject: &Subject) {
+    let (owner, worker) = (user(), Uuid::new_v4());
+    let (first, second) = (create(subject, &owner).await.id, create(subject, &owner).await.id);
+    let other = create(subject, &user()).await.id;
+    let services = [create(subject, &service()).await.id, create(subject, &service()).await.id];
+    for id in [first, other, services[0], services[1]] {
+        let claimed = claim(subject, worker, LEASE).await.unwrap();
+        assert_eq!(claimed.job.id, id, "a user's second one is passed over");
+    }
+    assert!(claim(subject, worker, LEASE).await.is_none());
+    let end = JobEnd::Completed;
+    subject.executor.end_job(&maintain(), worker, first, &end, &progress(1)).await.unwrap().unwrap();
+    assert_eq!(claim(subject, worker, LEASE).await.unwrap().job.id, second);
 }
 
 pub(crate) async fn a_jobs_claim_ends_by_itself(subject: &Subject) {
@@ -221,10 +236,10 @@ pub(crate) async fn jobs_are_their_callers_and_the_service_roles(subject: &Subje
         let jobs = on.jobs(&allow(caller, Operation::ReadJobs), &listing).await.unwrap();
         jobs.into_iter().map(|job| job.id).collect::<Vec<_>>()
     };
-    assert_eq!(seen(&owner).await, [named, own]);
+    assert_eq!(seen(&owner).await, [own], "the service role's is no user's, whatever its token says");
     assert_eq!(seen(&other).await, [] as [Uuid; 0]);
     assert_eq!(seen(&service()).await, [named, services, own]);
-    for (caller, id) in [(&other, own), (&owner, services), (&other, Uuid::now_v7())] {
+    for (caller, id) in [(&other, own), (&owner, services), (&owner, named), (&other, Uuid::now_v7())] {
         let missing = |outcome: Result<Job, StorageError>| {
             assert!(matches!(outcome, Err(StorageError::JobNotFound { job }) if job == id), "{outcome:?}");
         };

@@ -215,9 +215,10 @@ fn fold(operation: &'static str, error: tokio_postgres::Error) -> StorageError {
         &SqlState::QUERY_CANCELED | &SqlState::LOCK_NOT_AVAILABLE => {
             StorageError::OperationTimeout { operation }
         }
-        &SqlState::T_R_SERIALIZATION_FAILURE | &SqlState::T_R_DEADLOCK_DETECTED => {
-            StorageError::Overloaded { retry_after: Duration::from_secs(1) }
-        }
+        // Mostly its table of locks, which others' transactions give back as they end.
+        &SqlState::T_R_SERIALIZATION_FAILURE
+        | &SqlState::T_R_DEADLOCK_DETECTED
+        | &SqlState::OUT_OF_MEMORY => StorageError::Overloaded { retry_after: Duration::from_secs(1) },
         &SqlState::DISK_FULL => StorageError::DiskFull { provider },
         &SqlState::IO_ERROR => StorageError::Io { provider, operation, source: Arc::new(error) },
         &SqlState::UNTRANSLATABLE_CHARACTER | &SqlState::CHARACTER_NOT_IN_REPERTOIRE => {

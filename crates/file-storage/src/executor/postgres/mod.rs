@@ -115,6 +115,8 @@ pub struct PostgresExecutor {
     pool: Arc<Pool>,
     /// Places for queries of callers.
     queries: Semaphore,
+    /// The place for a batch: a lock for each of its paths and blobs is a good part of what the database has room for.
+    batches: Semaphore,
     /// Which process it is that claims work.
     instance: Uuid,
 }
@@ -135,7 +137,7 @@ impl PostgresExecutor {
             let queries = Semaphore::new(queries.max(1));
             let pool = Arc::new(pool);
             policies::mirror(&pool).await?;
-            Ok(Self { pool, queries, instance: Uuid::new_v4() })
+            Ok(Self { pool, queries, batches: Semaphore::new(1), instance: Uuid::new_v4() })
         };
         open.await.map_err(|fault: Fault| fault.into_storage("open"))
     }

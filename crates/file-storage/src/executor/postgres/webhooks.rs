@@ -43,6 +43,8 @@ static UPDATE: LazyLock<String> = LazyLock::new(|| {
          status = CASE WHEN $7::boolean IS NULL THEN status WHEN $7::boolean THEN 'active' ELSE 'disabled' END, \
          attempts = CASE WHEN $7::boolean OR $2::text IS NOT NULL THEN 0 ELSE attempts END, \
          next_attempt_at = CASE WHEN $7::boolean OR $2::text IS NOT NULL THEN NULL ELSE next_attempt_at END, \
+         leased_by = CASE WHEN $7::boolean OR $2::text IS NOT NULL THEN NULL ELSE leased_by END, \
+         leased_until = CASE WHEN $7::boolean OR $2::text IS NOT NULL THEN NULL ELSE leased_until END, \
          updated_at = now() WHERE id = $1 RETURNING {WEBHOOK}"
     )
 });
@@ -121,7 +123,7 @@ pub(super) async fn find(
     rows.first().map(webhook).transpose()
 }
 
-/// Changes it.
+/// Changes it. A claim ends where it goes elsewhere, or is enabled: what the old receiver says late is not the new one's.
 pub(super) async fn update(
     pool: &Arc<Pool>,
     access: &Access,

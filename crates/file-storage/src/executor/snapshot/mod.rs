@@ -62,6 +62,15 @@ pub struct NamedBlob {
     pub sha256: Sha256,
 }
 
+/// A copy of a blob, as a row names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedCopy {
+    /// The provider that has it.
+    pub provider: Arc<str>,
+    /// Its name there.
+    pub key: BlobKey,
+}
+
 /// What was read of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableSum {
@@ -124,6 +133,33 @@ impl TableName {
             ),
             _ => None,
         };
+        named.ok_or_else(|| self.no_line()).map(Some)
+    }
+
+    /// Whether its rows name copies of blobs.
+    pub fn names_copies(self) -> bool {
+        self.0.name == "blob_copies"
+    }
+
+    /// The copy that a line names, and before it the blob that it is a copy of.
+    ///
+    /// # Errors
+    /// [`StorageError::Internal`] where it is no line of the table.
+    pub fn copy(self, line: &str) -> Result<Option<(BlobKey, NamedCopy)>, StorageError> {
+        let row = line::read(self.0, line).ok_or_else(|| self.no_line())?;
+        if !self.names_copies() {
+            return Ok(None);
+        }
+        let text = |name: &str| {
+            let at = self.0.columns.iter().position(|(column, _)| *column == name);
+            match at.and_then(|at| row.get(at)) {
+                Some(Cell::Text(text)) => Some(text.as_str()),
+                _ => None,
+            }
+        };
+        let key = |name: &str| text(name).and_then(BlobKey::from_stored);
+        let named = key("blob_key").zip(key("copy_key")).zip(text("provider"));
+        let named = named.map(|((blob, key), provider)| (blob, NamedCopy { provider: provider.into(), key }));
         named.ok_or_else(|| self.no_line()).map(Some)
     }
 

@@ -12,6 +12,7 @@ use crate::executor::migrate::cell::{Cell, Keeper, Row, Tally};
 use crate::executor::migrate::tables::Table;
 use crate::executor::{postgres, sqlite};
 use crate::permissions::{Access, AccessRules, Operation, RlsContext};
+use crate::webhooks::WebhookStatus;
 
 /// Lines of a table that are put into a database.
 pub struct Fill {
@@ -127,7 +128,11 @@ impl Restore {
             Database::Sqlite(_) => Keeper::Anything,
             Database::Postgres(_) => Keeper::Postgres,
         };
-        let place = table.0.columns.iter().position(|(name, _)| *name == "provider");
+        let column = |name: &str| table.0.columns.iter().position(|(column, _)| *column == name);
+        let place = column("provider");
+        // The server that was backed up may still tell the same receivers: this one tells nobody before it is told to.
+        let status = column("status").filter(|_| table.0.name == "storage_webhooks");
+        let mut disabled = 0_u64;
         while let Some(lines) = fill.lines.recv().await {
             let lines = lines?;
             let mut batch = Vec::with_capacity(lines.len());
@@ -135,6 +140,12 @@ impl Restore {
                 let mut row = line::read(table.0, &line).ok_or_else(|| table.no_line())?;
                 if let Some(Cell::Text(provider)) = place.and_then(|place| row.get_mut(place)) {
                     *provider = self.provider.to_string();
+                }
+                if let Some(Cell::Text(status)) = status.and_then(|at| row.get_mut(at))
+                    && status.as_str() == WebhookStatus::Active.as_str()
+                {
+                    *status = WebhookStatus::Disabled.as_str().to_owned();
+                    disabled = disabled.saturating_add(1);
                 }
                 tally.add_for(&row, keeper).map_err(|reason| {
                     StorageError::internal(format!("a row of {} can't be restored: {reason}", table.0.name))
@@ -149,6 +160,12 @@ impl Restore {
         if tally.rows() != fill.rows {
             let context = format!("{} has {} rows, and not {}", table.0.name, tally.rows(), fill.rows);
             return Err(StorageError::internal(context));
+        }
+        if disabled > 0 {
+            tracing::warn!(
+                webhooks = disabled,
+                "webhooks were restored disabled: enable those that are to be told"
+            );
         }
         Ok(tally)
     }

@@ -59,7 +59,7 @@ pub(super) fn find(conn: &Connection, access: &Access, id: Uuid) -> Result<Optio
     one(conn, &sql, named_params! { ":id": text(id) })
 }
 
-/// Changes it.
+/// Changes it. A claim ends where it goes elsewhere, or is enabled: what the old receiver says late is not the new one's.
 pub(super) fn update(
     conn: &Connection,
     access: &Access,
@@ -73,6 +73,8 @@ pub(super) fn update(
          status = CASE WHEN :enabled IS NULL THEN status WHEN :enabled THEN 'active' ELSE 'disabled' END, \
          attempts = CASE WHEN :enabled OR :url IS NOT NULL THEN 0 ELSE attempts END, \
          next_attempt_at = CASE WHEN :enabled OR :url IS NOT NULL THEN NULL ELSE next_attempt_at END, \
+         leased_by = CASE WHEN :enabled OR :url IS NOT NULL THEN NULL ELSE leased_by END, \
+         leased_until = CASE WHEN :enabled OR :url IS NOT NULL THEN NULL ELSE leased_until END, \
          updated_at = :now WHERE id = :id RETURNING {WEBHOOK}"
     );
     let bucket = update.bucket.as_ref().and_then(Option::as_ref).map(BucketName::as_str);

@@ -219,10 +219,14 @@ impl Step<'_> {
         if is_full && page.len() > 1 && page.last().is_some_and(|last| last.is_delete_marker) {
             page.pop();
         }
-        run.report.looked_at = run.report.looked_at.saturating_add(page.len() as u64);
-        let ranked = rank(&mut run.place, &page, scan.below.is_some());
+        // IMPORTANT: what is counted is kept only when the page is done. A page that fails is looked at again, and versions counted
+        // twice would be ranked as older than they are: rules would delete what they are to keep.
+        let mut place = run.place.clone();
+        let ranked = rank(&mut place, &page, scan.below.is_some());
         let judge = Judge::new(rules, self.now);
         let all_done = self.follow(run, bucket, &judge, &ranked).await?;
+        run.place.older = place.older;
+        run.report.looked_at = run.report.looked_at.saturating_add(page.len() as u64);
         if !all_done {
             run.report.limited = true;
             return Ok(());

@@ -84,7 +84,6 @@ impl FileStorage {
         let copy = self.copied_to(&blob.provider, source, content, |body| self.paced(body)).await?;
         self.hit("scrub.written").await.map_err(CarryFault::Database)?;
         self.compare(content, &copy.blob).await?;
-        self.spend_for_scrub(blob.size).await;
         self.hit("scrub.verified").await.map_err(CarryFault::Database)?;
         let (storage, access, bad) = (self.clone(), access.clone(), blob.clone());
         let key = copy.blob.key.clone();
@@ -95,10 +94,13 @@ impl FileStorage {
             }
             Err(StorageError::ObjectNotFound { bucket: bad.bucket, path: bad.path })
         });
-        committed.await.map_err(|error| match error {
+        let outcome = committed.await.map_err(|error| match error {
             StorageError::ObjectNotFound { .. } => CarryFault::Overtaken,
             error => CarryFault::Database(error),
-        })
+        });
+        // What was read back counts, too: but not while nothing refers to the copy, which is an orphan to other processes then.
+        self.spend_for_scrub(blob.size).await;
+        outcome
     }
 
     /// A body that comes no faster than a scrub may read.

@@ -13,13 +13,14 @@ mod scrub;
 
 use std::time::Duration;
 
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::errors::StorageError;
 use crate::executor::{ClaimedJob, JobKind};
+use crate::permissions::Access;
 use crate::storage::FileStorage;
 
 use relocate_folder::How;
@@ -62,8 +63,7 @@ async fn step(storage: &FileStorage, job: &mut ClaimedJob) -> Result<StepEnd, St
 
 /// Runs jobs until it is told to stop.
 pub(super) async fn run(storage: FileStorage, stop: CancellationToken) {
-    let mut runner =
-        Runner { storage, id: Uuid::now_v7(), stop, running: JoinSet::new(), forgets: Instant::now() };
+    let mut runner = Runner { storage, stop, running: JoinSet::new(), scrub: None, forgets: Instant::now() };
     runner.run().await;
     // Those that are under way see it for themselves, and give their jobs back.
     while runner.running.join_next().await.is_some() {}
@@ -71,9 +71,10 @@ pub(super) async fn run(storage: FileStorage, stop: CancellationToken) {
 
 struct Runner {
     storage: FileStorage,
-    id: Uuid,
     stop: CancellationToken,
     running: JoinSet<()>,
+    /// The last scrub that was taken on here.
+    scrub: Option<AbortHandle>,
     /// When jobs are forgotten next.
     forgets: Instant,
 }
@@ -119,14 +120,35 @@ impl Runner {
     async fn claim(&mut self) -> Result<(), StorageError> {
         let access = self.storage.maintain("run jobs")?;
         while !self.stop.is_cancelled() && self.running.len() < self.storage.options().jobs.concurrency {
-            let executor = self.storage.executor();
-            let Some(claimed) = executor.claim_job(&access, self.id, &JobKind::ALL, LEASE).await? else {
-                break;
-            };
-            let run = Run::new(self.storage.clone(), access.clone(), self.id, claimed, self.stop.clone());
-            self.running.spawn(run.until_it_ends());
+            // Each claim is another one's, as the database sees it: a run that lost its job has lost it, though this same process may
+            // be who has it now.
+            let worker = Uuid::now_v7();
+            let Some(claimed) = self.next(&access, worker).await? else { break };
+            let is_scrub = claimed.job.kind == JobKind::Scrub;
+            let run = Run::new(self.storage.clone(), access.clone(), worker, claimed, self.stop.clone());
+            let task = self.running.spawn(run.until_it_ends());
+            if is_scrub {
+                self.scrub = Some(task);
+            }
         }
         Ok(())
+    }
+
+    /// Claims the next job. A scrub takes days: it never takes the last place, unless that is the only one and nothing else waits.
+    async fn next(&self, access: &Access, worker: Uuid) -> Result<Option<ClaimedJob>, StorageError> {
+        let executor = self.storage.executor();
+        let places = self.storage.options().jobs.concurrency;
+        let free = places.saturating_sub(self.running.len());
+        let scrubs = self.scrub.as_ref().is_some_and(|scrub| !scrub.is_finished());
+        if free > 1 && !scrubs {
+            return executor.claim_job(access, worker, &JobKind::ALL, LEASE).await;
+        }
+        let others: Vec<_> = JobKind::ALL.into_iter().filter(|kind| *kind != JobKind::Scrub).collect();
+        let claimed = executor.claim_job(access, worker, &others, LEASE).await?;
+        if claimed.is_some() || scrubs || places > 1 {
+            return Ok(claimed);
+        }
+        executor.claim_job(access, worker, &[JobKind::Scrub], LEASE).await
     }
 
     async fn forget(&self) -> Result<(), StorageError> {

@@ -77,7 +77,7 @@ impl Way<'_> {
     async fn go(&self, object: &StorageObject) -> Result<Result<bool, StorageError>, StorageError> {
         match self.bring(object).await {
             Ok(went) => Ok(Ok(went)),
-            Err(error) if is_of_one_object(&error) => Ok(Err(error)),
+            Err(error) if is_its_own(&error) => Ok(Err(error)),
             Err(error) => Err(error),
         }
     }
@@ -120,8 +120,17 @@ impl Way<'_> {
             Ok(there) => Ok(there.created_at >= started
                 && (there.size, there.checksum, &there.etag) == (object.size, object.checksum, &object.etag)
                 && there.owner_id == self.job.caller.user_id()),
+            Err(StorageError::ObjectDeleted { .. }) => Ok(false),
             Err(error) if is_of_one_object(&error) => Ok(false),
             Err(error) => Err(error),
         }
     }
+}
+
+/// Whether the others may go all the same: also where the object's bytes are damaged, or gone. A disk that fails as a whole has
+/// each of them say so; a database that does is met where the step is written down.
+fn is_its_own(error: &StorageError) -> bool {
+    use StorageError as E;
+    let is_damage = matches!(error, E::Io { .. } | E::ChecksumMismatch { .. } | E::ObjectDeleted { .. });
+    is_damage || is_of_one_object(error)
 }

@@ -14,6 +14,7 @@ mod versions;
 mod webhooks;
 
 use std::future::Future;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -159,15 +160,24 @@ impl Executor for PostgresExecutor {
         objects: Vec<NewObject>,
         mode: &PutMode,
     ) -> Result<Vec<Result<Written, StorageError>>, StorageError> {
-        let put = async {
-            let put = |held| put_many::put_many(&self.pool, access, &objects, mode, held);
+        // No longer than an operation: meanwhile blobs are there that others do not know.
+        let turn = tokio::time::timeout(self.pool.operation_timeout(), self.batches.acquire()).await;
+        let Ok(Ok(_turn)) = turn else {
+            return Err(StorageError::Overloaded { retry_after: Duration::from_secs(1) });
+        };
+        let put = |held| put_many::put_many(&self.pool, access, &objects, mode, held);
+        let together = async {
             match retried!(Box::pin(put(Held::AtTheEnd))) {
-                // Some of them are too much, and the database does not say which.
-                Err(fault) if fault.is_over_quota() => retried!(Box::pin(put(Held::ToEach))),
-                outcome => outcome,
+                Err(fault) if fault.is_over_quota() => Ok(None),
+                outcome => outcome.map(Some),
             }
         };
-        self.run("put_objects", put).await
+        if let Some(outcomes) = self.run("put_objects", together).await? {
+            return Ok(outcomes);
+        }
+        // Some of them are too much, and the database does not say which. Another try, with time of its own.
+        let each = async { retried!(Box::pin(put(Held::ToEach))) };
+        self.run("put_objects", each).await
     }
 
     async fn open_object(

@@ -10,6 +10,7 @@ use super::rows::job;
 use crate::executor::columns::{JOB, JOB_WIDTH};
 use crate::executor::displaced::span;
 use crate::executor::job::{MOST_ATTEMPTS, caller_of_json, given_up};
+use crate::executor::postgres::decide::{LOCK, job_place};
 use crate::executor::postgres::errors::Fault;
 use crate::executor::postgres::pool::Pool;
 use crate::executor::postgres::rls::Caller;
@@ -23,14 +24,17 @@ const GIVE_UP: &str = "UPDATE {schema}.jobs SET status = 'failed', completed_at 
      leased_until = NULL WHERE id = ANY (ARRAY(SELECT id FROM {schema}.jobs WHERE status = 'running' \
          AND leased_until <= now() AND attempts >= $2 FOR UPDATE SKIP LOCKED))";
 
-/// Takes the oldest job that anybody may take. What others are at is passed over.
+/// Takes the oldest job that anybody may take. What others are at is passed over. A user has one running at a time, so that
+/// their hundred leave places to others.
 static CLAIM: LazyLock<String> = LazyLock::new(|| {
     format!(
         "UPDATE {{schema}}.jobs SET status = 'running', attempts = attempts + 1, \
          started_at = coalesce(started_at, now()), leased_by = $1, \
          leased_until = now() + $2::bigint * interval '1 microsecond' \
          WHERE id = (SELECT id FROM {{schema}}.jobs WHERE status IN ('pending', 'running') \
-             AND (status = 'pending' OR leased_until <= now()) AND kind = ANY ($3::text[]) \
+             AND (leased_until <= now() OR (status = 'pending' AND (user_id IS NULL OR user_id NOT IN ( \
+                 SELECT user_id FROM {{schema}}.jobs WHERE status = 'running' AND leased_until > now() \
+                 AND user_id IS NOT NULL)))) AND kind = ANY ($3::text[]) \
              ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING {JOB}, caller, state"
     )
 });
@@ -69,8 +73,11 @@ pub(in crate::executor::postgres) async fn claim(
     access.on_rows(Permission::Maintain, None)?;
     let kinds: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
     let most = i32::try_from(MOST_ATTEMPTS).unwrap_or(i32::MAX);
+    // One after the other: two at once would not see that the other one takes a job of the same user.
+    let places = vec![job_place(pool.schema(), "claims")];
     let steps = [
         Step::As(&Caller::keeper()),
+        Step::Run(LOCK, &[&places]),
         Step::Run(GIVE_UP, &[&Json(given_up()), &most]),
         Step::Run(&CLAIM, &[&worker, &span(lease), &kinds]),
         Step::Commit,

@@ -20,7 +20,7 @@ use crate::permissions::{Access, Permission};
 /// ends: an entry is of a blob that is there.
 const BLOBS: &str = "WITH blobs AS MATERIALIZED (SELECT s.blob_key, s.size, s.provider, s.version \
          FROM {schema}.storage_segments s WHERE s.version = ANY ($1::uuid[]) AND s.blob_key IS NOT NULL \
-         AND s.provider <> $2 ORDER BY s.blob_key FOR SHARE) \
+         AND s.provider <> $2 ORDER BY s.blob_key FOR SHARE SKIP LOCKED) \
      SELECT b.blob_key, b.size, b.provider, b.version, o.bucket_id, o.path, o.content_type FROM blobs b \
      JOIN {schema}.storage_objects o ON o.version = b.version \
      WHERE NOT EXISTS (SELECT 1 FROM {schema}.upload_queue u WHERE u.blob_key = b.blob_key AND u.reason = 'archive' \

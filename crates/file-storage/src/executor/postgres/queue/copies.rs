@@ -63,20 +63,24 @@ const DROP_ENTRIES: &str = "DELETE FROM {schema}.upload_queue WHERE id = ANY (AR
      WHERE status IN ('pending', 'in_progress', 'failed') AND reason = 'copy' AND target_provider <> ALL ($1::text[]) \
      LIMIT 10000 FOR UPDATE SKIP LOCKED))";
 
-const DROP_ENDED: &str = "WITH gone AS (DELETE FROM {schema}.blob_copies WHERE blob_key > $1 AND blob_key <= $2 \
-         AND provider = ANY ($3::text[]) RETURNING copy_key, provider, size) \
+const DROP_ENDED: &str = "WITH gone AS (DELETE FROM {schema}.blob_copies c WHERE c.blob_key > $1 AND c.blob_key <= $2 \
+         AND c.provider = ANY ($3::text[]) AND EXISTS (SELECT FROM {schema}.storage_segments s \
+             WHERE s.blob_key = c.blob_key AND s.provider = ANY ($4::text[])) \
+         RETURNING c.copy_key, c.provider, c.size) \
      INSERT INTO {schema}.blob_deletions (blob_key, provider, size) SELECT * FROM gone ON CONFLICT DO NOTHING";
 
 /// What copies the blobs of a page lack, with what entries say. Only those blobs are locked: nobody deletes or moves them until
-/// the transaction ends.
+/// the transaction ends. What somebody deletes or moves now is passed over, as is what is to go where a copy is lacking.
 const LACKING: &str = "WITH lacking AS MATERIALIZED (SELECT s.blob_key, t.target \
          FROM {schema}.storage_segments s, unnest($3::text[]) t (target) \
          WHERE s.blob_key > $1 AND s.blob_key <= $2 AND s.provider <> t.target \
          AND NOT EXISTS (SELECT FROM {schema}.blob_copies c WHERE c.blob_key = s.blob_key AND c.provider = t.target) \
          AND NOT EXISTS (SELECT FROM {schema}.upload_queue q WHERE q.blob_key = s.blob_key AND q.status <> 'completed' \
-             AND q.reason = 'copy' AND q.target_provider = t.target AND NOT (q.status = 'failed' AND $4::boolean))), \
+             AND q.reason = 'copy' AND q.target_provider = t.target AND NOT (q.status = 'failed' AND $4::boolean)) \
+         AND NOT EXISTS (SELECT FROM {schema}.upload_queue q WHERE q.blob_key = s.blob_key AND q.reason <> 'copy' \
+             AND q.target_provider = t.target AND q.status IN ('pending', 'in_progress'))), \
      held AS MATERIALIZED (SELECT s.blob_key, s.size, s.provider, s.version FROM {schema}.storage_segments s \
-         WHERE s.blob_key = ANY (ARRAY(SELECT blob_key FROM lacking)) ORDER BY s.blob_key FOR SHARE) \
+         WHERE s.blob_key = ANY (ARRAY(SELECT blob_key FROM lacking)) ORDER BY s.blob_key FOR SHARE SKIP LOCKED) \
      SELECT h.blob_key, h.size, h.provider, l.target, coalesce(o.bucket_id, v.bucket_id), coalesce(o.path, v.path), \
          coalesce(o.content_type, v.content_type) FROM held h JOIN lacking l USING (blob_key) \
      LEFT JOIN {schema}.storage_objects o ON o.version = h.version \
@@ -286,9 +290,10 @@ pub(in crate::executor::postgres) async fn queue(
     let (Some(to), seen) = (bounds.try_get::<_, Option<&str>>(0)?, count(bounds, 1)?) else {
         return Ok(queued);
     };
+    let well: Vec<&str> = plan.well.iter().map(AsRef::as_ref).collect();
     let ended: Vec<&str> = plan.ended.iter().map(AsRef::as_ref).collect();
     let mut session = Session::start(pool, "queue_copies").await?;
-    let page = [&from as _, &to as _, &ended as _];
+    let page = [&from as _, &to as _, &ended as _, &well as _];
     let lacking = [&from as _, &to as _, &wanted as _, &plan.retries_failed as _];
     let steps = [Step::As(&keeper), Step::Run(LACKING, &lacking), Step::Run(DROP_ENDED, &page)];
     let answers = session.run(&steps).await?;

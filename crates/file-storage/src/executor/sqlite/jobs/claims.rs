@@ -16,9 +16,11 @@ use crate::executor::sqlite::rows::{int, json, micros, now};
 use crate::executor::{ClaimedJob, Job, JobEnd, JobKind, JobProgress};
 use crate::permissions::{Access, Permission};
 
-/// The oldest job that anybody may take.
+/// The oldest job that anybody may take. A user has one running at a time, so that their hundred leave places to others.
 pub(in crate::executor::sqlite) const DUE: &str = "SELECT id FROM jobs WHERE status IN ('pending', 'running') \
-     AND (status = 'pending' OR leased_until <= :now) AND kind IN (SELECT value FROM json_each(:kinds)) \
+     AND (leased_until <= :now OR (status = 'pending' AND (user_id IS NULL OR user_id NOT IN ( \
+         SELECT user_id FROM jobs WHERE status = 'running' AND leased_until > :now AND user_id IS NOT NULL)))) \
+     AND kind IN (SELECT value FROM json_each(:kinds)) \
      ORDER BY id LIMIT 1";
 
 /// Takes the oldest job that anybody may take.

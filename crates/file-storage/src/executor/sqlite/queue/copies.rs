@@ -253,6 +253,8 @@ const LACKING: &str = "SELECT s.blob_key, s.size, s.provider, t.value, coalesce(
      AND NOT EXISTS (SELECT 1 FROM blob_copies c WHERE c.blob_key = s.blob_key AND c.provider = t.value) \
      AND NOT EXISTS (SELECT 1 FROM upload_queue q WHERE q.blob_key = s.blob_key AND q.status <> 'completed' \
          AND q.reason = 'copy' AND q.target_provider = t.value AND NOT (q.status = 'failed' AND :retries)) \
+     AND NOT EXISTS (SELECT 1 FROM upload_queue q WHERE q.blob_key = s.blob_key AND q.reason <> 'copy' \
+         AND q.target_provider = t.value AND q.status IN ('pending', 'in_progress')) \
      ORDER BY s.blob_key, t.id";
 
 /// Looks at a page of blobs, and changes nothing.
@@ -294,10 +296,13 @@ pub(in crate::executor::sqlite) fn look(
     }
     let mut ended = conn.prepare_cached(
         "SELECT blob_key, provider FROM blob_copies WHERE blob_key > :after AND blob_key <= :last \
-         AND provider IN (SELECT value FROM json_each(:ended))",
+         AND provider IN (SELECT value FROM json_each(:ended)) \
+         AND EXISTS (SELECT 1 FROM storage_segments s WHERE s.blob_key = blob_copies.blob_key \
+             AND s.provider IN (SELECT value FROM json_each(:well)))",
     )?;
     let mut rows = ended.query(named_params! {
         ":after": from, ":last": last.as_str(), ":ended": names(&plan.ended),
+        ":well": names(&plan.well),
     })?;
     while let Some(row) = rows.next()? {
         page.ended.push((blob_key(row, 0)?, row.get(1)?));

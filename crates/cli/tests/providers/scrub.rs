@@ -1,0 +1,86 @@
+//! A cloud that loses and changes what it was given, while the disk keeps copies: the command line finds it, and has it repaired.
+
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::cloud::{Cloud, SECRET};
+use crate::support::{OWNER, Server, Who, pattern};
+
+/// moto compares no signature, but wants one to be there.
+const LIKE_SIGNED: &str =
+    "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
+
+const ME: Who = Who::User(OWNER);
+
+fn scrub(server: &Server, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aerostore"));
+    command.args(["scrub", "--json"]).args(arguments).stdin(Stdio::null());
+    command.env("AEROSTORE_URL", format!("http://{}", server.address));
+    command.env("AEROSTORE_TOKEN", server.key("service_key")).output().unwrap()
+}
+
+#[track_caller]
+fn expect(output: &Output, code: i32) -> Value {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{out}\n{err}");
+    serde_json::from_str(&out).unwrap()
+}
+
+/// Files in the cloud, and copies of them on the disk.
+async fn filled(settings: &[(&str, &str)]) -> Server {
+    let server = Server::start_with(settings);
+    server.bucket(ME, "box", "private").await;
+    for number in 0..4 {
+        server.put(ME, &format!("box/{number}"), pattern(20_000 + number)).await;
+    }
+    for _ in 0..600 {
+        if server.files_on_disk() == 4 {
+            return server;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("no copies: {}", server.log());
+}
+
+/// Behind the server's back, the cloud loses a blob and changes another one.
+async fn harm(cloud: &Cloud) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let names = cloud.names().await;
+    let url = |name: &str| format!("{}/aerostore/{name}", cloud.endpoint);
+    let lost = client.delete(url(&names[0])).header("authorization", LIKE_SIGNED).send().await.unwrap();
+    assert!(lost.status().is_success(), "{lost:?}");
+    let changed = client
+        .put(url(&names[1]))
+        .header("authorization", LIKE_SIGNED)
+        .body(vec![7; 20_001])
+        .send()
+        .await
+        .unwrap();
+    assert!(changed.status().is_success(), "{changed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_cloud_loses_is_found_and_made_anew() {
+    let cloud = Cloud::moto();
+    let mut settings = cloud.settings(true);
+    settings.extend([("AEROSTORE_STORAGE_BACKUP_PROVIDERS", "local"), ("AEROSTORE_SCRUB_RATE", "0")]);
+    let server = filled(&settings).await;
+    let clean = expect(&scrub(&server, &[]), 0);
+    assert_eq!((&clean["done"], &clean["total"]), (&json!(8), &json!(8)), "{clean}");
+    harm(&cloud).await;
+    let found = expect(&scrub(&server, &[]), 1);
+    assert_eq!(found["report"]["left"], 2, "{found}");
+    let problems: Vec<_> =
+        found["report"]["findings"].as_array().unwrap().iter().map(|it| it["problem"].as_str()).collect();
+    assert!(problems.contains(&Some("missing")) && problems.contains(&Some("mismatch")), "{found}");
+    let repaired = expect(&scrub(&server, &["--repair", "--provider", "cloud"]), 0);
+    assert_eq!(repaired["report"]["repaired"], 2, "{repaired}");
+    expect(&scrub(&server, &[]), 0);
+    for number in 0..4 {
+        assert_eq!(server.content(&format!("box/{number}")).await.unwrap(), pattern(20_000 + number));
+    }
+    assert!(!server.log().contains(SECRET));
+}
