@@ -132,3 +132,32 @@ pub(crate) enum Command {
     /// Measure a running server: put, get, list
     Bench(commands::bench::Bench),
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn check(command: &clap::Command, global: &HashSet<String>, at: &str) {
+        for below in command.get_subcommands() {
+            let at = format!("{at} {}", below.get_name());
+            for argument in below.get_arguments() {
+                assert!(!global.contains(argument.get_id().as_str()), "{at}: {}", argument.get_id());
+            }
+            check(below, global, &at);
+        }
+    }
+
+    /// It would be read in the place of that one: where the server is, and who asks it.
+    #[test]
+    fn no_argument_of_a_command_has_the_name_of_a_global_one() {
+        let all = Args::command();
+        let global = all.get_arguments().filter(|argument| argument.is_global_set());
+        let global: HashSet<String> = global.map(|argument| argument.get_id().to_string()).collect();
+        assert!(global.contains("url") && global.contains("token"), "{global:?}");
+        check(&all, &global, "aerostore");
+    }
+}

@@ -1,6 +1,6 @@
 //! The orphan job over a provider that lies, breaks off or is down: no row is ever lost to it, and no blob that a row names.
 #![cfg(feature = "failpoints")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -18,7 +18,7 @@ use file_storage::upkeep::{CleanupReport, Upkeep, UpkeepOptions};
 use file_storage::{BucketName, BucketPolicy};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use support::{Fixture, options, path, user};
+use support::{Fixture, chunked, options, path, user};
 use tempfile::TempDir;
 
 /// What the provider says that is not so.
@@ -295,4 +295,29 @@ async fn fs_o2_one_hidden_blob_is_named_and_its_row_stays_until_it_was_missing_t
     }
     scene.fixture.audit().await;
     scene.end().await;
+}
+
+#[tokio::test]
+async fn fs_o1_what_another_database_knows_is_no_orphan() {
+    let (other, scene) = (Scene::new(true, 130).await, Scene::new(true, 10).await);
+    let blobs: Vec<BlobInfo> = other.below.list().map(Result::unwrap).collect().await;
+    for blob in &blobs {
+        scene.below.write(&blob.key, chunked(&[7; 100]), Some(100)).await.unwrap();
+        scene.below.settle(&blob.key, true).await;
+    }
+    for _ in 0..3 {
+        let report = scene.upkeep.cleanup(true).await.unwrap();
+        assert_eq!((report.deleted_blobs, report.deleted_rows), (0, 0), "{report:?}");
+        assert!(report.halted.unwrap().contains("another database's"));
+    }
+    assert_eq!(scene.blobs().await.len(), 140);
+    // As many as a crash may leave are orphans.
+    for blob in &blobs[..30] {
+        scene.below.delete(&blob.key).await.unwrap();
+    }
+    let report = scene.upkeep.cleanup(true).await.unwrap();
+    assert_eq!((report.deleted_blobs, report.halted), (100, None));
+    scene.fixture.audit().await;
+    scene.end().await;
+    other.end().await;
 }

@@ -32,7 +32,9 @@ pub(crate) enum Webhook {
 #[derive(Debug, Args)]
 pub(crate) struct Create {
     /// Where messages go
-    url: String,
+    // IMPORTANT: a name of its own. By that of the global `--url`, the command would talk to the receiver, with the service key.
+    #[arg(id = "receiver", value_name = "URL")]
+    receiver: String,
     /// Only events of this kind, as storage.object.created; may be repeated
     #[arg(long = "event", value_name = "KIND")]
     events: Vec<String>,
@@ -56,8 +58,8 @@ pub(crate) struct Set {
     /// The webhook
     id: Uuid,
     /// Where messages go
-    #[arg(long)]
-    url: Option<String>,
+    #[arg(long, value_name = "URL")]
+    receiver: Option<String>,
     /// Only events of this kind; may be repeated
     #[arg(long = "event", value_name = "KIND", conflicts_with = "all_events")]
     events: Vec<String>,
@@ -101,7 +103,7 @@ pub(crate) struct Delete {
 impl Create {
     fn body(self) -> Value {
         let mut members = Map::new();
-        members.insert("url".to_owned(), self.url.into());
+        members.insert("url".to_owned(), self.receiver.into());
         members.insert("events".to_owned(), self.events.into());
         members.insert("enabled".to_owned(), (!self.disabled).into());
         let others = [
@@ -120,7 +122,7 @@ impl Set {
         let enabled = (self.enable || self.disable).then_some(self.enable);
         let bucket = if self.all_buckets { Some(Value::Null) } else { self.bucket.map(Value::from) };
         let members: Map<_, _> = [
-            ("url", self.url.map(Value::from)),
+            ("url", self.receiver.map(Value::from)),
             ("events", all.then(|| Value::from(self.events))),
             ("bucket", bucket),
             ("prefix", self.prefix.map(Value::from)),

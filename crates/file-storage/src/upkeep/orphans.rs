@@ -24,6 +24,10 @@ use crate::storage::FileStorage;
 /// Blobs that are compared with the database at once.
 const BATCH: usize = 500;
 
+/// Orphans that crashes and outages may leave, beside as many as there are blobs that rows know: with more than that, something else
+/// is wrong.
+const FEW: u64 = 100;
+
 /// Blobs whose presence is asked for at once.
 const CONCURRENT_CHECKS: usize = 8;
 
@@ -76,6 +80,10 @@ impl Orphans {
         for provider in &providers {
             let mut halted = None;
             let compared = async {
+                halted = self.is_foreign(provider, &access).await?;
+                if halted.is_some() {
+                    return Ok(());
+                }
                 self.sweep_blobs(provider, &access, apply, &unknown_before, &mut report).await?;
                 halted = self.check_rows(provider, &access, apply, &missing_before, &mut report).await?;
                 if halted.is_none() {
@@ -94,6 +102,34 @@ impl Orphans {
         report.pending_deletions = self.storage.executor().backlog(&access).await?.pending_deletions;
         metrics::counter!("storage_orphan_files_total").increment(report.orphan_blobs);
         Ok(report)
+    }
+
+    /// Says so where a provider has far more blobs than rows speak of: this is not their database then, but a new one, or an old
+    /// backup, and they are no orphans.
+    async fn is_foreign(
+        &self,
+        provider: &Arc<dyn StorageBackend>,
+        access: &Access,
+    ) -> Result<Option<String>, StorageError> {
+        let name = provider.provider();
+        let usage = self.storage.executor().provider_usage(access).await?;
+        let known = usage.iter().find(|usage| usage.provider == *name);
+        let known = known.map_or(0, |usage| usage.blobs + usage.copies + usage.pending_deletions);
+        let most = known.saturating_mul(2).saturating_add(FEW);
+        let (mut listed, mut blobs) = (0_u64, provider.list());
+        while let Some(blob) = blobs.next().await {
+            blob.map_err(of(provider))?;
+            listed += 1;
+            if listed > most {
+                tracing::error!(provider = %name, known, "a provider has far more blobs than this database knows: none is deleted");
+                metrics::counter!("storage_orphan_job_halted_total").increment(1);
+                return Ok(Some(format!(
+                    "the provider '{name}' has more than {most} blobs, and this database knows {known}: they may be another \
+                     database's, and none was deleted. What is nobody's is deleted by the provider's own tools"
+                )));
+            }
+        }
+        Ok(None)
     }
 
     /// Finds blobs that no row knows, and deletes them.

@@ -134,7 +134,7 @@ pub static DESCRIPTIONS: &[Description] = &[
         "storage_orphan_job_halted_total",
         &[],
         Kind::Counter,
-        "Runs of the orphan job that refused to delete rows, as too many blobs looked missing",
+        "Runs of the orphan job that refused to delete rows, as too many blobs looked missing, or blobs, as they may be another database's",
     ),
     ("storage_scrub_bytes_total", &[], Kind::Counter, "Bytes that scrubs have read"),
     (

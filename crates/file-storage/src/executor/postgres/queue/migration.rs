@@ -43,7 +43,8 @@ pub(super) const QUEUE: &str = "INSERT INTO {schema}.upload_queue AS u (id, buck
      $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[]) e (id, bucket, name, size, type, path, key) \
      ON CONFLICT (blob_key, (CASE WHEN reason = 'copy' THEN target_provider ELSE '' END)) WHERE status <> 'completed' \
      DO UPDATE SET status = 'pending', attempt_count = 0, \
-     target_provider = excluded.target_provider, reason = CASE WHEN u.reason = 'deferred' AND excluded.reason = 'archive' THEN u.reason ELSE excluded.reason END, max_attempts = excluded.max_attempts, \
+     target_provider = excluded.target_provider, max_attempts = excluded.max_attempts, \
+     reason = CASE WHEN u.reason = 'deferred' AND excluded.reason = 'archive' THEN u.reason ELSE excluded.reason END, \
      next_attempt_at = now(), queued_at = now(), completed_at = NULL WHERE u.status = 'failed' \
      OR u.status = 'pending' AND u.target_provider <> excluded.target_provider \
      RETURNING file_size_bytes, blob_key";

@@ -28,7 +28,8 @@ pub(super) const QUEUE: &str = "INSERT INTO upload_queue AS u (id, bucket_id, fi
      VALUES (:id, :bucket, :name, :size, :type, :path, :key, :source, :target, :reason, :most, :now, :now, :now, :now) \
      ON CONFLICT (blob_key, CASE WHEN reason = 'copy' THEN target_provider ELSE '' END) WHERE status <> 'completed' \
      DO UPDATE SET status = 'pending', attempt_count = 0, \
-     target_provider = excluded.target_provider, reason = CASE WHEN u.reason = 'deferred' AND excluded.reason = 'archive' THEN u.reason ELSE excluded.reason END, max_attempts = excluded.max_attempts, \
+     target_provider = excluded.target_provider, max_attempts = excluded.max_attempts, \
+     reason = CASE WHEN u.reason = 'deferred' AND excluded.reason = 'archive' THEN u.reason ELSE excluded.reason END, \
      next_attempt_at = :now, queued_at = :now, completed_at = NULL, updated_at = :now WHERE u.status = 'failed' \
      OR u.status = 'pending' AND u.target_provider <> excluded.target_provider";
 
