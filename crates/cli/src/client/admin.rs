@@ -1,10 +1,10 @@
 //! Requests that an operator makes: cleanup, usage, health, metrics.
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{ANSWER, Client};
+use super::{ANSWER, Client, response};
 use crate::failure::Failure;
 
 /// What a cleanup found, or did.
@@ -64,8 +64,19 @@ impl Client {
     }
 
     /// The state of the server and its parts.
+    ///
+    /// A server that is not well says so with 503, and why in the same document.
     pub(crate) async fn health(&self) -> Result<Value, Failure> {
-        self.json(self.request(Method::GET, "/api/v1/storage/health")).await
+        let request = self.request(Method::GET, "/api/v1/storage/health").timeout(ANSWER);
+        let response = request.send().await.map_err(|error| self.broken(&error))?;
+        if response.status() != StatusCode::SERVICE_UNAVAILABLE {
+            return self.read(response::check(response, self.token.is_some()).await?).await;
+        }
+        let report: Value = self.read(response).await?;
+        match report.get("status") {
+            Some(_) => Ok(report),
+            None => Err(Failure::Other(anyhow::anyhow!("the server answers 503 to everything"))),
+        }
     }
 
     /// What the server has done since it was started, or since that was reset.

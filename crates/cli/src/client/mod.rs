@@ -116,6 +116,11 @@ impl Client {
     /// Sends a request whose answer comes soon, and reads it as JSON.
     async fn json<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
         let response = self.send(request.timeout(ANSWER)).await?;
+        self.read(response).await
+    }
+
+    /// Reads an answer as JSON.
+    async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, Failure> {
         let body = response.bytes().await.map_err(|error| self.broken(&error))?;
         Ok(serde_json::from_slice(&body).context("the server's answer is not what was expected")?)
     }
