@@ -47,6 +47,11 @@ impl Connection {
         Ok(prepared)
     }
 
+    /// Whether a statement is prepared.
+    pub(super) fn knows(&self, role: &'static str, sql: &'static str) -> bool {
+        self.known().contains_key(&(role, sql))
+    }
+
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<(&'static str, &'static str), Statement>> {
         self.statements.lock().unwrap_or_else(PoisonError::into_inner)
     }

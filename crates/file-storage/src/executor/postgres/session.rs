@@ -88,7 +88,7 @@ impl Session {
     async fn exchange(&mut self, steps: &[Step<'_>]) -> Result<Vec<Answer>, Fault> {
         let Some(connection) = &self.connection else { return Ok(Vec::new()) };
         self.pool.hit("postgres.before_statements").await?;
-        let statements = prepare(connection, self.role, steps).await?;
+        let statements = prepare(connection, self.role, steps, self.open).await?;
         let timeout = self.pool.statement_timeout().as_millis().to_string();
         let entering: Vec<[&(dyn ToSql + Sync); 4]> = steps
             .iter()
@@ -225,8 +225,42 @@ pub(super) async fn alone(
     Ok(answers.into_iter().next().unwrap_or_default())
 }
 
+/// Takes on a role until the transaction ends; `none` is who connected.
+const TAKE_ROLE: &str = "SELECT set_config('role', $1, true)";
+
+/// Whether these steps need no more preparation.
+fn are_prepared(connection: &Object<Manager>, role: &'static str, steps: &[Step<'_>]) -> bool {
+    let mut role = role;
+    steps.iter().all(|step| match step {
+        Step::As(caller) => {
+            role = caller.role;
+            connection.knows("", ENTER)
+        }
+        Step::Run(sql, _) => connection.knows(role, sql),
+        Step::Once(_) | Step::Commit => true,
+    })
+}
+
 /// The statements of these steps, prepared for whom they will run as.
+///
+/// IMPORTANT: amid a transaction, they are prepared as who connected, too: the role of the moment may not look at what a statement of
+/// the next one is about.
 async fn prepare(
+    connection: &Object<Manager>,
+    role: &'static str,
+    steps: &[Step<'_>],
+    is_open: bool,
+) -> Result<Vec<Statement>, Fault> {
+    if !is_open || role.is_empty() || are_prepared(connection, role, steps) {
+        return prepare_all(connection, role, steps).await;
+    }
+    connection.client().execute(TAKE_ROLE, &[&"none"]).await?;
+    let statements = prepare_all(connection, role, steps).await?;
+    connection.client().execute(TAKE_ROLE, &[&role]).await?;
+    Ok(statements)
+}
+
+async fn prepare_all(
     connection: &Object<Manager>,
     role: &'static str,
     steps: &[Step<'_>],
