@@ -6,14 +6,11 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Context;
+use super::{Context, pages};
 use crate::failure::{Failure, ServerError};
 use crate::output::table;
 use crate::transfer::JobProgress;
 use crate::units;
-
-/// Most jobs that a server gives at once.
-const PAGE: u32 = 1000;
 
 /// Time between two looks at a job that is waited for, at first and at most.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
@@ -152,20 +149,12 @@ pub(crate) fn outcome(job: &Value) -> Result<(), Failure> {
 
 async fn list(asked: &List, context: &Context<'_>) -> Result<(), Failure> {
     let Context { client, out } = context;
-    let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
-    let (mut jobs, mut before) = (Vec::new(), None::<String>);
-    while jobs.len() < limit {
-        let left = u32::try_from(limit - jobs.len()).unwrap_or(u32::MAX).min(PAGE);
-        let mut query = vec![("limit", left.to_string())];
-        let given = [("status", &asked.status), ("kind", &asked.kind), ("before", &before)];
-        query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+    let given = [("status", &asked.status), ("kind", &asked.kind)];
+    let (jobs, has_more) = pages::first(asked.limit, &given, "before", async |query| {
         let page = client.jobs(&query).await?;
-        jobs.extend(page.jobs);
-        before = page.next_before;
-        if before.is_none() {
-            break;
-        }
-    }
+        Ok((page.jobs, page.next_before))
+    })
+    .await?;
     if out.is_json() {
         return out.json(&jobs);
     }
@@ -173,7 +162,7 @@ async fn list(asked: &List, context: &Context<'_>) -> Result<(), Failure> {
         out.note("there are no jobs");
         return Ok(());
     }
-    if before.is_some() {
+    if has_more {
         out.note("there are more: --limit");
     }
     out.line(&rows(&jobs))

@@ -17,6 +17,7 @@ pub(crate) mod metrics;
 pub(crate) mod migrate;
 pub(crate) mod migrate_provider;
 pub(crate) mod mv;
+mod pages;
 pub(crate) mod policy;
 pub(crate) mod providers;
 pub(crate) mod query;

@@ -4,13 +4,10 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Context;
+use super::{Context, pages};
 use crate::failure::Failure;
 use crate::output::table;
 use crate::units;
-
-/// Most entries that a server gives at once.
-const PAGE: u32 = 1000;
 
 /// What to do with the upload queue.
 #[derive(Debug, Subcommand)]
@@ -84,20 +81,12 @@ pub(crate) async fn run(queue: Queue, context: &Context<'_>) -> Result<(), Failu
 
 async fn list(asked: &List, context: &Context<'_>) -> Result<(), Failure> {
     let Context { client, out } = context;
-    let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
-    let (mut entries, mut cursor) = (Vec::new(), None::<String>);
-    while entries.len() < limit {
-        let left = u32::try_from(limit - entries.len()).unwrap_or(u32::MAX).min(PAGE);
-        let mut query = vec![("limit", left.to_string())];
-        let given = [("status", &asked.status), ("bucket", &asked.bucket), ("cursor", &cursor)];
-        query.extend(given.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+    let given = [("status", &asked.status), ("bucket", &asked.bucket)];
+    let (entries, has_more) = pages::first(asked.limit, &given, "cursor", async |query| {
         let page = client.queue_entries(&query).await?;
-        entries.extend(page.entries);
-        cursor = page.next_cursor;
-        if cursor.is_none() {
-            break;
-        }
-    }
+        Ok((page.entries, page.next_cursor))
+    })
+    .await?;
     if out.is_json() {
         return out.json(&entries);
     }
@@ -105,7 +94,7 @@ async fn list(asked: &List, context: &Context<'_>) -> Result<(), Failure> {
         out.note("nothing is queued");
         return Ok(());
     }
-    if cursor.is_some() {
+    if has_more {
         out.note("there are more: --limit");
     }
     out.line(&rows(&entries))

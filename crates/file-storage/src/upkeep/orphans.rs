@@ -28,6 +28,10 @@ const BATCH: usize = 500;
 /// is wrong.
 const FEW: u64 = 100;
 
+/// How far a file may seem older than the entry that was queued before it: a provider's clock is not the database's, and a
+/// file system's is a few milliseconds late even on the same machine.
+const CLOCKS: TimeDelta = TimeDelta::hours(24);
+
 /// Blobs whose presence is asked for at once.
 const CONCURRENT_CHECKS: usize = 8;
 
@@ -112,14 +116,18 @@ impl Orphans {
         access: &Access,
     ) -> Result<Option<String>, StorageError> {
         let name = provider.provider();
-        let usage = self.storage.executor().provider_usage(access).await?;
-        let known = usage.iter().find(|usage| usage.provider == *name);
-        let known = known.map_or(0, |usage| usage.blobs + usage.copies + usage.pending_deletions);
-        let most = known.saturating_mul(2).saturating_add(FEW);
-        let (mut listed, mut blobs) = (0_u64, provider.list());
+        let (mut listed, mut most, mut blobs) = (0_u64, FEW, provider.list());
         while let Some(blob) = blobs.next().await {
             blob.map_err(of(provider))?;
             listed += 1;
+            if listed <= most {
+                continue;
+            }
+            // Asked here, and again where more are listed: what was uploaded meanwhile is known by then.
+            let usage = self.storage.executor().provider_usage(access).await?;
+            let known = usage.iter().find(|usage| usage.provider == *name);
+            let known = known.map_or(0, |usage| usage.blobs + usage.copies + usage.pending_deletions);
+            most = known.saturating_mul(2).saturating_add(FEW);
             if listed > most {
                 tracing::error!(provider = %name, known, "a provider has far more blobs than this database knows: none is deleted");
                 metrics::counter!("storage_orphan_job_halted_total").increment(1);
@@ -228,8 +236,8 @@ impl Orphans {
         Ok(blobs.into_iter().filter(|blob| !known.contains(&blob.key)).collect())
     }
 
-    /// Since when the blobs were queued that are being copied to a provider now, at the earliest; `None` where none is. The
-    /// grace allows for two clocks.
+    /// Since when the blobs were queued that are being copied to a provider now, at the earliest; `None` where none is.
+    /// Allows for two clocks.
     async fn copies_since(&self, provider: &str, access: &Access) -> Result<Option<Timestamp>, StorageError> {
         let depths = self.storage.executor().queue_depths(access, None).await?;
         let is_under_way =
@@ -245,7 +253,7 @@ impl Orphans {
         let repairs = scrubs.iter().filter(|job| !job.dry_run).map(|job| job.created_at);
         let queued = depths.iter().filter(is_under_way).map(|depth| depth.oldest);
         let oldest = queued.chain(repairs).min();
-        Ok(oldest.map(|oldest| oldest.checked_sub_signed(grace(&self.options.borrow())).unwrap_or(oldest)))
+        Ok(oldest.map(|oldest| oldest.checked_sub_signed(CLOCKS).unwrap_or(oldest)))
     }
 
     /// Finds rows whose blob is not there. They are deleted only while the provider is healthy, after a blob was
@@ -464,11 +472,6 @@ impl Listing {
         }
         Ok(self.next.as_ref().is_some_and(|blob| blob.key == *key && blob.size == size))
     }
-}
-
-/// The grace, as a difference of times.
-fn grace(options: &UpkeepOptions) -> TimeDelta {
-    TimeDelta::from_std(options.grace).unwrap_or_default()
 }
 
 /// Says which provider an error is of.

@@ -9,7 +9,6 @@ use super::multipart::{begin, blob, complete, complete_with, due, listed, new_up
 use super::queue::{displaced, home, migration, shown, write};
 use super::subject::{Subject, allow, maintain, new_blob, path, service, user, with_segments};
 use crate::bucket::{Bucket, BucketPolicy, BucketUpdate};
-use crate::errors::StorageError;
 use crate::executor::{
     BlobCopy, Claim, ClaimedEntry, Copies, CopyPlan, QueueEntry, QueueListing, QueueReason, QueueStatus,
 };
@@ -17,21 +16,21 @@ use crate::file::{BlobKey, NewObject, Place, PutMode};
 use crate::permissions::{Operation, RlsContext};
 use crate::versions::{VersionId, Versioning};
 
-fn copies(on: &[&str]) -> Copies {
+pub(super) fn copies(on: &[&str]) -> Copies {
     Copies { on: on.iter().map(|name| (*name).into()).collect(), max_attempts: 5 }
 }
 
-fn plan(on: &[&str]) -> CopyPlan {
+pub(super) fn plan(on: &[&str]) -> CopyPlan {
     CopyPlan { copies: copies(on), ..CopyPlan::default() }
 }
 
 /// An object whose blob is on `local`, with copies on `tape` and `vault`.
-fn copied(made: &Bucket, at: &str) -> (NewObject, BlobKey) {
+pub(super) fn copied(made: &Bucket, at: &str) -> (NewObject, BlobKey) {
     let (object, key) = new_blob(made, at, b"bytes");
     (NewObject { copies: copies(&["tape", "vault"]), ..object }, key)
 }
 
-async fn entries(subject: &Subject) -> Vec<QueueEntry> {
+pub(super) async fn entries(subject: &Subject) -> Vec<QueueEntry> {
     let listing = QueueListing { limit: 100, ..QueueListing::default() };
     let all = subject.executor.queue_entries(&allow(&service(), Operation::ReadQueue), &listing).await;
     let mut open: Vec<_> =
@@ -41,12 +40,12 @@ async fn entries(subject: &Subject) -> Vec<QueueEntry> {
 }
 
 /// Where entries go from and to, in the order in which they were queued.
-async fn ways(subject: &Subject) -> Vec<(String, String)> {
+pub(super) async fn ways(subject: &Subject) -> Vec<(String, String)> {
     let ways = entries(subject).await;
     ways.iter().map(|entry| (entry.source.to_string(), entry.target.to_string())).collect()
 }
 
-fn way(from: &str, to: &str) -> (String, String) {
+pub(super) fn way(from: &str, to: &str) -> (String, String) {
     (from.to_owned(), to.to_owned())
 }
 
@@ -64,7 +63,7 @@ async fn claim_for(subject: &Subject, targets: &[&str]) -> (Uuid, Vec<ClaimedEnt
 }
 
 /// Makes all copies that wait, and gives their keys.
-async fn make(subject: &Subject, made: &Bucket, targets: &[&str]) -> Vec<BlobKey> {
+pub(super) async fn make(subject: &Subject, made: &Bucket, targets: &[&str]) -> Vec<BlobKey> {
     let (worker, claimed) = claim_for(subject, targets).await;
     let mut keys = Vec::new();
     for one in claimed {
@@ -76,7 +75,7 @@ async fn make(subject: &Subject, made: &Bucket, targets: &[&str]) -> Vec<BlobKey
 }
 
 /// Providers and keys of a blob's copies.
-async fn of(subject: &Subject, key: &BlobKey) -> Vec<(String, BlobKey)> {
+pub(super) async fn of(subject: &Subject, key: &BlobKey) -> Vec<(String, BlobKey)> {
     let copies = subject.executor.copies_of(&maintain(), key).await.unwrap();
     assert!(copies.iter().all(|copy| copy.blob == *key));
     copies.into_iter().map(|copy| (copy.provider.to_string(), copy.key)).collect()
@@ -349,105 +348,6 @@ pub(crate) async fn a_blob_that_moves_may_stay_as_a_copy(subject: &Subject) {
     let (worker, claimed) = claim_for(subject, &["s3"]).await;
     assert!(on.complete_entry(&access, worker, &claimed[0], &BlobKey::new(made.uuid), true).await.unwrap());
     assert!(due(subject).await.contains(&of_part));
-}
-
-/// Queues what is lacking page by page; the entries that were made, and the copies that were dropped.
-async fn queue(subject: &Subject, plan: &CopyPlan, page: u32) -> (u64, u64) {
-    let (mut made, mut dropped, mut after) = (0, 0, None);
-    for _ in 0..100 {
-        let done = subject.executor.queue_copies(&maintain(), plan, after.as_ref(), page).await.unwrap();
-        assert_eq!(done.bytes, done.entries * 5);
-        made += done.entries;
-        dropped += done.dropped;
-        after = done.next;
-        if after.is_none() {
-            return (made, dropped);
-        }
-    }
-    panic!("there is no end");
-}
-
-pub(crate) async fn blobs_without_their_copies_are_found(subject: &Subject) {
-    let owner = user();
-    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
-    let update = BucketUpdate { versioning: Some(Versioning::Enabled), ..BucketUpdate::default() };
-    let access = allow(&owner, Operation::UpdateBucket);
-    subject.executor.update_bucket(&access, &made.name, &update).await.unwrap();
-    for at in ["a", "b", "c", "d", "a"] {
-        subject.put_object(&owner, new_blob(&made, at, b"bytes").0, &PutMode::Upsert).await.unwrap();
-    }
-    subject.put(&owner, (&made, "inline"), b"1", PutMode::Create).await.unwrap();
-    let upload = begin(subject, &owner, new_upload(&made, "big")).await;
-    put(subject, &owner, &upload.at, 1, blob(&made, b"part").0).await.unwrap();
-    let (on, access) = (&subject.executor, maintain());
-    assert_eq!(queue(subject, &plan(&[]), 2).await, (0, 0));
-    assert_eq!(queue(subject, &plan(&["local"]), 2).await, (0, 0), "they are there themselves");
-    // The old version counts; what is inline, and what is a part, does not.
-    assert_eq!(queue(subject, &plan(&["tape"]), 2).await, (5, 0));
-    assert_eq!(queue(subject, &plan(&["tape"]), 3).await, (0, 0), "they wait already");
-    let waiting = entries(subject).await;
-    assert!(waiting.iter().all(|entry| entry.reason == QueueReason::Copy && entry.user_id.is_none()));
-    // One is given up, and stays so until somebody asks for it.
-    on.cancel_entry(&access, waiting[0].id).await.unwrap();
-    assert_eq!(queue(subject, &plan(&["tape"]), 2).await, (0, 0));
-    assert_eq!(make(subject, &made, &["tape"]).await.len(), 4);
-    assert_eq!(queue(subject, &plan(&["tape"]), 2).await, (0, 0));
-    let again = CopyPlan { retries_failed: true, ..plan(&["tape"]) };
-    assert_eq!(queue(subject, &again, 2).await, (1, 0));
-    assert_eq!(make(subject, &made, &["tape"]).await.len(), 1);
-    // Another provider more, and a copy that was lost.
-    let lost = on.blob_copies(&access, "tape", None, 1).await.unwrap().remove(0);
-    assert!(on.drop_copy(&access, &lost).await.unwrap());
-    assert_eq!(queue(subject, &plan(&["tape", "vault"]), 2).await, (6, 0));
-    assert_eq!(make(subject, &made, &["tape", "vault"]).await.len(), 6);
-    assert_eq!(queue(subject, &plan(&["tape", "vault"]), 100).await, (0, 0));
-}
-
-pub(crate) async fn copies_end_where_none_are_kept(subject: &Subject) {
-    let owner = user();
-    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
-    for at in ["a", "b", "c"] {
-        subject.put_object(&owner, copied(&made, at).0, &PutMode::Create).await.unwrap();
-    }
-    let tapes = make(subject, &made, &["tape"]).await;
-    // What waits for a provider that gets none is forgotten; what is there stays until it is said to end.
-    assert_eq!(queue(subject, &plan(&["tape"]), 2).await, (0, 0));
-    assert!(entries(subject).await.is_empty());
-    assert_eq!(queue(subject, &plan(&[]), 2).await, (0, 0));
-    assert_eq!(subject.executor.blob_copies(&maintain(), "tape", None, 9).await.unwrap().len(), 3);
-    let ended = CopyPlan { ended: vec!["tape".into()], ..plan(&["vault"]) };
-    // What can't be read elsewhere is kept.
-    let kept = subject.executor.queue_copies(&maintain(), &ended, None, 100).await.unwrap();
-    assert_eq!((kept.entries, kept.dropped), (3, 0));
-    let ended = CopyPlan { well: vec!["local".into()], ..ended };
-    assert_eq!(queue(subject, &ended, 2).await, (0, 3));
-    assert_eq!(queue(subject, &ended, 2).await, (0, 0));
-    let queued = due(subject).await;
-    assert!(queued.len() == 3 && tapes.iter().all(|tape| queued.contains(tape)));
-    assert_eq!(ways(subject).await, vec![way("local", "vault"); 3]);
-}
-
-pub(crate) async fn copies_are_upkeeps_alone(subject: &Subject) {
-    let owner = user();
-    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
-    let (object, key) = copied(&made, "a");
-    subject.put_object(&owner, object, &PutMode::Create).await.unwrap();
-    let on = &subject.executor;
-    let copy = BlobCopy { blob: key.clone(), provider: "tape".into(), key: key.clone(), size: 5 };
-    for access in [allow(&owner, Operation::Download), allow(&service(), Operation::ReadQueue)] {
-        let refused = [
-            on.copies_of(&access, &key).await.err(),
-            on.blob_copies(&access, "tape", None, 1).await.err(),
-            on.drop_copy(&access, &copy).await.err(),
-            on.queue_copies(&access, &plan(&["tape"]), None, 1).await.err(),
-        ];
-        for error in refused {
-            assert!(
-                matches!(error, Some(StorageError::Unauthorized(_) | StorageError::Internal { .. })),
-                "{error:?}"
-            );
-        }
-    }
 }
 
 /// Whatever comes first, no copy is forgotten, and none of what is gone is kept.

@@ -7,6 +7,7 @@ pub(crate) mod access;
 pub(crate) mod buckets;
 pub(crate) mod concurrency;
 pub(crate) mod copies;
+pub(crate) mod copies_upkeep;
 pub(crate) mod events;
 pub(crate) mod explanations;
 pub(crate) mod extra;
@@ -141,8 +142,10 @@ macro_rules! executor_conformance {
                 copies_are_queued_with_the_write_that_makes_a_blob_known, a_copy_is_made_beside_its_blob,
                 parts_get_their_copies_as_segments, copies_go_with_their_blob_whichever_way_it_goes,
                 copies_follow_a_blob_that_moves, a_copy_is_made_while_its_blob_moves,
-                a_blob_that_moves_may_stay_as_a_copy, blobs_without_their_copies_are_found,
-                copies_end_where_none_are_kept, copies_are_upkeeps_alone, copies_are_made_while_others_write
+                a_blob_that_moves_may_stay_as_a_copy, copies_are_made_while_others_write
+            ],
+            copies_upkeep: [
+                blobs_without_their_copies_are_found, copies_end_where_none_are_kept, copies_are_upkeeps_alone
             ],
             webhooks: [
                 webhooks_are_kept_and_changed, one_delivers_to_a_webhook_at_a_time,
