@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{ANSWER, Client, response};
+use super::{ANSWER, Client, encode, response};
 use crate::failure::Failure;
 
 /// What a cleanup found, or did.
@@ -56,6 +56,18 @@ impl Client {
     pub(crate) async fn usage(&self, recalculate: bool) -> Result<Value, Failure> {
         let query = if recalculate { "?recalculate=true" } else { "" };
         self.json(self.request(Method::GET, &format!("/api/v1/storage/usage{query}"))).await
+    }
+
+    /// What objects take by `user`, `bucket` or `provider`; `refresh` has the server look anew.
+    pub(crate) async fn usage_by(&self, by: &str, refresh: bool) -> Result<Value, Failure> {
+        let path = format!("/api/v1/storage/usage?by={by}&refresh={refresh}");
+        self.json(self.request(Method::GET, &path)).await
+    }
+
+    /// What objects in a bucket, or in a folder of it, take.
+    pub(crate) async fn folder_usage(&self, folder: &str, refresh: bool) -> Result<Value, Failure> {
+        let path = format!("/api/v1/storage/usage/{}?refresh={refresh}", encode(folder));
+        self.json(self.request(Method::GET, &path)).await
     }
 
     /// Counts anew, sets the counters right, and says what differed.

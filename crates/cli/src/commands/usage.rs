@@ -1,6 +1,6 @@
-//! `aerostore usage`: bytes and files by user and bucket.
+//! `aerostore usage`: bytes and files by user and bucket, by provider, and in a folder.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::Context;
@@ -17,15 +17,80 @@ pub(crate) struct Usage {
     /// Also set right the counters that differ
     #[arg(long, conflicts_with = "recalculate")]
     repair: bool,
+    /// What objects in a bucket, or in a folder of it (BUCKET/FOLDER), take, and how old they are
+    #[arg(long, value_name = "BUCKET[/FOLDER]", conflicts_with_all = ["recalculate", "repair"])]
+    folder: Option<String>,
+    /// What objects take by user, bucket or provider, and how old they are: by a look at all of them
+    #[arg(long, value_enum, conflicts_with_all = ["recalculate", "repair", "folder"])]
+    by: Option<By>,
+    /// Look anew, where the server may answer with what it found in the last five minutes
+    #[arg(long)]
+    refresh: bool,
+}
+
+/// By what usage is told.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum By {
+    /// By owner
+    User,
+    /// By bucket
+    Bucket,
+    /// By the provider that the bytes are on (service role)
+    Provider,
+}
+
+impl By {
+    /// The word that the server has for it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Bucket => "bucket",
+            Self::Provider => "provider",
+        }
+    }
 }
 
 /// Runs `aerostore usage`.
 pub(crate) async fn run(usage: &Usage, context: &Context<'_>) -> Result<(), Failure> {
+    if let Some(folder) = &usage.folder {
+        let report = context.client.folder_usage(folder, usage.refresh).await?;
+        return context.out.result(&report, |report| entries("FOLDER", std::slice::from_ref(report)));
+    }
+    if let Some(by) = usage.by {
+        let report = context.client.usage_by(by.word(), usage.refresh).await?;
+        return context.out.result(&report, |report| {
+            let found = report.get("entries").and_then(Value::as_array);
+            entries(&by.word().to_uppercase(), found.map(Vec::as_slice).unwrap_or_default())
+        });
+    }
     let report = match usage.repair {
         true => context.client.repair_usage().await?,
         false => context.client.usage(usage.recalculate).await?,
     };
     context.out.result(&report, describe)
+}
+
+/// What was found by a look at objects.
+fn entries(title: &str, found: &[Value]) -> String {
+    let titles = [title, "FILES", "SIZE", "AVERAGE", "OLDEST", "NEWEST"];
+    let mut rows = vec![titles.map(str::to_owned).to_vec()];
+    rows.extend(found.iter().map(|entry| {
+        let average = entry.get("average_bytes").and_then(Value::as_u64);
+        vec![
+            word(entry, "name"),
+            number(entry, "file_count").to_string(),
+            units::size(number(entry, "total_bytes")),
+            average.map_or("-".to_owned(), units::size),
+            day(entry, "oldest"),
+            day(entry, "newest"),
+        ]
+    }));
+    table(&rows, &[1, 2, 3])
+}
+
+/// The day of a moment.
+fn day(entry: &Value, key: &str) -> String {
+    word(entry, key).split('T').next().unwrap_or("-").to_owned()
 }
 
 /// The caller's own usage, or a table of users and one of buckets.
@@ -81,6 +146,18 @@ fn number(entry: &Value, key: &str) -> u64 {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_was_looked_at_is_a_table() {
+        let found = json!({
+            "name": "box/a", "file_count": 2, "total_bytes": 5_000_000, "average_bytes": 2_000_000,
+            "oldest": "2026-01-02T03:04:05Z", "newest": null,
+        });
+        assert_eq!(
+            entries("FOLDER", &[found]),
+            "FOLDER  FILES     SIZE  AVERAGE  OLDEST      NEWEST\nbox/a       2  5.00 MB  2.00 MB  2026-01-02  -"
+        );
+    }
 
     #[test]
     fn usage_is_a_table() {

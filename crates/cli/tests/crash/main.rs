@@ -16,6 +16,7 @@
 #[path = "../../../file-storage/tests/support/database.rs"]
 mod database;
 mod joins;
+mod lifecycle;
 mod uploads;
 
 use std::collections::HashMap;
@@ -58,6 +59,7 @@ impl Server {
             .args(["--listen", "127.0.0.1:0"])
             .env("AEROSTORE_CLEANUP_GRACE", "1s")
             .env("AEROSTORE_LOG_LEVEL", "warn")
+            .env("AEROSTORE_LIFECYCLE_MAX_PER_RUN", "10000000")
             .env("AEROSTORE_POSTGRES_DELETION_GRACE", "0s")
             .envs(SLOW_CLEANUP)
             .envs(database.map(|database| ("AEROSTORE_DATABASE", database.url())))

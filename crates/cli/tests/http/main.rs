@@ -31,5 +31,6 @@ mod signing;
 mod tokens;
 mod tus;
 mod upload_queue;
+mod usage;
 mod versions;
 mod webhooks;

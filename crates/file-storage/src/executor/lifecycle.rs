@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::Relocation;
+use super::{NewJob, Relocation};
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
@@ -261,11 +261,17 @@ pub trait LifecycleExecutor: Send + Sync {
     ) -> Result<LifecycleClock, StorageError>;
 
     /// Whether the run that is due at this time is the caller's: the first one who asks has it. One that is said to have been taken more
-    /// than a day later was taken by a clock that leapt, and is nobody's.
+    /// than a day later was taken by a clock that leapt, and is nobody's. The job that makes the run is written down in the same
+    /// transaction, by the access to jobs, unless one is under way: there is no turn whose run nobody will ask for.
     ///
     /// # Errors
-    /// Only those of the engine.
-    async fn take_lifecycle_turn(&self, access: &Access, due: Timestamp) -> Result<bool, StorageError>;
+    /// As [`JobExecutor::create_job`](super::JobExecutor::create_job): then the turn is not taken.
+    async fn take_lifecycle_turn(
+        &self,
+        access: &Access,
+        due: Timestamp,
+        job: Option<(&Access, &NewJob)>,
+    ) -> Result<bool, StorageError>;
 }
 
 /// The answer where a bucket would have one rule more than it may.

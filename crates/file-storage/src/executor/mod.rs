@@ -75,7 +75,7 @@ pub use queue::{
 pub use quota::QuotaExecutor;
 pub use scrub::{BlobPage, InlinePage, InlineSegment, ReferredBlob, ScrubExecutor, ScrubScope, SegmentRow};
 pub use upkeep::{Backlog, QueuedBlob, SegmentBlob, Turn, UpkeepExecutor};
-pub use usage::{UsageDifference, UserUsage};
+pub use usage::{UsageBy, UsageDifference, UsageGroup, UserUsage};
 pub use versions::VersionExecutor;
 pub use webhooks::{SealedWebhook, WebhookClaim, WebhookExecutor};
 pub(crate) use write::is_of_one_object;
@@ -167,6 +167,18 @@ pub trait Executor:
         mode: &PutMode,
         announced: &Announced,
     ) -> Result<Admission, StorageError>;
+
+    /// As [`Executor::admit_put`], of many paths of a bucket, which stand there once: answered in their order, each alone.
+    ///
+    /// # Errors
+    /// Those of the engine: then nothing is said of any.
+    async fn admit_puts(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        wanted: &[(ObjectPath, Announced)],
+        mode: &PutMode,
+    ) -> Result<Vec<Result<Admission, StorageError>>, StorageError>;
 
     /// Decides whether a URL may be signed that writes so: as [`Executor::admit_put`] would if nothing were there
     /// that the caller can't see. The rest is decided, for the same caller, when the URL is used. Changes nothing.
@@ -372,6 +384,18 @@ pub trait Executor:
     /// # Errors
     /// Only those of the engine.
     async fn all_usage(&self, access: &Access, limit: u32) -> Result<Vec<UserUsage>, StorageError>;
+
+    /// Looks at all objects of the caller's own, or of everybody for the service role, and says what they take: those that take most
+    /// first. The time that it may take is bounded. Which providers bytes are on is the service role's to see.
+    ///
+    /// # Errors
+    /// A denial; [`StorageError::OperationTimeout`].
+    async fn usage_by(
+        &self,
+        access: &Access,
+        by: &UsageBy,
+        limit: u32,
+    ) -> Result<Vec<UsageGroup>, StorageError>;
 
     /// Whether writes that take room are let in. Asked for every upload, and while its bytes come in: costs nothing.
     ///

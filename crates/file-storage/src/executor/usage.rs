@@ -2,6 +2,48 @@
 
 use uuid::Uuid;
 
+use crate::Timestamp;
+use crate::bucket::BucketName;
+use crate::quota::FolderPath;
+
+/// By what usage is told.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum UsageBy {
+    /// By owner. What nobody owns is told of without a name.
+    User,
+    /// By bucket.
+    Bucket,
+    /// By the provider that the bytes are on. What the database keeps itself is told of without a name.
+    Provider,
+    /// Of one bucket, or of one folder in it.
+    Folder(BucketName, Option<FolderPath>),
+}
+
+impl UsageBy {
+    /// The bucket, the first path, and the first path after them, of one bucket or folder.
+    pub(super) fn range(bucket: &BucketName, folder: Option<&FolderPath>) -> (String, String, Option<String>) {
+        let prefix = folder.map_or("", FolderPath::as_str);
+        (bucket.as_str().to_owned(), prefix.to_owned(), super::successor(prefix))
+    }
+}
+
+/// What some objects take together, by a look at all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct UsageGroup {
+    /// The user's id, the bucket's name, the provider's name, or the bucket and the folder in it.
+    pub name: Option<String>,
+    /// Number of objects.
+    pub file_count: u64,
+    /// Bytes of objects.
+    pub object_bytes: u64,
+    /// Bytes of older versions of objects.
+    pub version_bytes: u64,
+    /// When the oldest object was made; `None` where there is none.
+    pub oldest: Option<Timestamp>,
+    /// When the newest object was made.
+    pub newest: Option<Timestamp>,
+}
+
 /// Usage counters of a user (SPEC 4, `storage_usage`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserUsage {

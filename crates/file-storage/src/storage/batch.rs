@@ -1,8 +1,9 @@
 //! Writing many files in one request: bytes go to their places one file after the other, a few writes at once, and one
 //! transaction makes all of them visible. A file that is refused is refused alone.
 //!
-//! Memory is bounded: small files wait for the transaction in memory, up to a sum; of others, as many as are written at once wait
-//! for their provider; large ones stream through. Dropped before its end, a batch leaves nothing.
+//! Memory is bounded: files that are read whole wait until some of them are let in together, up to a sum; small ones wait on for
+//! the transaction in memory, up to another; of others, as many as are written at once wait for their provider; large ones stream
+//! through. Dropped before its end, a batch leaves nothing.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -27,6 +28,12 @@ use crate::permissions::{Access, Operation, RlsContext};
 
 /// A file up to that many bytes is read whole, and written while the next one comes.
 const READ_AHEAD: usize = 256 * 1024;
+
+/// Most files that are let in together: one look of the database for all of them.
+const LET_IN_TOGETHER: usize = 100;
+
+/// Bytes of files that wait to be let in, at which they are.
+const MOST_WAITING: usize = 2 * 1024 * 1024;
 
 /// Most bytes of small files that wait in memory for the transaction; those beyond go to the provider.
 const MOST_HELD: usize = 4 * 1024 * 1024;
@@ -55,6 +62,7 @@ pub struct Batch {
     threshold: usize,
     files: Vec<File>,
     paths: HashSet<ObjectPath>,
+    waiting: Vec<Waiting>,
     writes: JoinSet<WrittenFile>,
     held: usize,
 }
@@ -62,9 +70,18 @@ pub struct Batch {
 /// Which file was written, and how that went.
 type WrittenFile = (usize, Result<Taken, StorageError>);
 
+/// A file that was read whole, and was not let in yet.
+struct Waiting {
+    /// Which one it is.
+    number: usize,
+    path: ObjectPath,
+    attributes: ObjectAttributes,
+    bytes: Bytes,
+}
+
 struct File {
     name: String,
-    /// `None` while it is being written.
+    /// `None` while it waits, or is being written.
     taken: Option<Result<Taken, StorageError>>,
     /// Whether metrics have its refusal already.
     is_counted: bool,
@@ -101,6 +118,7 @@ impl FileStorage {
             threshold: options.inline_threshold,
             files: Vec::new(),
             paths: HashSet::new(),
+            waiting: Vec::new(),
             writes: JoinSet::new(),
             held: 0,
         })
@@ -119,71 +137,109 @@ impl Batch {
     }
 
     /// Takes a file in. What is wrong with it is told at the end; a body that fails is the caller's to notice.
-    pub async fn add(&mut self, path: ObjectPath, attributes: ObjectAttributes, body: ByteStream) {
+    pub async fn add(&mut self, path: ObjectPath, attributes: ObjectAttributes, mut body: ByteStream) {
         let name = path.as_str().to_owned();
         if !self.paths.insert(path.clone()) {
             let message = "the batch has this path twice".to_owned();
             return self.refuse(&name, StorageError::InvalidRequest { message });
         }
+        let number = self.files.len();
+        self.files.push(File { name, taken: None, is_counted: false });
+        match read_ahead(&mut body).await {
+            Ok((bytes, true)) => {
+                self.waiting.push(Waiting { number, path, attributes, bytes });
+                let waiting: usize = self.waiting.iter().map(|file| file.bytes.len()).sum();
+                if self.waiting.len() >= LET_IN_TOGETHER || waiting >= MOST_WAITING {
+                    self.let_in().await;
+                }
+            }
+            Ok((read, false)) => {
+                let bytes = stream::iter([Ok(read)]).chain(body).boxed();
+                self.stream_in(number, path, attributes, bytes).await;
+            }
+            Err(error) => self.became(number, Err(error)),
+        }
+    }
+
+    /// Says what became of a file.
+    fn became(&mut self, number: usize, taken: Result<Taken, StorageError>) {
+        if let Some(file) = self.files.get_mut(number) {
+            file.taken = Some(taken);
+        }
+    }
+
+    /// Says that a file was not let in. Who admits counts whom they do not.
+    fn was_not_let_in(&mut self, number: usize, error: StorageError) {
+        if let Some(file) = self.files.get_mut(number) {
+            (file.taken, file.is_counted) = (Some(Err(error)), true);
+        }
+    }
+
+    /// Takes in a file that is larger than what is read ahead.
+    async fn stream_in(
+        &mut self,
+        number: usize,
+        path: ObjectPath,
+        attributes: ObjectAttributes,
+        body: ByteStream,
+    ) {
         let announced = Announced { attributes: Some(attributes.clone()), size: None, is_final: false };
         let (access, mode) = (self.access.clone(), self.mode.clone());
         let pending = match self.storage.admit(access, &self.bucket, &path, mode, announced).await {
             Ok(pending) => pending,
-            // Who admits counts whom they do not.
-            Err(error) => {
-                return self.files.push(File { name, taken: Some(Err(error)), is_counted: true });
-            }
+            Err(error) => return self.was_not_let_in(number, error),
         };
-        match self.take_in(pending, attributes, body).await {
-            Ok(taken) => self.files.push(File { name, taken, is_counted: false }),
-            Err(error) => self.refuse(&name, error),
+        let prepared = pending.prepare(attributes, None, body, 0).await;
+        let taken = prepared.map(|prepared| Taken::of(self.storage.clone(), prepared));
+        self.became(number, taken);
+    }
+
+    /// Asks for those that wait whether they are let in, and takes those in that are.
+    async fn let_in(&mut self) {
+        let waiting = std::mem::take(&mut self.waiting);
+        let announced = |file: &Waiting| {
+            let size = Some(file.bytes.len() as u64);
+            let announced =
+                Announced { attributes: Some(file.attributes.clone()), size, is_final: false };
+            (file.path.clone(), announced)
+        };
+        let wanted: Vec<(ObjectPath, Announced)> = waiting.iter().map(announced).collect();
+        let admitted = self.storage.admit_each(&self.access, &self.bucket, &wanted, &self.mode).await;
+        for (file, admitted) in waiting.into_iter().zip(admitted) {
+            match admitted {
+                Ok(pending) => self.take_in(pending, file).await,
+                Err(error) => self.was_not_let_in(file.number, error),
+            }
         }
     }
 
-    /// `None` where the file is being written when this answers, under the number that it will have.
-    async fn take_in(
-        &mut self,
-        pending: PendingUpload,
-        attributes: ObjectAttributes,
-        mut body: ByteStream,
-    ) -> Result<Option<Result<Taken, StorageError>>, StorageError> {
-        let (read, is_whole) = read_ahead(&mut body).await?;
-        let size = read.len();
-        let is_small = is_whole && size <= self.threshold && self.held.saturating_add(size) <= MOST_HELD;
-        if is_small {
-            self.held = self.held.saturating_add(size);
-        }
-        let threshold = if is_small { self.threshold } else { 0 };
-        let storage = self.storage.clone();
-        if is_small || !is_whole {
-            let length = is_whole.then_some(size as u64);
-            let bytes = stream::iter([Ok(read)]).chain(body).boxed();
-            let prepared = pending.prepare(attributes, length, bytes, threshold).await?;
-            return Ok(Some(Ok(Taken::of(storage, prepared))));
+    /// Takes in a file that was read whole: where it is small it stays in memory, else it is written while others come.
+    async fn take_in(&mut self, pending: PendingUpload, file: Waiting) {
+        let Waiting { number, attributes, bytes, .. } = file;
+        let (storage, size) = (self.storage.clone(), bytes.len());
+        let held = self.held.saturating_add(size);
+        if size <= self.threshold && held <= MOST_HELD {
+            self.held = held;
+            let prepared =
+                pending.prepare(attributes, Some(size as u64), body::from_bytes(bytes), self.threshold).await;
+            return self.became(number, prepared.map(|prepared| Taken::of(storage, prepared)));
         }
         while self.writes.len() >= self.concurrency {
             let joined = self.writes.join_next().await;
-            self.was_written(joined)?;
+            self.was_written(joined);
         }
-        let number = self.files.len();
         self.writes.spawn(async move {
-            let bytes = body::from_bytes(read);
-            let prepared = pending.prepare(attributes, Some(size as u64), bytes, threshold).await;
+            let prepared = pending.prepare(attributes, Some(size as u64), body::from_bytes(bytes), 0).await;
             (number, prepared.map(|prepared| Taken::of(storage, prepared)))
         });
-        Ok(None)
     }
 
-    fn was_written(&mut self, joined: Option<Result<WrittenFile, JoinError>>) -> Result<(), StorageError> {
+    /// What became of a write. One that failed as a task leaves its file untaken, which fails the batch at its end.
+    fn was_written(&mut self, joined: Option<Result<WrittenFile, JoinError>>) {
         match joined {
-            Some(Ok((number, taken))) => {
-                if let Some(file) = self.files.get_mut(number) {
-                    file.taken = Some(taken);
-                }
-                Ok(())
-            }
-            Some(Err(error)) => Err(StorageError::internal(format!("a batch's write failed: {error}"))),
-            None => Ok(()),
+            Some(Ok((number, taken))) => self.became(number, taken),
+            Some(Err(error)) => tracing::error!(%error, "a batch's write failed"),
+            None => {}
         }
     }
 
@@ -193,9 +249,10 @@ impl Batch {
     /// # Errors
     /// Those of the database: then no file is there.
     pub async fn finish(mut self) -> Result<Vec<BatchItem<Written>>, StorageError> {
+        self.let_in().await;
         while !self.writes.is_empty() {
             let joined = self.writes.join_next().await;
-            self.was_written(joined)?;
+            self.was_written(joined);
         }
         let mut items = Vec::with_capacity(self.files.len());
         let mut counted = Vec::with_capacity(self.files.len());

@@ -26,8 +26,13 @@ impl FileStorage {
         let job = self.executor().create_job(&access, &new).await?;
         let user_id = job.user_id.map(tracing::field::display);
         tracing::info!(job = %job.id, kind = %job.kind, user_id, dry_run, "Job asked for");
-        self.inner.jobs_changed.notify_one();
+        self.job_was_asked_for();
         Ok(job)
+    }
+
+    /// Wakes who runs jobs.
+    pub(super) fn job_was_asked_for(&self) {
+        self.inner.jobs_changed.notify_one();
     }
 
     /// A job of the caller's own; any for the service role.

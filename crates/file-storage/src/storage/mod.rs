@@ -78,6 +78,7 @@ pub use resumable::{Progress, Uploader};
 pub use scrub::{ScrubProblem, ScrubRequest};
 pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;
+pub use usage::UsageTold;
 
 pub(crate) use carry::CarryFault;
 use credentials::KnownCredentials;
@@ -90,6 +91,7 @@ use spool::SpoolLoad;
 use switches::Switches;
 use telemetry::BucketLabels;
 use turns::Turns;
+use usage::KeptUsage;
 
 /// File storage for applications: buckets and objects under row-level security.
 ///
@@ -134,6 +136,8 @@ struct Inner {
     switches: Switches,
     /// How fast blobs are verified.
     scrub_pace: Pace,
+    /// What was told of usage lately.
+    usage: KeptUsage,
 }
 
 impl FileStorage {
@@ -168,6 +172,7 @@ impl FileStorage {
                 spool: SpoolLoad::default(),
                 switches: Switches::default(),
                 scrub_pace: Pace::default(),
+                usage: KeptUsage::default(),
             }),
         }
     }

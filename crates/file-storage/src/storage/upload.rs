@@ -104,7 +104,38 @@ impl FileStorage {
         let admission = self.executor().admit_put(&access, bucket, path, &mode, &announced).await;
         let admission = admission.and_then(|admission| self.executor().check_room().map(|()| admission));
         let admission = admission.inspect_err(|error| self.count_upload(bucket, Err(error)))?;
-        Ok(PendingUpload {
+        Ok(self.pending(access, admission, (bucket, path), mode))
+    }
+
+    /// As [`FileStorage::admit`], of many paths, which stand there once: in their order, each alone.
+    pub(super) async fn admit_each(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        wanted: &[(ObjectPath, Announced)],
+        mode: &PutMode,
+    ) -> Vec<Result<PendingUpload, StorageError>> {
+        if wanted.is_empty() {
+            return Vec::new();
+        }
+        let admitted = self.executor().admit_puts(access, bucket, wanted, mode).await;
+        let admitted = admitted.and_then(|admitted| self.executor().check_room().map(|()| admitted));
+        let admitted = admitted.unwrap_or_else(|error| wanted.iter().map(|_| Err(error.clone())).collect());
+        let one = |((path, _), admission): (&(ObjectPath, Announced), Result<Admission, StorageError>)| {
+            let admission = admission.inspect_err(|error| self.count_upload(bucket, Err(error)))?;
+            Ok(self.pending(access.clone(), admission, (bucket, path), mode.clone()))
+        };
+        wanted.iter().zip(admitted).map(one).collect()
+    }
+
+    fn pending(
+        &self,
+        access: Access,
+        admission: Admission,
+        (bucket, path): (&BucketName, &ObjectPath),
+        mode: PutMode,
+    ) -> PendingUpload {
+        PendingUpload {
             storage: self.clone(),
             access,
             admission,
@@ -113,7 +144,7 @@ impl FileStorage {
             mode,
             is_folder_marker: false,
             patience: Patience::Waits,
-        })
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use super::{LifecycleSchedule, UpkeepOptions};
 use crate::Timestamp;
 use crate::errors::StorageError;
-use crate::permissions::RlsContext;
 use crate::storage::FileStorage;
 
 /// Time between two looks whether a run is due.
@@ -26,7 +25,7 @@ pub(super) async fn run(
     mut options: watch::Receiver<UpkeepOptions>,
     stop: CancellationToken,
 ) {
-    let mut schedule = Schedule { storage, taken: None, is_pending: false, looks_at: Instant::now() };
+    let mut schedule = Schedule { storage, taken: None, looks_at: Instant::now() };
     loop {
         let when = options.borrow_and_update().lifecycle;
         if let Some(when) = when
@@ -45,8 +44,6 @@ struct Schedule {
     storage: FileStorage,
     /// The run that was due last, as far as this process knows.
     taken: Option<Timestamp>,
-    /// Whether this process has taken a turn whose run is still to be asked for: nobody else will.
-    is_pending: bool,
     /// When the clock is looked at next, whether or not a run is due.
     looks_at: Instant,
 }
@@ -54,7 +51,7 @@ struct Schedule {
 impl Schedule {
     async fn look(&mut self, when: LifecycleSchedule) -> Result<(), StorageError> {
         let is_due = self.taken != Some(when.last_due(chrono::Utc::now()));
-        if !is_due && !self.is_pending && self.looks_at > Instant::now() {
+        if !is_due && self.looks_at > Instant::now() {
             return Ok(());
         }
         let access = self.storage.maintain("follow lifecycle rules")?;
@@ -72,18 +69,9 @@ impl Schedule {
             }
             return Ok(());
         }
-        if !self.is_pending {
-            let due = when.last_due(clock.now);
-            self.is_pending = self.storage.executor().take_lifecycle_turn(&access, due).await?;
-            self.taken = Some(due);
-        }
-        if self.is_pending {
-            let context = RlsContext::system("lifecycle");
-            if !self.storage.lifecycle_rules(&context, None).await?.is_empty() {
-                self.storage.run_lifecycle(&context, false, false).await?;
-            }
-            self.is_pending = false;
-        }
+        let due = when.last_due(clock.now);
+        self.storage.take_lifecycle_turn(due).await?;
+        self.taken = Some(due);
         Ok(())
     }
 }

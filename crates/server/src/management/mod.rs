@@ -45,6 +45,7 @@ pub(crate) const BASE: &str = "/api/v1/storage";
     metrics::reset,
     usage::show,
     usage::repair,
+    usage::of_folder,
     quotas::list,
     quotas::of_folder,
     quotas::set_folder,
@@ -99,6 +100,7 @@ pub(crate) struct Document;
 pub(crate) fn routes() -> Router<AppState> {
     let for_users = Router::new()
         .route("/usage", get(usage::show))
+        .route("/usage/{*folder}", get(usage::of_folder))
         .route("/quota", get(quotas::list))
         .route("/quota/{*folder}", get(quotas::of_folder))
         .route("/user-quotas/{id}", get(quotas::of_user))

@@ -11,7 +11,8 @@ use super::versions::{kept, put, seen, turn};
 use crate::bucket::{Bucket, BucketPolicy};
 use crate::errors::StorageError;
 use crate::executor::{
-    AgedScan, ArchiveOrder, Claim, Ending, Event, QueueListing, QueueReason, UploadScan, Warning,
+    AgedScan, ArchiveOrder, Claim, Ending, Event, JobKind, JobStatus, NewJob, QueueListing, QueueReason, UploadScan,
+    Warning,
 };
 use crate::extra::ObjectExtra;
 use crate::file::PutMode;
@@ -321,15 +322,48 @@ pub(crate) async fn a_clock_that_leaps_has_rules_wait(subject: &Subject) {
     assert_eq!(look(24 * 5).await, None);
     let due = start;
     let executor = &subject.executor;
-    assert!(executor.take_lifecycle_turn(&maintain(), due).await.unwrap());
-    assert!(!executor.take_lifecycle_turn(&maintain(), due).await.unwrap(), "one has it");
-    assert!(executor.take_lifecycle_turn(&maintain(), due + TimeDelta::days(1)).await.unwrap());
-    assert!(!executor.take_lifecycle_turn(&maintain(), due).await.unwrap(), "it is over");
-    assert!(executor.take_lifecycle_turn(&maintain(), due + TimeDelta::days(9)).await.unwrap());
-    assert!(
-        executor.take_lifecycle_turn(&maintain(), due + TimeDelta::days(2)).await.unwrap(),
-        "that was a leap"
-    );
+    let take = async |due| executor.take_lifecycle_turn(&maintain(), due, None).await.unwrap();
+    assert!(take(due).await);
+    assert!(!take(due).await, "one has it");
+    assert!(take(due + TimeDelta::days(1)).await);
+    assert!(!take(due).await, "it is over");
+    assert!(take(due + TimeDelta::days(9)).await);
+    assert!(take(due + TimeDelta::days(2)).await, "that was a leap");
+}
+
+pub(crate) async fn a_turn_is_taken_with_its_job_or_not_at_all(subject: &Subject) {
+    let executor = &subject.executor;
+    // A user may have fewer jobs than the service role: as good for this.
+    let access = allow(&user(), Operation::ChangeJobs);
+    let new = |kind, dry_run| NewJob { id: Uuid::now_v7(), kind, params: Default::default(), dry_run };
+    let due = crate::executor::columns::now();
+    let take = async |days: i64, job: &NewJob| {
+        executor.take_lifecycle_turn(&maintain(), due + TimeDelta::days(days), Some((&access, job))).await
+    };
+    // No room for the job: the turn is not taken either, and comes again.
+    let mut others = Vec::new();
+    let full = loop {
+        let other = new(JobKind::Lifecycle, true);
+        match executor.create_job(&access, &other).await {
+            Ok(made) => others.push(made.id),
+            Err(error) => break error,
+        }
+    };
+    let job = new(JobKind::Lifecycle, false);
+    let refused = take(0, &job).await.unwrap_err();
+    assert_eq!((refused.code(), full.code()), ("TOO_MANY_JOBS", "TOO_MANY_JOBS"));
+    for other in others {
+        executor.cancel_job(&access, other).await.unwrap();
+    }
+    assert!(take(0, &job).await.unwrap(), "nobody has it yet");
+    assert_eq!(executor.job(&access, job.id).await.unwrap().status, JobStatus::Pending);
+    // One who comes late makes no job, and neither does the next turn while the run is under way.
+    for (days, is_taken) in [(0, false), (1, true)] {
+        let another = new(JobKind::Lifecycle, false);
+        assert_eq!(take(days, &another).await.unwrap(), is_taken, "{days}");
+        let missing = executor.job(&access, another.id).await;
+        assert!(matches!(missing, Err(StorageError::JobNotFound { .. })), "{missing:?}");
+    }
 }
 
 pub(crate) async fn rules_are_the_service_roles(subject: &Subject) {
@@ -356,7 +390,7 @@ pub(crate) async fn rules_are_the_service_roles(subject: &Subject) {
         executor.warn_of_versions(&access, &[], Utc::now()).await.map(drop),
         executor.forget_warnings(&access, None, &[], 1).await.map(drop),
         executor.lifecycle_clock(&access, None).await.map(drop),
-        executor.take_lifecycle_turn(&access, Utc::now()).await.map(drop),
+        executor.take_lifecycle_turn(&access, Utc::now(), None).await.map(drop),
     ];
     for (number, outcome) in refused.into_iter().enumerate() {
         assert!(outcome.is_err(), "{number}");

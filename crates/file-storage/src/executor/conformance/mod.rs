@@ -27,6 +27,7 @@ pub(crate) mod resumable;
 pub(crate) mod scrub;
 pub(crate) mod subject;
 pub(crate) mod upkeep;
+pub(crate) mod usage;
 pub(crate) mod versions;
 pub(crate) mod webhooks;
 
@@ -45,7 +46,8 @@ macro_rules! executor_conformance {
                 objects_are_written_and_read_back, fs_i4_one_object_per_path, modes_meet_their_conditions,
                 an_overwrite_keeps_id_owner_and_creation, deletes_are_idempotent, a_deletion_under_a_condition_takes_the_object_that_was_meant, moves_keep_what_they_move,
                 moves_replace_and_refuse_like_writes, writes_to_a_bucket_made_anew_are_refused,
-                large_and_odd_values_survive, many_objects_are_written_at_once_and_refused_alone, the_same_path_in_another_bucket_is_another_object
+                large_and_odd_values_survive, many_objects_are_written_at_once_and_refused_alone,
+                many_objects_meet_a_buckets_quota_one_by_one, the_same_path_in_another_bucket_is_another_object
             ],
             multipart: [
                 parts_become_the_segments_of_an_object, one_part_is_an_object_like_any_other,
@@ -155,7 +157,8 @@ macro_rules! executor_conformance {
                 rules_are_kept_and_go_with_their_bucket, versions_are_looked_at_in_order, only_what_was_judged_goes,
                 where_versions_are_kept_an_object_is_hidden, old_uploads_are_given_up,
                 blobs_of_old_objects_are_queued_once, an_object_is_told_of_once, a_clock_that_leaps_has_rules_wait,
-                rules_are_the_service_roles, a_version_moves_while_it_is_the_one
+                rules_are_the_service_roles, a_version_moves_while_it_is_the_one,
+                a_turn_is_taken_with_its_job_or_not_at_all
             ],
             jobs: [
                 a_job_is_made_claimed_saved_and_ended, workers_share_jobs_and_none_is_twos,
@@ -167,6 +170,7 @@ macro_rules! executor_conformance {
                 every_blob_is_told_once_as_rows_have_it, inline_segments_are_told_with_their_bytes,
                 a_bad_blob_makes_way_for_a_good_one, scrubbing_is_the_service_roles
             ],
+            usage: [usage_is_told_by_what_is_asked_for],
             pasted: [supabases_policies_are_pasted_unchanged],
             concurrency: [
                 fs_i4_forty_writers_have_one_winner, quotas_are_never_overshot, closed_executors_refuse

@@ -337,3 +337,37 @@ pub(crate) async fn many_objects_are_written_at_once_and_refused_alone(subject: 
     assert!(write(&owner, Vec::new(), &PutMode::Create).await.unwrap().is_empty());
     subject.recount().await;
 }
+
+pub(crate) async fn many_objects_meet_a_buckets_quota_one_by_one(subject: &Subject) {
+    let owner = user();
+    let config = BucketConfig { quota_bytes: Some(1000), ..BucketConfig::default() };
+    let made = subject.bucket_with(&owner, "photos", config).await;
+    for at in ["f100", "f299"] {
+        subject.put(&owner, (&made, at), b"123456", PutMode::Create).await.unwrap();
+    }
+    // More of them than one statement writes, so that some of these fit and others do not.
+    let names: Vec<String> = (0..600).map(|number| format!("f{number:03}")).collect();
+    let bytes = |name: &str| if name == "f299" { &b"12345678"[..] } else { &b"12"[..] };
+    let objects = names.iter().map(|name| new_object(&made, name, bytes(name))).collect();
+    let access = allow(&owner, Operation::Upload(&PutMode::Upsert));
+    let outcomes = subject.executor.put_objects(&access, objects, &PutMode::Upsert).await.unwrap();
+    // In their order: two of them replace something, 12 bytes make way for 2 and 8, and what is left takes 495 of two.
+    let (mut used, mut written) = (12_u64, 0);
+    for (name, outcome) in names.iter().zip(&outcomes) {
+        let old = if ["f100", "f299"].contains(&name.as_str()) { 6 } else { 0 };
+        let after = used - old + bytes(name).len() as u64;
+        match outcome {
+            Ok(made) => {
+                assert!(after <= 1000, "{name}");
+                assert_eq!((made.created, made.object.path.as_str()), (old == 0, name.as_str()));
+                (used, written) = (after, written + 1);
+            }
+            Err(error) => assert_eq!((error.code(), after > 1000), ("QUOTA_EXCEEDED", true), "{name}"),
+        }
+    }
+    assert_eq!((used, written), (1000, 497));
+    let shown = subject.shown("photos").await;
+    assert_eq!((shown.total_bytes, shown.file_count), (1000, 497));
+    assert_eq!(subject.get(&owner, "photos", "f299").await.unwrap().size, 8);
+    subject.recount().await;
+}

@@ -17,6 +17,7 @@ use super::schema::SchemaName;
 use super::session::{Session, Step, read};
 use crate::Timestamp;
 use crate::bucket::BucketName;
+use crate::errors::StorageError;
 use crate::executor::decide::{self, Freed, PolicyView, Target};
 use crate::executor::proposal::{self, Proposed, Purpose, Seen};
 use crate::executor::quota::Limits;
@@ -29,11 +30,28 @@ use crate::versions::Versioning;
 
 fn target_statement(quotas: (&str, &str), lock: &str) -> String {
     let (columns, tables) = quotas;
+    let from = format!(
+        "{{schema}}.storage_buckets b \
+         LEFT JOIN {{schema}}.storage_objects o ON o.bucket_id = b.id AND o.path = $4 {tables}"
+    );
+    look_statement(columns, &from, lock)
+}
+
+/// The same of many paths, which stand there once: a row for each, in their order.
+fn targets_statement(more: (&str, &str), lock: &str) -> String {
+    let (columns, tables) = more;
+    let from = format!(
+        "{{schema}}.storage_buckets b \
+         CROSS JOIN unnest($4::text[]) WITH ORDINALITY AS asked (path, number) \
+         LEFT JOIN {{schema}}.storage_objects o ON o.bucket_id = b.id AND o.path = asked.path {}",
+        tables.replace("$4", "asked.path")
+    );
+    look_statement(columns, &from, &format!("ORDER BY asked.number {lock}"))
+}
+
+fn look_statement(columns: &str, from: &str, end: &str) -> String {
     format!(
-        "SELECT {BUCKET}, {OBJECT}, {}, {}, {}, {}, {VERSION}, now(){columns} \
-         FROM {{schema}}.storage_buckets b \
-         LEFT JOIN {{schema}}.storage_objects o ON o.bucket_id = b.id AND o.path = $4 {tables} \
-         WHERE b.id = $3 {lock}",
+        "SELECT {BUCKET}, {OBJECT}, {}, {}, {}, {}, {VERSION}, now(){columns} FROM {from} WHERE b.id = $3 {end}",
         flag(Permission::ObjectRead),
         flag(Permission::ObjectCreate),
         flag(Permission::ObjectOverwrite),
@@ -46,6 +64,7 @@ const FLAGS: usize = BUCKET_WIDTH + OBJECT_WIDTH;
 const IN_FORCE: usize = FLAGS + 4;
 const NOW: usize = FLAGS + 5;
 const LIMITS: usize = FLAGS + 6;
+pub(super) const BY_HAND: usize = FLAGS + 6;
 
 /// Looks at a path under the table's predicates of all permissions: role, user, bucket, path.
 pub(super) static TARGET: LazyLock<String> = LazyLock::new(|| target_statement(("", ""), ""));
@@ -57,6 +76,21 @@ static TARGET_TO_ADMIT: LazyLock<String> = LazyLock::new(|| target_statement(quo
 /// The same, and keeps the bucket from being deleted until the transaction ends.
 pub(super) static TARGET_TO_WRITE: LazyLock<String> =
     LazyLock::new(|| target_statement(("", ""), "FOR KEY SHARE OF b"));
+
+/// As [`TARGET_TO_ADMIT`], of many paths.
+static TARGETS_TO_ADMIT: LazyLock<String> = LazyLock::new(|| targets_statement(quotas::OVER, ""));
+
+/// As [`TARGET_TO_WRITE`], of many paths; and whether objects have policies that were made by hand, in the column [`BY_HAND`].
+pub(super) static TARGETS_TO_WRITE: LazyLock<String> = LazyLock::new(|| {
+    let by_hand = ", EXISTS (SELECT FROM pg_catalog.pg_policy p \
+         WHERE p.polrelid = '{schema}.storage_objects'::regclass \
+         AND p.polname::text <> ALL (ARRAY['~aerostore_keeper', '~aerostore_service', \
+            '~aerostore_object_read_anon', '~aerostore_object_read', '~aerostore_object_create', \
+            '~aerostore_object_overwrite', '~aerostore_object_delete', '~aerostore_object_of_ones_own', \
+            '~aerostore_object_to_somebody']) \
+         AND NOT EXISTS (SELECT FROM {schema}.storage_policies s WHERE s.name = p.polname::text))";
+    targets_statement((by_hand, ""), "FOR KEY SHARE OF b")
+});
 
 /// Waits until nobody else is at these places, and keeps them. A statement of its own, as what is looked at
 /// afterwards must be what others left.
@@ -226,11 +260,53 @@ pub(super) async fn admit(
 ) -> Result<Admission, Fault> {
     access.on_object(decide::first_permission(mode), bucket, path)?;
     let (row, rules) = look_by(pool, access, bucket, path, &TARGET_TO_ADMIT).await?;
+    admitted(pool, access, row.as_ref(), &rules, (bucket, path), mode, announced).await
+}
+
+/// The same of many paths of a bucket, which stand there once: one look for all of them.
+pub(super) async fn admit_many(
+    pool: &Arc<Pool>,
+    access: &Access,
+    bucket: &BucketName,
+    wanted: &[(ObjectPath, Announced)],
+    mode: &PutMode,
+) -> Result<Vec<Result<Admission, StorageError>>, Fault> {
+    let Subject { role, user } = Subject::from(access.context());
+    let paths: Vec<&str> = wanted.iter().map(|(path, _)| path.as_str()).collect();
+    let values = [&role as _, &user as _, &bucket.as_str() as _, &paths as _];
+    let rows = read(pool, "look", &Caller::keeper(), &TARGETS_TO_ADMIT, &values).await?;
+    let rules = match rows.first() {
+        Some(row) => rules::at(pool, version(row)?).await?,
+        None => Arc::default(),
+    };
+    let mut outcomes = Vec::with_capacity(wanted.len());
+    for (number, (path, announced)) in wanted.iter().enumerate() {
+        let admitted = match access.on_object(decide::first_permission(mode), bucket, path) {
+            Ok(_) => {
+                admitted(pool, access, rows.get(number), &rules, (bucket, path), mode, announced).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        outcomes.push(admitted.map_err(|fault| fault.into_storage("admit_puts")));
+    }
+    Ok(outcomes)
+}
+
+/// Leave to write, by what was seen at the path.
+async fn admitted(
+    pool: &Arc<Pool>,
+    access: &Access,
+    row: Option<&Row>,
+    rules: &Rules,
+    (bucket, path): (&BucketName, &ObjectPath),
+    mode: &PutMode,
+    announced: &Announced,
+) -> Result<Admission, Fault> {
     let candidate = Candidate::announced(bucket, path, announced.attributes.as_ref(), announced.size);
     let candidate = if announced.is_final { candidate.whole() } else { candidate };
     let proposed = Proposed::Own(&candidate);
-    let target = write(row.as_ref(), &rules, access, (bucket, path), mode, proposed)?;
-    let limits = match &row {
+    let target = write(row, rules, access, (bucket, path), mode, proposed)?;
+    let limits = match row {
         Some(row) => quotas::limits(row, LIMITS)?,
         None => Limits::default(),
     };

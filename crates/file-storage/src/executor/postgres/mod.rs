@@ -31,6 +31,7 @@ mod policies;
 mod pool;
 mod put;
 mod put_many;
+mod put_together;
 mod query;
 mod queue;
 mod quotas;
@@ -46,6 +47,7 @@ mod session;
 mod tls;
 mod upkeep;
 mod usage;
+mod usage_by;
 mod versions;
 mod webhooks;
 

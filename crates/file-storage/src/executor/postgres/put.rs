@@ -182,7 +182,7 @@ pub(super) async fn put_on(
 }
 
 /// The object as it is once it is written.
-fn written(
+pub(super) fn written(
     owner: Option<Uuid>,
     new: &NewObject,
     existing: Option<&StorageObject>,

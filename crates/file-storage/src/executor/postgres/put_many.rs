@@ -6,6 +6,7 @@ use super::decide::{LOCK, blob_place, place};
 use super::errors::Fault;
 use super::pool::Pool;
 use super::put::{Along, Failed, put_on};
+use super::put_together::{Outcomes, TOGETHER, put_together};
 use super::rls::{Caller, refused};
 use super::session::{Session, Step};
 use crate::errors::StorageError;
@@ -23,7 +24,8 @@ pub(super) enum Held {
     ToEach,
 }
 
-/// Writes objects one after the other; each is decided as if those before it were there, and those that were refused were not.
+/// Writes objects together where that can be, else one after the other; each is decided as if those before it were there, and those that
+/// were refused were not.
 pub(super) async fn put_many(
     pool: &Arc<Pool>,
     access: &Access,
@@ -37,29 +39,22 @@ pub(super) async fn put_many(
     places.extend(objects.iter().flat_map(|new| &new.segments).filter_map(Segment::blob_key).map(blob_place));
     places.sort_unstable();
     session.run(&[Step::As(&Caller::keeper()), Step::Run(LOCK, &[&places])]).await?;
-    let along = Along { goes_on: true, ..Along::default() };
     let mut outcomes = Vec::with_capacity(objects.len());
-    for new in objects {
-        session.run(&[Step::Once("SAVEPOINT one_object")]).await?;
-        let mut written = put_on(pool, &mut session, access, new, mode, &along).await;
-        if written.is_ok() && held == Held::ToEach {
-            let at_once =
-                [Step::Once("SET CONSTRAINTS ALL IMMEDIATE"), Step::Once("SET CONSTRAINTS ALL DEFERRED")];
-            if let Err(fault) = session.run(&at_once).await {
-                written = Err(Failed { fault, asked: None });
+    for some in objects.chunks(TOGETHER) {
+        let are_of_one_bucket = some.windows(2).all(|two| match two {
+            [one, next] => one.bucket == next.bucket,
+            _ => true,
+        });
+        let together = match held {
+            Held::AtTheEnd if are_of_one_bucket => {
+                put_together(pool, &mut session, access, some, mode).await?
             }
+            Held::AtTheEnd | Held::ToEach => None,
+        };
+        match together {
+            Some(written) => outcomes.extend(written),
+            None => outcomes.extend(put_each(pool, &mut session, access, some, mode, held).await?),
         }
-        match written {
-            Ok(written) => outcomes.push(Ok(written)),
-            Err(failed) if failed.fault.lost_a_race() || failed.fault.breaks_connection() => {
-                return Err(failed.fault);
-            }
-            Err(failed) => {
-                session.run(&[Step::Once("ROLLBACK TO SAVEPOINT one_object")]).await?;
-                outcomes.push(Err(failed));
-            }
-        }
-        session.run(&[Step::Once("RELEASE SAVEPOINT one_object")]).await?;
     }
     // Refusals are worded before the commit, so that a fault among them undoes it; what that takes of the database is asked elsewhere.
     let mut worded = Vec::with_capacity(outcomes.len());
@@ -80,4 +75,40 @@ pub(super) async fn put_many(
     }
     session.run(&[Step::Commit]).await?;
     Ok(worded)
+}
+
+/// Writes objects one after the other, in a transaction that has begun and holds their places.
+async fn put_each(
+    pool: &Arc<Pool>,
+    session: &mut Session,
+    access: &Access,
+    objects: &[NewObject],
+    mode: &PutMode,
+    held: Held,
+) -> Result<Outcomes, Fault> {
+    let along = Along { goes_on: true, ..Along::default() };
+    let mut outcomes = Vec::with_capacity(objects.len());
+    for new in objects {
+        session.run(&[Step::Once("SAVEPOINT one_object")]).await?;
+        let mut written = put_on(pool, session, access, new, mode, &along).await;
+        if written.is_ok() && held == Held::ToEach {
+            let at_once =
+                [Step::Once("SET CONSTRAINTS ALL IMMEDIATE"), Step::Once("SET CONSTRAINTS ALL DEFERRED")];
+            if let Err(fault) = session.run(&at_once).await {
+                written = Err(Failed { fault, asked: None });
+            }
+        }
+        match written {
+            Ok(written) => outcomes.push(Ok(written)),
+            Err(failed) if failed.fault.lost_a_race() || failed.fault.breaks_connection() => {
+                return Err(failed.fault);
+            }
+            Err(failed) => {
+                session.run(&[Step::Once("ROLLBACK TO SAVEPOINT one_object")]).await?;
+                outcomes.push(Err(failed));
+            }
+        }
+        session.run(&[Step::Once("RELEASE SAVEPOINT one_object")]).await?;
+    }
+    Ok(outcomes)
 }

@@ -48,6 +48,7 @@ mod scrub;
 mod task;
 mod upkeep;
 mod usage;
+mod usage_by;
 mod versions;
 mod webhooks;
 mod writer;
@@ -61,6 +62,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rusqlite::Connection;
@@ -193,6 +195,21 @@ impl SqliteExecutor {
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, StorageError> {
         self.readers.with(operation, work).map_err(|fault| fault.into_storage(operation))
+    }
+
+    /// Runs a read of whatever length on the blocking pool, for as long as PostgreSQL lets a statement run.
+    async fn look<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        const LONGEST: Duration = Duration::from_secs(30);
+        let _place = self.long_places.acquire().await.map_err(|_| errors::unavailable(operation))?;
+        let readers = Arc::clone(&self.long_readers);
+        tokio::task::spawn_blocking(move || readers.with_limit(operation, LONGEST, work))
+            .await
+            .map_err(|_| StorageError::internal(format!("{operation} panicked")))?
+            .map_err(|fault| fault.into_storage(operation))
     }
 
     /// Runs a longer read on the blocking pool.

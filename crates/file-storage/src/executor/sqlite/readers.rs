@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -40,6 +41,25 @@ impl Readers {
         let conn = slot.as_ref().ok_or_else(|| unavailable(operation))?;
         self.anchor.want();
         read(conn)
+    }
+
+    /// The same, of a read that ends when its time is over: as one that was interrupted.
+    pub(super) fn with_limit<T>(
+        &self,
+        operation: &'static str,
+        longest: Duration,
+        read: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        /// Steps of the engine between two looks at the clock: about a millisecond.
+        const STEPS: i32 = 100_000;
+        let mut slot = self.lock(operation)?;
+        let conn = slot.as_mut().ok_or_else(|| unavailable(operation))?;
+        self.anchor.want();
+        let began = Instant::now();
+        conn.progress_handler(STEPS, Some(move || began.elapsed() >= longest))?;
+        let outcome = read(conn);
+        conn.progress_handler(0, None::<fn() -> bool>)?;
+        outcome
     }
 
     fn lock(&self, operation: &'static str) -> Result<MutexGuard<'_, Option<Connection>>, Fault> {

@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::FileStorage;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::{Job, JobKind, JobListing, JobStatus};
+use crate::Timestamp;
+use crate::executor::{Job, JobKind, JobListing, JobStatus, NewJob};
 use crate::lifecycle::{ArchiveTarget, LifecycleRule, RuleSource, RuleSpec};
 use crate::permissions::{Access, Operation, RlsContext};
 
@@ -193,6 +194,28 @@ impl FileStorage {
         }
         let params = [("force".to_owned(), force.into())].into_iter().collect();
         self.start_job(context, JobKind::Lifecycle, params, dry_run).await
+    }
+
+    /// Takes the turn of the run that is due at this time, and asks for the run, where there are rules: both or neither. Nothing, where
+    /// somebody has it.
+    ///
+    /// # Errors
+    /// Those of the database, and [`StorageError::TooManyJobs`]: then the turn is still to be taken.
+    pub(crate) async fn take_lifecycle_turn(&self, due: Timestamp) -> Result<(), StorageError> {
+        let context = RlsContext::system("lifecycle");
+        let (access, jobs) = (
+            self.maintain("follow lifecycle rules")?,
+            self.access(&context, Operation::ChangeJobs, None).await?,
+        );
+        let has_rules = !self.lifecycle_rules(&context, None).await?.is_empty();
+        let params = [("force".to_owned(), false.into())].into_iter().collect();
+        let job = NewJob { id: Uuid::now_v7(), kind: JobKind::Lifecycle, params, dry_run: false };
+        let with = has_rules.then_some((&jobs, &job));
+        if self.executor().take_lifecycle_turn(&access, due, with).await? && has_rules {
+            tracing::info!(%due, "the run of lifecycle rules that is due was asked for");
+            self.job_was_asked_for();
+        }
+        Ok(())
     }
 
     /// A run at its beginning, by the clock of now.

@@ -9,7 +9,7 @@ use crate::errors::StorageError;
 use crate::executor::postgres::session::retried;
 use crate::executor::postgres::{PostgresExecutor, lifecycle, queue, relocate};
 use crate::executor::{
-    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, Relocation, UploadScan, Warned,
+    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, NewJob, Relocation, UploadScan, Warned,
     Warning,
 };
 use crate::file::PutMode;
@@ -139,7 +139,13 @@ impl LifecycleExecutor for PostgresExecutor {
         self.run("lifecycle_clock", lifecycle::clock(&self.pool, access, now)).await
     }
 
-    async fn take_lifecycle_turn(&self, access: &Access, due: Timestamp) -> Result<bool, StorageError> {
-        self.run("take_lifecycle_turn", lifecycle::take_turn(&self.pool, access, due)).await
+    async fn take_lifecycle_turn(
+        &self,
+        access: &Access,
+        due: Timestamp,
+        job: Option<(&Access, &NewJob)>,
+    ) -> Result<bool, StorageError> {
+        let take = async { retried!(lifecycle::take_turn(&self.pool, access, due, job)) };
+        self.run("take_lifecycle_turn", take).await
     }
 }

@@ -24,14 +24,14 @@ use super::put_many::Held;
 use super::session::retried;
 use super::{
     PostgresExecutor, buckets, decide, delete, explain, extra, listing, policies, put, put_many, query, read,
-    relocate, usage,
+    relocate, usage, usage_by,
 };
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::{
     Admission, Announced, BucketListing, Executor, Explanation, Listing, Page, Question, Relocation,
-    UserUsage, Written,
+    UsageBy, UsageGroup, UserUsage, Written,
 };
 use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
 use crate::file::{ETags, NewObject, PutMode, StorageObject, StoredObject};
@@ -111,6 +111,16 @@ impl Executor for PostgresExecutor {
         announced: &Announced,
     ) -> Result<Admission, StorageError> {
         self.run("admit_put", decide::admit(&self.pool, access, bucket, path, mode, announced)).await
+    }
+
+    async fn admit_puts(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        wanted: &[(ObjectPath, Announced)],
+        mode: &PutMode,
+    ) -> Result<Vec<Result<Admission, StorageError>>, StorageError> {
+        self.run("admit_puts", decide::admit_many(&self.pool, access, bucket, wanted, mode)).await
     }
 
     async fn admit_signing(
@@ -282,6 +292,15 @@ impl Executor for PostgresExecutor {
 
     async fn all_usage(&self, access: &Access, limit: u32) -> Result<Vec<UserUsage>, StorageError> {
         self.run("all_usage", usage::all(&self.pool, access, limit)).await
+    }
+
+    async fn usage_by(
+        &self,
+        access: &Access,
+        by: &UsageBy,
+        limit: u32,
+    ) -> Result<Vec<UsageGroup>, StorageError> {
+        self.run("usage_by", usage_by::groups(&self.pool, access, by, limit)).await
     }
 
     async fn query(

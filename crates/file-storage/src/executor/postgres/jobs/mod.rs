@@ -6,4 +6,4 @@ mod claims;
 mod rows;
 
 pub(super) use claims::{claim, end, forget, renew, save};
-pub(super) use rows::{cancel, create, list, show};
+pub(super) use rows::{cancel, create, create_on, list, show};

@@ -58,26 +58,55 @@ pub(in crate::executor::postgres) async fn create(
     access: &Access,
     new: &NewJob,
 ) -> Result<Job, Fault> {
-    let context = access.on_rows(Permission::JobRead, None)?;
-    // Whatever its token says: the service role has a bound of its own, and users do not see what it asks for.
-    let user = if context.is_service() { None } else { context.user_id() };
-    let limit = NewJob::most_before(user);
-    let values = [
-        &new.id as _,
-        &new.kind.as_str() as _,
-        &Json(caller_to_json(context)) as _,
-        &user as _,
-        &Json(&new.params) as _,
-        &new.dry_run as _,
-        &i64::from(limit) as _,
-    ];
+    let row = NewRow::of(access, new)?;
+    let values = row.values();
     let made = match new.kind.is_alone() {
         false => alone(pool, "create_job", &Caller::keeper(), &CREATE, &values).await?,
         true => create_alone(pool, new.kind, &values).await?,
     };
-    match made.rows.first() {
-        Some(row) => job(row),
-        None => Err(StorageError::TooManyJobs { limit }.into()),
+    row.made(&made)
+}
+
+/// The same, in a transaction of the keeper's that goes on. Whether there is one of its kind at a time is not asked.
+pub(in crate::executor::postgres) async fn create_on(
+    session: &mut Session,
+    access: &Access,
+    new: &NewJob,
+) -> Result<Job, Fault> {
+    let row = NewRow::of(access, new)?;
+    let made = session.run(&[Step::Run(&CREATE, &row.values())]).await?;
+    row.made(made.first().unwrap_or(&Answer::default()))
+}
+
+/// The values of [`CREATE`].
+struct NewRow<'a> {
+    new: &'a NewJob,
+    kind: &'static str,
+    caller: Json<Value>,
+    user: Option<Uuid>,
+    params: Json<&'a Map<String, Value>>,
+    limit: i64,
+}
+
+impl<'a> NewRow<'a> {
+    fn of(access: &Access, new: &'a NewJob) -> Result<Self, Fault> {
+        let context = access.on_rows(Permission::JobRead, None)?;
+        // Whatever its token says: the service role has a bound of its own, and users do not see what it asks for.
+        let user = if context.is_service() { None } else { context.user_id() };
+        let (kind, limit) = (new.kind.as_str(), i64::from(NewJob::most_before(user)));
+        Ok(Self { new, kind, caller: Json(caller_to_json(context)), user, params: Json(&new.params), limit })
+    }
+
+    fn values(&self) -> [&(dyn tokio_postgres::types::ToSql + Sync); 7] {
+        let Self { new, kind, caller, user, params, limit } = self;
+        [&new.id, kind, caller, user, params, &new.dry_run, limit]
+    }
+
+    fn made(&self, made: &Answer) -> Result<Job, Fault> {
+        match made.rows.first() {
+            Some(row) => job(row),
+            None => Err(StorageError::TooManyJobs { limit: NewJob::most_before(self.user) }.into()),
+        }
     }
 }
 

@@ -9,9 +9,10 @@ use uuid::Uuid;
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::LifecycleClock;
+use crate::executor::{LifecycleClock, NewJob};
 use crate::executor::lifecycle::{LEAP_MICROS, name_is_taken, too_many_rules};
 use crate::executor::postgres::errors::Fault;
+use crate::executor::postgres::jobs;
 use crate::executor::postgres::pool::Pool;
 use crate::executor::postgres::rls::Caller;
 use crate::executor::postgres::rows::count;
@@ -49,6 +50,10 @@ const CLOCK: &str = "INSERT INTO {schema}.lifecycle_state AS s (id, seen_at) VAL
 const TAKE_TURN: &str = "INSERT INTO {schema}.lifecycle_state AS s (id, turn_at) VALUES (1, $1) \
      ON CONFLICT (id) DO UPDATE SET turn_at = $1 WHERE s.turn_at IS NULL OR s.turn_at < $1 \
      OR s.turn_at - $1 > $2::bigint * interval '1 microsecond'";
+
+/// A job of this kind that does something, and has not ended.
+const UNDER_WAY: &str = "SELECT 1 FROM {schema}.jobs WHERE kind = $1 AND status IN ('pending', 'running') \
+     AND NOT dry_run LIMIT 1";
 
 /// The rules that are kept.
 pub(in crate::executor::postgres) async fn all(
@@ -166,15 +171,24 @@ pub(in crate::executor::postgres) async fn clock(
     Ok(LifecycleClock { now: row.try_get(0)?, held_until: row.try_get(1)? })
 }
 
-/// Whether the run that is due at this time is the caller's.
+/// Whether the run that is due at this time is the caller's; then its job is written down with it.
 pub(in crate::executor::postgres) async fn take_turn(
     pool: &Arc<Pool>,
     access: &Access,
     due: Timestamp,
+    job: Option<(&Access, &NewJob)>,
 ) -> Result<bool, Fault> {
     access.on_rows(Permission::Maintain, None)?;
-    let taken =
-        alone(pool, "take_lifecycle_turn", &Caller::keeper(), TAKE_TURN, &[&due as _, &LEAP_MICROS as _])
-            .await?;
-    Ok(taken.affected == 1)
+    let mut session = Session::start(pool, "take_lifecycle_turn").await?;
+    let values = [&due as _, &LEAP_MICROS as _];
+    let taken = session.run(&[Step::As(&Caller::keeper()), Step::Run(TAKE_TURN, &values)]).await?;
+    let is_taken = taken.first().is_some_and(|answer| answer.affected == 1);
+    if let Some((access, job)) = job.filter(|_| is_taken) {
+        let running = session.run(&[Step::Run(UNDER_WAY, &[&job.kind.as_str()])]).await?;
+        if running.first().is_none_or(|answer| answer.rows.is_empty()) {
+            jobs::create_on(&mut session, access, job).await?;
+        }
+    }
+    session.run(&[Step::Commit]).await?;
+    Ok(is_taken)
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{TestDatabase, open_as, open_database, options};
+use super::{Opened, TestDatabase, open_as, open_database, options};
 use crate::bucket::{BucketConfig, BucketPolicy};
 use crate::errors::StorageError;
 use crate::executor::conformance::quotas::meet_every_quota;
-use crate::executor::conformance::subject::{allow, maintain, path, service, user};
+use crate::executor::conformance::subject::{allow, maintain, new_object, path, service, user};
 use crate::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use crate::file::PutMode;
 use crate::permissions::Operation;
@@ -244,4 +244,23 @@ async fn queued_blobs_are_claimed_by_one_process() {
         .await
         .unwrap();
     assert_eq!(due(1, 100).await.len(), 10);
+}
+
+#[tokio::test]
+async fn a_policy_made_by_hand_sees_what_a_batch_has_written_before() {
+    let Opened { subject, database } = open_database().await;
+    let owner = user();
+    let made = subject.bucket(&owner, "box", BucketPolicy::Private).await;
+    let admin = database.admin().await;
+    let counts = "CREATE FUNCTION public.has_room() RETURNS boolean LANGUAGE sql SECURITY DEFINER \
+            RETURN (SELECT count(*) FROM aerostore.storage_objects) < 2; \
+         CREATE POLICY few ON aerostore.storage_objects AS RESTRICTIVE FOR INSERT TO authenticated \
+            WITH CHECK (public.has_room())";
+    admin.batch_execute(counts).await.unwrap();
+    let objects = ["a", "b", "c", "d"].map(|at| new_object(&made, at, b"1")).to_vec();
+    let access = allow(&owner, Operation::Upload(&PutMode::Create));
+    let outcomes = subject.executor.put_objects(&access, objects, &PutMode::Create).await.unwrap();
+    let let_in: Vec<bool> = outcomes.iter().map(Result::is_ok).collect();
+    assert_eq!(let_in, [true, true, false, false], "{outcomes:?}");
+    subject.recount().await;
 }

@@ -10,7 +10,7 @@ use crate::errors::StorageError;
 use crate::executor::sqlite::rows::now as by_the_clock;
 use crate::executor::sqlite::{SqliteExecutor, lifecycle, queue, relocate};
 use crate::executor::{
-    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, Relocation, UploadScan, Warned,
+    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, NewJob, Relocation, UploadScan, Warned,
     Warning,
 };
 use crate::file::PutMode;
@@ -162,9 +162,14 @@ impl LifecycleExecutor for SqliteExecutor {
         self.writer.keep("lifecycle_clock", look).await
     }
 
-    async fn take_lifecycle_turn(&self, access: &Access, due: Timestamp) -> Result<bool, StorageError> {
-        let access = access.clone();
-        let take = move |conn: &Connection| lifecycle::take_turn(conn, &access, due);
+    async fn take_lifecycle_turn(
+        &self,
+        access: &Access,
+        due: Timestamp,
+        job: Option<(&Access, &NewJob)>,
+    ) -> Result<bool, StorageError> {
+        let (access, job) = (access.clone(), job.map(|(access, job)| (access.clone(), job.clone())));
+        let take = move |conn: &Connection| lifecycle::take_turn(conn, &access, due, job.as_ref());
         self.writer.keep("take_lifecycle_turn", take).await
     }
 }

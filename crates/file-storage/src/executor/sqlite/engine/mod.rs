@@ -22,14 +22,14 @@ use uuid::Uuid;
 use super::errors::{Fault, full, unavailable};
 use super::{
     SqliteExecutor, buckets, decide, delete, explain, extra, listing, policies, put, put_many, read,
-    relocate, usage,
+    relocate, usage, usage_by,
 };
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::{
     Admission, Announced, BucketListing, Executor, Explanation, Listing, Page, Question, Relocation,
-    UserUsage, Written,
+    UsageBy, UsageGroup, UserUsage, Written,
 };
 use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
 use crate::file::{ETags, NewObject, PutMode, StorageObject, StoredObject};
@@ -106,6 +106,22 @@ impl Executor for SqliteExecutor {
     ) -> Result<Admission, StorageError> {
         let rules = self.rules.load();
         self.read("admit_put", |conn| decide::admit(conn, &rules, access, (bucket, path), mode, announced))
+    }
+
+    async fn admit_puts(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        wanted: &[(ObjectPath, Announced)],
+        mode: &PutMode,
+    ) -> Result<Vec<Result<Admission, StorageError>>, StorageError> {
+        let rules = self.rules.load();
+        let admit = |(path, announced): &(ObjectPath, Announced)| {
+            self.read("admit_puts", |conn| {
+                decide::admit(conn, &rules, access, (bucket, path), mode, announced)
+            })
+        };
+        Ok(wanted.iter().map(admit).collect())
     }
 
     async fn admit_signing(
@@ -300,6 +316,16 @@ impl Executor for SqliteExecutor {
     async fn all_usage(&self, access: &Access, limit: u32) -> Result<Vec<UserUsage>, StorageError> {
         let access = access.clone();
         self.scan("all_usage", move |conn| usage::all(conn, &access, limit)).await
+    }
+
+    async fn usage_by(
+        &self,
+        access: &Access,
+        by: &UsageBy,
+        limit: u32,
+    ) -> Result<Vec<UsageGroup>, StorageError> {
+        let (access, by) = (access.clone(), by.clone());
+        self.look("usage_by", move |conn| usage_by::groups(conn, &access, &by, limit)).await
     }
 
     async fn query(

@@ -6,9 +6,10 @@ use uuid::Uuid;
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::LifecycleClock;
+use crate::executor::{LifecycleClock, NewJob};
 use crate::executor::lifecycle::{LEAP_MICROS, name_is_taken, too_many_rules};
 use crate::executor::sqlite::errors::Fault;
+use crate::executor::sqlite::jobs;
 use crate::executor::sqlite::rls::text;
 use crate::executor::sqlite::rows::{self, micros, str, time, uuid};
 use crate::lifecycle::{LifecycleRule, MAX_RULES, RuleSource};
@@ -143,11 +144,12 @@ pub(in crate::executor::sqlite) fn clock(
     Ok(LifecycleClock { now, held_until })
 }
 
-/// Whether the run that is due at this time is the caller's.
+/// Whether the run that is due at this time is the caller's; then its job is written down with it.
 pub(in crate::executor::sqlite) fn take_turn(
     conn: &Connection,
     access: &Access,
     due: Timestamp,
+    job: Option<&(Access, NewJob)>,
 ) -> Result<bool, Fault> {
     access.on_rows(Permission::Maintain, None)?;
     let taken = conn
@@ -156,5 +158,15 @@ pub(in crate::executor::sqlite) fn take_turn(
              turn_at = :due WHERE s.turn_at IS NULL OR s.turn_at < :due OR s.turn_at - :due > :leap",
         )?
         .execute(named_params! { ":due": micros(due), ":leap": LEAP_MICROS })?;
+    if let Some((access, job)) = job.filter(|_| taken == 1) {
+        let is_under_way = conn
+            .prepare_cached(
+                "SELECT 1 FROM jobs WHERE kind = :kind AND status IN ('pending', 'running') AND NOT dry_run LIMIT 1",
+            )?
+            .exists(named_params! { ":kind": job.kind.as_str() })?;
+        if !is_under_way {
+            jobs::create(conn, access, job)?;
+        }
+    }
     Ok(taken == 1)
 }

@@ -1,6 +1,8 @@
-//! `GET` and `POST /usage`: who uses how much, and whether the counters are right.
+//! `GET` and `POST /usage`: who uses how much, and whether the counters are right; by what, and in a folder, what objects take.
 
 #![allow(unused_qualifications, reason = "utoipa's macro writes paths out")]
+
+mod look;
 
 use axum::extract::{Query, State};
 use axum::response::Response;
@@ -14,6 +16,8 @@ use super::{Caller, Maintainer, answer};
 use crate::app::AppState;
 use crate::errors::ApiError;
 
+pub(super) use look::{__path_of_folder, of_folder};
+
 /// Most users, and most buckets, of one answer.
 const LIMIT: u32 = 10_000;
 
@@ -23,6 +27,12 @@ pub(super) struct Asked {
     /// Count anew and say what differs from the counters, which must be nothing. The service role alone.
     #[serde(default)]
     recalculate: bool,
+    /// Look at all objects instead, and tell what they take by `user`, `bucket` or `provider`: the caller's own, or everybody's for the
+    /// service role, which alone is told of providers.
+    by: Option<look::By>,
+    /// Look anew: else an answer is kept for five minutes.
+    #[serde(default)]
+    refresh: bool,
 }
 
 /// Usage: of the caller alone, or of everybody for the service role.
@@ -31,6 +41,8 @@ pub(super) struct Asked {
 pub(super) enum Usage {
     /// Of the caller.
     Own(User),
+    /// By what was asked for.
+    By(look::UsageBy),
     /// Of everybody.
     All {
         /// Users, those that use most first.
@@ -96,14 +108,16 @@ pub(super) struct Difference {
     actual_unfinished: u64,
 }
 
-/// Shows the caller's own usage; to the service role that of all users and buckets.
+/// Shows the caller's own usage; to the service role that of all users and buckets. These are counters, and always fresh; `by` has all
+/// objects looked at.
 #[utoipa::path(
     get, path = "/usage", tag = "Management", operation_id = "usage",
     params(Asked),
     responses(
         (status = 200, description = "Usage", body = Usage),
         (status = 401, description = "No token, or a bad one"),
-        (status = 403, description = "Only the service role recalculates"),
+        (status = 403, description = "Only the service role recalculates, and is told of providers"),
+        (status = 504, description = "There are too many objects to look at all of them"),
     ),
 )]
 pub(super) async fn show(
@@ -112,6 +126,12 @@ pub(super) async fn show(
     asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     let outcome = match asked {
+        Ok(Query(Asked { by: Some(_), recalculate: true, .. })) => {
+            Err(ApiError::schema("by and recalculate exclude each other"))
+        }
+        Ok(Query(Asked { by: Some(by), refresh, .. })) => {
+            look::by(&app, caller.context(), by, refresh).await.map(Usage::By)
+        }
         Ok(Query(asked)) => {
             let recount = if asked.recalculate { Recount::Report } else { Recount::None };
             usage(&app, caller.context(), recount).await

@@ -1,0 +1,137 @@
+//! What objects take by a look at all of them, which the domain keeps for a while.
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use file_storage::executor::{self, UsageGroup};
+use file_storage::{QuotaScope, RlsContext, StorageError};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::AppState;
+use crate::errors::ApiError;
+use crate::management::{Caller, answer};
+
+/// By what usage is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub(in crate::management) enum By {
+    /// By owner.
+    User,
+    /// By bucket.
+    Bucket,
+    /// By the provider that the bytes are on.
+    Provider,
+}
+
+/// What objects take, by what was asked for.
+#[derive(Serialize, ToSchema)]
+pub(in crate::management) struct UsageBy {
+    by: By,
+    /// When it was so.
+    as_of: DateTime<Utc>,
+    /// Those that take most first, ten thousand at most.
+    entries: Vec<Entry>,
+}
+
+/// What some objects take together.
+#[derive(Serialize, ToSchema)]
+pub(in crate::management) struct Entry {
+    /// The user's id, the bucket's name, the provider's name, or the bucket and the folder; null for what nobody owns, and for what the
+    /// database keeps itself.
+    name: Option<String>,
+    /// Number of objects.
+    file_count: u64,
+    /// Bytes of objects and of their older versions.
+    total_bytes: u64,
+    /// Bytes of older versions alone.
+    version_bytes: u64,
+    /// Bytes of an object on average; null where there is none.
+    average_bytes: Option<u64>,
+    /// When the oldest object was made; null where there is none.
+    oldest: Option<DateTime<Utc>>,
+    /// When the newest object was made; null where there is none.
+    newest: Option<DateTime<Utc>>,
+}
+
+/// What objects in a folder take.
+#[derive(Serialize, ToSchema)]
+pub(in crate::management) struct FolderUsage {
+    /// When it was so.
+    as_of: DateTime<Utc>,
+    #[serde(flatten)]
+    entry: Entry,
+}
+
+/// What is asked for.
+#[derive(Deserialize, IntoParams)]
+pub(in crate::management) struct Asked {
+    /// Look anew: else an answer is kept for five minutes.
+    #[serde(default)]
+    refresh: bool,
+}
+
+impl From<&UsageGroup> for Entry {
+    fn from(group: &UsageGroup) -> Self {
+        Self {
+            name: group.name.clone(),
+            file_count: group.file_count,
+            total_bytes: group.object_bytes.saturating_add(group.version_bytes),
+            version_bytes: group.version_bytes,
+            average_bytes: group.object_bytes.checked_div(group.file_count),
+            oldest: group.oldest,
+            newest: group.newest,
+        }
+    }
+}
+
+/// What the caller's own objects take, or everybody's for the service role.
+pub(super) async fn by(
+    app: &AppState,
+    context: &RlsContext,
+    by: By,
+    refresh: bool,
+) -> Result<UsageBy, ApiError> {
+    let asked = match by {
+        By::User => executor::UsageBy::User,
+        By::Bucket => executor::UsageBy::Bucket,
+        By::Provider => executor::UsageBy::Provider,
+    };
+    let told = app.storage.usage_by(context, &asked, refresh).await?;
+    Ok(UsageBy { by, as_of: told.as_of, entries: told.groups.iter().map(Entry::from).collect() })
+}
+
+/// What objects in a bucket (`BUCKET`), or in a folder of it (`BUCKET/FOLDER`), take: the caller's own, or everybody's for the service
+/// role.
+#[utoipa::path(
+    get, path = "/usage/{folder}", tag = "Management", operation_id = "folderUsage",
+    params(("folder" = String, Path, description = "A bucket, or a bucket, a slash and a path in it"), Asked),
+    responses(
+        (status = 200, description = "What they take; nothing, to a user, where there is no such bucket", body = FolderUsage),
+        (status = 401, description = "No token, or a bad one"),
+        (status = 404, description = "There is no such bucket, as the service role is told"),
+        (status = 504, description = "There are too many objects to look at all of them"),
+    ),
+)]
+pub(in crate::management) async fn of_folder(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(folder): Path<String>,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Response {
+    let shown = async {
+        let Query(Asked { refresh }) = asked.map_err(|error| ApiError::schema(error.body_text()))?;
+        let by = match QuotaScope::folder(&folder)? {
+            QuotaScope::Folder(bucket, folder) => executor::UsageBy::Folder(bucket, Some(folder)),
+            QuotaScope::Bucket(bucket) => executor::UsageBy::Folder(bucket, None),
+            QuotaScope::User(_) | QuotaScope::Global => {
+                return Err(StorageError::internal("a folder that is none").into());
+            }
+        };
+        let told = app.storage.usage_by(caller.context(), &by, refresh).await?;
+        let entry = Entry::from(told.groups.first().unwrap_or(&UsageGroup::default()));
+        Ok::<_, ApiError>(FolderUsage { as_of: told.as_of, entry })
+    };
+    answer(&caller, "usage", shown.await)
+}
