@@ -104,7 +104,8 @@ async fn until(server: &Server, job: &str, done: u64) -> Value {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lifecycle_run_that_is_killed_ends_what_is_due_and_nothing_else() {
-    let objects = std::env::var("AEROSTORE_LIFECYCLE_OBJECTS").map_or(OBJECTS, |count| count.parse().unwrap());
+    let objects =
+        std::env::var("AEROSTORE_LIFECYCLE_OBJECTS").map_or(OBJECTS, |count| count.parse().unwrap());
     let database = TestDatabase::if_asked_for();
     let dir = tempfile::tempdir().unwrap();
     let start = || Server::start(dir.path(), database.as_ref());
@@ -117,6 +118,14 @@ async fn a_lifecycle_run_that_is_killed_ends_what_is_due_and_nothing_else() {
     // What stands in rows of our own making is counted.
     server.json(Method::POST, "/api/v1/storage/usage").await;
     post(&server, "/api/v1/storage/lifecycle", json!({ "bucket": "logs", "max_age_days": 30 })).await;
+    // How much that is can be asked, too: a look at all of it ends in time.
+    for path in ["/logs/f", "?by=user", "?by=provider"] {
+        let asked = Instant::now();
+        let usage = server.json(Method::GET, &format!("/api/v1/storage/usage{path}")).await;
+        eprintln!("usage{path}: {:?}", asked.elapsed());
+        let found = usage.get("entries").map_or(&usage, |entries| &entries[0]);
+        assert_eq!(found["file_count"], objects, "{usage}");
+    }
     let before = memory(&server, "VmRSS");
     let began = Instant::now();
     let job = post(&server, "/api/v1/storage/lifecycle/run", json!({})).await;

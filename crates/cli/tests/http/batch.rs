@@ -207,7 +207,9 @@ async fn a_fault_of_the_database_takes_all_of_it_back() {
 async fn batches_take_a_fraction_of_the_time() {
     let server = Server::start();
     server.bucket(ME, "box", "private").await;
-    for (round, count, size) in [(0, 10, 4096), (1, 10, 4096), (2, 100, 4096), (3, 1000, 4096), (4, 200, 100_000)] {
+    // The first rounds meet connections that have prepared nothing yet.
+    let small = std::iter::repeat_n((10, 4096), 8);
+    for (round, (count, size)) in small.chain([(100, 4096), (1000, 4096), (200, 100_000)]).enumerate() {
         let bytes = pattern(size);
         let begun = std::time::Instant::now();
         for n in 0..count {

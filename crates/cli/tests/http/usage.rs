@@ -36,9 +36,15 @@ async fn usage_is_told_by_user_bucket_provider_and_folder() {
     let expected = [(json!(OWNER.to_string()), 3, 100_006, 33_335), (json!(OTHER.to_string()), 2, 7, 3)];
     assert_eq!(figures(&by_user["entries"]), expected, "{by_user}");
     let by_bucket = ask(&server, Who::Service, "?by=bucket").await;
-    assert_eq!(figures(&by_bucket["entries"]), [(json!("own"), 1, 100_000, 100_000), (json!("box"), 4, 13, 3)]);
+    assert_eq!(
+        figures(&by_bucket["entries"]),
+        [(json!("own"), 1, 100_000, 100_000), (json!("box"), 4, 13, 3)]
+    );
     let by_provider = ask(&server, Who::Service, "?by=provider").await;
-    assert_eq!(figures(&by_provider["entries"]), [(json!("local"), 1, 100_000, 100_000), (Value::Null, 4, 13, 3)]);
+    assert_eq!(
+        figures(&by_provider["entries"]),
+        [(json!("local"), 1, 100_000, 100_000), (Value::Null, 4, 13, 3)]
+    );
     // Users are told of what is theirs, and of nothing else.
     let own = ask(&server, ME, "?by=bucket").await;
     assert_eq!(figures(&own["entries"]), [(json!("own"), 1, 100_000, 100_000), (json!("box"), 2, 6, 3)]);
@@ -48,7 +54,11 @@ async fn usage_is_told_by_user_bucket_provider_and_folder() {
     assert_eq!(refused.status, 403, "{}", refused.text());
 
     let folder = ask(&server, Who::Service, "/box/a").await;
-    assert_eq!(figures(&json!([folder])), [(json!("box/a"), 3, 12, 4)], "no other of which the name begins alike");
+    assert_eq!(
+        figures(&json!([folder])),
+        [(json!("box/a"), 3, 12, 4)],
+        "no other of which the name begins alike"
+    );
     assert!(folder["oldest"].as_str().unwrap() < folder["newest"].as_str().unwrap(), "{folder}");
     assert_eq!(figures(&json!([ask(&server, ME, "/box/a").await])), [(json!("box/a"), 2, 6, 3)]);
     assert_eq!(figures(&json!([ask(&server, ME, "/own/").await])), [(json!("own"), 1, 100_000, 100_000)]);

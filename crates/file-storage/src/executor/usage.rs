@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::successor;
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::quota::FolderPath;
@@ -21,9 +22,11 @@ pub enum UsageBy {
 
 impl UsageBy {
     /// The bucket, the first path, and the first path after them, of one bucket or folder.
-    pub(super) fn range(bucket: &BucketName, folder: Option<&FolderPath>) -> (String, String, Option<String>) {
+    pub(super) fn range(bucket: &BucketName, folder: Option<&FolderPath>) -> (String, String, String) {
         let prefix = folder.map_or("", FolderPath::as_str);
-        (bucket.as_str().to_owned(), prefix.to_owned(), super::successor(prefix))
+        // What comes above every path, as the greatest character repeated.
+        let until = successor(prefix).unwrap_or_else(|| "\u{10ffff}".repeat(257));
+        (bucket.as_str().to_owned(), prefix.to_owned(), until)
     }
 }
 

@@ -199,8 +199,7 @@ impl Batch {
         let waiting = std::mem::take(&mut self.waiting);
         let announced = |file: &Waiting| {
             let size = Some(file.bytes.len() as u64);
-            let announced =
-                Announced { attributes: Some(file.attributes.clone()), size, is_final: false };
+            let announced = Announced { attributes: Some(file.attributes.clone()), size, is_final: false };
             (file.path.clone(), announced)
         };
         let wanted: Vec<(ObjectPath, Announced)> = waiting.iter().map(announced).collect();

@@ -11,8 +11,8 @@ use super::versions::{kept, put, seen, turn};
 use crate::bucket::{Bucket, BucketPolicy};
 use crate::errors::StorageError;
 use crate::executor::{
-    AgedScan, ArchiveOrder, Claim, Ending, Event, JobKind, JobStatus, NewJob, QueueListing, QueueReason, UploadScan,
-    Warning,
+    AgedScan, ArchiveOrder, Claim, Ending, Event, JobKind, JobStatus, NewJob, QueueListing, QueueReason,
+    UploadScan, Warning,
 };
 use crate::extra::ObjectExtra;
 use crate::file::PutMode;

@@ -56,8 +56,10 @@ pub(crate) async fn usage_is_told_by_what_is_asked_for(subject: &Subject) {
     }
 
     // Of the objects that are there, the age of the oldest and of the newest.
-    let (first, last) =
-        (subject.get(&owner, "docs", "a/1").await.unwrap(), subject.get(&owner, "docs", "blob").await.unwrap());
+    let (first, last) = (
+        subject.get(&owner, "docs", "a/1").await.unwrap(),
+        subject.get(&owner, "docs", "blob").await.unwrap(),
+    );
     let told = ask(subject, &owner, UsageBy::Bucket).await;
     assert_eq!((told[0].oldest, told[0].newest), (Some(first.created_at), Some(last.created_at)));
 

@@ -282,9 +282,7 @@ pub(super) async fn admit_many(
     let mut outcomes = Vec::with_capacity(wanted.len());
     for (number, (path, announced)) in wanted.iter().enumerate() {
         let admitted = match access.on_object(decide::first_permission(mode), bucket, path) {
-            Ok(_) => {
-                admitted(pool, access, rows.get(number), &rules, (bucket, path), mode, announced).await
-            }
+            Ok(_) => admitted(pool, access, rows.get(number), &rules, (bucket, path), mode, announced).await,
             Err(error) => Err(error.into()),
         };
         outcomes.push(admitted.map_err(|fault| fault.into_storage("admit_puts")));

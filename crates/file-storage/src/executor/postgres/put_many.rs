@@ -38,7 +38,7 @@ pub(super) async fn put_many(
     let mut places: Vec<i64> = objects.iter().map(|new| place(&new.bucket, &new.path)).collect();
     places.extend(objects.iter().flat_map(|new| &new.segments).filter_map(Segment::blob_key).map(blob_place));
     places.sort_unstable();
-    session.run(&[Step::As(&Caller::keeper()), Step::Run(LOCK, &[&places])]).await?;
+    let mut places = Some(places);
     let mut outcomes = Vec::with_capacity(objects.len());
     for some in objects.chunks(TOGETHER) {
         let are_of_one_bucket = some.windows(2).all(|two| match two {
@@ -47,10 +47,14 @@ pub(super) async fn put_many(
         });
         let together = match held {
             Held::AtTheEnd if are_of_one_bucket => {
-                put_together(pool, &mut session, access, some, mode).await?
+                let places = places.take().unwrap_or_default();
+                put_together(pool, &mut session, access, some, mode, &places).await?
             }
             Held::AtTheEnd | Held::ToEach => None,
         };
+        if let Some(places) = places.take() {
+            session.run(&[Step::As(&Caller::keeper()), Step::Run(LOCK, &[&places])]).await?;
+        }
         match together {
             Some(written) => outcomes.extend(written),
             None => outcomes.extend(put_each(pool, &mut session, access, some, mode, held).await?),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio_postgres::types::{Json, ToSql};
 use uuid::Uuid;
 
-use super::decide::{BY_HAND, TARGETS_TO_WRITE, began, version, write};
+use super::decide::{BY_HAND, LOCK, TARGETS_TO_WRITE, began, version, write};
 use super::errors::Fault;
 use super::pool::Pool;
 use super::put::{Failed, extra, written};
@@ -55,7 +55,7 @@ const KEEP: Step<'static> = Step::Once("RELEASE SAVEPOINT together");
 /// What became of each object, in their order.
 pub(super) type Outcomes = Vec<Result<Written, Failed>>;
 
-/// Writes objects of one bucket that stand there once, in a transaction that has begun and holds their places. `None` where they have to
+/// Writes objects of one bucket that stand there once, in a transaction that has begun, when it holds these places. `None` where they have to
 /// be written one after the other: the database refuses them together, policies that were made by hand may look at what was
 /// written before, or a null version has to go at each path.
 pub(super) async fn put_together(
@@ -64,13 +64,14 @@ pub(super) async fn put_together(
     access: &Access,
     objects: &[NewObject],
     mode: &PutMode,
+    places: &[i64],
 ) -> Result<Option<Outcomes>, Fault> {
-    let Some(first) = objects.first() else { return Ok(Some(Vec::new())) };
+    let Some(first) = objects.first() else { return Ok(None) };
     let context = access.context();
     let Subject { role, user } = Subject::from(context);
     let paths: Vec<&str> = objects.iter().map(|new| new.path.as_str()).collect();
     let at = [&role as _, &user as _, &first.bucket.as_str() as _, &paths as _];
-    let look = [Step::As(&Caller::keeper()), Step::Run(&TARGETS_TO_WRITE, &at)];
+    let look = [Step::As(&Caller::keeper()), Step::Run(LOCK, &[&places]), Step::Run(&TARGETS_TO_WRITE, &at)];
     let found = session.run(&look).await?;
     let rows = found.last().map_or(&[][..], |answer| &answer.rows);
     // Where there is no bucket, each is told so.
@@ -134,7 +135,12 @@ struct Write<'a> {
 impl Decided<'_> {
     /// Writes rows as the caller, under the policies of the table, and their segments as the keeper; `false` where a row was not as it was
     /// seen.
-    async fn store(&self, session: &mut Session, caller: &Caller, owner: Option<Uuid>) -> Result<bool, Fault> {
+    async fn store(
+        &self,
+        session: &mut Session,
+        caller: &Caller,
+        owner: Option<Uuid>,
+    ) -> Result<bool, Fault> {
         let keeper = Caller::keeper();
         let (overwrites, creates): (Vec<&Write<'_>>, Vec<&Write<'_>>) =
             self.writes.iter().partition(|write| write.replaces.is_some());
@@ -170,7 +176,8 @@ impl Decided<'_> {
         let copies: Vec<_> = copies.iter().map(|(version, copies)| copies.values(version)).collect();
         steps.extend(copies.iter().map(|values| Step::Run(queue::ADD_COPIES, values)));
         let answers = session.run(&steps).await?;
-        let rows = answers.iter().take(usize::from(!creates.is_empty()) + usize::from(!overwrites.is_empty()));
+        let rows =
+            answers.iter().take(usize::from(!creates.is_empty()) + usize::from(!overwrites.is_empty()));
         Ok(rows.map(|answer| answer.affected).sum::<u64>() == self.writes.len() as u64)
     }
 

@@ -31,13 +31,10 @@ static ALL_BY_BUCKET: LazyLock<String> = LazyLock::new(|| grouped("bucket_id", "
 static OWN_BY_BUCKET: LazyLock<String> = LazyLock::new(|| grouped("bucket_id", "owner_id = $2"));
 
 /// A folder's paths are a range, which indexes know: bucket, first path, the first one after it, and whose.
-static ALL_OF_FOLDER: LazyLock<String> = LazyLock::new(|| {
-    grouped("$2::text", "bucket_id = $2 AND path >= $3::text AND ($4::text IS NULL OR path < $4)")
-});
-static OWN_OF_FOLDER: LazyLock<String> = LazyLock::new(|| {
-    let range = "owner_id = $5 AND bucket_id = $2 AND path >= $3::text AND ($4::text IS NULL OR path < $4)";
-    grouped("$2::text", range)
-});
+static ALL_OF_FOLDER: LazyLock<String> =
+    LazyLock::new(|| grouped("$2::text", "bucket_id = $2 AND path >= $3 AND path < $4"));
+static OWN_OF_FOLDER: LazyLock<String> =
+    LazyLock::new(|| grouped("$2::text", "owner_id = $5 AND bucket_id = $2 AND path >= $3 AND path < $4"));
 
 /// By where the bytes of objects and of older versions are. What is of one object counts as one, where its first bytes are.
 const BY_PROVIDER: &str = "SELECT s.provider, count(*) FILTER (WHERE s.ordinal = 0 AND o.version IS NOT NULL), \

@@ -53,16 +53,11 @@ pub(super) fn groups(
         UsageBy::Provider => BY_PROVIDER.to_owned(),
         UsageBy::Folder(bucket, folder) => {
             let (bucket, from, until) = UsageBy::range(bucket, folder.as_ref());
-            let at = values.len();
-            let (bucket_at, from_at, until_at) = (at + 1, at + 2, at + 3);
-            let mut range = format!("{whose}bucket_id = ?{bucket_at} AND path >= ?{from_at}");
-            values.extend([Box::new(bucket) as Box<dyn ToSql>, Box::new(from)]);
             // A folder's paths are a range, which indexes know.
-            if let Some(until) = until {
-                range = format!("{range} AND path < ?{until_at}");
-                values.push(Box::new(until));
-            }
-            grouped(&format!("?{bucket_at}"), &range)
+            let at = values.len() + 1;
+            let range = format!("{whose}bucket_id = ?{at} AND path >= ?{} AND path < ?{}", at + 1, at + 2);
+            values.extend([Box::new(bucket) as Box<dyn ToSql>, Box::new(from), Box::new(until)]);
+            grouped(&format!("?{at}"), &range)
         }
     };
     let mut statement = conn.prepare_cached(&sql)?;

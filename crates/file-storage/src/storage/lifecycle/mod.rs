@@ -7,9 +7,9 @@ mod run;
 use uuid::Uuid;
 
 use super::FileStorage;
+use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::Timestamp;
 use crate::executor::{Job, JobKind, JobListing, JobStatus, NewJob};
 use crate::lifecycle::{ArchiveTarget, LifecycleRule, RuleSource, RuleSpec};
 use crate::permissions::{Access, Operation, RlsContext};

@@ -10,8 +10,8 @@ use crate::errors::StorageError;
 use crate::executor::{UsageBy, UsageDifference, UsageGroup, UserUsage};
 use crate::permissions::{Operation, RlsContext};
 
-pub use kept::UsageTold;
 pub(super) use kept::KeptUsage;
+pub use kept::UsageTold;
 
 /// Most users, buckets or providers of one answer.
 const MOST: u32 = 10_000;

@@ -16,7 +16,7 @@ use crate::management::{Caller, answer};
 /// By what usage is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(in crate::management) enum By {
+pub(in crate::management) enum UsageKind {
     /// By owner.
     User,
     /// By bucket.
@@ -28,16 +28,16 @@ pub(in crate::management) enum By {
 /// What objects take, by what was asked for.
 #[derive(Serialize, ToSchema)]
 pub(in crate::management) struct UsageBy {
-    by: By,
+    by: UsageKind,
     /// When it was so.
     as_of: DateTime<Utc>,
     /// Those that take most first, ten thousand at most.
-    entries: Vec<Entry>,
+    entries: Vec<UsageEntry>,
 }
 
 /// What some objects take together.
 #[derive(Serialize, ToSchema)]
-pub(in crate::management) struct Entry {
+pub(in crate::management) struct UsageEntry {
     /// The user's id, the bucket's name, the provider's name, or the bucket and the folder; null for what nobody owns, and for what the
     /// database keeps itself.
     name: Option<String>,
@@ -61,7 +61,7 @@ pub(in crate::management) struct FolderUsage {
     /// When it was so.
     as_of: DateTime<Utc>,
     #[serde(flatten)]
-    entry: Entry,
+    entry: UsageEntry,
 }
 
 /// What is asked for.
@@ -72,7 +72,7 @@ pub(in crate::management) struct Asked {
     refresh: bool,
 }
 
-impl From<&UsageGroup> for Entry {
+impl From<&UsageGroup> for UsageEntry {
     fn from(group: &UsageGroup) -> Self {
         Self {
             name: group.name.clone(),
@@ -90,16 +90,16 @@ impl From<&UsageGroup> for Entry {
 pub(super) async fn by(
     app: &AppState,
     context: &RlsContext,
-    by: By,
+    by: UsageKind,
     refresh: bool,
 ) -> Result<UsageBy, ApiError> {
     let asked = match by {
-        By::User => executor::UsageBy::User,
-        By::Bucket => executor::UsageBy::Bucket,
-        By::Provider => executor::UsageBy::Provider,
+        UsageKind::User => executor::UsageBy::User,
+        UsageKind::Bucket => executor::UsageBy::Bucket,
+        UsageKind::Provider => executor::UsageBy::Provider,
     };
     let told = app.storage.usage_by(context, &asked, refresh).await?;
-    Ok(UsageBy { by, as_of: told.as_of, entries: told.groups.iter().map(Entry::from).collect() })
+    Ok(UsageBy { by, as_of: told.as_of, entries: told.groups.iter().map(UsageEntry::from).collect() })
 }
 
 /// What objects in a bucket (`BUCKET`), or in a folder of it (`BUCKET/FOLDER`), take: the caller's own, or everybody's for the service
@@ -130,7 +130,7 @@ pub(in crate::management) async fn of_folder(
             }
         };
         let told = app.storage.usage_by(caller.context(), &by, refresh).await?;
-        let entry = Entry::from(told.groups.first().unwrap_or(&UsageGroup::default()));
+        let entry = UsageEntry::from(told.groups.first().unwrap_or(&UsageGroup::default()));
         Ok::<_, ApiError>(FolderUsage { as_of: told.as_of, entry })
     };
     answer(&caller, "usage", shown.await)

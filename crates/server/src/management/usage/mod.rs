@@ -23,13 +23,15 @@ const LIMIT: u32 = 10_000;
 
 /// What is asked for.
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Asked {
     /// Count anew and say what differs from the counters, which must be nothing. The service role alone.
     #[serde(default)]
     recalculate: bool,
     /// Look at all objects instead, and tell what they take by `user`, `bucket` or `provider`: the caller's own, or everybody's for the
     /// service role, which alone is told of providers.
-    by: Option<look::By>,
+    #[param(inline)]
+    by: Option<look::UsageKind>,
     /// Look anew: else an answer is kept for five minutes.
     #[serde(default)]
     refresh: bool,

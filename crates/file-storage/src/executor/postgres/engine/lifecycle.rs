@@ -9,8 +9,8 @@ use crate::errors::StorageError;
 use crate::executor::postgres::session::retried;
 use crate::executor::postgres::{PostgresExecutor, lifecycle, queue, relocate};
 use crate::executor::{
-    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, NewJob, Relocation, UploadScan, Warned,
-    Warning,
+    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, NewJob, Relocation, UploadScan,
+    Warned, Warning,
 };
 use crate::file::PutMode;
 use crate::lifecycle::{AgedUpload, AgedVersion, LifecycleRule, RuleSource};

@@ -9,7 +9,6 @@ use uuid::Uuid;
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::{LifecycleClock, NewJob};
 use crate::executor::lifecycle::{LEAP_MICROS, name_is_taken, too_many_rules};
 use crate::executor::postgres::errors::Fault;
 use crate::executor::postgres::jobs;
@@ -17,6 +16,7 @@ use crate::executor::postgres::pool::Pool;
 use crate::executor::postgres::rls::Caller;
 use crate::executor::postgres::rows::count;
 use crate::executor::postgres::session::{Answer, Session, Step, alone, read};
+use crate::executor::{LifecycleClock, NewJob};
 use crate::lifecycle::{LifecycleRule, MAX_RULES, RuleSource, RuleSpec};
 use crate::permissions::{Access, Permission};
 

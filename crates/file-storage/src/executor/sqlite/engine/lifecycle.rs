@@ -10,8 +10,8 @@ use crate::errors::StorageError;
 use crate::executor::sqlite::rows::now as by_the_clock;
 use crate::executor::sqlite::{SqliteExecutor, lifecycle, queue, relocate};
 use crate::executor::{
-    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, NewJob, Relocation, UploadScan, Warned,
-    Warning,
+    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, NewJob, Relocation, UploadScan,
+    Warned, Warning,
 };
 use crate::file::PutMode;
 use crate::lifecycle::{AgedUpload, AgedVersion, LifecycleRule, RuleSource};

@@ -28,8 +28,8 @@ use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::{
-    Admission, Announced, BucketListing, Executor, Explanation, Listing, Page, Question, Relocation,
-    UsageBy, UsageGroup, UserUsage, Written,
+    Admission, Announced, BucketListing, Executor, Explanation, Listing, Page, Question, Relocation, UsageBy,
+    UsageGroup, UserUsage, Written,
 };
 use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
 use crate::file::{ETags, NewObject, PutMode, StorageObject, StoredObject};

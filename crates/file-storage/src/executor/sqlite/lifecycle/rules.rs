@@ -6,12 +6,12 @@ use uuid::Uuid;
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::{LifecycleClock, NewJob};
 use crate::executor::lifecycle::{LEAP_MICROS, name_is_taken, too_many_rules};
 use crate::executor::sqlite::errors::Fault;
 use crate::executor::sqlite::jobs;
 use crate::executor::sqlite::rls::text;
 use crate::executor::sqlite::rows::{self, micros, str, time, uuid};
+use crate::executor::{LifecycleClock, NewJob};
 use crate::lifecycle::{LifecycleRule, MAX_RULES, RuleSource};
 use crate::permissions::{Access, Permission};
 
