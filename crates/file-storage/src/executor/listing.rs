@@ -9,7 +9,7 @@ use crate::errors::StorageError;
 use crate::file::StorageObject;
 
 /// A request to list objects.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Listing {
     /// Plain string prefix of the paths to list; `photos/` for a folder, empty for the bucket's root.
     pub prefix: String,
@@ -53,7 +53,7 @@ impl Listing {
 }
 
 /// What ends the name of a folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Delimiter(Cow<'static, str>);
 
 impl Delimiter {
@@ -78,7 +78,7 @@ impl Delimiter {
 }
 
 /// How names compare: in prefix, search and order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum Collation {
     /// By bytes: the index's own order.
     #[default]
@@ -89,7 +89,7 @@ pub enum Collation {
 }
 
 /// What objects are sorted by. Anything but the name costs as much as the folder has children.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum ObjectSort {
     /// The path; folders and objects together.
     #[default]
@@ -101,7 +101,7 @@ pub enum ObjectSort {
 }
 
 /// Which way to sort.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum SortOrder {
     /// Smallest first.
     #[default]
@@ -111,7 +111,7 @@ pub enum SortOrder {
 }
 
 /// Where a page starts.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Eq, Hash)]
 pub enum PageStart {
     /// At the beginning.
     #[default]
@@ -123,7 +123,7 @@ pub enum PageStart {
 }
 
 /// The last entry of a page, by which the next one starts. How it is written for a client is the protocol's.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cursor {
     /// Full path of the entry; a folder's ends with its delimiter.
     pub path: String,

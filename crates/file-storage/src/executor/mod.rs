@@ -22,6 +22,7 @@ mod explanation;
 mod job;
 mod lifecycle;
 mod listing;
+mod marks;
 pub mod migrate;
 mod multipart;
 pub mod postgres;
@@ -67,6 +68,7 @@ pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart,
     SortOrder,
 };
+pub use marks::{Mark, MarkExecutor};
 pub use multipart::MultipartExecutor;
 pub use queue::{
     AttemptEnd, Claim, ClaimedEntries, ClaimedEntry, Home, Migrated, Migration, ProviderUsage, QueueDepth,
@@ -88,6 +90,7 @@ pub trait Executor:
     MultipartExecutor
     + VersionExecutor
     + QuotaExecutor
+    + MarkExecutor
     + CredentialExecutor
     + EventExecutor
     + UpkeepExecutor

@@ -322,6 +322,16 @@ impl Expr {
         found
     }
 
+    /// Whether its value may change though the row and the caller stay as they are. A cast to a time is taken for one that does:
+    /// PostgreSQL reads `now` and `today` out of a text.
+    pub fn follows_the_clock(&self) -> bool {
+        let mut follows = false;
+        self.visit(&mut |expr| {
+            follows |= matches!(expr, Self::Now | Self::Cast(_, Type::Timestamptz));
+        });
+        follows
+    }
+
     /// Calls `visit` with every expression in it.
     pub fn visit(&self, visit: &mut impl FnMut(&Self)) {
         visit(self);

@@ -1,9 +1,11 @@
 //! Listing objects.
 
-use super::FileStorage;
+use std::sync::Arc;
+
+use super::{FileStorage, SharedPage};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::{Listing, Page};
+use crate::executor::Listing;
 use crate::path::ObjectPath;
 use crate::permissions::{Operation, RlsContext};
 
@@ -17,12 +19,12 @@ impl FileStorage {
         context: &RlsContext,
         bucket: &BucketName,
         listing: &Listing,
-    ) -> Result<Page, StorageError> {
+    ) -> Result<Arc<SharedPage>, StorageError> {
         if listing.limit == 0 {
             return Err(StorageError::InvalidRequest { message: "limit must be at least 1".to_owned() });
         }
         let access = self.access(context, Operation::List, Some(bucket)).await?;
-        self.executor().list_objects(&access, bucket, listing).await
+        self.cached_list(&access, bucket, listing).await
     }
 
     /// Whether a bucket is there and the caller may look into it, be it empty: a list shows nothing in either case.

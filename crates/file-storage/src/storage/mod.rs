@@ -7,6 +7,7 @@
 mod batch;
 mod blobs;
 mod buckets;
+mod cache;
 mod carry;
 mod copies;
 mod copy;
@@ -45,7 +46,7 @@ mod webhooks;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
@@ -60,6 +61,7 @@ use crate::permissions::{Access, AccessRules, AnonGrants, Operation, RlsContext}
 use crate::signed_url::SigningKeys;
 
 pub use batch::{Batch, BatchItem};
+pub use cache::{CacheOptions, SharedPage};
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
 pub use events::{Delivery, EventFilter, StartAt, Subscription};
@@ -80,6 +82,7 @@ pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;
 pub use usage::UsageTold;
 
+pub(crate) use cache::ListCache;
 pub(crate) use carry::CarryFault;
 use credentials::KnownCredentials;
 use events::Feed;
@@ -111,6 +114,8 @@ struct Inner {
     options: ArcSwap<StorageOptions>,
     failpoints: failpoint::Scope,
     leases: Leases,
+    /// Lists that were answered before.
+    lists: ArcSwapOption<ListCache>,
     labels: BucketLabels,
     /// Requests that append to uploads.
     writers: Writers,
@@ -149,6 +154,7 @@ impl FileStorage {
         credential_key: CredentialKey,
         options: StorageOptions,
     ) -> Self {
+        let lists = cache::cache(options.cache);
         Self {
             inner: Arc::new(Inner {
                 query_turns: Turns::new(options.query.per_caller),
@@ -161,6 +167,7 @@ impl FileStorage {
                 failpoints: options.failpoints.clone(),
                 options: ArcSwap::from_pointee(options),
                 leases: Leases::default(),
+                lists: ArcSwapOption::new(lists),
                 labels: BucketLabels::default(),
                 writers: Writers::default(),
                 commits: TaskTracker::new(),
@@ -254,6 +261,7 @@ impl FileStorage {
     /// Puts other options and other keys of URLs in force, for what begins from now on. How many queries of a caller run at once
     /// stays as it was, and so do failpoints.
     pub fn reconfigure(&self, options: StorageOptions, signing_keys: SigningKeys) {
+        self.keep_lists(options.cache);
         self.inner.options.store(Arc::new(options));
         self.inner.signing_keys.store(Arc::new(signing_keys));
     }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::cache::CacheOptions;
 use crate::failpoint;
 use crate::lifecycle::LifecycleRule;
 use crate::permissions::AccessRules;
@@ -37,6 +38,8 @@ pub struct StorageOptions {
     pub events: EventOptions,
     /// Bytes that are not where they belong, and how they get there.
     pub queue: QueueOptions,
+    /// How many answers are kept in memory; `None`: none are.
+    pub cache: Option<CacheOptions>,
     /// Many files in one request.
     pub batch: BatchOptions,
     /// Rules that let old files go.
@@ -67,6 +70,7 @@ impl Default for StorageOptions {
             query: QueryOptions::default(),
             events: EventOptions::default(),
             queue: QueueOptions::default(),
+            cache: Some(CacheOptions::default()),
             batch: BatchOptions::default(),
             lifecycle: LifecycleOptions::default(),
             jobs: JobOptions::default(),

@@ -282,6 +282,20 @@ settings! {
         max_per_run: u32 = "1000", at_least_one;
     }
 
+    /// Lists that were answered before, kept in memory for who asks again. Whoever writes, in whichever server: what is given is never out of
+    /// date, and never what another caller was shown.
+    cache: CacheConfig {
+        /// Whether lists are kept.
+        #[live = true]
+        enabled: bool = "true";
+        /// How long one is kept at most.
+        #[live = true]
+        ttl: Duration = "5m", positive;
+        /// The most memory that they take together; 0 keeps none.
+        #[live = true]
+        max_size: ByteSize = "100MB";
+    }
+
     /// The job that reads everything and compares it with its SHA-256: `aerostore scrub`.
     scrub: ScrubConfig {
         /// Bytes that it reads in a second, of all providers together; 0 for no bound. A day at 20MB is 1.7 TB.

@@ -32,6 +32,8 @@ pub(super) struct Metrics {
     downloads: Transfers,
     /// Commits of SQLite's writer; null on PostgreSQL, or where there was none.
     commits: Option<Commits>,
+    /// Lists that are kept in memory.
+    cache: Cache,
     /// The providers, as of the last look at each.
     providers: Vec<ProviderHealth>,
     /// Connections.
@@ -112,6 +114,21 @@ struct Commits {
     latency: Latency,
 }
 
+/// Lists that are kept in memory.
+#[derive(Serialize, ToSchema)]
+struct Cache {
+    /// Lists that were answered from there.
+    hits: u64,
+    /// Lists that were read from the database.
+    misses: u64,
+    /// Of those, the ones that were kept and had changed.
+    invalidations: u64,
+    /// Kept lists that went for lack of room, or as they were too old.
+    evictions: u64,
+    /// Memory in use now, more or less.
+    bytes: u64,
+}
+
 /// Connections of clients.
 #[derive(Serialize, ToSchema)]
 struct Connections {
@@ -188,6 +205,13 @@ impl Metrics {
             uploads: transfers(figures, "upload"),
             downloads: transfers(figures, "download"),
             commits: commits(figures),
+            cache: Cache {
+                hits: total("storage_cache_hits_total"),
+                misses: total("storage_cache_misses_total"),
+                invalidations: total("storage_cache_invalidations_total"),
+                evictions: total("storage_cache_evictions_total"),
+                bytes: total("storage_cache_bytes"),
+            },
             providers,
             connections: Connections {
                 open: total("http_connections"),

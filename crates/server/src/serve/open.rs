@@ -13,8 +13,8 @@ use file_storage::health::HealthChecks;
 use file_storage::permissions::AccessRules;
 use file_storage::quota::{QuotaEnforcement, QuotaSettings};
 use file_storage::storage::{
-    BatchOptions, EventOptions, JobOptions, LifecycleOptions, QueryOptions, QueueOptions, ScrubOptions,
-    StorageOptions,
+    BatchOptions, CacheOptions, EventOptions, JobOptions, LifecycleOptions, QueryOptions, QueueOptions,
+    ScrubOptions, StorageOptions,
 };
 use file_storage::upkeep::{EventRetention, LifecycleSchedule, Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
@@ -210,6 +210,10 @@ pub(super) fn storage_options(config: &Config) -> StorageOptions {
             concurrency: usize::try_from(config.upload_queue.concurrency).unwrap_or(usize::MAX),
             keep_completed: config.upload_queue.keep_completed,
         },
+        cache: config
+            .cache
+            .enabled
+            .then_some(CacheOptions { max_bytes: config.cache.max_size.0, ttl: config.cache.ttl }),
         batch: BatchOptions {
             max_files: usize::try_from(config.batch.max_files).unwrap_or(usize::MAX),
             concurrency: usize::try_from(config.batch.concurrency).unwrap_or(usize::MAX),

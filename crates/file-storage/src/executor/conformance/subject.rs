@@ -15,16 +15,19 @@ use crate::executor::{
 use crate::file::{BlobKey, NewObject, ObjectAttributes, Place, PutMode, Segment, Sha256, StorageObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, AccessRules, Operation, RlsContext};
+use crate::storage::{CacheOptions, ListCache};
 
 /// An executor with an empty database, and what must live as long.
 pub(crate) struct Subject {
     pub(crate) executor: Arc<dyn Executor>,
+    /// Lists are asked for through it, too.
+    kept: ListCache,
     _keep: Box<dyn Any + Send + Sync>,
 }
 
 impl Subject {
     pub(crate) fn new(executor: Arc<dyn Executor>, keep: impl Any + Send + Sync) -> Self {
-        Self { executor, _keep: Box::new(keep) }
+        Self { executor, kept: ListCache::new(CacheOptions::default()), _keep: Box::new(keep) }
     }
 
     /// Creates a bucket; the caller owns it.
@@ -101,7 +104,16 @@ impl Subject {
     }
 
     pub(crate) async fn list(&self, caller: &RlsContext, name: &str, listing: &Listing) -> Page {
-        self.executor.list_objects(&allow(caller, Operation::List), &bucket(name), listing).await.unwrap()
+        let (access, name) = (allow(caller, Operation::List), bucket(name));
+        let read = async || self.executor.list_objects(&access, &name, listing).await.unwrap();
+        let mut page = read().await;
+        // The first is noted, the second kept, the third from memory: all are what the database says, unless somebody writes.
+        for _ in 0..3 {
+            let kept = self.kept.list(&*self.executor, &access, &name, listing).await.unwrap();
+            let before = std::mem::replace(&mut page, read().await);
+            assert!(**kept == page || page != before, "{listing:?} in {name}: {kept:?} is not {page:?}");
+        }
+        page
     }
 
     /// Asserts that counters are what a recount finds.

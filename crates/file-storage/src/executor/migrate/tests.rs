@@ -21,8 +21,8 @@ use crate::executor::postgres::tests::database::TestDatabase;
 /// Rows of all kinds, some as no server would write them today. `{n}` are uuids.
 const ROWS: &str = r#"
     INSERT INTO storage_buckets VALUES
-        ('pub', '{1}', NULL, 'public', '["image/*","text/plain"]', 5, 1000, 1, 3, -1, 1700000000123456, 12, NULL, 'off'),
-        ('ü.b', '{2}', '{9}', 'private', '[]', 0, NULL, 2, 9007199254740993, 0, 0, 0, '{"tags":[["b","1"],["a","ü"]]}', 'suspended');
+        ('pub', '{1}', NULL, 'public', '["image/*","text/plain"]', 5, 1000, 1, 3, -1, 1700000000123456, 12, NULL, 'off', 3),
+        ('ü.b', '{2}', '{9}', 'private', '[]', 0, NULL, 2, 9007199254740993, 0, 0, 0, '{"tags":[["b","1"],["a","ü"]]}', 'suspended', 5);
     INSERT INTO storage_objects VALUES
         ('{3}', 'pub', 'a/ü ß"''\😀.txt', 3, 'text/plain', 'no-store', '{sha}', 'e', NULL,
          '{"b":[1.50,1e300,-0.0,12345678901234567890123],"aa":{"\ud83d\ude00\n":null}, "a":"\\"}', '{4}', 1, 2, '{"tags":[["k","v"]],"headers":{"expires":"0"}}', 0),

@@ -25,6 +25,7 @@ pub(super) mod import;
 mod jobs;
 mod lifecycle;
 mod listing;
+mod marks;
 mod migrations;
 mod multipart;
 mod policies;
@@ -62,6 +63,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use errors::Fault;
+use marks::Marks;
 use pool::Pool;
 
 use crate::errors::StorageError;
@@ -119,6 +121,8 @@ pub struct PostgresExecutor {
     queries: Semaphore,
     /// The place for a batch: a lock for each of its paths and blobs is a good part of what the database has room for.
     batches: Semaphore,
+    /// Who waits to be told of marks.
+    marks: Arc<Marks>,
     /// Which process it is that claims work.
     instance: Uuid,
 }
@@ -139,7 +143,8 @@ impl PostgresExecutor {
             let queries = Semaphore::new(queries.max(1));
             let pool = Arc::new(pool);
             policies::mirror(&pool).await?;
-            Ok(Self { pool, queries, batches: Semaphore::new(1), instance: Uuid::new_v4() })
+            let (batches, marks) = (Semaphore::new(1), Arc::default());
+            Ok(Self { pool, queries, batches, marks, instance: Uuid::new_v4() })
         };
         open.await.map_err(|fault: Fault| fault.into_storage("open"))
     }

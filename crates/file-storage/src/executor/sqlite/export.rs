@@ -29,7 +29,9 @@ const BUSY: Duration = Duration::from_secs(10);
 /// Tables of ours: SQLite's own begin with `sqlite_`.
 const KNOWN: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
 
-const COLUMNS: &str = "SELECT name FROM pragma_table_info(?1) ORDER BY name";
+/// Without what means nothing in another database: how often a bucket changed in this one.
+const COLUMNS: &str = "SELECT name FROM pragma_table_info(?1) \
+     WHERE NOT (?1 = 'storage_buckets' AND name = 'changes') ORDER BY name";
 
 /// Who else may have the database open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -119,6 +119,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0017_provider_events.sql"),
         back: include_str!("migrations/0017_provider_events.rollback.sql"),
     },
+    Migration {
+        version: 18,
+        name: "marks",
+        forward: include_str!("migrations/0018_marks.sql"),
+        back: include_str!("migrations/0018_marks.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

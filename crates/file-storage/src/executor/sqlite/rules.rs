@@ -3,6 +3,7 @@
 //! Immutable, and replaced as a whole after the commit that changed a policy. For a role that no policy speaks about
 //! the texts are those of the table alone: policies of others cost it nothing. Each text is made once.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use super::functions::IN_EXPRESSION;
@@ -41,6 +42,8 @@ const STATEMENTS: usize = Statement::Marker as usize + 1;
 /// The rules in force.
 #[derive(Debug)]
 pub(in super::super) struct Rules {
+    /// No other rules of this process have it.
+    number: u64,
     policies: PolicySet,
     anon: RoleRules,
     authenticated: RoleRules,
@@ -49,8 +52,15 @@ pub(in super::super) struct Rules {
 impl Rules {
     /// The table and these policies.
     pub(super) fn new(policies: PolicySet) -> Arc<Self> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
         let of = |role| RoleRules::new(&policies, role);
-        Arc::new(Self { anon: of(Role::Anon), authenticated: of(Role::Authenticated), policies })
+        let (anon, authenticated) = (of(Role::Anon), of(Role::Authenticated));
+        Arc::new(Self { number: NUMBER.fetch_add(1, Ordering::Relaxed), anon, authenticated, policies })
+    }
+
+    /// What tells these rules from those before and after them.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// The table alone.

@@ -74,6 +74,12 @@ impl PolicySet {
         self.old_rows(role, Permission::ObjectRead, false).next().is_some()
     }
 
+    /// Whether what the role sees may change by time alone, and without a write.
+    pub fn follow_the_clock(&self, role: Role) -> bool {
+        let asked = |permissive| self.old_rows(role, Permission::ObjectRead, permissive);
+        asked(true).chain(asked(false)).any(|(_, condition)| condition.follows_the_clock())
+    }
+
     /// Whether some policy may give the role this permission on some row of a bucket, whatever rows there are.
     pub fn opens(&self, role: Role, permission: Permission, bucket: &BucketName) -> bool {
         let mut said = self.new_rows(role, permission, true).chain(self.old_rows(role, permission, true));

@@ -44,7 +44,7 @@ impl Page {
             limit: PAGE,
             start,
         };
-        let page = storage.list(&job.caller, &folder.bucket, &listing).await?;
+        let page = storage.list(&job.caller, &folder.bucket, &listing).await?.into_page();
         let objects = page.entries.into_iter().filter_map(|entry| match entry {
             Entry::Object(object) => Some(*object),
             Entry::Folder(_) => None,

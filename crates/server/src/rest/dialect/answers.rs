@@ -2,8 +2,9 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use file_storage::executor::{Page, QueueEntry, Written};
-use file_storage::storage::SignedToken;
+use bytes::Bytes;
+use file_storage::executor::{QueueEntry, Written};
+use file_storage::storage::{SharedPage, SignedToken};
 use file_storage::versions::VersionPage;
 use file_storage::{Bucket, BucketName, ObjectPath, StorageError, StorageObject};
 use http::{HeaderValue, StatusCode, header};
@@ -23,7 +24,7 @@ const ROW_BYTES: usize = 1100;
 /// A page of a list, and what the client needs to read it.
 pub(in crate::rest) struct Listed<'a> {
     /// The objects and folders.
-    pub(in crate::rest) page: &'a Page,
+    pub(in crate::rest) page: &'a SharedPage,
     /// What the names of the first list form are relative to.
     pub(in crate::rest) prefix: &'a str,
     /// The next page's cursor, in its written form.
@@ -198,16 +199,20 @@ impl Dialect {
     pub(in crate::rest) fn listed(self, listed: &Listed<'_>) -> Response {
         let entries = &listed.page.entries;
         match self {
-            Self::Native => rows(entries, |entry| ListEntry::new(entry, listed.prefix)),
-            Self::Supabase => rows(entries, |entry| supabase::ListRow::new(entry, listed.prefix)),
+            Self::Native => kept(listed, "native list", || {
+                entries.iter().map(|entry| ListEntry::new(entry, listed.prefix)).collect::<Vec<_>>()
+            }),
+            Self::Supabase => kept(listed, "supabase list", || {
+                entries.iter().map(|entry| supabase::ListRow::new(entry, listed.prefix)).collect::<Vec<_>>()
+            }),
         }
     }
 
     /// The second list form: objects and folders apart, with a cursor.
     pub(in crate::rest) fn listed_v2(self, listed: &Listed<'_>) -> Response {
         match self {
-            Self::Native => sized(entries(listed), &ListV2Body::new(listed)),
-            Self::Supabase => sized(entries(listed), &supabase::ListV2::new(listed)),
+            Self::Native => kept(listed, "native list v2", || ListV2Body::new(listed)),
+            Self::Supabase => kept(listed, "supabase list v2", || supabase::ListV2::new(listed)),
         }
     }
 
@@ -241,9 +246,11 @@ fn rows<'a, T, R: Serialize + 'a>(items: &'a [T], row: impl Fn(&'a T) -> R) -> R
     sized(items.len() * ROW_BYTES, &items.iter().map(row).collect::<Vec<_>>())
 }
 
-/// How many bytes a page has, about.
-fn entries(listed: &Listed<'_>) -> usize {
-    listed.page.entries.len() * ROW_BYTES
+/// A page of a list in a form: written once for all to whom the same page is given. All else that is in [`Listed`] follows from
+/// the listing that the page answers.
+fn kept<B: Serialize>(listed: &Listed<'_>, form: &'static str, body: impl FnOnce() -> B) -> Response {
+    let bytes = (listed.page.entries.len() + 1) * ROW_BYTES;
+    answered(StatusCode::OK, listed.page.written(form, || written(Vec::with_capacity(bytes), &body())))
 }
 
 fn ok(body: &impl Serialize) -> Response {
@@ -251,17 +258,22 @@ fn ok(body: &impl Serialize) -> Response {
 }
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response {
-    written(status, Vec::with_capacity(2 * ROW_BYTES), body)
+    answered(status, written(Vec::with_capacity(2 * ROW_BYTES), body))
 }
 
 /// An answer of about so many bytes: a long one is not moved while it grows.
 fn sized(bytes: usize, body: &impl Serialize) -> Response {
-    written(StatusCode::OK, Vec::with_capacity(bytes + ROW_BYTES), body)
+    answered(StatusCode::OK, written(Vec::with_capacity(bytes + ROW_BYTES), body))
 }
 
-fn written(status: StatusCode, mut bytes: Vec<u8>, body: &impl Serialize) -> Response {
-    match serde_json::to_writer(&mut bytes, body) {
-        Ok(()) => {
+fn written(mut bytes: Vec<u8>, body: &impl Serialize) -> serde_json::Result<Bytes> {
+    serde_json::to_writer(&mut bytes, body)?;
+    Ok(bytes.into())
+}
+
+fn answered(status: StatusCode, written: serde_json::Result<Bytes>) -> Response {
+    match written {
+        Ok(bytes) => {
             let mut response = Response::new(Body::from(bytes));
             *response.status_mut() = status;
             let kind = HeaderValue::from_static("application/json; charset=utf-8");

@@ -1,10 +1,13 @@
 //! Lists of objects, in their two forms: both are the same walk over the same rows.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use file_storage::executor::{
-    Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart, SortOrder,
+    Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, PageStart, SortOrder,
 };
+use file_storage::storage::SharedPage;
 use file_storage::{Operation, StorageObject};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 use s3s::dto::{
@@ -36,7 +39,7 @@ struct Asked {
 
 /// A page, with names in the encoding that was asked for.
 struct Listed {
-    page: Page,
+    page: Arc<SharedPage>,
     max_keys: i32,
     names: Names,
 }
@@ -105,7 +108,7 @@ async fn list(call: &Call, asked: &Asked) -> Result<Listed, Failure> {
     let is_nowhere = prefix.contains('\0') || after.as_ref().is_some_and(|after| after.contains('\0'));
     if limit == 0 || is_nowhere {
         call.storage().reach(call.context(), bucket).await?;
-        return Ok(Listed { page: Page::default(), max_keys, names });
+        return Ok(Listed { page: Arc::default(), max_keys, names });
     }
     let listing = Listing {
         prefix,

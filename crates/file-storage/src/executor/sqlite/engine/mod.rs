@@ -5,6 +5,7 @@ mod credentials;
 mod events;
 mod jobs;
 mod lifecycle;
+mod marks;
 mod multipart;
 mod queue;
 mod quotas;

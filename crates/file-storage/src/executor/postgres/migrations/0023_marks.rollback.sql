@@ -1,0 +1,2 @@
+DROP TRIGGER buckets_are_marked ON {schema}.storage_objects;
+DROP FUNCTION {inner}.buckets_are_marked();
