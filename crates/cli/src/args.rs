@@ -66,6 +66,9 @@ pub(crate) enum Command {
     /// Make, verify and restore backups: metadata and bytes of one instant, while the server runs
     #[command(subcommand)]
     Backup(commands::backup::Backup),
+    /// Verify an audit log, and export lines of it. Talks to no server
+    #[command(subcommand)]
+    Audit(commands::audit::Audit),
     /// Show the keys that applications use
     Keys(commands::keys::Show),
     /// Make tokens for users

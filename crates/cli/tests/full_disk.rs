@@ -13,7 +13,7 @@
 )]
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -76,9 +76,9 @@ impl Disk {
         command
     }
 
-    fn aerostore(&self, command: &str) -> Command {
+    fn aerostore(&self, command: &str, data: &Path) -> Command {
         let mut process = self.command(env!("CARGO_BIN_EXE_aerostore"));
-        process.arg(command).arg("--data-dir").arg(self.place.path().join("data"));
+        process.arg(command).arg("--data-dir").arg(data);
         process
     }
 
@@ -117,16 +117,23 @@ struct Server {
 
 impl Server {
     fn start(disk: &Disk, failpoints: Option<&str>) -> Self {
-        let mut serve = disk.aerostore("serve");
+        Self::start_with(disk, &disk.place.path().join("data"), |serve| {
+            if let Some(points) = failpoints {
+                serve.env("AEROSTORE_FAILPOINTS", points);
+            }
+        })
+    }
+
+    /// With its data elsewhere, perhaps.
+    fn start_with(disk: &Disk, data: &Path, configure: impl FnOnce(&mut Command)) -> Self {
+        let mut serve = disk.aerostore("serve", data);
         serve.args(["--listen", "127.0.0.1:0", "--log-level", "warn"]).stdout(Stdio::piped());
-        if let Some(points) = failpoints {
-            serve.env("AEROSTORE_FAILPOINTS", points);
-        }
+        configure(&mut serve);
         let mut child = serve.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = lines.find_map(|line| Some(line.unwrap().split_once("ready on ")?.1.trim().to_owned()));
         std::thread::spawn(move || lines.for_each(drop));
-        let keys = disk.aerostore("keys").arg("--json").output().unwrap();
+        let keys = disk.aerostore("keys", data).arg("--json").output().unwrap();
         let keys: Value = serde_json::from_slice(&keys.stdout).unwrap();
         let token = keys["service_key"].as_str().unwrap().to_owned();
         Self { child, url: ready.expect("the server starts"), token, client: Client::new() }
@@ -299,6 +306,53 @@ async fn large_files_that_filled_the_disk_are_deleted() {
 #[tokio::test]
 async fn large_files_are_deleted_where_not_a_byte_is_left() {
     check(BLOB, true).await;
+}
+
+/// Where the audit log's own disk is full, nothing is changed, and everything is read; and no line is lost.
+#[tokio::test]
+async fn changes_are_refused_while_the_audit_logs_disk_is_full() {
+    let disk = Disk::new();
+    if disk.holder.is_none() {
+        eprintln!("no disk can be mounted here: the audit log's own tests say that it is full");
+        return;
+    }
+    let data = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&disk, data.path(), |serve| {
+        serve.env("AEROSTORE_AUDIT_DIRECTORY", disk.place.path().join("audit"));
+    });
+    server.create_bucket().await;
+    assert_eq!(server.put(0, INLINE).await, 200);
+    disk.fill();
+    // What is left of the file's last block has room for some lines.
+    let mut last = 0;
+    while server.put(last + 1, INLINE).await == 200 {
+        last += 1;
+        assert!(last < 100, "a full disk takes no lines");
+    }
+    assert_eq!(server.put(last + 2, INLINE).await, 507);
+    assert_eq!(server.delete(0).await, 507);
+    server.expect_content(0, INLINE).await;
+    disk.remove_filler();
+    server.recovers_at(last + 2, INLINE).await;
+    assert_eq!(server.delete(0).await, 204);
+    server.kill();
+    let verify = disk
+        .command(env!("CARGO_BIN_EXE_aerostore"))
+        .args(["audit", "verify", "--json"])
+        .arg(disk.place.path().join("audit"))
+        .output()
+        .unwrap();
+    assert!(verify.status.success(), "{}", String::from_utf8_lossy(&verify.stdout));
+    let export = disk
+        .command(env!("CARGO_BIN_EXE_aerostore"))
+        .args(["audit", "export"])
+        .arg(disk.place.path().join("audit"))
+        .output()
+        .unwrap();
+    let lines = String::from_utf8(export.stdout).unwrap();
+    for number in 0..=last + 2 {
+        assert!(lines.contains(&format!("\"path\":\"f{number:04}\"")), "{number} of {last}: {lines}");
+    }
 }
 
 /// Without a mount, by named points: on every machine where they are built in.

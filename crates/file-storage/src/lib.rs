@@ -2,8 +2,9 @@
 //!
 //! Knows no HTTP: protocols translate into calls of [`FileStorage`] and translate its answers and
 //! [`StorageError`]s back. SQL lives only under `executor/`, paths on a disk only under `backend/`
-//! and, of a backup, under `backup/`.
+//! and, of a backup, under `backup/`, and of the audit log, under `audit/`.
 
+pub mod audit;
 pub mod backend;
 pub mod backup;
 pub mod body;

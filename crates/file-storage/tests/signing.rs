@@ -34,11 +34,12 @@ impl Fixture {
     }
 
     async fn upload_by(&self, signed: &SignedUpload, bytes: &[u8]) -> Result<(), StorageError> {
-        store(self.storage.admit_signed_upload(signed, "test").await?, bytes).await
+        store(self.storage.admit_signed_upload(signed, &RlsContext::anon("test")).await?, bytes).await
     }
 
     async fn download_by(&self, signed: &SignedDownload) -> Result<Vec<u8>, StorageError> {
-        collect(self.storage.download_signed(signed, "test").await?.body(None).await?).await
+        collect(self.storage.download_signed(signed, &RlsContext::anon("test")).await?.body(None).await?)
+            .await
     }
 }
 
@@ -85,7 +86,7 @@ async fn fs_i3_an_upload_url_is_checked_as_its_signer_when_it_is_committed() {
     for (name, body) in [("small", &b"evil"[..]), ("large", &[9; 1000])] {
         let at = (&docs, &path(name));
         let signed = fixture.upload_token(&user(1), at, true, SignOptions::default()).await;
-        let pending = fixture.storage.admit_signed_upload(&signed, "test").await.unwrap();
+        let pending = fixture.storage.admit_signed_upload(&signed, &RlsContext::anon("test")).await.unwrap();
         fixture.put(&user(2), at, PutMode::Create, LARGE).await.unwrap();
         let refused = store(pending, body).await;
         assert!(matches!(refused, Err(StorageError::Unauthorized(_))), "{name}: {refused:?}");
@@ -185,7 +186,7 @@ async fn fs_s1_a_single_use_download_is_used_up_by_its_bytes_alone() {
         let signed = fixture.download_token(at, ONCE).await;
         // Looking at it, a range that is not there, and its absence use nothing up.
         for _ in 0..3 {
-            let looked = fixture.storage.download_signed(&signed, "test").await.unwrap();
+            let looked = fixture.storage.download_signed(&signed, &RlsContext::anon("test")).await.unwrap();
             assert_eq!(looked.object().id, early.id);
             let outside = looked.body(Some(5000..6000)).await.map(drop);
             assert!(matches!(outside, Err(StorageError::InvalidRange { .. })), "{outside:?}");
@@ -197,7 +198,7 @@ async fn fs_s1_a_single_use_download_is_used_up_by_its_bytes_alone() {
         assert_eq!(fixture.download_by(&signed).await.unwrap(), bytes);
         // From now on it opens nothing, not even the knowledge that the object is there or gone.
         for _ in 0..2 {
-            let used = fixture.storage.download_signed(&signed, "test").await.map(drop);
+            let used = fixture.storage.download_signed(&signed, &RlsContext::anon("test")).await.map(drop);
             assert!(matches!(used, Err(StorageError::UrlExpired(UrlEnd::Used))), "{used:?}");
             fixture.storage.delete(&user(1), at.0, at.1, None).await.unwrap();
         }
@@ -211,7 +212,8 @@ async fn fs_s1_of_many_who_use_a_single_use_download_one_gets_it() {
     fixture.put(&user(1), at, PutMode::Create, LARGE).await.unwrap();
     let signed = fixture.download_token(at, ONCE).await;
     // All of them are let in before the first one takes the bytes.
-    let opened = join_all((0..10).map(|_| fixture.storage.download_signed(&signed, "test"))).await;
+    let bearer = RlsContext::anon("test");
+    let opened = join_all((0..10).map(|_| fixture.storage.download_signed(&signed, &bearer))).await;
     let bodies = opened.into_iter().map(|opened| opened.unwrap().body(None));
     let served: Vec<_> = join_all(bodies).await.into_iter().filter_map(Result::ok).collect();
     assert_eq!(served.len(), 1);

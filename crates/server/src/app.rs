@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use file_storage::FileStorage;
+use file_storage::audit::AuditLog;
 use file_storage::health::HealthChecks;
 use file_storage::upkeep::Upkeep;
 
@@ -39,6 +40,8 @@ pub struct App {
     pub rate_limits: RateLimits,
     /// Whose forwarded headers are believed.
     pub proxies: Proxies,
+    /// Who did what, where that is written down.
+    pub audit: Option<AuditLog>,
     /// Figures for Prometheus.
     pub figures: Figures,
     /// What tells receivers of events.

@@ -1,10 +1,10 @@
-//! Figures that somebody must go and look for: room on the disks, bytes by bucket and user.
+//! Figures that somebody must go and look for: room on the disks, bytes by bucket and user, jobs that wait.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use file_storage::executor::{BucketListing, BucketSort, SortOrder};
+use file_storage::executor::{BucketListing, BucketSort, JobListing, JobStatus, SortOrder};
 use file_storage::{FileStorage, RlsContext, StorageError};
 use tokio_util::sync::CancellationToken;
 
@@ -14,6 +14,9 @@ const PAUSE: Duration = Duration::from_secs(60);
 const MAX_LABELS: usize = 100;
 /// Buckets that are read at once.
 const PAGE: u32 = 1000;
+/// Jobs that are counted at once, and how often at most: that there are many is all that counts then.
+const JOB_PAGE: u32 = 100;
+const MOST_JOB_PAGES: u32 = 50;
 /// The label of buckets that came too late for one of their own.
 const OTHER: &str = "other";
 
@@ -57,6 +60,9 @@ impl Gauges {
                 if let Err(error) = self.measure_usage().await {
                     tracing::warn!(%error, cause = std::error::Error::source(&error), "usage not measured");
                 }
+                if let Err(error) = self.measure_jobs().await {
+                    tracing::warn!(%error, cause = std::error::Error::source(&error), "jobs not counted");
+                }
                 let _ = looked.await;
                 tokio::time::sleep(PAUSE).await;
             };
@@ -64,6 +70,25 @@ impl Gauges {
                 return;
             }
         }
+    }
+
+    /// Counts jobs that have not ended. Lists begin with the youngest, so that the last one is the oldest.
+    async fn measure_jobs(&self) -> Result<(), StorageError> {
+        let context = RlsContext::system("metrics");
+        for status in [JobStatus::Pending, JobStatus::Running] {
+            let (mut count, mut oldest) = (0_u64, None);
+            let mut listing = JobListing { status: Some(status), kind: None, before: None, limit: JOB_PAGE };
+            for _ in 0..MOST_JOB_PAGES {
+                let page = self.storage.jobs(&context, &listing).await?;
+                count += page.len() as u64;
+                let Some(last) = page.last() else { break };
+                (oldest, listing.before) = (Some(last.created_at), Some(last.id));
+            }
+            let age = oldest.map_or(0, |asked| (chrono::Utc::now() - asked).num_seconds().max(0));
+            metrics::gauge!("storage_jobs", "status" => status.as_str()).set(count as f64);
+            metrics::gauge!("storage_jobs_oldest_seconds", "status" => status.as_str()).set(age as f64);
+        }
+        Ok(())
     }
 
     async fn measure_usage(&mut self) -> Result<(), StorageError> {

@@ -32,6 +32,13 @@ pub mod fuzzing {
     pub use crate::tus::fuzzing as tus;
 }
 
+/// What the command line reads of audit logs, which needs no server.
+pub mod audit {
+    pub use file_storage::audit::{
+        AuditError, AuditFilter, AuditFormat, AuditProblem, AuditedSeries, VerifiedAudit, export, verify,
+    };
+}
+
 /// What the command line reads before it sends it.
 pub use file_storage::permissions::PolicyStatement;
 pub use serve::{

@@ -4,6 +4,7 @@
 //! requests, running ones finish, jobs stop, the database is closed.
 
 mod announce;
+mod audit;
 mod backup;
 mod check;
 mod directories;
@@ -117,9 +118,9 @@ impl Server {
         jobs.spawn(gauges.run(stop.clone()));
         jobs.spawn(inventory::look(app.storage.clone(), stop.clone()));
         jobs.spawn(Courier::new(app.clone(), stop.clone()).run());
-        let harness = Arc::new(Harness::new(routes::all(&app), &http));
+        let harness = Arc::new(Harness::new(routes::all(&app), &http).telling(app.audit.clone()));
         let of_s3 = HttpOptions { own_cors_below: Some(""), ..http.clone() };
-        let s3_harness = Arc::new(Harness::new(s3::own_listener(&app), &of_s3));
+        let s3_harness = Arc::new(Harness::new(s3::own_listener(&app), &of_s3).telling(app.audit.clone()));
         if let Some(reload) = reload {
             jobs.spawn(reload.run(app.clone(), vec![harness.clone(), s3_harness.clone()], stop.clone()));
         }

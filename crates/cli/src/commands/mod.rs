@@ -1,5 +1,6 @@
 //! The commands, one file each: arguments in, a result or a failure out.
 
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod bucket;
@@ -56,6 +57,7 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::Serve(serve) => serve::run(&serve, &global, out),
         Command::Migrate(migrate) => migrate::run(&migrate, &global, out),
         Command::Backup(command) => backup::run(&command, &global, out),
+        Command::Audit(command) => audit::run(&command, out),
         Command::Keys(show) => keys::run(&show, &global, out),
         Command::Token(command) => token::run(command, &global, out),
         Command::Bucket(command) => with_client(&global, out, async |it| bucket::run(command, it).await),

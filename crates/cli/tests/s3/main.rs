@@ -14,6 +14,7 @@
 mod support;
 
 mod answers;
+mod audit;
 mod bodies;
 mod check;
 mod conditions;

@@ -35,6 +35,7 @@ pub mod sqlite;
 mod upkeep;
 mod usage;
 mod versions;
+mod watched;
 mod webhooks;
 mod write;
 
@@ -79,6 +80,7 @@ pub use scrub::{BlobPage, InlinePage, InlineSegment, ReferredBlob, ScrubExecutor
 pub use upkeep::{Backlog, QueuedBlob, SegmentBlob, Turn, UpkeepExecutor};
 pub use usage::{UsageBy, UsageDifference, UsageGroup, UserUsage};
 pub use versions::VersionExecutor;
+pub(crate) use watched::WatchedExecutor;
 pub use webhooks::{SealedWebhook, WebhookClaim, WebhookExecutor};
 pub(crate) use write::is_of_one_object;
 pub use write::{Admission, Announced, QuotaLeft, Relocation, Written};

@@ -10,6 +10,7 @@ use crate::path::ObjectPath;
 #[derive(Debug, Clone)]
 pub struct Access {
     context: RlsContext,
+    operation: &'static str,
     granted: u16,
     only: Option<(BucketName, ObjectPath)>,
 }
@@ -71,19 +72,21 @@ impl Access {
         }
         // What may be needed is refused when it turns out to be.
         let perhaps = operation.where_taken().filter(may).map_or(0, bit);
-        Ok(Self { context: context.clone(), granted: bits(operation.permissions()) | perhaps, only: None })
+        let granted = bits(operation.permissions()) | perhaps;
+        Ok(Self { context: context.clone(), operation: operation.name(), granted, only: None })
     }
 
     /// Access by a signed download URL to the one object it was made for: exempt from row-level security by design
     /// (SPEC 3.4). Callers hold a verified token.
     pub(crate) fn signed(
         operation: Operation<'_>,
-        request_id: &str,
+        bearer: &RlsContext,
         bucket: BucketName,
         path: ObjectPath,
     ) -> Self {
-        let context = RlsContext::service(None, serde_json::Map::new(), request_id);
-        Self { context, granted: bits(operation.permissions()), only: Some((bucket, path)) }
+        let context = RlsContext::service(None, serde_json::Map::new(), "").asked_by(bearer);
+        let granted = bits(operation.permissions());
+        Self { context, operation: operation.name(), granted, only: Some((bucket, path)) }
     }
 
     /// The same access, to this object and to no other.
@@ -141,6 +144,16 @@ impl Access {
             return Err(denied(&self.context, Denial { permission, bucket: bucket.cloned(), reason }));
         }
         Ok(&self.context)
+    }
+
+    /// Name of the operation that it was checked for.
+    pub fn operation(&self) -> &'static str {
+        self.operation
+    }
+
+    /// Whether a signed URL gave it, for one object.
+    pub fn is_signed(&self) -> bool {
+        self.only.is_some()
     }
 
     /// Who is asking.

@@ -1,6 +1,7 @@
 //! Who is asking (SPEC 1, RLS context).
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -47,12 +48,28 @@ pub struct RlsContext {
     role: Role,
     claims: Arc<Map<String, Value>>,
     request_id: Arc<str>,
+    origin: Origin,
+}
+
+/// Where a request came from. It decides nothing: the audit log tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Origin {
+    client: Option<IpAddr>,
+    credential: Option<Arc<str>>,
+    /// Whether the server itself asks.
+    is_system: bool,
 }
 
 impl RlsContext {
     /// Nobody in particular.
     pub fn anon(request_id: impl Into<Arc<str>>) -> Self {
-        Self { user_id: None, role: Role::Anon, claims: Arc::default(), request_id: request_id.into() }
+        Self {
+            user_id: None,
+            role: Role::Anon,
+            claims: Arc::default(),
+            request_id: request_id.into(),
+            origin: Origin::default(),
+        }
     }
 
     /// A user with a verified token.
@@ -62,6 +79,7 @@ impl RlsContext {
             role: Role::Authenticated,
             claims: Arc::new(claims),
             request_id: request_id.into(),
+            origin: Origin::default(),
         }
     }
 
@@ -71,13 +89,45 @@ impl RlsContext {
         claims: Map<String, Value>,
         request_id: impl Into<Arc<str>>,
     ) -> Self {
-        Self { user_id, role: Role::ServiceRole, claims: Arc::new(claims), request_id: request_id.into() }
+        Self {
+            user_id,
+            role: Role::ServiceRole,
+            claims: Arc::new(claims),
+            request_id: request_id.into(),
+            origin: Origin::default(),
+        }
     }
 
     /// The server itself, doing a job that no caller asked for. Explicit, and logged with its purpose.
     pub fn system(purpose: &'static str) -> Self {
         tracing::debug!(purpose, "service role session opened by the server itself");
-        Self { user_id: None, role: Role::ServiceRole, claims: Arc::default(), request_id: purpose.into() }
+        Self {
+            user_id: None,
+            role: Role::ServiceRole,
+            claims: Arc::default(),
+            request_id: purpose.into(),
+            origin: Origin { is_system: true, ..Origin::default() },
+        }
+    }
+
+    /// The same caller, whose request came from this address.
+    #[must_use]
+    pub fn coming_from(mut self, client: IpAddr) -> Self {
+        self.origin.client = Some(client);
+        self
+    }
+
+    /// The same caller, who showed this key to say who they are. Its name, and not its secret.
+    #[must_use]
+    pub fn showing(mut self, credential: impl Into<Arc<str>>) -> Self {
+        self.origin.credential = Some(credential.into());
+        self
+    }
+
+    /// Somebody else in whose name a request is made, by whoever made it.
+    #[must_use]
+    pub(crate) fn asked_by(self, bearer: &Self) -> Self {
+        Self { request_id: bearer.request_id.clone(), origin: bearer.origin.clone(), ..self }
     }
 
     /// The same caller, asking once more.
@@ -125,6 +175,21 @@ impl RlsContext {
     /// Identity of the request, as logs and errors carry it.
     pub fn request_id(&self) -> &str {
         &self.request_id
+    }
+
+    /// The address that the request came from, where it is one of a client.
+    pub fn client(&self) -> Option<IpAddr> {
+        self.origin.client
+    }
+
+    /// The name of the key that the caller showed, where it was one that has a name.
+    pub fn credential(&self) -> Option<&str> {
+        self.origin.credential.as_deref()
+    }
+
+    /// Whether the server itself asks.
+    pub fn is_system(&self) -> bool {
+        self.origin.is_system
     }
 
     /// Whether no row is hidden from the caller.

@@ -63,12 +63,12 @@ impl FileStorage {
     pub async fn download_signed(
         &self,
         signed: &SignedDownload,
-        request_id: &str,
+        bearer: &RlsContext,
     ) -> Result<Download, StorageError> {
         let (bucket, path) = (signed.object().bucket(), signed.object().path());
         let outcome = match self.check_unused(signed.object()).await {
             Ok(()) => {
-                let access = Access::signed(Operation::Download, request_id, bucket.clone(), path.clone());
+                let access = Access::signed(Operation::Download, bearer, bucket.clone(), path.clone());
                 self.open(&access, bucket, path).await
             }
             Err(used) => Err(used),

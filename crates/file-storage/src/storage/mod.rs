@@ -50,12 +50,13 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
+use crate::audit::{AuditLog, Entry};
 use crate::backend::provider::ProviderStatus;
 use crate::backend::registry::Providers;
 use crate::bucket::{Bucket, BucketName};
 use crate::credentials::CredentialKey;
 use crate::errors::StorageError;
-use crate::executor::{Admission, Executor};
+use crate::executor::{Admission, Executor, WatchedExecutor};
 use crate::failpoint;
 use crate::permissions::{Access, AccessRules, AnonGrants, Operation, RlsContext};
 use crate::signed_url::SigningKeys;
@@ -106,6 +107,8 @@ pub struct FileStorage {
 
 struct Inner {
     executor: Arc<dyn Executor>,
+    /// What is told of all that goes through the executor, where there is such a log.
+    audit: Option<AuditLog>,
     providers: Providers,
     /// May be others at any time: whoever needs them twice keeps what they loaded.
     signing_keys: ArcSwap<SigningKeys>,
@@ -154,13 +157,38 @@ impl FileStorage {
         credential_key: CredentialKey,
         options: StorageOptions,
     ) -> Self {
+        Self::assemble((executor, None), providers.into(), signing_keys, credential_key, options)
+    }
+
+    /// The same, of a storage that is watched: an audit log has a line of all that is done, where there is one, and what the
+    /// database is asked are spans, where requests are traced.
+    pub fn watched(
+        executor: Arc<dyn Executor>,
+        audit: Option<AuditLog>,
+        providers: impl Into<Providers>,
+        signing_keys: SigningKeys,
+        credential_key: CredentialKey,
+        options: StorageOptions,
+    ) -> Self {
+        let executor = Arc::new(WatchedExecutor::new(executor, audit.clone()));
+        Self::assemble((executor, audit), providers.into(), signing_keys, credential_key, options)
+    }
+
+    fn assemble(
+        (executor, audit): (Arc<dyn Executor>, Option<AuditLog>),
+        providers: Providers,
+        signing_keys: SigningKeys,
+        credential_key: CredentialKey,
+        options: StorageOptions,
+    ) -> Self {
         let lists = cache::cache(options.cache);
         Self {
             inner: Arc::new(Inner {
+                audit,
                 query_turns: Turns::new(options.query.per_caller),
                 feed: Feed::new(options.events),
                 executor,
-                providers: providers.into(),
+                providers,
                 signing_keys: ArcSwap::from_pointee(signing_keys),
                 credential_key,
                 known_credentials: KnownCredentials::default(),
@@ -273,6 +301,9 @@ impl FileStorage {
         self.inner.commits.wait().await;
         self.providers().drain().await;
         self.inner.executor.close().await;
+        if let Some(audit) = &self.inner.audit {
+            audit.close().await;
+        }
     }
 
     /// Announces a point at which a test may make an operation fail.
@@ -295,10 +326,18 @@ impl FileStorage {
         let under = |anon_by_policy| {
             Access::check(context, operation, bucket, AccessRules { anon_by_policy, ..rules })
         };
-        match under(AnonGrants::default()) {
+        let outcome = match under(AnonGrants::default()) {
             Err(_) if under(AnonGrants::most()).is_ok() => under(self.executor().anon_grants().await?),
             outcome => outcome,
+        };
+        if let (Err(error), Some(audit)) = (&outcome, &self.inner.audit)
+            && audit.keeps_all()
+        {
+            let entry = Entry::by(context, operation.name());
+            let entry = bucket.map_or_else(|| entry.clone(), |bucket| entry.clone().bucket(bucket));
+            audit.note(entry.failed(error)).await;
         }
+        outcome
     }
 
     /// Whether the caller's role may ask for such a thing at all, so that what it sends along need not be read where it may

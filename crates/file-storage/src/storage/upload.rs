@@ -79,11 +79,11 @@ impl FileStorage {
     pub async fn admit_signed_upload(
         &self,
         signed: &SignedUpload,
-        request_id: &str,
+        bearer: &RlsContext,
     ) -> Result<PendingUpload, StorageError> {
         let mode = if signed.upsert() { PutMode::Upsert } else { PutMode::Create };
         let (bucket, path) = (signed.object().bucket(), signed.object().path());
-        let context = signed.signer().context(request_id);
+        let context = signed.signer().context("").asked_by(bearer);
         let access = self.access(&context, Operation::Upload(&mode), Some(bucket)).await;
         let access = access.inspect_err(|error| self.count_upload(bucket, Err(error)))?;
         let access = access.narrowed(bucket.clone(), path.clone());

@@ -10,8 +10,8 @@ use ipnet::IpNet;
 
 use super::define::settings;
 use super::{
-    Address, BucketCreation, ByteSize, Database, Dialect, Durability, Enforcement, LogFormat, LogLevel,
-    MetricsAccess, ProviderConfig, PublicUrl, TimeOfDay, WebUrl,
+    Address, AuditFailure, AuditedOperations, BucketCreation, ByteSize, Database, Dialect, Durability,
+    Enforcement, LogFormat, LogLevel, MetricsAccess, ProviderConfig, PublicUrl, TimeOfDay, WebUrl,
 };
 use crate::secrets::Secret;
 
@@ -347,6 +347,24 @@ settings! {
         public_burst: u32 = "5000", at_least_one;
     }
 
+    /// Who did what to which object, in order, in files that show if somebody changed them: `aerostore audit verify` and `export` read them.
+    audit: AuditConfig {
+        /// Where its files are. Without it, there is none. Servers may share a directory: each has its own files in it.
+        directory: Option<PathBuf> = "";
+        /// The name of this server in it, which its files begin with. Without it, the name of the machine.
+        server: Option<String> = "", server_name;
+        /// What has a line: changes, or reads, lists and refusals as well. A signed URL that is made counts as a change.
+        operations: AuditedOperations = "changes";
+        /// `full`: a change is answered when its line is on stable storage. `relaxed`: when it is written; a power failure may take the last lines.
+        sync: Durability = "full";
+        /// What becomes of changes while lines can't be written, for a full disk mostly: `refuse` answers them with 507 or 503, `continue` lets them through, and has up to 100000 lines wait in memory.
+        on_failure: AuditFailure = "refuse";
+        /// Length of a file at which the next one is begun. One is begun each day, too.
+        max_file_size: ByteSize = "100MB", some_bytes;
+        /// Age at which a file is deleted. Without it, none is.
+        keep: Option<Duration> = "", a_day_at_least;
+    }
+
     /// Figures for Prometheus.
     metrics: MetricsConfig {
         /// Who reads `/metrics`: callers from this machine and the service role, the service role alone, or anyone.
@@ -362,6 +380,32 @@ pub(super) fn at_least_one(number: &u32) -> Result<(), String> {
 
 pub(super) fn positive(duration: &Duration) -> Result<(), String> {
     if duration.as_secs() == 0 { Err("is at least 1s".into()) } else { Ok(()) }
+}
+
+/// A name that can begin a file's.
+#[allow(clippy::ref_option, reason = "a check takes its key's own type")]
+fn server_name(name: &Option<String>) -> Result<(), String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    match name {
+        Some(name)
+            if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(plain) =>
+        {
+            Err("is a name of up to 64 of a-z, A-Z, 0-9, -, _ and ., which does not begin with a dot".into())
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn some_bytes(size: &ByteSize) -> Result<(), String> {
+    if size.0 < 1 << 16 { Err("is at least 64KiB".into()) } else { Ok(()) }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "a check takes its key's own type")]
+fn a_day_at_least(age: &Option<Duration>) -> Result<(), String> {
+    match age {
+        Some(age) if age.as_secs() < 86_400 => Err("is at least 1d".into()),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// As many waits as a person would write down.

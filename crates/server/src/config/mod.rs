@@ -32,7 +32,7 @@ pub use define::Key;
 pub use errors::{ConfigError, ConfigErrors};
 pub use forms::{ByteSize, Credential, Setting, TimeOfDay};
 pub use keys::{
-    AuthConfig, BatchConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, JobsConfig, KEYS,
+    AuditConfig, AuthConfig, BatchConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, JobsConfig, KEYS,
     LifecycleConfig, LogConfig, MetricsConfig, PostgresConfig, RateLimitConfig, RestConfig, ServerConfig,
     SigningConfig, StorageConfig, UploadQueueConfig, WebhooksConfig,
 };
@@ -43,5 +43,6 @@ pub use provider_keys::ProviderConfig;
 pub use providers::LOCAL;
 pub use raw::{Flag, Origin, RawValue};
 pub use words::{
-    BucketCreation, Dialect, Durability, Enforcement, LogFormat, LogLevel, MetricsAccess, ProviderKind,
+    AuditFailure, AuditedOperations, BucketCreation, Dialect, Durability, Enforcement, LogFormat, LogLevel,
+    MetricsAccess, ProviderKind,
 };

@@ -101,6 +101,20 @@ words! {
         /// Nothing.
         Off = "off",
     }
+    /// What is written to the audit log.
+    AuditedOperations {
+        /// What was changed.
+        Changes = "changes",
+        /// Reads, lists and refusals as well.
+        All = "all",
+    }
+    /// What becomes of changes while the audit log can't be written.
+    AuditFailure {
+        /// They are refused.
+        Refuse = "refuse",
+        /// They go on without a line.
+        Continue = "continue",
+    }
     /// Who reads `/metrics`.
     MetricsAccess {
         /// Callers from this machine, and the service role from anywhere.

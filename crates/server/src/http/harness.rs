@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
+use file_storage::audit::{AuditLog, Entry, Event, Outcome};
 use futures_util::FutureExt;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
@@ -21,6 +22,7 @@ use super::request_body::{Rest, Stalled, WatchedBody};
 use super::request_id::{self, RequestId};
 use super::response_body::MeasuredBody;
 use super::{HttpOptions, answer, host};
+use crate::client_address::Proxies;
 
 /// The socket's other end: the client, or the proxy in front of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub struct Harness {
     own_cors_below: Option<&'static str>,
     trusted_proxies: Vec<IpNet>,
     body_idle_timeout: Duration,
+    /// What is told of requests that are refused before it is known whose they are.
+    audit: Option<AuditLog>,
 }
 
 impl Harness {
@@ -44,7 +48,14 @@ impl Harness {
             own_cors_below: options.own_cors_below,
             trusted_proxies: options.trusted_proxies.clone(),
             body_idle_timeout: options.body_idle_timeout,
+            audit: None,
         }
+    }
+
+    /// The same, which tells the audit log of requests that come no further than to the door, where it wants them.
+    #[must_use]
+    pub fn telling(self, audit: Option<AuditLog>) -> Self {
+        Self { audit: audit.filter(AuditLog::keeps_all), ..self }
     }
 
     /// Has pages of these origins call, and of no others, from now on; `*` for any.
@@ -62,6 +73,7 @@ impl Harness {
         let request_id = self.request_id(&request, peer);
         let method = request.method().clone();
         let stalled = Stalled::default();
+        let client = self.audit.as_ref().map(|_| self.client(&request, peer));
         let bad_host = host::check(request.version(), request.uri(), request.headers()).err();
         let request = self.prepare(request, peer, &request_id, &stalled);
 
@@ -85,6 +97,11 @@ impl Harness {
             self.cross_origin.load().mark(response.headers_mut());
         }
         response.headers_mut().insert(request_id::HEADER, request_id.header_value());
+        if let (Some(audit), Some(client)) = (&self.audit, client)
+            && let Some(refusal) = refusal(&response, client, &request_id)
+        {
+            audit.note(refusal).await;
+        }
         measured(response, &method, started, request_id)
     }
 
@@ -101,6 +118,10 @@ impl Harness {
             true => RequestId::generate(),
             false => from_proxy().unwrap_or_else(RequestId::generate),
         }
+    }
+
+    fn client(&self, request: &Request<Incoming>, peer: SocketAddr) -> IpAddr {
+        Proxies::new(&self.trusted_proxies).client(peer.ip(), request.headers())
     }
 
     fn is_trusted(&self, peer: IpAddr) -> bool {
@@ -128,6 +149,27 @@ impl Harness {
         Request::from_parts(parts, body)
     }
 }
+
+/// What the audit log is told of a request that was refused before it was known whose it is: for a token, a key, a signature
+/// or a signed URL that is not good.
+fn refusal(response: &Response<Body>, client: IpAddr, request_id: &RequestId) -> Option<Entry> {
+    let log = response.extensions().get::<OperationLog>()?;
+    let code = log.code?;
+    let at_the_door = log.operation == super::operation::AT_THE_DOOR || AT_SIGNED_URLS.contains(&code);
+    at_the_door.then(|| Entry {
+        operation: Some(log.operation.into()),
+        outcome: Some(Outcome::Refused),
+        code: Some(code.into()),
+        client: Some(client),
+        request_id: Some(request_id.0.to_string()),
+        bucket: log.bucket.clone(),
+        path: log.path.clone(),
+        ..Entry::new(Event::Request)
+    })
+}
+
+/// Codes of signed URLs that are not good: they stand for who asks.
+const AT_SIGNED_URLS: [&str; 2] = ["INVALID_SIGNATURE", "URL_EXPIRED"];
 
 /// The answer to a request that is no good request of HTTP, whatever it asks for.
 fn malformed(problem: &'static str, request_id: &RequestId) -> Response<Body> {

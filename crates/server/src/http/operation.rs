@@ -49,13 +49,16 @@ impl OperationLog {
     }
 }
 
+/// The operation of a request of which it is not known yet whose it is.
+pub(crate) const AT_THE_DOOR: &str = "authenticate";
+
 /// Where a handler leaves what the log line shall say, so that a refusal on the way says it, too.
 #[derive(Debug, Clone)]
 pub(crate) struct LogSlot(Arc<Mutex<OperationLog>>);
 
 impl Default for LogSlot {
     fn default() -> Self {
-        Self(Arc::new(Mutex::new(OperationLog::new("authenticate"))))
+        Self(Arc::new(Mutex::new(OperationLog::new(AT_THE_DOOR))))
     }
 }
 

@@ -1,16 +1,16 @@
 //! Who calls, and whether they may.
 
+use std::net::Ipv4Addr;
 use std::ops::Deref;
 
 use axum::extract::FromRequestParts;
 use axum::response::Response;
-use file_storage::permissions::Access;
 use file_storage::{Operation, RlsContext};
 use http::request::Parts;
 
 use crate::app::AppState;
 use crate::errors::ApiError;
-use crate::http::{OperationLog, RequestId};
+use crate::http::{AT_THE_DOOR, OperationLog, Peer, RequestId};
 
 /// A caller with a good token, or with none: what they may do, the domain decides.
 pub(super) struct Caller(RlsContext);
@@ -38,7 +38,10 @@ impl FromRequestParts<AppState> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Response> {
         let request_id = parts.extensions.get::<RequestId>().map_or("", |id| &id.0);
         let caller = app.authenticator.load_full().authenticate(&parts.headers, request_id).await;
-        caller.map(Self).map_err(|error| refusal(&ApiError::from(error), request_id))
+        let peer = parts.extensions.get::<Peer>().map_or(Ipv4Addr::UNSPECIFIED.into(), |peer| peer.0.ip());
+        let client = app.proxies.client(peer, &parts.headers);
+        let caller = caller.map(|caller| Self(caller.coming_from(client)));
+        caller.map_err(|error| refusal(AT_THE_DOOR, &ApiError::from(error), request_id))
     }
 }
 
@@ -47,17 +50,19 @@ impl FromRequestParts<AppState> for Maintainer {
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Response> {
         let caller = Caller::from_request_parts(parts, app).await?;
-        let rules = app.storage.options().access_rules;
-        match Access::check(caller.context(), Operation::Maintain, None, rules) {
-            Ok(_) => Ok(Self(caller)),
-            Err(error) => Err(refusal(&ApiError::from(error), caller.context().request_id())),
+        match app.storage.may_ask(caller.context(), Operation::Maintain, None).await {
+            Ok(()) => Ok(Self(caller)),
+            Err(error) => {
+                let id = caller.context().request_id();
+                Err(refusal(Operation::Maintain.name(), &ApiError::from(error), id))
+            }
         }
     }
 }
 
-fn refusal(error: &ApiError, request_id: &str) -> Response {
+fn refusal(operation: &'static str, error: &ApiError, request_id: &str) -> Response {
     let mut response = error.render(request_id);
-    let log = OperationLog { code: Some(error.code()), ..OperationLog::new(Operation::Maintain.name()) };
+    let log = OperationLog { code: Some(error.code()), ..OperationLog::new(operation) };
     response.extensions_mut().insert(log);
     response
 }

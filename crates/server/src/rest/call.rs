@@ -109,7 +109,7 @@ impl<C: Caller> FromRequest<AppState> for Call<C> {
     async fn from_request(request: Request, app: &AppState) -> Result<Self, ApiError> {
         let (mut parts, body) = request.into_parts();
         let log: LogSlot = parts.extensions.remove().unwrap_or_default();
-        let context = C::authenticate(app, &parts).await?;
+        let context = C::authenticate(app, &parts).await?.coming_from(client(app, &parts));
         log.update(|log| log.user_id = context.user_id());
         Ok(Self { app: app.clone(), parts, body, context, log, caller: PhantomData })
     }

@@ -45,7 +45,7 @@ pub(super) struct Signer {
 
 enum Who {
     /// Whoever holds the key that the first start made.
-    First(ActiveCredential),
+    First(String, ActiveCredential),
     /// Whoever holds a credential.
     Holder(String, ActiveCredential),
     /// Whoever the token says.
@@ -72,7 +72,7 @@ impl Signer {
         }
         let id = &scope.access_key_id;
         if let Some(first) = app.s3_keys.load().first(id) {
-            return Ok(Self { secret: first.secret.clone(), who: Who::First(first) });
+            return Ok(Self { secret: first.secret.clone(), who: Who::First(id.clone(), first) });
         }
         let remembered = app.storage.remembered_credential(id);
         let credential = match remembered {
@@ -105,10 +105,10 @@ impl Signer {
         request_id: Arc<str>,
     ) -> Result<RlsContext, Failure> {
         match self.who {
-            Who::First(credential) => Ok(credential.context(&request_id)),
+            Who::First(id, credential) => Ok(credential.context(&request_id).showing(id)),
             Who::Holder(id, credential) => {
                 app.storage.note_credential_use(&id);
-                Ok(credential.context(&request_id))
+                Ok(credential.context(&request_id).showing(id))
             }
             Who::Bearer(token) => {
                 Ok(app.authenticator.load_full().authenticate_token(&token, request_id).await?)

@@ -128,6 +128,7 @@ pub(super) async fn post(
 
     let clock = Clock { now: chrono::Utc::now(), skew: app.config.s3.clock_skew };
     let (context, policy) = authenticate(app, &fields, clock, &id, parts).await?;
+    let context = context.coming_from(super::service::client(app, parts));
     log.update(|log| log.user_id = context.user_id());
     let name = file.file_name().unwrap_or_default().to_owned();
     let key = fields.need("key")?.replace("${filename}", &name);

@@ -168,7 +168,8 @@ impl Service {
     ) -> Result<Identified, Failure> {
         let Some(claim) = signature::shown(parts, query, self.clock())? else {
             let target = came?;
-            let (context, payload) = (self.anybody(parts, id)?, Payload::of_anybody(&parts.headers)?);
+            let context = self.anybody(parts, id)?.coming_from(client(&self.app, parts));
+            let payload = Payload::of_anybody(&parts.headers)?;
             return Ok(Identified { context, payload, region: None, target });
         };
         let client = client(&self.app, parts);
@@ -185,7 +186,7 @@ impl Service {
         };
         // Not where the request came in: a proxy, or whoever has a signed URL, may say another host than was signed.
         let target = self.target(parts, Some(&origin.host))?;
-        let context = signer.into_context(&self.app, id.clone()).await?;
+        let context = signer.into_context(&self.app, id.clone()).await?.coming_from(client);
         if claim.is_in_query() {
             self.app.rate_limits.signed.check(client)?;
         }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use file_storage::StorageError;
+use file_storage::audit::AuditError;
 use file_storage::backend::BackendError;
 use file_storage::backup::BackupError;
 use file_storage::directories::DirectoryError;
@@ -114,6 +115,9 @@ pub enum ServerError {
         /// What the system says.
         source: io::Error,
     },
+    /// The audit log that is wanted can't be kept.
+    #[error("the audit log can't be kept: {0}")]
+    Audit(AuditError),
     /// Figures can't be collected.
     #[error(transparent)]
     Figures(#[from] FiguresError),

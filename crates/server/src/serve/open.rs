@@ -19,7 +19,7 @@ use file_storage::storage::{
 use file_storage::upkeep::{EventRetention, LifecycleSchedule, Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
 
-use super::{Server, ServerError, directories, providers, unfinished};
+use super::{Server, ServerError, audit, directories, providers, unfinished};
 use crate::app::{App, AppState};
 use crate::auth::Authenticator;
 use crate::client_address::Proxies;
@@ -53,13 +53,14 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
 
     let executor = executor(&config).await.map_err(ServerError::Database)?;
     let foreign = directories::foreign(&config, &*executor).await?;
-    let storage = FileStorage::new(
-        executor.clone(),
-        providers::open(&config, &foreign)?,
-        secrets.signing_keys(),
-        secrets.credential_key(),
-        storage_options(&config),
-    );
+    let (providers, keys) = (providers::open(&config, &foreign)?, secrets.signing_keys());
+    let (credential_key, options) = (secrets.credential_key(), storage_options(&config));
+    let audit = audit::open(&config).map_err(ServerError::Audit)?;
+    let storage = if audit.is_some() {
+        FileStorage::watched(executor.clone(), audit.clone(), providers, keys, credential_key, options)
+    } else {
+        FileStorage::new(executor.clone(), providers, keys, credential_key, options)
+    };
     let settled = storage.recover().await.map_err(ServerError::Recovery)?;
     if providers::active_is_remote(&config) {
         check_active(&storage).await?;
@@ -87,6 +88,7 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
         proxies: Proxies::new(&config.server.trusted_proxies),
         webhooks,
         figures,
+        audit,
         config,
     });
     let http = http_options(&app.config);

@@ -191,6 +191,32 @@ pub static DESCRIPTIONS: &[Description] = &[
         Kind::Gauge,
         "1 while lifecycle rules wait, as the clock is more than a day ahead of when it was last looked at",
     ),
+    (
+        "storage_jobs",
+        &["status"],
+        Kind::Gauge,
+        "Jobs that are `pending` or `running`; of all servers over one database each says the same",
+    ),
+    (
+        "storage_jobs_oldest_seconds",
+        &["status"],
+        Kind::Gauge,
+        "How long ago the oldest of them was asked for; 0 where there is none",
+    ),
+    (
+        "storage_jobs_ended_total",
+        &["kind", "status"],
+        Kind::Counter,
+        "Jobs that ended on this server: `completed`, `failed` or `cancelled`",
+    ),
+    ("storage_audit_lines_total", &[], Kind::Counter, "Lines written to the audit log"),
+    (
+        "storage_audit_lost_total",
+        &[],
+        Kind::Counter,
+        "Lines that are lost, as it could not be written for long",
+    ),
+    ("storage_audit_failing", &[], Kind::Gauge, "1 while the audit log can't be written"),
     ("storage_event_subscribers", &[], Kind::Gauge, "Streams of events that are open"),
     (
         "storage_webhook_deliveries_total",

@@ -29,7 +29,7 @@ impl Shown {
     pub(super) fn uploader<'a, C: Bearer>(&'a self, call: &'a Call<C>) -> Uploader<'a> {
         match self {
             Self::Token => Uploader::Caller(call.context()),
-            Self::Signed(token) => Uploader::Signed { token, request_id: call.context().request_id() },
+            Self::Signed(token) => Uploader::Signed { token, bearer: call.context() },
         }
     }
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use operations::{Ask, Row, rows};
 use rights::{Cell, Effect};
 
+use crate::audit::Log;
 use crate::support::{OTHER, OWNER, Reply, Server, Who};
 
 const POLICIES: [&str; 3] = ["public", "authenticated", "private"];
@@ -112,6 +113,47 @@ async fn fs_i3_every_operation_on_every_policy_by_every_caller() {
     assert_eq!(all.len(), rows.len() * 24);
     stream::iter(&all).for_each_concurrent(48, |(row, cell)| check(&server, row, cell)).await;
     server.expect_clean().await;
+}
+
+/// Every operation, granted or refused, has a line in the audit log that says whose it was and what came of it.
+#[tokio::test]
+async fn every_operation_of_the_matrix_has_a_line_in_the_audit_log() {
+    let log = Log::new();
+    let server = Server::start_with(&log.settings("all"));
+    server.bucket(Who::Service, "free", "authenticated").await;
+    let rows = rows();
+    let mut all = Vec::new();
+    for (number, row) in rows.iter().enumerate() {
+        let private = cells(&format!("audited-{number}")).into_iter();
+        all.extend(private.filter(|cell| cell.policy == "private" && cell.owned).map(|cell| (row, cell)));
+    }
+    let replies: Vec<_> =
+        stream::iter(&all).map(|asked| answered(&server, asked)).buffer_unordered(16).collect().await;
+    let lines = log.lines();
+    for (said, reply, who) in &replies {
+        let id = reply.header("x-request-id");
+        let of: Vec<_> = lines.iter().filter(|line| line["request_id"] == id).collect();
+        let outcome = if reply.status < 400 { "ok" } else { "refused" };
+        assert!(of.iter().any(|line| line["outcome"] == outcome), "{said}: {of:?}");
+        let role = match who {
+            Who::Anon => "anon",
+            Who::User(_) => "authenticated",
+            Who::Service => "service_role",
+        };
+        assert!(of.iter().all(|line| line["role"] == role || line["event"] == "request"), "{said}: {of:?}");
+    }
+    log.verified();
+}
+
+async fn answered(server: &Server, (row, cell): &(&Row, Cell)) -> (String, Reply, Who) {
+    cell.prepare(server).await;
+    let own = if cell.who == Who::Anon { Who::Service } else { cell.who };
+    server.put(own, &format!("free/{}", cell.bucket), "after").await;
+    let Ask(method, path, headers, body) = &row.ask;
+    let call = server.call(cell.who, method, &path.replace("{b}", &cell.bucket)).headers(headers);
+    let call = if body.is_empty() { call } else { call.body(body.replace("{b}", &cell.bucket)) };
+    let reply = call.send().await;
+    (cell.describe(row.name, &reply), reply, cell.who)
 }
 
 #[tokio::test]

@@ -166,7 +166,8 @@ pub(crate) async fn signed_access_is_for_one_object(subject: &Subject) {
     let made = subject.bucket(&owner, "closed", BucketPolicy::Private).await;
     subject.put(&owner, (&made, "a"), b"1", PutMode::Create).await.unwrap();
     subject.put(&owner, (&made, "b"), b"1", PutMode::Create).await.unwrap();
-    let signed = |operation| Access::signed(operation, "test", bucket("closed"), path("a"));
+    let signed =
+        |operation| Access::signed(operation, &RlsContext::anon("test"), bucket("closed"), path("a"));
     let on = &subject.executor;
     let read = signed(Operation::Download);
     assert!(on.open_object(&read, &made.name, &path("a")).await.is_ok());

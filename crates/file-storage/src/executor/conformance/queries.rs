@@ -83,7 +83,7 @@ pub(crate) async fn queries_need_their_own_access(subject: &Subject) {
     }
     let signed = crate::permissions::Access::signed(
         Operation::Download,
-        "test",
+        &anon(),
         bucket("some"),
         super::subject::path("a"),
     );

@@ -109,7 +109,7 @@ impl Subject {
         let mut page = read().await;
         // The first is noted, the second kept, the third from memory: all are what the database says, unless somebody writes.
         for _ in 0..3 {
-            let kept = self.kept.list(&*self.executor, &access, &name, listing).await.unwrap();
+            let kept = self.kept.list(&*self.executor, &access, &name, listing).await.unwrap().page();
             let before = std::mem::replace(&mut page, read().await);
             assert!(**kept == page || page != before, "{listing:?} in {name}: {kept:?} is not {page:?}");
         }

@@ -29,6 +29,7 @@ use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 use super::FileStorage;
+use crate::audit::{Action, Entry, Outcome};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::{Executor, Listing, Mark};
@@ -68,6 +69,22 @@ enum Kept {
     Answer { mark: Mark, page: Arc<SharedPage>, bytes: u32 },
 }
 
+/// A list, and where it was.
+pub(crate) enum Found {
+    InDatabase(Arc<SharedPage>),
+    InMemory(Arc<SharedPage>),
+}
+
+impl Found {
+    /// The list, wherever it was.
+    #[cfg(test)]
+    pub(crate) fn page(self) -> Arc<SharedPage> {
+        match self {
+            Self::InDatabase(page) | Self::InMemory(page) => page,
+        }
+    }
+}
+
 impl ListCache {
     pub(crate) fn new(options: CacheOptions) -> Self {
         let kept = Cache::builder()
@@ -91,10 +108,10 @@ impl ListCache {
         access: &Access,
         bucket: &BucketName,
         listing: &Listing,
-    ) -> Result<Arc<SharedPage>, StorageError> {
+    ) -> Result<Found, StorageError> {
         let context = access.on_rows(Permission::ObjectRead, Some(bucket))?;
         let question = Question::new(context, bucket, listing);
-        let read = || async { list(executor, access, bucket, listing).await };
+        let read = || async { list(executor, access, bucket, listing).await.map(Found::InDatabase) };
         let kept = match self.kept.get(&question) {
             None => {
                 count_miss();
@@ -124,18 +141,18 @@ impl ListCache {
         if let Kept::Answer { mark: known, page, .. } = kept {
             if known == mark {
                 metrics::counter!("storage_cache_hits_total").increment(1);
-                return Ok(page);
+                return Ok(Found::InMemory(page));
             }
             metrics::counter!("storage_cache_invalidations_total").increment(1);
         }
         count_miss();
-        let page = read().await?;
+        let page = list(executor, access, bucket, listing).await?;
         let bytes = weight::of_page(&page);
         self.keep(question, Kept::Answer { mark, page: page.clone(), bytes });
         // What it pushes out goes at once, and not some answers later.
         self.kept.run_pending_tasks();
         self.measure();
-        Ok(page)
+        Ok(Found::InDatabase(page))
     }
 
     fn keep(&self, question: Arc<Question>, kept: Kept) {
@@ -174,9 +191,25 @@ impl FileStorage {
         listing: &Listing,
     ) -> Result<Arc<SharedPage>, StorageError> {
         let executor = self.executor();
-        match &*self.inner.lists.load() {
-            Some(cache) => cache.list(&**executor, access, bucket, listing).await,
-            None => list(&**executor, access, bucket, listing).await,
+        let found = match &*self.inner.lists.load() {
+            Some(cache) => cache.list(&**executor, access, bucket, listing).await?,
+            None => Found::InDatabase(list(&**executor, access, bucket, listing).await?),
+        };
+        match found {
+            Found::InDatabase(page) => Ok(page),
+            Found::InMemory(page) => {
+                self.tell_of_list(access, bucket, page.entries.len()).await;
+                Ok(page)
+            }
+        }
+    }
+
+    /// Has the audit log know of a list that the database was not asked for, as of any other.
+    async fn tell_of_list(&self, access: &Access, bucket: &BucketName, entries: usize) {
+        let Some(log) = self.inner.audit.as_ref().filter(|log| log.keeps_all()) else { return };
+        if !access.context().is_system() {
+            let line = Entry::of(access, Action::List).bucket(bucket).count(entries as u64);
+            log.note(line.ended(Outcome::Ok)).await;
         }
     }
 

@@ -18,8 +18,8 @@ pub enum Uploader<'a> {
     Signed {
         /// The verified token.
         token: &'a SignedUpload,
-        /// The request's identity, for the log.
-        request_id: &'a str,
+        /// Who has it, for the logs.
+        bearer: &'a RlsContext,
     },
 }
 
@@ -84,8 +84,8 @@ impl FileStorage {
     ) -> Result<Access, StorageError> {
         match caller {
             Uploader::Caller(context) => self.access(context, operation, Some(bucket)).await,
-            Uploader::Signed { token, request_id } => {
-                let context = token.signer().context(request_id);
+            Uploader::Signed { token, bearer } => {
+                let context = token.signer().context("").asked_by(bearer);
                 let access = self.access(&context, operation, Some(bucket)).await?;
                 let of = token.object();
                 Ok(access.narrowed(of.bucket().clone(), of.path().clone()))

@@ -75,6 +75,10 @@ impl Run {
             Ok(Ok(Some(job))) => {
                 let (done, failures, status) = (job.done, job.failures, job.status);
                 let error = job.error.as_ref().map(|error| error.message.as_str());
+                if end != JobEnd::GivenBack {
+                    let labels = [("kind", kind.as_str()), ("status", status.as_str())];
+                    metrics::counter!("storage_jobs_ended_total", &labels).increment(1);
+                }
                 return tracing::info!(job = %id, %kind, %status, done, failures, error, "Job left");
             }
             Ok(Ok(None)) => "it is another runner's now".to_owned(),

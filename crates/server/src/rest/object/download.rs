@@ -97,7 +97,7 @@ pub(in crate::rest) async fn signed(call: Call<Signed>) -> Result<Response, ApiE
     let expires = query::parameter(call.uri(), "expires").map(|text| text.parse().unwrap_or(i64::MIN));
     let verified = call.storage().verify_download(&token, &bucket, &path, expires);
     let verified = verified.map_err(|error| of_this_kind(error, "the token is not scoped for download"))?;
-    let download = call.storage().download_signed(&verified, call.context().request_id()).await?;
+    let download = call.storage().download_signed(&verified, call.context()).await?;
     answer(call, download, Validity::Until(verified.object().expires_at())).await
 }
 

@@ -85,7 +85,7 @@ pub(in crate::rest) async fn put(mut call: Call<Signed>) -> Result<Response, Api
     let (bucket, path) = call.new_object("/object/upload/sign/")?;
     let verified = call.storage().verify_upload(&token, &bucket, &path);
     let verified = verified.map_err(|error| of_this_kind(error, "the token is not scoped for upload"))?;
-    let pending = call.storage().admit_signed_upload(&verified, call.context().request_id()).await?;
+    let pending = call.storage().admit_signed_upload(&verified, call.context()).await?;
     let written = take_in(&mut call, pending, &path).await?;
     Ok(call.dialect().uploaded_by_url(&written))
 }

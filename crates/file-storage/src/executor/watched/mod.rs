@@ -1,0 +1,588 @@
+//! A decorator of an executor that tells the audit log what was done through it, and by whom, and traces how long it took.
+//!
+//! Every way to what is stored leads through an executor, and names who asks: so no protocol and no job can forget a line.
+//! Each method says what its line is; one that has none does the server's own books, or is part of another one that has.
+//! A change runs once its line has room, and is answered once it is written ([`AuditLog`]).
+
+mod copies;
+mod credentials;
+mod event;
+mod job;
+mod lifecycle;
+mod marks;
+mod multipart;
+mod queue;
+mod quota;
+mod scrub;
+mod upkeep;
+mod versions;
+mod webhooks;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+use crate::Timestamp;
+
+use crate::audit::{Action, AuditLog, Entry, Outcome, SYSTEM, Unanswered};
+use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
+use crate::errors::StorageError;
+use crate::executor::{
+    Admission, Announced, BucketListing, Executor, Explanation, Listing, Page, Question, Relocation,
+    UsageBy, UsageGroup, UserUsage, Written,
+};
+use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
+use crate::file::{ETags, NewObject, PutMode, StorageObject, StoredObject};
+use crate::path::ObjectPath;
+use crate::permissions::Operation;
+use crate::permissions::{Access, AnonGrants, Policy, PolicySet};
+use crate::quota::QuotaScope;
+use crate::sql::query::{Answer, Query, QueryLimits};
+use crate::versions::Deletion;
+use std::sync::Arc;
+
+use tracing::Instrument as _;
+use tracing::instrument::Instrumented;
+
+/// An executor, and the log of what is done through it, where there is one.
+pub(crate) struct WatchedExecutor {
+    inner: Arc<dyn Executor>,
+    log: Option<AuditLog>,
+}
+
+/// What the database is asked, in a span of its own where requests are traced.
+fn asked<F: Future>(operation: &'static str, run: F) -> Instrumented<F> {
+    run.instrument(tracing::info_span!(target: "trace", "database", operation))
+}
+
+impl WatchedExecutor {
+    pub(crate) fn new(inner: Arc<dyn Executor>, log: Option<AuditLog>) -> Self {
+        Self { inner, log }
+    }
+
+    /// Runs a change. `told` gives its lines: none where nothing changed.
+    async fn change<T, Lines>(
+        &self,
+        entry: Entry,
+        run: impl Future<Output = Result<T, StorageError>> + Send,
+        told: impl FnOnce(&T, Entry) -> Lines + Send,
+    ) -> Result<T, StorageError>
+    where
+        T: Send,
+        Lines: IntoIterator<Item = Entry>,
+    {
+        let Some(log) = &self.log else { return run.await };
+        let is_system = entry.role.as_deref() == Some(SYSTEM);
+        let room = log.admit().await?;
+        let unanswered = Unanswered::new(log, room, entry);
+        let outcome = run.await;
+        let (room, entry) = unanswered.answered();
+        let Some(entry) = entry else { return outcome };
+        let nothing = log.keeps_all().then(|| entry.clone().count(0).ended(Outcome::Ok));
+        let mut lines: Vec<Entry> = match &outcome {
+            Ok(done) => {
+                let ended = |line: Entry| if line.outcome.is_none() { line.ended(Outcome::Ok) } else { line };
+                told(done, entry).into_iter().map(ended).collect()
+            }
+            Err(error) => self.of_failure(entry, error).into_iter().collect(),
+        };
+        if lines.is_empty() && outcome.is_ok() && !is_system {
+            // Somebody asked for it, and there was nothing to be done.
+            lines.extend(nothing);
+        }
+        if lines.is_empty() {
+            return outcome;
+        }
+        let written = log.write(room, lines);
+        match &outcome {
+            Ok(_) => written.await?,
+            Err(_) => drop(written),
+        }
+        outcome
+    }
+
+    /// Runs what changes nothing, and tells it where that is wanted. What the server reads for itself is not.
+    async fn read<T, Lines>(
+        &self,
+        access: &Access,
+        entry: impl FnOnce() -> Entry + Send,
+        run: impl Future<Output = Result<T, StorageError>> + Send,
+        told: impl FnOnce(&T, Entry) -> Lines + Send,
+    ) -> Result<T, StorageError>
+    where
+        T: Send,
+        Lines: IntoIterator<Item = Entry> + Send,
+        Lines::IntoIter: Send,
+    {
+        let outcome = run.await;
+        let Some(log) = self.log.as_ref().filter(|log| log.keeps_all()) else { return outcome };
+        if access.context().is_system() {
+            return outcome;
+        }
+        match &outcome {
+            Ok(found) => {
+                let lines: Vec<Entry> = told(found, entry()).into_iter().collect();
+                for line in lines {
+                    log.note(if line.outcome.is_none() { line.ended(Outcome::Ok) } else { line }).await;
+                }
+            }
+            Err(error) => log.note(entry().failed(error)).await,
+        }
+        outcome
+    }
+
+    /// Asks whether something may be, and tells a refusal where that is wanted.
+    async fn ask<T: Send>(
+        &self,
+        access: &Access,
+        entry: impl FnOnce() -> Entry + Send,
+        run: impl Future<Output = Result<T, StorageError>> + Send,
+    ) -> Result<T, StorageError> {
+        self.read(access, entry, run, |_, _| None).await
+    }
+
+    fn keeps_all(&self) -> bool {
+        self.log.as_ref().is_some_and(AuditLog::keeps_all)
+    }
+
+    /// The line of a change that failed. A refusal is one where all is wanted; a fault of the server may have come after the change.
+    fn of_failure(&self, entry: Entry, error: &StorageError) -> Option<Entry> {
+        let entry = entry.failed(error);
+        (self.keeps_all() || entry.outcome != Some(Outcome::Refused)).then_some(entry)
+    }
+}
+
+/// The line of a deletion; none where nothing was there.
+fn deleted(entry: Entry, bucket: &BucketName, deletion: &Deletion) -> Option<Entry> {
+    let entry = Entry { count: None, ..entry }.object(bucket, &deletion.path);
+    let entry = match &deletion.marker {
+        Some(marker) => entry.subject(format!("delete marker {}", marker.version)),
+        None => entry,
+    };
+    match &deletion.object {
+        Some(object) => Some(entry.version(object.version).bytes(object.size)),
+        None => deletion.marker.map(|_| entry),
+    }
+}
+
+/// The line of a move; none where the bytes must be copied, which has its own.
+fn moved(entry: Entry, relocation: &Relocation) -> Option<Entry> {
+    match relocation {
+        Relocation::Moved(object) => Some(entry.version(object.version).bytes(object.size)),
+        Relocation::KeepsVersions => None,
+    }
+}
+
+/// The line of an object that is written.
+fn written(entry: Entry, object: &NewObject) -> Entry {
+    entry.object(&object.bucket, &object.path).version(object.version).bytes(object.size)
+}
+
+/// A line for each version.
+fn each_version(entry: &Entry, versions: &[Uuid]) -> Vec<Entry> {
+    versions.iter().map(|version| Entry { count: None, ..entry.clone() }.version(version)).collect()
+}
+
+/// What a quota is for.
+fn quota_of(scope: &QuotaScope) -> String {
+    match scope {
+        QuotaScope::Global => "quota of all".to_owned(),
+        QuotaScope::User(user) => format!("quota of user {user}"),
+        QuotaScope::Bucket(bucket) => format!("quota of bucket {bucket}"),
+        QuotaScope::Folder(bucket, folder) => format!("quota of folder {bucket}/{}", folder.as_str()),
+    }
+}
+
+#[async_trait]
+impl Executor for WatchedExecutor {
+    async fn create_bucket(
+        &self,
+        access: &Access,
+        name: &BucketName,
+        config: &BucketConfig,
+    ) -> Result<Bucket, StorageError> {
+        let entry = Entry::of(access, Action::Create).bucket(name);
+        self.change(
+            entry,
+            asked("create_bucket", self.inner.create_bucket(access, name, config)),
+            |_, entry| Some(entry),
+        )
+        .await
+    }
+
+    async fn bucket(&self, access: &Access, name: &BucketName) -> Result<Bucket, StorageError> {
+        let entry = || Entry::of(access, Action::Read).bucket(name);
+        self.read(access, entry, asked("bucket", self.inner.bucket(access, name)), |_, entry| Some(entry))
+            .await
+    }
+
+    async fn list_buckets(
+        &self,
+        access: &Access,
+        listing: &BucketListing,
+    ) -> Result<Vec<Bucket>, StorageError> {
+        let entry = || Entry::of(access, Action::List);
+        self.read(
+            access,
+            entry,
+            asked("list_buckets", self.inner.list_buckets(access, listing)),
+            |found, entry| Some(entry.count(found.len() as u64)),
+        )
+        .await
+    }
+
+    async fn update_bucket(
+        &self,
+        access: &Access,
+        name: &BucketName,
+        update: &BucketUpdate,
+    ) -> Result<Bucket, StorageError> {
+        let entry = Entry::of(access, Action::Change).bucket(name);
+        self.change(
+            entry,
+            asked("update_bucket", self.inner.update_bucket(access, name, update)),
+            |_, entry| Some(entry),
+        )
+        .await
+    }
+
+    async fn empty_bucket(
+        &self,
+        access: &Access,
+        name: &BucketName,
+        limit: u32,
+    ) -> Result<u64, StorageError> {
+        let entry = Entry::of(access, Action::Delete).bucket(name);
+        self.change(
+            entry,
+            asked("empty_bucket", self.inner.empty_bucket(access, name, limit)),
+            |done, entry| Some(entry.count(*done)),
+        )
+        .await
+    }
+
+    async fn delete_bucket(&self, access: &Access, name: &BucketName) -> Result<(), StorageError> {
+        let entry = Entry::of(access, Action::Delete).bucket(name);
+        self.change(entry, asked("delete_bucket", self.inner.delete_bucket(access, name)), |_, entry| {
+            Some(entry)
+        })
+        .await
+    }
+
+    async fn admit_put(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        mode: &PutMode,
+        announced: &Announced,
+    ) -> Result<Admission, StorageError> {
+        let entry = || Entry::of(access, Action::Ask).object(bucket, path);
+        self.ask(
+            access,
+            entry,
+            asked("admit_put", self.inner.admit_put(access, bucket, path, mode, announced)),
+        )
+        .await
+    }
+
+    async fn admit_puts(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        wanted: &[(ObjectPath, Announced)],
+        mode: &PutMode,
+    ) -> Result<Vec<Result<Admission, StorageError>>, StorageError> {
+        let entry = || Entry::of(access, Action::Ask).bucket(bucket).count(wanted.len() as u64);
+        let run = asked("admit_puts", self.inner.admit_puts(access, bucket, wanted, mode));
+        self.read(access, entry, run, |found, _| {
+            let refused = wanted.iter().zip(found).filter_map(|((path, _), outcome)| {
+                let error = outcome.as_ref().err()?;
+                Some(Entry::of(access, Action::Ask).object(bucket, path).failed(error))
+            });
+            refused.collect::<Vec<_>>()
+        })
+        .await
+    }
+
+    async fn admit_signing(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        mode: &PutMode,
+    ) -> Result<(), StorageError> {
+        let entry = Entry::of(access, Action::Create).object(bucket, path).subject("upload URL");
+        self.change(
+            entry,
+            asked("admit_signing", self.inner.admit_signing(access, bucket, path, mode)),
+            |_, entry| Some(entry),
+        )
+        .await
+    }
+
+    async fn put_object(
+        &self,
+        access: &Access,
+        object: NewObject,
+        mode: &PutMode,
+    ) -> Result<Written, StorageError> {
+        let entry = written(Entry::of(access, Action::Write), &object);
+        self.change(entry, asked("put_object", self.inner.put_object(access, object, mode)), |_, entry| {
+            Some(entry)
+        })
+        .await
+    }
+
+    async fn put_objects(
+        &self,
+        access: &Access,
+        objects: Vec<NewObject>,
+        mode: &PutMode,
+    ) -> Result<Vec<Result<Written, StorageError>>, StorageError> {
+        let entry = Entry::of(access, Action::Write).count(objects.len() as u64);
+        let one = Entry::of(access, Action::Write);
+        let each: Vec<_> = objects.iter().map(|object| written(one.clone(), object)).collect();
+        let run = asked("put_objects", self.inner.put_objects(access, objects, mode));
+        self.change(entry, run, |done, _| {
+            let told = each.into_iter().zip(done).filter_map(|(entry, outcome)| match outcome {
+                Ok(_) => Some(entry),
+                Err(error) => self.of_failure(entry, error),
+            });
+            told.collect::<Vec<_>>()
+        })
+        .await
+    }
+
+    async fn open_object(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<StoredObject, StorageError> {
+        let entry = || Entry::of(access, Action::Read).object(bucket, path);
+        self.read(
+            access,
+            entry,
+            asked("open_object", self.inner.open_object(access, bucket, path)),
+            |found, entry| Some(entry.version(found.object.version).bytes(found.object.size)),
+        )
+        .await
+    }
+
+    async fn object(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<StorageObject, StorageError> {
+        let run = asked("object", self.inner.object(access, bucket, path));
+        if access.operation() == Operation::SignDownload.name() {
+            // Whoever has the URL reads without being asked who they are: it is made as much as any key.
+            let entry = Entry::of(access, Action::Create).object(bucket, path).subject("download URL");
+            return self.change(entry, run, |found, entry| Some(entry.version(found.version))).await;
+        }
+        let entry = || Entry::of(access, Action::Read).object(bucket, path);
+        self.read(access, entry, run, |found, entry| Some(entry.version(found.version))).await
+    }
+
+    async fn delete_object(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        condition: Option<&ETags>,
+    ) -> Result<Deletion, StorageError> {
+        let entry = Entry::of(access, Action::Delete).object(bucket, path);
+        self.change(
+            entry,
+            asked("delete_object", self.inner.delete_object(access, bucket, path, condition)),
+            |done, entry| deleted(entry, bucket, done),
+        )
+        .await
+    }
+
+    async fn delete_objects(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        paths: &[ObjectPath],
+    ) -> Result<Vec<Deletion>, StorageError> {
+        let entry = Entry::of(access, Action::Delete).bucket(bucket).count(paths.len() as u64);
+        self.change(
+            entry,
+            asked("delete_objects", self.inner.delete_objects(access, bucket, paths)),
+            |done, entry| {
+                done.iter().filter_map(|done| deleted(entry.clone(), bucket, done)).collect::<Vec<_>>()
+            },
+        )
+        .await
+    }
+
+    async fn move_object(
+        &self,
+        access: &Access,
+        from: (&BucketName, &ObjectPath),
+        to: (&BucketName, &ObjectPath),
+        mode: &PutMode,
+    ) -> Result<Relocation, StorageError> {
+        let entry = Entry::of(access, Action::Move).object(to.0, to.1).from(from);
+        self.change(
+            entry,
+            asked("move_object", self.inner.move_object(access, from, to, mode)),
+            |done, entry| moved(entry, done),
+        )
+        .await
+    }
+
+    async fn list_objects(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        listing: &Listing,
+    ) -> Result<Page, StorageError> {
+        let entry = || Entry::of(access, Action::List).bucket(bucket);
+        self.read(
+            access,
+            entry,
+            asked("list_objects", self.inner.list_objects(access, bucket, listing)),
+            |found, entry| Some(entry.count(found.entries.len() as u64)),
+        )
+        .await
+    }
+
+    async fn anon_grants(&self) -> Result<AnonGrants, StorageError> {
+        asked("anon_grants", self.inner.anon_grants()).await
+    }
+
+    async fn create_policy(&self, access: &Access, policy: &Policy) -> Result<(), StorageError> {
+        let entry = Entry::of(access, Action::Create).subject(format!("policy {}", policy.name));
+        self.change(entry, asked("create_policy", self.inner.create_policy(access, policy)), |_, entry| {
+            Some(entry)
+        })
+        .await
+    }
+
+    async fn drop_policy(&self, access: &Access, name: &str) -> Result<bool, StorageError> {
+        let entry = Entry::of(access, Action::Delete).subject(format!("policy {name}"));
+        self.change(entry, asked("drop_policy", self.inner.drop_policy(access, name)), |done, entry| {
+            done.then_some(entry)
+        })
+        .await
+    }
+
+    async fn policies(&self, access: &Access) -> Result<PolicySet, StorageError> {
+        let entry = || Entry::of(access, Action::List).subject("policies");
+        self.read(access, entry, asked("policies", self.inner.policies(access)), |_, entry| Some(entry)).await
+    }
+
+    async fn explain(&self, access: &Access, question: &Question) -> Result<Explanation, StorageError> {
+        let entry = || Entry::of(access, Action::Read).subject("rules");
+        self.read(access, entry, asked("explain", self.inner.explain(access, question)), |_, entry| {
+            Some(entry)
+        })
+        .await
+    }
+
+    async fn tag_object(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+        tags: &[Tag],
+    ) -> Result<StorageObject, StorageError> {
+        let entry = Entry::of(access, Action::Change).object(bucket, path).subject("tags");
+        self.change(
+            entry,
+            asked("tag_object", self.inner.tag_object(access, bucket, path, tags)),
+            |done, entry| Some(entry.version(done.version)),
+        )
+        .await
+    }
+
+    async fn bucket_extra(&self, access: &Access, name: &BucketName) -> Result<BucketExtra, StorageError> {
+        let entry = || Entry::of(access, Action::Read).bucket(name);
+        self.read(access, entry, asked("bucket_extra", self.inner.bucket_extra(access, name)), |_, entry| {
+            Some(entry)
+        })
+        .await
+    }
+
+    async fn update_bucket_extra(
+        &self,
+        access: &Access,
+        name: &BucketName,
+        update: &BucketExtraUpdate,
+    ) -> Result<(), StorageError> {
+        let entry = Entry::of(access, Action::Change).bucket(name).subject("S3 settings");
+        self.change(
+            entry,
+            asked("update_bucket_extra", self.inner.update_bucket_extra(access, name, update)),
+            |_, entry| Some(entry),
+        )
+        .await
+    }
+
+    async fn consume_nonce(&self, nonce: Uuid, expires_at: Timestamp) -> Result<bool, StorageError> {
+        asked("consume_nonce", self.inner.consume_nonce(nonce, expires_at)).await
+    }
+
+    async fn give_back_nonce(&self, nonce: Uuid) -> Result<(), StorageError> {
+        asked("give_back_nonce", self.inner.give_back_nonce(nonce)).await
+    }
+
+    async fn is_nonce_used(&self, nonce: Uuid) -> Result<bool, StorageError> {
+        asked("is_nonce_used", self.inner.is_nonce_used(nonce)).await
+    }
+
+    async fn own_usage(&self, access: &Access) -> Result<UserUsage, StorageError> {
+        let entry = || Entry::of(access, Action::Read).subject("usage");
+        self.read(access, entry, asked("own_usage", self.inner.own_usage(access)), |_, entry| Some(entry))
+            .await
+    }
+
+    async fn all_usage(&self, access: &Access, limit: u32) -> Result<Vec<UserUsage>, StorageError> {
+        let entry = || Entry::of(access, Action::List).subject("usage");
+        self.read(access, entry, asked("all_usage", self.inner.all_usage(access, limit)), |_, entry| {
+            Some(entry)
+        })
+        .await
+    }
+
+    async fn usage_by(
+        &self,
+        access: &Access,
+        by: &UsageBy,
+        limit: u32,
+    ) -> Result<Vec<UsageGroup>, StorageError> {
+        let entry = || Entry::of(access, Action::List).subject("usage");
+        self.read(access, entry, asked("usage_by", self.inner.usage_by(access, by, limit)), |_, entry| {
+            Some(entry)
+        })
+        .await
+    }
+
+    fn check_room(&self) -> Result<(), StorageError> {
+        self.inner.check_room()
+    }
+
+    async fn query(
+        &self,
+        access: &Access,
+        query: &Query,
+        limits: &QueryLimits,
+    ) -> Result<Answer, StorageError> {
+        let entry = || Entry::of(access, Action::List).subject("query");
+        self.read(access, entry, asked("query", self.inner.query(access, query, limits)), |_, entry| {
+            Some(entry)
+        })
+        .await
+    }
+
+    async fn ping(&self) -> Result<(), StorageError> {
+        asked("ping", self.inner.ping()).await
+    }
+
+    async fn close(&self) {
+        asked("close", self.inner.close()).await;
+    }
+}
