@@ -454,12 +454,12 @@ async fn what_is_done_by_hand_in_the_database_holds_at_once() {
         .unwrap();
     check("a row that was changed", &["a", "b"], true, 10).await;
     // What a policy made by hand looks at, no mark follows.
-    let policy = "CREATE TABLE hidden (path text); GRANT SELECT ON hidden TO authenticated; \
+    let policy = "CREATE TABLE public.hidden (path text); GRANT SELECT ON public.hidden TO authenticated; \
          CREATE POLICY by_hand ON aerostore.storage_objects AS RESTRICTIVE FOR SELECT TO authenticated \
          USING (NOT EXISTS (SELECT 1 FROM public.hidden h WHERE h.path = storage_objects.path))";
     admin.batch_execute(policy).await.unwrap();
     check("a policy", &["a", "b"], false, 10).await;
-    admin.batch_execute("INSERT INTO hidden VALUES ('a')").await.unwrap();
+    admin.batch_execute("INSERT INTO public.hidden VALUES ('a')").await.unwrap();
     check("what it looks at", &["b"], false, 10).await;
     admin.batch_execute("DROP POLICY by_hand ON aerostore.storage_objects").await.unwrap();
     check("no policy", &["a", "b"], true, 9).await;

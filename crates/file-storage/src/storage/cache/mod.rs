@@ -13,7 +13,7 @@
 //!   policies ask for the time, or were made by hand in the database, no mark is told, and nothing is kept.
 //!
 //! What a hit costs is the mark: one row by its key in SQLite, and in PostgreSQL one statement for all who ask at a time. Rows of
-//! single objects are not kept, as they cost what a mark costs.
+//! single objects are not kept: to look one up takes little more than a mark does, next to all else that a request takes.
 //!
 //! A list is kept when it is asked for again: most are read once, page by page, and would only push others out. The bound is in bytes.
 //! What is older than the TTL goes; no answer depends on it.
