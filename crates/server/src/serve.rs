@@ -33,6 +33,7 @@ use crate::routes;
 use crate::s3;
 use crate::secrets::Keys;
 use crate::telemetry;
+use crate::telemetry::traces::{Exporter, TraceLayer, TraceOptions};
 use crate::webhooks::Courier;
 
 pub use backup::{
@@ -52,7 +53,8 @@ pub use migrate::{Migration, Moved, MovedTable, Progress, migration};
 /// # Errors
 /// [`ServerError`], where it can't start.
 pub async fn serve(config: Config, sources: Sources) -> Result<(), ServerError> {
-    let logs = telemetry::init_logs(config.log.format, config.log.level).map_err(ServerError::Logs)?;
+    let (exporter, layer) = traces(&config)?.unzip();
+    let logs = telemetry::init_logs(config.log.format, config.log.level, layer).map_err(ServerError::Logs)?;
     let (_flush, logs) = logs;
     let reload = Reload::new(sources, config.clone(), logs)?;
     let shutdown = Shutdown::default();
@@ -62,12 +64,24 @@ pub async fn serve(config: Config, sources: Sources) -> Result<(), ServerError> 
         () = shutdown.stopping() => return Ok(()),
     };
     // Whoever called says why it can't start: once.
-    let server = Server { reload: Some(reload), ..opened? };
+    let server = Server { reload: Some(reload), exporter, ..opened? };
     announce::ready(&server).map_err(ServerError::Announce)?;
     supervisor::tell("READY=1");
     server.run(&shutdown).await;
     signals.abort();
     Ok(())
+}
+
+/// What sends traces and what makes them, where they are wanted.
+fn traces(config: &Config) -> Result<Option<(Exporter, TraceLayer)>, ServerError> {
+    let telemetry = &config.telemetry;
+    let Some(endpoint) = &telemetry.otlp_endpoint else { return Ok(None) };
+    let options = TraceOptions {
+        endpoint: endpoint.0.clone(),
+        service: telemetry.service_name.clone(),
+        percent: telemetry.sample_percent,
+    };
+    Exporter::new(options).map(Some).map_err(ServerError::Traces)
 }
 
 /// A server that is ready and does not serve yet.
@@ -80,6 +94,8 @@ pub struct Server {
     new_keys: Option<Keys>,
     /// What reads the configuration again, where somebody may ask for it.
     reload: Option<Reload>,
+    /// What sends traces, where they are wanted.
+    exporter: Option<Exporter>,
 }
 
 impl Server {
@@ -109,7 +125,7 @@ impl Server {
 
     /// Serves until told to stop; then ends in order.
     pub async fn run(self, shutdown: &Shutdown) {
-        let Self { app, listener, s3_listener, http, new_keys, reload } = self;
+        let Self { app, listener, s3_listener, http, new_keys, reload, exporter } = self;
         drop(new_keys);
         let (jobs, stop) = (TaskTracker::new(), CancellationToken::new());
         jobs.spawn(app.figures.clone().upkeep(stop.clone()));
@@ -123,6 +139,9 @@ impl Server {
         let s3_harness = Arc::new(Harness::new(s3::own_listener(&app), &of_s3).telling(app.audit.clone()));
         if let Some(reload) = reload {
             jobs.spawn(reload.run(app.clone(), vec![harness.clone(), s3_harness.clone()], stop.clone()));
+        }
+        if let Some(exporter) = exporter {
+            jobs.spawn(exporter.run(stop.clone()));
         }
         jobs.close();
         let s3 = async {

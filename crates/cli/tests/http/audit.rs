@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -50,6 +51,18 @@ impl Log {
     pub(crate) fn of(&self, reply: &Reply) -> Vec<Value> {
         let id = reply.header("x-request-id");
         self.lines().into_iter().filter(|line| line["request_id"] == id).collect()
+    }
+
+    /// The same of one that changed nothing: such lines come a moment after their answers.
+    async fn noted(&self, reply: &Reply) -> Vec<Value> {
+        for _ in 0..200 {
+            let lines = self.of(reply);
+            if !lines.is_empty() {
+                return lines;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Vec::new()
     }
 
     fn command(&self, arguments: &[&str]) -> Output {
@@ -137,12 +150,12 @@ async fn whoever_has_a_signed_url_is_told_from_who_signed_it() {
     let url = signed.send().await.expect_status(200).json()["signedURL"].as_str().unwrap().to_owned();
     let path = url.split_once("/storage/v1").map_or(&*url, |(_, path)| path).to_owned();
     let read = server.call(Who::Anon, "GET", &path).send().await.expect_status(200);
-    let [line] = &log.of(&read)[..] else { panic!("{:?}", log.of(&read)) };
+    let [line] = &log.noted(&read).await[..] else { panic!("{:?}", log.of(&read)) };
     assert_eq!((told(line), &line["signed_url"]), ("download read ok box a".to_owned(), &json!(true)));
     let token = path.split_once("token=").unwrap().1;
     assert!(!log.text().contains(token), "a token opens what it was made for");
     let forged = server.call(Who::Anon, "GET", &format!("{path}x")).send().await;
-    let [line] = &log.of(&forged)[..] else { panic!("{:?}", log.of(&forged)) };
+    let [line] = &log.noted(&forged).await[..] else { panic!("{:?}", log.of(&forged)) };
     assert_eq!((&line["event"], &line["outcome"]), (&json!("request"), &json!("refused")), "{line}");
 }
 
@@ -168,7 +181,7 @@ async fn refusals_have_lines_where_all_is_wanted() {
         (server.call(ME, "DELETE", "/object/box/nothing"), "ok", ""),
     ] {
         let reply = call.send().await;
-        let lines = log.of(&reply);
+        let lines = log.noted(&reply).await;
         let fits = |line: &Value| line["outcome"] == outcome && (code.is_empty() || line["code"] == code);
         assert!(lines.iter().any(fits), "{} ({}): {lines:?}", reply.what, reply.status);
         assert!(lines.iter().all(|line| line["client"] == "127.0.0.1"), "{lines:?}");
@@ -216,13 +229,20 @@ async fn after_a_sigkill_the_chain_is_whole_and_no_answered_write_lacks_its_line
     server.bucket(ME, "box", "private").await;
     let mut answered = Vec::new();
     for round in 0..3 {
-        let puts = (0..40).map(|number| {
-            let path = format!("r{round}-{number}");
+        let count = AtomicUsize::new(0);
+        let puts = (0..60).map(|number| {
+            let (path, count) = (format!("r{round}-{number}"), &count);
             let call = server.call(ME, "PUT", &format!("/object/box/{path}")).body("1");
-            async move { (path, call.try_send().await) }
+            async move {
+                let status = call.try_send().await;
+                count.fetch_add(1, Ordering::Relaxed);
+                (path, status)
+            }
         });
         let killed = async {
-            tokio::time::sleep(Duration::from_millis(20 + round * 30)).await;
+            while count.load(Ordering::Relaxed) < 5 + round * 10 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             server.kill();
         };
         let (done, ()) = tokio::join!(join_all(puts), killed);

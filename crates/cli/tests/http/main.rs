@@ -30,6 +30,7 @@ mod queries;
 mod refusals;
 mod signing;
 mod tokens;
+mod traces;
 mod tus;
 mod upload_queue;
 mod usage;

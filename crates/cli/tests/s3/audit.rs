@@ -31,9 +31,19 @@ async fn what_s3s_clients_do_has_lines_with_the_name_of_their_key() {
     ] {
         let reply = s3.signed(key, ask).await;
         let id = reply.header("x-request-id").to_owned();
-        let text = text();
-        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let lines: Vec<_> = lines.filter(|line| line["request_id"] == *id).collect();
+        let of_request = || -> Vec<Value> {
+            let lines: Vec<Value> = text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            lines.into_iter().filter(|line| line["request_id"] == *id).collect()
+        };
+        let mut lines = of_request();
+        for _ in 0..200 {
+            if !lines.is_empty() {
+                break;
+            }
+            // Of what changed nothing, lines come a moment later.
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            lines = of_request();
+        }
         let word = |line: &Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
         let fits = |line: &Value| {
             (&*word(line, "operation"), &*word(line, "action"), &*word(line, "outcome")) == wanted

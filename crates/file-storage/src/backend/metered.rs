@@ -9,6 +9,7 @@ use std::time::Instant;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use metrics::{Counter, Histogram};
+use tracing::Instrument as _;
 
 use super::{BackendError, BlobInfo, BlobWritten, StorageBackend};
 use crate::body::ByteStream;
@@ -114,6 +115,8 @@ impl<B: StorageBackend> StorageBackend for Metered<B> {
 
 /// The figures of one operation. Looked up once: the registry's lookup costs more than a measurement.
 struct Meter {
+    operation: &'static str,
+    provider: Arc<str>,
     latency: Histogram,
     errors: Counter,
 }
@@ -122,6 +125,8 @@ impl Meter {
     fn new(operation: &'static str, provider: &str) -> Self {
         let labels = [("operation", operation.to_owned()), ("backend", provider.to_owned())];
         Self {
+            operation,
+            provider: provider.into(),
             latency: metrics::histogram!("storage_backend_latency_seconds", &labels),
             errors: metrics::counter!("storage_backend_errors_total", &labels),
         }
@@ -132,7 +137,9 @@ impl Meter {
         operation: impl Future<Output = Result<T, BackendError>> + Send,
     ) -> Result<T, BackendError> {
         let started = Instant::now();
-        let outcome = operation.await;
+        // Where requests are traced, a span of its own.
+        let span = tracing::info_span!(target: "trace", "provider", operation = self.operation, aerostore.provider = &*self.provider);
+        let outcome = operation.instrument(span).await;
         self.latency.record(started.elapsed());
         match &outcome {
             // A failed body is its client's failure, and a missing blob an answer.

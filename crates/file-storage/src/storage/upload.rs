@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::FileStorage;
@@ -385,13 +386,15 @@ impl FileStorage {
         commit: impl Future<Output = Result<T, StorageError>> + Send + 'static,
     ) -> Result<T, StorageError> {
         let storage = self.clone();
-        let task = self.inner.commits.spawn(async move {
+        let commit = async move {
             let outcome = commit.await;
             storage.ring_events();
             storage.settle(&blobs, outcome.as_ref().map(|_| ())).await;
             drop(lease);
             outcome
-        });
+        };
+        // Part of the request that it is for, also in traces.
+        let task = self.inner.commits.spawn(commit.in_current_span());
         match task.await {
             Ok(outcome) => outcome,
             Err(error) => Err(StorageError::internal(format!("commit task failed: {error}"))),

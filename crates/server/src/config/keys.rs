@@ -365,6 +365,16 @@ settings! {
         keep: Option<Duration> = "", a_day_at_least;
     }
 
+    /// Traces for OpenTelemetry: what each request took, and what of it went to the database and to providers.
+    telemetry: TelemetryConfig {
+        /// Who collects traces, by OTLP over HTTP with JSON: `http://collector:4318`. Without it, none are made.
+        otlp_endpoint: Option<WebUrl> = "";
+        /// What this service is called there.
+        service_name: String = "aerostore";
+        /// How many of a hundred traces that begin here are collected. A request with `traceparent` goes on with its caller's trace, and is collected if that is.
+        sample_percent: u32 = "100", percent;
+    }
+
     /// Figures for Prometheus.
     metrics: MetricsConfig {
         /// Who reads `/metrics`: callers from this machine and the service role, the service role alone, or anyone.
@@ -394,6 +404,10 @@ fn server_name(name: &Option<String>) -> Result<(), String> {
         }
         Some(_) | None => Ok(()),
     }
+}
+
+fn percent(number: &u32) -> Result<(), String> {
+    if *number > 100 { Err("is at most 100".into()) } else { Ok(()) }
 }
 
 fn some_bytes(size: &ByteSize) -> Result<(), String> {

@@ -15,6 +15,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
 use ipnet::IpNet;
 use tower::Service;
+use tracing::{Instrument as _, Span};
 
 use super::cors::CrossOrigin;
 use super::operation::{Ongoing, OperationLog};
@@ -75,6 +76,18 @@ impl Harness {
         let stalled = Stalled::default();
         let client = self.audit.as_ref().map(|_| self.client(&request, peer));
         let bad_host = host::check(request.version(), request.uri(), request.headers()).err();
+        // Of no cost where nobody collects traces.
+        let span = tracing::info_span!(
+            target: "trace",
+            "request",
+            traceparent = request.headers().get("traceparent").and_then(|parent| parent.to_str().ok()),
+            http.request.method = %request.method(),
+            aerostore.request_id = &*request_id.0,
+            operation = tracing::field::Empty,
+            outcome = tracing::field::Empty,
+            error = tracing::field::Empty,
+            http.response.status_code = tracing::field::Empty,
+        );
         let request = self.prepare(request, peer, &request_id, &stalled);
 
         let own_cors = self.says_itself(request.uri().path());
@@ -82,8 +95,14 @@ impl Harness {
         let by_cors = own_cors || cors.is_some();
         let answered = match (bad_host, cors) {
             (Some(host::BadHost(problem)), _) => Ok(Ok(malformed(problem, &request_id))),
-            (None, None) => AssertUnwindSafe(self.routes.clone().call(request)).catch_unwind().await,
-            (None, Some(mut routes)) => AssertUnwindSafe(routes.call(request)).catch_unwind().await,
+            (None, None) => {
+                AssertUnwindSafe(self.routes.clone().call(request).instrument(span.clone()))
+                    .catch_unwind()
+                    .await
+            }
+            (None, Some(mut routes)) => {
+                AssertUnwindSafe(routes.call(request).instrument(span.clone())).catch_unwind().await
+            }
         };
         let mut response = match answered {
             Ok(Ok(response)) => response,
@@ -102,7 +121,7 @@ impl Harness {
         {
             audit.note(refusal).await;
         }
-        measured(response, &method, started, request_id)
+        measured(response, &method, started, request_id, span)
     }
 
     /// Whether a route says itself which pages may call it.
@@ -208,6 +227,7 @@ fn measured(
     method: &Method,
     started: Instant,
     request_id: RequestId,
+    span: Span,
 ) -> Response<MeasuredBody> {
     let status = response.status();
     let log =
@@ -216,6 +236,6 @@ fn measured(
         method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let length = response.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    let ongoing = Ongoing { started, request_id: request_id.0, status, log };
+    let ongoing = Ongoing { started, request_id: request_id.0, status, log, span };
     response.map(|body| MeasuredBody::new(body, length, bodiless, ongoing))
 }

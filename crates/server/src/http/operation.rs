@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use http::{Method, StatusCode};
 use metrics::Histogram;
+use tracing::Span;
 use uuid::Uuid;
 
 /// What a handler tells the harness about its operation, in the extensions of its answer. Holds names and sizes;
@@ -102,6 +103,8 @@ pub(super) struct Ongoing {
     pub(super) request_id: Arc<str>,
     pub(super) status: StatusCode,
     pub(super) log: OperationLog,
+    /// Ends with this.
+    pub(super) span: Span,
 }
 
 impl Ongoing {
@@ -119,6 +122,12 @@ impl Ongoing {
             (End::Complete, 400..) => "refused",
             (End::Complete, _) => "ok",
         };
+        self.span.record("operation", self.log.operation);
+        self.span.record("outcome", outcome);
+        self.span.record("http.response.status_code", self.status.as_u16());
+        if has_failed || end == End::Broken {
+            self.span.record("error", true);
+        }
         // The level is part of a call site, hence twice the same line. At a quieter level, nothing is formatted.
         macro_rules! line {
             ($level:ident) => {

@@ -3,7 +3,6 @@
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use file_storage::permissions::Access;
 use file_storage::{Operation, Quota, QuotaScope, StorageError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -236,7 +235,7 @@ async fn show(app: &AppState, caller: &Caller, scope: Scope) -> Response {
 
 async fn set(app: &AppState, caller: &Caller, scope: Scope, body: Body) -> Response {
     let set = async {
-        may_set(app, caller)?;
+        may_set(app, caller).await?;
         let asked: SetQuota = json::read(body).await?;
         let set = app.storage.set_quota(caller.context(), &scope?, Some(asked.quota_bytes)).await?;
         Ok(QuotaShown::from(set))
@@ -246,15 +245,14 @@ async fn set(app: &AppState, caller: &Caller, scope: Scope, body: Body) -> Respo
 
 async fn remove(app: &AppState, caller: &Caller, scope: Scope) -> Response {
     let removed = async {
-        may_set(app, caller)?;
+        may_set(app, caller).await?;
         Ok(QuotaShown::from(app.storage.set_quota(caller.context(), &scope?, None).await?))
     };
     answer(caller, MANAGE, removed.await)
 }
 
 /// Nobody else's body is read, and nobody else is told what is wrong with a name.
-fn may_set(app: &AppState, caller: &Caller) -> Result<(), ApiError> {
-    let rules = app.storage.options().access_rules;
-    Access::check(caller.context(), Operation::ManageQuotas, None, rules)?;
+async fn may_set(app: &AppState, caller: &Caller) -> Result<(), ApiError> {
+    app.storage.may_ask(caller.context(), Operation::ManageQuotas, None).await?;
     Ok(())
 }

@@ -124,6 +124,9 @@ pub enum ServerError {
     /// There is no client for webhooks: the system has no certificates, mostly.
     #[error("webhooks can't be sent")]
     Webhooks(#[source] reqwest::Error),
+    /// There is no client for traces: the system has no certificates, mostly.
+    #[error("traces can't be sent")]
+    Traces(#[source] reqwest::Error),
     /// Log lines can't be written.
     #[error("logs can't be written")]
     Logs(#[source] io::Error),

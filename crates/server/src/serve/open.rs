@@ -56,7 +56,7 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
     let (providers, keys) = (providers::open(&config, &foreign)?, secrets.signing_keys());
     let (credential_key, options) = (secrets.credential_key(), storage_options(&config));
     let audit = audit::open(&config).map_err(ServerError::Audit)?;
-    let storage = if audit.is_some() {
+    let storage = if audit.is_some() || config.telemetry.otlp_endpoint.is_some() {
         FileStorage::watched(executor.clone(), audit.clone(), providers, keys, credential_key, options)
     } else {
         FileStorage::new(executor.clone(), providers, keys, credential_key, options)
@@ -92,7 +92,7 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
         config,
     });
     let http = http_options(&app.config);
-    Ok(Server { app, listener, s3_listener, http, new_keys, reload: None })
+    Ok(Server { app, listener, s3_listener, http, new_keys, reload: None, exporter: None })
 }
 
 /// Asks the provider that new bytes go to whether it takes them. One that refuses, for a wrong key or a bucket that is not

@@ -259,6 +259,13 @@ pub static DESCRIPTIONS: &[Description] = &[
         Kind::Counter,
         "Log lines lost because standard error was read too slowly",
     ),
+    ("trace_spans_sent_total", &[], Kind::Counter, "Spans of traces that were sent to who collects them"),
+    (
+        "trace_spans_dropped_total",
+        &[],
+        Kind::Counter,
+        "Spans that are lost, as there were too many at once, or nobody took them",
+    ),
     ("process_resident_memory_bytes", &[], Kind::Gauge, "Memory in use"),
     ("process_open_fds", &[], Kind::Gauge, "Open file descriptors"),
     ("process_max_fds", &[], Kind::Gauge, "Most file descriptors that the process may open (`ulimit -n`)"),

@@ -6,10 +6,12 @@ use tracing::Subscriber;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use super::log_file::{LogFlush, LogWriter};
+use super::traces::{self, TraceLayer};
 use crate::config::{LogFormat, LogLevel};
 
 /// Sets which lines are written.
@@ -24,14 +26,18 @@ impl LogControl {
     }
 }
 
-/// Sends all log lines of the process, panics among them, to standard error. Keep the guard until the process ends.
+/// Sends all log lines of the process, panics among them, to standard error, and spans of traces to who collects them. Keep the guard until the process ends.
 ///
 /// # Errors
 /// The system gives no thread, or something else logs already.
-pub fn init_logs(format: LogFormat, level: LogLevel) -> io::Result<(LogFlush, LogControl)> {
+pub fn init_logs(
+    format: LogFormat,
+    level: LogLevel,
+    traces: Option<TraceLayer>,
+) -> io::Result<(LogFlush, LogControl)> {
     let (writer, flush) = LogWriter::new(io::stderr())?;
     let (subscriber, control) = subscriber(format, level, writer);
-    subscriber.try_init().map_err(io::Error::other)?;
+    traces::with(subscriber, traces).try_init().map_err(io::Error::other)?;
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map(ToString::to_string);
@@ -48,7 +54,7 @@ pub fn subscriber(
     format: LogFormat,
     level: LogLevel,
     writer: LogWriter,
-) -> (impl Subscriber + Send + Sync, LogControl) {
+) -> (impl Subscriber + for<'span> LookupSpan<'span> + Send + Sync, LogControl) {
     let (filter, control) = reload::Layer::new(targets(level));
     let layer = fmt::layer().with_writer(writer).with_ansi(false);
     let layer = match format {

@@ -1,4 +1,4 @@
-//! What an operator sees: log lines on standard error and figures for Prometheus (SPEC 10).
+//! What an operator sees: log lines on standard error, figures for Prometheus, traces for OpenTelemetry (SPEC 10).
 //!
 //! Knows neither routes nor the domain: those log by `tracing` and count by `metrics`, wherever they run.
 
@@ -8,6 +8,7 @@ mod log_file;
 mod logs;
 mod process;
 mod snapshot;
+pub mod traces;
 
 pub use describe::{DESCRIPTIONS, Description, Kind};
 pub use figures::{Figures, FiguresError};

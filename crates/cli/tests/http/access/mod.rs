@@ -129,12 +129,18 @@ async fn every_operation_of_the_matrix_has_a_line_in_the_audit_log() {
     }
     let replies: Vec<_> =
         stream::iter(&all).map(|asked| answered(&server, asked)).buffer_unordered(16).collect().await;
+    server.terminate();
     let lines = log.lines();
     for (said, reply, who) in &replies {
         let id = reply.header("x-request-id");
         let of: Vec<_> = lines.iter().filter(|line| line["request_id"] == id).collect();
-        let outcome = if reply.status < 400 { "ok" } else { "refused" };
-        assert!(of.iter().any(|line| line["outcome"] == outcome), "{said}: {of:?}");
+        // Of many, some may be refused within an answer that is none.
+        let told = |line: &&Value| reply.status < 400 || line["outcome"] == "refused";
+        assert!(of.iter().any(told), "{said}: {of:?}");
+        if said.starts_with("public") {
+            // Whoever asks there asks as anybody.
+            continue;
+        }
         let role = match who {
             Who::Anon => "anon",
             Who::User(_) => "authenticated",
