@@ -1,5 +1,9 @@
 //! Looking at the providers now and then, each by a task of its own: so that one which does not answer holds up no other,
 //! and nobody who asks how they are has to wait for it.
+//!
+//! One that is not well is looked at every few seconds, and this is who tries whether it is back, where nobody's call comes before:
+//! a look that succeeds closes its circuit, has new blobs go there again, and says so. While the circuit is open, a look
+//! is refused like any other call. One of which much fails in a row is looked at at once: see [`crate::resilience::Circuit`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +29,9 @@ impl HealthChecks {
     pub fn start(storage: &FileStorage) -> Self {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         for provider in storage.providers().all() {
-            tasks.spawn(watch(provider.clone(), stop.clone()));
+            let (storage, looked_at) = (storage.clone(), provider.clone());
+            let looked = move || storage.has_looked_at(&looked_at);
+            tasks.spawn(watch(provider.clone(), stop.clone(), looked));
         }
         tasks.close();
         Self { stop, tasks }
@@ -38,23 +44,31 @@ impl HealthChecks {
     }
 }
 
-async fn watch(provider: Arc<Provider>, stop: CancellationToken) {
+async fn watch(provider: Arc<Provider>, stop: CancellationToken, looked: impl Fn()) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = look_on(&provider, looked) => {}
+    }
+}
+
+/// Looks at a provider again and again; `looked` is told after each turn, whether that took a look or not.
+async fn look_on(provider: &Provider, looked: impl Fn()) {
     let pause = RECHECK.min(provider.check_interval());
     // A disk was opened just now; what is far away may never have been there.
     let is_known = !provider.is_remote() || provider.status().last_check.is_some();
     let mut last = is_known.then(Instant::now);
     loop {
         let is_due = last.is_none_or(|last| last.elapsed() >= provider.check_interval());
-        if is_due || !provider.status().is_healthy {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                // What it finds, the provider remembers.
-                _ = provider.probe() => last = Some(Instant::now()),
-            }
+        if is_due || !provider.status().is_healthy || provider.is_suspicious() {
+            // What it finds, the provider remembers.
+            let _ = provider.probe().await;
+            last = Some(Instant::now());
         }
+        looked();
+        let is_rested = last.is_none_or(|last| last.elapsed() >= pause);
         tokio::select! {
-            () = stop.cancelled() => return,
             () = sleep(pause) => {}
+            () = provider.turns_suspicious(), if is_rested => {}
         }
     }
 }
@@ -62,6 +76,8 @@ async fn watch(provider: Arc<Provider>, stop: CancellationToken) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::conformance::key;
+    use crate::body::from_bytes;
     use crate::resilience::{Act, Backend, CircuitOptions, CircuitState, ResilienceOptions, guarded};
 
     fn provider(backend: &Backend, circuit: Option<CircuitOptions>) -> Arc<Provider> {
@@ -75,11 +91,7 @@ mod tests {
     }
 
     async fn watched(provider: &Arc<Provider>, time: Duration) {
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(watch(provider.clone(), stop.clone()));
-        sleep(time).await;
-        stop.cancel();
-        task.await.unwrap();
+        let _ = tokio::time::timeout(time, look_on(provider, || {})).await;
     }
 
     #[tokio::test(start_paused = true)]
@@ -111,7 +123,7 @@ mod tests {
         let backend = Backend::new([Act::Hang, Act::Hang], Act::Succeed);
         let provider = provider(&backend, None);
         let stop = CancellationToken::new();
-        let task = tokio::spawn(watch(provider.clone(), stop.clone()));
+        let task = tokio::spawn(watch(provider.clone(), stop.clone(), || {}));
         sleep(Duration::from_secs(9)).await;
         // Who asks meanwhile is told what was known before, at once.
         let asked = Instant::now();
@@ -141,5 +153,77 @@ mod tests {
         assert_eq!(seconds(&backend), [0, 5, 10, 70, 130, 190]);
         assert_eq!(provider.status().circuit, Some(CircuitState::Closed));
         assert!(provider.status().is_healthy);
+    }
+    /// A provider that is watched already, and so was looked at once.
+    async fn seen(backend: &Backend) -> (Arc<Provider>, tokio::task::JoinHandle<()>) {
+        let circuit = CircuitOptions { failures: 5, open_for: Duration::from_secs(60) };
+        let provider = provider(backend, Some(circuit));
+        let watching = tokio::spawn(watch(provider.clone(), CancellationToken::new(), || {}));
+        sleep(Duration::from_secs(30)).await;
+        assert_eq!(backend.0.call_count(), 1);
+        (provider, watching)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_bad_blob_has_its_provider_looked_at_and_no_more() {
+        let backend = Backend::new([Act::Succeed], Act::Succeed);
+        let (provider, watching) = seen(&backend).await;
+        let (bad, reader) = (key(), provider.backend().clone());
+        for _ in 0..3 {
+            // Each read makes three attempts; the look after the fifth finds that the provider is well.
+            backend.0.plan_for("read", [Act::Fail; 3]);
+            reader.read(&bad, None).await.err().unwrap();
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert_eq!((backend.0.count("read"), backend.0.count("probe")), (9, 2));
+        let status = provider.status();
+        assert_eq!((status.circuit, status.is_healthy), (Some(CircuitState::Closed), true), "{status:?}");
+        assert!(reader.read(&key(), None).await.is_ok());
+        watching.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_that_only_one_blob_is_read_in_is_found_by_a_look() {
+        let backend = Backend::new([Act::Succeed], Act::Fail);
+        let (provider, watching) = seen(&backend).await;
+        let (blob, reader) = (key(), provider.backend().clone());
+        for _ in 0..2 {
+            reader.read(&blob, None).await.err().unwrap();
+        }
+        sleep(Duration::from_millis(1)).await;
+        let status = provider.status();
+        assert_eq!((status.circuit, status.is_healthy), (Some(CircuitState::Open), false), "{status:?}");
+        assert_eq!(status.error.as_deref(), Some("probe failed for now: down"));
+        watching.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_opened_a_circuit_is_told_until_it_is_well() {
+        let backend = Backend::new([Act::Succeed], Act::Fail);
+        let (provider, watching) = seen(&backend).await;
+        for _ in 0..5 {
+            provider.backend().write(&key(), from_bytes("new".into()), None).await.unwrap_err();
+        }
+        for seconds in [0, 30] {
+            sleep(Duration::from_secs(seconds)).await;
+            let status = provider.status();
+            assert_eq!(status.circuit, Some(CircuitState::Open));
+            assert_eq!(status.error.as_deref(), Some("write failed for now: down"), "after {seconds} s");
+        }
+        watching.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_does_not_answer_is_away_and_one_that_refuses_is_not() {
+        for (act, is_away) in [(Act::Fail, true), (Act::Hang, true), (Act::Refuse, false)] {
+            let provider = provider(&Backend::new([act], Act::Succeed), None);
+            assert!(!provider.is_away());
+            provider.probe().await.unwrap_err();
+            assert_eq!((provider.is_away(), provider.is_healthy()), (is_away, false), "{act:?}");
+            let asked = provider.expect_answers("copy").map_err(|error| error.code());
+            assert_eq!(asked, if is_away { Err("PROVIDER_UNAVAILABLE") } else { Ok(()) });
+            provider.probe().await.unwrap();
+            assert!(!provider.is_away());
+        }
     }
 }

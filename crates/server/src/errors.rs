@@ -368,15 +368,14 @@ fn storage_context(error: &StorageError) -> Value {
         }
         E::BodyInterrupted { reason } => json!({ "reason": reason }),
         E::DiskFull { provider } | E::ProviderNotFound { provider } => json!({ "provider": &**provider }),
-        E::ProviderUnavailable { provider, operation, .. }
-        | E::ProviderTimeout { provider, operation }
-        | E::Io { provider, operation, .. } => {
+        E::ProviderTimeout { provider, operation } | E::Io { provider, operation, .. } => {
             json!({ "provider": &**provider, "operation": operation })
         }
-        E::ProviderThrottled { provider, operation, retry_after, .. }
-        | E::ProviderOverloaded { provider, operation, retry_after }
-        | E::CircuitOpen { provider, operation, retry_after } => {
-            let retry_after = whole_seconds(*retry_after);
+        E::ProviderUnavailable { provider, operation, .. }
+        | E::ProviderThrottled { provider, operation, .. }
+        | E::ProviderOverloaded { provider, operation, .. }
+        | E::CircuitOpen { provider, operation, .. } => {
+            let retry_after = error.retry_after().map(whole_seconds);
             json!({ "provider": &**provider, "operation": operation, "retry_after": retry_after })
         }
         E::RateLimited { retry_after } | E::Overloaded { retry_after } => {

@@ -218,8 +218,14 @@ fn describe(job: &Value) -> String {
 }
 
 fn kind(job: &Value) -> String {
-    let dry_run = job.get("dry_run").and_then(Value::as_bool).unwrap_or(false);
-    format!("{}{}", text(job, "kind"), if dry_run { " (dry run)" } else { "" })
+    let is = |at: &str| job.pointer(at).and_then(Value::as_bool).unwrap_or(false);
+    let kind = text(job, "kind");
+    match (kind, is("/dry_run"), is("/params/repair")) {
+        ("scrub", _, true) => format!("{kind} (repair)"),
+        // One that repairs nothing reads for real all the same.
+        ("scrub", _, false) | (_, false, _) => kind.to_owned(),
+        (_, true, _) => format!("{kind} (dry run)"),
+    }
 }
 
 fn done(job: &Value) -> String {
@@ -264,6 +270,16 @@ mod tests {
             assert!(shown.lines().any(|shown| shown == line), "{line} in\n{shown}");
         }
         assert!(!shown.contains("user") && !shown.contains("started"), "{shown}");
+    }
+
+    #[test]
+    fn a_scrub_says_whether_it_repairs_and_is_no_dry_run() {
+        let shown = |kind: &str, dry_run: bool, repair: bool| {
+            super::kind(&json!({ "kind": kind, "dry_run": dry_run, "params": { "repair": repair } }))
+        };
+        assert_eq!(shown("scrub", false, false), "scrub");
+        assert_eq!(shown("scrub", false, true), "scrub (repair)");
+        assert_eq!(shown("lifecycle", true, false), "lifecycle (dry run)");
     }
 
     #[test]

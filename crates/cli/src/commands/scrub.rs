@@ -67,7 +67,7 @@ fn describe(job: &Value) -> String {
     let told = [
         ("not what was stored", "mismatch"),
         ("missing", "missing"),
-        ("not readable on disk", "read_error"),
+        ("not readable", "read_error"),
         ("repaired", "repaired"),
         ("left bad", "left"),
         ("provider not well", "skipped"),

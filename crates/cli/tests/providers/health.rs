@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use crate::cloud::{Cloud, SECRET};
 use crate::fault_proxy::{Fault, FaultProxy};
-use crate::support::{OWNER, Server, Who};
+use crate::support::{OWNER, Server, Who, pattern};
+
+const ME: Who = Who::User(OWNER);
 
 /// A server that looks at its provider, which is behind a proxy, each second.
 async fn watched(active: bool) -> (FaultProxy, Server) {
@@ -24,7 +26,7 @@ async fn get(server: &Server, path: &str) -> (u16, Value) {
 
 /// Waits until the provider is said to be so.
 async fn until(server: &Server, expected: u16) -> Value {
-    for _ in 0..300 {
+    for _ in 0..500 {
         let (status, health) = get(server, "/api/v1/storage/health/cloud").await;
         assert_eq!(health["healthy"], json!(status == 200), "{health}");
         if status == expected {
@@ -77,6 +79,9 @@ async fn an_outage_is_seen_and_so_is_its_end() {
 async fn nobody_waits_for_a_provider_that_does_not_answer() {
     let (proxy, server) = watched(true).await;
     until(&server, 200).await;
+    server.bucket(ME, "box", "private").await;
+    server.put(ME, "box/a", pattern(20_000)).await;
+    server.put(ME, "box/b", pattern(30_000)).await;
     proxy.otherwise(Fault::Stall);
     let probes = proxy.count("PUT");
     while proxy.count("PUT") == probes {
@@ -89,6 +94,31 @@ async fn nobody_waits_for_a_provider_that_does_not_answer() {
     assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     let health = until(&server, 503).await;
     assert_eq!(health["error"], "probe took longer than 10s", "{health}");
+
+    // Nor does anybody from now on: for a copy, for a deletion, or for what upkeep does.
+    let started = Instant::now();
+    let copy = json!({ "bucketId": "box", "sourceKey": "a", "destinationKey": "copy" });
+    let copied = server.call(ME, "POST", "/object/copy").json(&copy).send().await;
+    assert!(matches!(copied.json()["code"].as_str(), Some("PROVIDER_UNAVAILABLE" | "CIRCUIT_OPEN")));
+    assert!(copied.expect_status(503).json()["retry_after"].as_u64().unwrap() >= 1);
+    server.call(ME, "DELETE", "/object/box/b").send().await.expect_status(204);
+    let cleanup = server.request(Who::Service, "POST", "/api/v1/storage/cleanup").send().await;
+    let report = cleanup.expect_status(200).json();
+    let halted = report["halted"].as_str().unwrap_or_default();
+    assert!(halted.contains("the provider 'cloud' is not healthy: probe took longer"), "{report}");
+    assert_eq!(report["pending_deletions"], 1, "{report}");
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+    proxy.otherwise(Fault::Pass);
+    until(&server, 200).await;
+    server.call(ME, "POST", "/object/copy").json(&copy).send().await.expect_status(200);
+    for _ in 0..300 {
+        let report = server.request(Who::Service, "GET", "/api/v1/storage/cleanup").send().await;
+        if report.expect_status(200).json()["pending_deletions"] == 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the deletion is not made up for: {}", server.log());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -25,6 +25,7 @@ mod health;
 mod life;
 mod memory;
 mod moving;
+mod one_blob;
 mod outages;
 mod pieces;
 mod queue;

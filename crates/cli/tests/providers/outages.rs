@@ -34,7 +34,9 @@ fn told(reply: &Reply, operation: &str) -> Value {
     assert_eq!((&body["provider"], &body["operation"]), (&"cloud".into(), &operation.into()), "{body}");
     assert_eq!(body["retryable"], true, "{body}");
     if reply.status == 503 {
-        assert!(reply.header("retry-after").parse::<u64>().unwrap() >= 1);
+        let seconds = reply.header("retry-after").parse::<u64>().unwrap();
+        assert!(seconds >= 1);
+        assert_eq!(body["retry_after"], seconds, "{body}");
     }
     assert!(!reply.text().contains(SECRET) && !reply.text().contains("127.0.0.1"), "{body}");
     body
@@ -81,6 +83,8 @@ async fn an_outage_is_told_and_ends() {
         assert!(metrics.contains(figure), "{figure} in {metrics}");
     }
     let log = server.log_until("circuit opened").await;
+    let opened = log.lines().find(|line| line.contains("circuit opened")).unwrap();
+    assert!(opened.contains("the store answered 503"), "{opened}");
     assert!(log.contains("retry 2 of 2") && !log.contains(SECRET), "{log}");
 
     proxy.otherwise(Fault::Pass);

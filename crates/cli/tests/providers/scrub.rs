@@ -1,7 +1,7 @@
 //! A cloud that loses and changes what it was given, while the disk keeps copies: the command line finds it, and has it repaired.
 
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ const LIKE_SIGNED: &str =
 
 const ME: Who = Who::User(OWNER);
 
-fn scrub(server: &Server, arguments: &[&str]) -> Output {
+pub(crate) fn scrub(server: &Server, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_aerostore"));
     command.args(["scrub", "--json"]).args(arguments).stdin(Stdio::null());
     command.env("AEROSTORE_URL", format!("http://{}", server.address));
@@ -22,7 +22,7 @@ fn scrub(server: &Server, arguments: &[&str]) -> Output {
 }
 
 #[track_caller]
-fn expect(output: &Output, code: i32) -> Value {
+pub(crate) fn expect(output: &Output, code: i32) -> Value {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{out}\n{err}");
@@ -83,4 +83,50 @@ async fn what_a_cloud_loses_is_found_and_made_anew() {
         assert_eq!(server.content(&format!("box/{number}")).await.unwrap(), pattern(20_000 + number));
     }
     assert!(!server.log().contains(SECRET));
+}
+
+async fn job(server: &Server, id: &str) -> Value {
+    let path = format!("/api/v1/storage/jobs/{id}");
+    server.request(Who::Service, "GET", &path).send().await.expect_status(200).json()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_goes_on_with_its_scrub_where_it_was() {
+    const FILES: usize = 30;
+    // About 15 seconds, which are several steps.
+    let settings = [("AEROSTORE_SCRUB_RATE", "100KB"), ("AEROSTORE_STORAGE_INLINE_THRESHOLD", "1KiB")];
+    let server = Server::start_with(&settings);
+    server.bucket(ME, "box", "private").await;
+    for number in 0..FILES {
+        server.put(ME, &format!("box/{number}"), pattern(50_000)).await;
+    }
+    let asked = server.request(Who::Service, "POST", "/api/v1/storage/scrub").json(&json!({})).send().await;
+    let id = asked.expect_status(202).json()["id"].as_str().unwrap().to_owned();
+    let begun = loop {
+        let now = job(&server, &id).await;
+        assert_eq!(now["error"], Value::Null, "{now}");
+        if now["done"].as_u64().unwrap() > 0 {
+            break now;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    assert_eq!(begun["status"], "running", "{begun}");
+    server.kill();
+    let data = server.stop();
+    let server = Server::start_in(data, &[("AEROSTORE_SCRUB_RATE", "0")]);
+    let waits = Instant::now();
+    let ended = loop {
+        let now = job(&server, &id).await;
+        if now["completed_at"] != Value::Null {
+            break now;
+        }
+        // The claim that the killed one had ends after 20 seconds.
+        assert!(waits.elapsed() < Duration::from_secs(90), "{now}\n{}", server.log());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    assert_eq!(ended["status"], "completed", "{ended}");
+    // Each was counted once, as far as anybody was told.
+    let wanted = json!([FILES, FILES, FILES * 50_000, 0]);
+    assert_eq!(json!([ended["done"], ended["total"], ended["bytes"], ended["failures"]]), wanted, "{ended}");
+    assert_eq!(ended["report"]["findings"], Value::Null, "{ended}");
 }

@@ -75,6 +75,10 @@ impl<B: StorageBackend> StorageBackend for Metered<B> {
         self.read.measure(self.inner.read(key, range)).await
     }
 
+    async fn read_once(&self, key: &BlobKey, range: Option<Range<u64>>) -> Result<ByteStream, BackendError> {
+        self.read.measure(self.inner.read_once(key, range)).await
+    }
+
     async fn copy(&self, from: &BlobKey, to: &BlobKey) -> Result<(), BackendError> {
         self.copy.measure(self.inner.copy(from, to)).await
     }

@@ -58,6 +58,19 @@ pub trait StorageBackend: Send + Sync + 'static {
         range: Option<std::ops::Range<u64>>,
     ) -> Result<ByteStream, BackendError>;
 
+    /// The same in one attempt, also in the body's midst: for who has another place to turn to. What tries nothing again by itself
+    /// reads as always.
+    ///
+    /// # Errors
+    /// As [`StorageBackend::read`].
+    async fn read_once(
+        &self,
+        key: &BlobKey,
+        range: Option<std::ops::Range<u64>>,
+    ) -> Result<ByteStream, BackendError> {
+        self.read(key, range).await
+    }
+
     /// Makes a second blob of the same bytes, durable when it answers, and to be settled as after a write.
     ///
     /// # Errors

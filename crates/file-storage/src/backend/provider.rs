@@ -13,7 +13,7 @@ use crate::errors::StorageError;
 use crate::resilience::{Circuit, CircuitState, Guarded};
 
 /// How long a probe may take. A provider that needs longer to keep a few bytes is not well.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Time between two looks at a provider that is well.
 const DEFAULT_CHECK_INTERVAL: Duration = Duration::from_secs(5 * 60);
@@ -48,6 +48,8 @@ struct Condition {
     probed: Option<(Timestamp, Duration)>,
     /// What is wrong.
     error: Option<String>,
+    /// Whether that is that it does not answer. One that refuses, or is full, may do other things all the same.
+    is_away: bool,
     /// Until when that counts.
     unwell_until: Option<Instant>,
 }
@@ -114,12 +116,13 @@ impl Provider {
     pub fn status(&self) -> ProviderStatus {
         let condition = self.condition.borrow().clone();
         let circuit = self.circuit.as_ref().map(|circuit| circuit.state());
+        let cause = || self.circuit.as_ref().filter(|circuit| circuit.is_open())?.cause();
         ProviderStatus {
             provider: self.name().clone(),
             is_healthy: condition.is_well() && circuit != Some(CircuitState::Open),
             latency: condition.probed.map(|(_, latency)| latency),
             last_check: condition.probed.map(|(at, _)| at),
-            error: condition.error,
+            error: condition.error.or_else(|| cause().map(|cause| cause.to_string())),
             circuit,
         }
     }
@@ -127,6 +130,39 @@ impl Provider {
     /// Whether writes are likely to succeed there.
     pub fn is_healthy(&self) -> bool {
         self.condition.borrow().is_well() && self.circuit.as_ref().is_none_or(|circuit| !circuit.is_open())
+    }
+
+    /// Whether it is known not to answer: whatever is asked of it now would wait, and fail. One that refuses, or is full, does answer.
+    pub(crate) fn is_away(&self) -> bool {
+        let condition = self.condition.borrow();
+        let is_open = self.circuit.as_ref().is_some_and(|circuit| circuit.is_open());
+        is_open || condition.is_away && !condition.is_well()
+    }
+
+    /// Says so where it is away. Of an open circuit, the circuit tells.
+    ///
+    /// # Errors
+    /// [`StorageError::ProviderUnavailable`].
+    pub(crate) fn expect_answers(&self, operation: &'static str) -> Result<(), StorageError> {
+        let ProviderStatus { provider, error, circuit, .. } = self.status();
+        if !self.is_away() || circuit == Some(CircuitState::Open) {
+            return Ok(());
+        }
+        let source = error.map(|error| Arc::new(Unhealthy(error)) as _);
+        Err(StorageError::ProviderUnavailable { provider, operation, source })
+    }
+
+    /// Whether so much failed there in a row that somebody should look at it.
+    pub(crate) fn is_suspicious(&self) -> bool {
+        self.circuit.as_ref().is_some_and(|circuit| circuit.is_suspicious())
+    }
+
+    /// Ends when that may have come to be so; for one who waits.
+    pub(crate) async fn turns_suspicious(&self) {
+        match &self.circuit {
+            Some(circuit) => circuit.turns_suspicious().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Whether reads are likely to succeed there: of what has a copy elsewhere, they need not be tried else.
@@ -166,9 +202,13 @@ impl Provider {
     /// What is wrong with it.
     pub async fn probe(&self) -> Result<(), BackendError> {
         let started = Instant::now();
-        let outcome = match timeout(PATIENCE, self.backend.probe()).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(BackendError::TimedOut { operation: "probe", limit: PATIENCE }),
+        // IMPORTANT: guards have a limit of their own. They are not cut off before it, as the circuit would not hear of the failure.
+        let outcome = match self.is_remote {
+            true => self.backend.probe().await,
+            false => match timeout(PROBE_PATIENCE, self.backend.probe()).await {
+                Ok(outcome) => outcome,
+                Err(_) => Err(BackendError::TimedOut { operation: "probe", limit: PROBE_PATIENCE }),
+            },
         };
         self.remember(Some(started.elapsed()), outcome.as_ref().err());
         outcome
@@ -202,14 +242,22 @@ impl Provider {
 
     fn remember(&self, latency: Option<Duration>, error: Option<&BackendError>) {
         let (mut before, mut after) = (None, None);
+        let cause = self.circuit.as_ref().and_then(|circuit| circuit.cause());
         self.condition.send_modify(|condition| {
             before = condition.error.take();
             after = match (error, &before) {
                 // That it is left alone says nothing new: what was wrong before is the reason.
                 (Some(BackendError::CircuitOpen { .. }), Some(before)) => Some(before.clone()),
+                (Some(error @ BackendError::CircuitOpen { .. }), None) => {
+                    Some(cause.clone().map_or_else(|| error.to_string(), |cause| cause.to_string()))
+                }
                 (error, _) => error.map(ToString::to_string),
             };
             condition.error = after.clone();
+            condition.is_away = match error {
+                Some(BackendError::CircuitOpen { .. }) => true,
+                error => error.is_some_and(BackendError::is_transient),
+            };
             condition.unwell_until = after.as_ref().map(|_| Instant::now() + UNWELL);
             condition.probed = latency.map(|latency| (Utc::now(), latency)).or(condition.probed);
         });

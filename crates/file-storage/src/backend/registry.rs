@@ -26,7 +26,7 @@ pub struct Providers {
     /// Where copies are kept.
     backups: Vec<Arc<Provider>>,
     all: BTreeMap<Arc<str>, Arc<Provider>>,
-    /// Where the last new blob went.
+    /// Where the last new blob went, or the next one goes again.
     target: Arc<Mutex<Arc<str>>>,
 }
 
@@ -94,7 +94,7 @@ impl Providers {
         self.for_new_blobs().find(|provider| provider.is_healthy()).unwrap_or(&self.active)
     }
 
-    /// Notes that a provider has taken a new blob, and says so where the one before went elsewhere: to `told`, too, in the order
+    /// Notes that a provider has taken a new blob, or would, and says so where the one before went elsewhere: to `told`, too, in the order
     /// of such changes, and while others wait for it. What was begun before a change, and ends after it, is none.
     pub(crate) fn has_taken(&self, provider: &Provider, told: impl FnOnce(Switch)) {
         let is_next = self.target().name() == provider.name();

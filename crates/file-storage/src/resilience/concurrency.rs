@@ -123,6 +123,19 @@ impl<B: StorageBackend> ConcurrencyLimit<B> {
             inner,
         }
     }
+
+    /// A body that holds a slot for as long as it takes.
+    async fn opened(
+        &self,
+        opening: impl Future<Output = Result<ByteStream, BackendError>> + Send,
+    ) -> Result<ByteStream, BackendError> {
+        let slot = slot(&self.downloads, "read").await?;
+        let body = opening.await?;
+        Ok(match slot {
+            None => body,
+            Some(slot) => hold(body, slot),
+        })
+    }
 }
 
 async fn slot(
@@ -156,12 +169,11 @@ impl<B: StorageBackend> StorageBackend for ConcurrencyLimit<B> {
     }
 
     async fn read(&self, key: &BlobKey, range: Option<Range<u64>>) -> Result<ByteStream, BackendError> {
-        let slot = slot(&self.downloads, "read").await?;
-        let body = self.inner.read(key, range).await?;
-        Ok(match slot {
-            None => body,
-            Some(slot) => hold(body, slot),
-        })
+        self.opened(self.inner.read(key, range)).await
+    }
+
+    async fn read_once(&self, key: &BlobKey, range: Option<Range<u64>>) -> Result<ByteStream, BackendError> {
+        self.opened(self.inner.read_once(key, range)).await
     }
 
     async fn copy(&self, from: &BlobKey, to: &BlobKey) -> Result<(), BackendError> {

@@ -6,6 +6,7 @@
 //!
 //! May use any [`StorageBackend`]; knows no provider of its own.
 
+mod circuit;
 mod circuit_breaker;
 mod concurrency;
 pub(crate) mod failover;
@@ -20,7 +21,8 @@ pub(crate) use tests::{Act, Backend};
 
 use std::sync::Arc;
 
-pub use circuit_breaker::{Circuit, CircuitBreaker, CircuitOptions, CircuitState};
+pub use circuit::{Circuit, CircuitOptions, CircuitState};
+pub use circuit_breaker::CircuitBreaker;
 pub use concurrency::{ConcurrencyLimit, ConcurrencyOptions};
 pub use retry::{Attempts, Retry, RetryOptions};
 pub use timeout::{Timeout, TimeoutOptions};

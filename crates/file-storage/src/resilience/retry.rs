@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use uuid::Uuid;
 
-use super::circuit_breaker::Circuit;
+use super::circuit::Circuit;
 use super::tape::Tape;
 use crate::backend::{BackendError, BlobInfo, BlobWritten, StorageBackend};
 use crate::body::ByteStream;
@@ -73,12 +73,19 @@ pub struct Attempts {
     options: RetryOptions,
     /// Told of attempts that do not pass a breaker of their own.
     circuit: Option<Arc<Circuit>>,
+    /// The blob that they are about, if that is there already.
+    blob: Option<BlobKey>,
 }
 
 impl Attempts {
     /// Attempts at a provider.
     pub fn new(provider: Arc<str>, options: RetryOptions, circuit: Option<Arc<Circuit>>) -> Self {
-        Self { provider, options, circuit }
+        Self { provider, options, circuit, blob: None }
+    }
+
+    /// The same, at a blob that is there already: what fails may lie with that one alone.
+    pub fn about(&self, blob: &BlobKey) -> Self {
+        Self { blob: Some(blob.clone()), ..self.clone() }
     }
 
     /// How long to wait after that many failed attempts; `None` where no other one is worth it.
@@ -92,7 +99,7 @@ impl Attempts {
         }
         // The last failure is that of the whole operation, which its own breaker hears of.
         if let Some(circuit) = &self.circuit {
-            circuit.record_failure();
+            circuit.record_failure(self.blob.as_ref(), error);
             if circuit.is_open() {
                 return None;
             }
@@ -191,6 +198,10 @@ impl<B: StorageBackend> StorageBackend for Retry<B> {
     /// Until the first byte. Once a blob is read, its provider goes on where it was cut off.
     async fn read(&self, key: &BlobKey, range: Option<Range<u64>>) -> Result<ByteStream, BackendError> {
         self.attempts.run("read", || self.inner.read(key, range.clone())).await
+    }
+
+    async fn read_once(&self, key: &BlobKey, range: Option<Range<u64>>) -> Result<ByteStream, BackendError> {
+        self.inner.read_once(key, range).await
     }
 
     async fn copy(&self, from: &BlobKey, to: &BlobKey) -> Result<(), BackendError> {

@@ -16,6 +16,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::backend::provider::PROBE_PATIENCE;
 use crate::backend::{BackendError, BlobInfo, BlobWritten, StorageBackend};
 use crate::body::ByteStream;
 use crate::file::BlobKey;
@@ -66,6 +67,19 @@ impl<B: StorageBackend> Timeout<B> {
             Ok(outcome) => outcome,
             Err(_) => Err(timed_out(self.inner.provider(), operation, limit)),
         }
+    }
+
+    /// A body that may not stand still.
+    async fn opened(
+        &self,
+        opening: impl Future<Output = Result<ByteStream, BackendError>> + Send,
+    ) -> Result<ByteStream, BackendError> {
+        let limit = self.options.download;
+        let body = self.within("read", limit, opening).await?;
+        let provider = self.inner.provider().clone();
+        Ok(each_within(body, limit, move || {
+            timed_out(&provider, "read", limit).into_storage_error(&provider)
+        }))
     }
 }
 
@@ -144,12 +158,11 @@ impl<B: StorageBackend> StorageBackend for Timeout<B> {
     }
 
     async fn read(&self, key: &BlobKey, range: Option<Range<u64>>) -> Result<ByteStream, BackendError> {
-        let limit = self.options.download;
-        let body = self.within("read", limit, self.inner.read(key, range)).await?;
-        let provider = self.provider().clone();
-        Ok(each_within(body, limit, move || {
-            timed_out(&provider, "read", limit).into_storage_error(&provider)
-        }))
+        self.opened(self.inner.read(key, range)).await
+    }
+
+    async fn read_once(&self, key: &BlobKey, range: Option<Range<u64>>) -> Result<ByteStream, BackendError> {
+        self.opened(self.inner.read_once(key, range)).await
     }
 
     async fn copy(&self, from: &BlobKey, to: &BlobKey) -> Result<(), BackendError> {
@@ -182,7 +195,7 @@ impl<B: StorageBackend> StorageBackend for Timeout<B> {
     }
 
     async fn probe(&self) -> Result<(), BackendError> {
-        self.within("probe", self.options.list, self.inner.probe()).await
+        self.within("probe", self.options.list.min(PROBE_PATIENCE), self.inner.probe()).await
     }
 
     async fn drain(&self) {

@@ -230,8 +230,21 @@ impl FileStorage {
         backend.read(key, range).await.map_err(|error| error.into_storage_error(provider))
     }
 
-    /// Makes a second blob of the same bytes, on the same provider.
+    /// The same in one attempt: for who has another place to turn to.
+    pub(super) async fn read_blob_once(
+        &self,
+        (provider, key): (&Arc<str>, &BlobKey),
+        range: Option<Range<u64>>,
+    ) -> Result<ByteStream, StorageError> {
+        let backend = self.providers().named(provider, "read")?;
+        backend.read_once(key, range).await.map_err(|error| error.into_storage_error(provider))
+    }
+
+    /// Makes a second blob of the same bytes, on the same provider. One that is known not to answer is not asked.
     pub(super) async fn copy_blob(&self, from: &BlobKey, to: &PlacedBlob) -> Result<(), StorageError> {
+        if let Some(provider) = self.providers().get(&to.provider) {
+            provider.expect_answers("copy")?;
+        }
         let backend = self.providers().named(&to.provider, "copy")?;
         backend.copy(from, &to.key).await.map_err(|error| error.into_storage_error(&to.provider))
     }

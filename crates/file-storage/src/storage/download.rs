@@ -9,7 +9,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::FileStorage;
 use super::fallback::is_the_places;
-use super::follow::Segments;
+use super::follow::{Segments, Tries};
 use crate::body::{ByteStream, from_bytes};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
@@ -248,7 +248,7 @@ impl Download {
 impl Segments {
     /// Reads a segment where it says it is, and there alone, and compares it with its checksum.
     async fn compare(&self, segment: &Segment) -> Result<(), StorageError> {
-        let mut body = self.storage.read_segment(segment, 0..segment.size).await?;
+        let mut body = self.storage.read_segment(segment, 0..segment.size, Tries::All).await?;
         let mut hash = digest::Context::new(&digest::SHA256);
         while let Some(chunk) = body.next().await {
             hash.update(&chunk?);
@@ -267,12 +267,17 @@ impl FileStorage {
         &self,
         segment: &Segment,
         part: Range<u64>,
+        tries: Tries,
     ) -> Result<ByteStream, StorageError> {
         match &segment.place {
             Place::Inline(bytes) => Ok(from_bytes(slice(bytes, &part)?)),
             Place::Blob { provider, key } => {
                 let whole = part.start == 0 && part.end == segment.size;
-                self.read_blob((provider, key), (!whole).then_some(part)).await
+                let range = (!whole).then_some(part);
+                match tries {
+                    Tries::All => self.read_blob((provider, key), range).await,
+                    Tries::One => self.read_blob_once((provider, key), range).await,
+                }
             }
         }
     }

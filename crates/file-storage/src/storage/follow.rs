@@ -29,6 +29,24 @@ use crate::versions::VersionId;
 /// How often a blob is followed in a row. More moves than that while nothing of it was read are no moves.
 const MOST_MOVES: u32 = 3;
 
+/// How often a place is tried before it is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tries {
+    /// As often as its provider's settings say.
+    All,
+    /// Once: there may be a copy elsewhere, which need not be waited for.
+    One,
+}
+
+/// A part of a segment that is open.
+struct Opened {
+    /// As it is at its place.
+    segment: Segment,
+    bytes: ByteStream,
+    /// How often what breaks off is asked for again behind `bytes`.
+    tries: Tries,
+}
+
 /// The segments of one version of an object, for as long as somebody reads them.
 pub(super) struct Segments {
     pub(super) storage: FileStorage,
@@ -66,10 +84,10 @@ impl Segments {
         part: Range<u64>,
     ) -> Result<ByteStream, StorageError> {
         let mut tried = Vec::new();
-        let (segment, bytes) = self.open(segment.clone(), part.clone(), &mut tried).await?;
+        let opened = self.open(segment.clone(), part.clone(), &mut tried).await?;
         // A file that is open on a disk stays until it is closed. What is far away is asked for piece by piece; and what is on a
         // disk may turn out to be broken, where copies are kept.
-        let may_end = match &segment.place {
+        let may_end = match &opened.segment.place {
             Place::Inline(_) => false,
             Place::Blob { provider, .. } => {
                 let providers = self.storage.providers();
@@ -78,8 +96,8 @@ impl Segments {
             }
         };
         Ok(match may_end {
-            true => Following { segments: self.clone(), segment, part, bytes, tried }.into_stream(),
-            false => bytes,
+            true => Following { segments: self.clone(), opened, part, tried }.into_stream(),
+            false => opened.bytes,
         })
     }
 
@@ -89,21 +107,38 @@ impl Segments {
         segment: Segment,
         part: Range<u64>,
         tried: &mut Vec<BlobKey>,
-    ) -> Result<(Segment, ByteStream), StorageError> {
+    ) -> Result<Opened, StorageError> {
         if self.is_better_elsewhere(&segment)
             && let Some(found) = self.open_elsewhere(&segment, &part, tried, true).await
         {
             return Ok(found);
         }
-        let patience = self.patience_with(&segment);
+        let tries = self.tries_of(&segment);
+        match self.open_here(&segment, &part, tried, tries).await {
+            // There was no need to be quick, as nothing is elsewhere.
+            Err(error) if tries == Tries::One && may_come_right(&error) => {
+                self.open_here(&segment, &part, tried, Tries::All).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Opens a part of a segment where it is now or, after so many tries, elsewhere.
+    async fn open_here(
+        &self,
+        segment: &Segment,
+        part: &Range<u64>,
+        tried: &mut Vec<BlobKey>,
+        tries: Tries,
+    ) -> Result<Opened, StorageError> {
         let outcome = {
-            let mut reading = pin!(self.storage.read_segment(&segment, part.clone()));
-            match within(patience, &mut reading).await {
+            let mut reading = pin!(self.storage.read_segment(segment, part.clone(), tries));
+            match within(self.patience_with(segment), &mut reading).await {
                 Some(outcome) => outcome,
                 // It stands still: what has copies need not wait for it, and who reads next need not either.
-                None => match self.open_elsewhere(&segment, &part, tried, false).await {
+                None => match self.open_elsewhere(segment, part, tried, false).await {
                     Some(found) => {
-                        self.stands_still(&segment);
+                        self.stands_still(segment);
                         return Ok(found);
                     }
                     None => reading.await,
@@ -111,11 +146,11 @@ impl Segments {
             }
         };
         match outcome {
-            Ok(bytes) => Ok((segment, bytes)),
+            Ok(bytes) => Ok(Opened { segment: segment.clone(), bytes, tries }),
             Err(error) => {
                 tried.extend(segment.blob_key().cloned());
                 match is_the_places(&error) {
-                    true => self.open_elsewhere(&segment, &part, tried, false).await.ok_or(error),
+                    true => self.open_elsewhere(segment, part, tried, false).await.ok_or(error),
                     false => Err(error),
                 }
             }
@@ -129,13 +164,13 @@ impl Segments {
         part: &Range<u64>,
         tried: &mut Vec<BlobKey>,
         only_well: bool,
-    ) -> Option<(Segment, ByteStream)> {
+    ) -> Option<Opened> {
         for found in self.elsewhere(segment, tried, only_well).await {
-            let reading = self.storage.read_segment(&found.segment, part.clone());
+            let reading = self.storage.read_segment(&found.segment, part.clone(), Tries::All);
             match within(self.patience_with(&found.segment), reading).await {
                 Some(Ok(bytes)) => {
                     found.was_taken(self);
-                    return Some((found.segment, bytes));
+                    return Some(Opened { segment: found.segment, bytes, tries: Tries::All });
                 }
                 Some(Err(error)) => tracing::warn!(%error, bucket = %self.bucket, "a copy could not be read"),
                 None => tracing::warn!(bucket = %self.bucket, "a copy stands still"),
@@ -155,6 +190,12 @@ impl Segments {
             }
             Place::Blob { .. } | Place::Inline(_) => None,
         }
+    }
+
+    /// How often a place is tried before a copy is asked for.
+    fn tries_of(&self, segment: &Segment) -> Tries {
+        // Of what is not waited for without end, others may have a copy.
+        if self.patience_with(segment).is_some() { Tries::One } else { Tries::All }
     }
 
     /// Keeps a blob from being deleted for as long as somebody reads this version.
@@ -203,10 +244,9 @@ impl Segments {
 /// A part of a segment that is being read.
 struct Following {
     segments: Arc<Segments>,
-    segment: Segment,
+    opened: Opened,
     /// What is still to come, counted from the segment's start.
     part: Range<u64>,
-    bytes: ByteStream,
     /// Blobs that ended since the last byte.
     tried: Vec<BlobKey>,
 }
@@ -222,12 +262,12 @@ impl Following {
 
     async fn next(&mut self) -> Option<Result<bytes::Bytes, StorageError>> {
         loop {
-            let patience = self.segments.patience_with(&self.segment);
-            let outcome = match within(patience, self.bytes.next()).await {
+            let patience = self.segments.patience_with(&self.opened.segment);
+            let outcome = match within(patience, self.opened.bytes.next()).await {
                 Some(outcome) => outcome,
                 None => match self.leave().await {
                     true => continue,
-                    false => self.bytes.next().await,
+                    false => self.opened.bytes.next().await,
                 },
             };
             let error = match outcome {
@@ -237,41 +277,56 @@ impl Following {
                     return Some(Ok(chunk));
                 }
                 None if self.part.start >= self.part.end => return None,
-                None => self.segments.ended_early(&self.segment),
+                None => self.segments.ended_early(&self.opened.segment),
                 Some(Err(error)) => error,
             };
-            self.tried.extend(self.segment.blob_key().cloned());
-            let opened = match is_the_places(&error) {
-                true => {
-                    let (segments, part) = (self.segments.clone(), self.part.clone());
-                    segments.open_elsewhere(&self.segment, &part, &mut self.tried, false).await
-                }
-                false => None,
-            };
-            match opened {
-                Some((segment, bytes)) => (self.segment, self.bytes) = (segment, bytes),
+            self.tried.extend(self.opened.segment.blob_key().cloned());
+            match self.go_on_after(&error).await {
+                Some(opened) => self.opened = opened,
                 None => {
                     self.part.start = self.part.end;
-                    self.bytes = stream::empty().boxed();
+                    self.opened.bytes = stream::empty().boxed();
                     return Some(Err(error));
                 }
             }
         }
     }
 
+    /// The rest of what ended with an error: from elsewhere or, where it was left after one try for the sake of that, from where
+    /// it was.
+    async fn go_on_after(&mut self, error: &StorageError) -> Option<Opened> {
+        if !is_the_places(error) {
+            return None;
+        }
+        let (segments, part) = (self.segments.clone(), self.part.clone());
+        let here = &self.opened.segment;
+        if let Some(found) = segments.open_elsewhere(here, &part, &mut self.tried, false).await {
+            return Some(found);
+        }
+        if self.opened.tries != Tries::One || !may_come_right(error) {
+            return None;
+        }
+        segments.open_here(here, &part, &mut self.tried, Tries::All).await.ok()
+    }
+
     /// Leaves a place that stands still for another one, if there is one.
     async fn leave(&mut self) -> bool {
-        let (segments, part) = (self.segments.clone(), self.part.clone());
-        let mut tried: Vec<_> = self.tried.iter().chain(self.segment.blob_key()).cloned().collect();
-        match segments.open_elsewhere(&self.segment, &part, &mut tried, false).await {
-            Some((segment, bytes)) => {
-                segments.stands_still(&self.segment);
-                (self.segment, self.bytes, self.tried) = (segment, bytes, tried);
+        let (segments, part, here) = (self.segments.clone(), self.part.clone(), &self.opened.segment);
+        let mut tried: Vec<_> = self.tried.iter().chain(here.blob_key()).cloned().collect();
+        match segments.open_elsewhere(here, &part, &mut tried, false).await {
+            Some(opened) => {
+                segments.stands_still(here);
+                (self.opened, self.tried) = (opened, tried);
                 true
             }
             None => false,
         }
     }
+}
+
+/// Whether another try at the same place may succeed: not where nothing came for as long as it may take.
+fn may_come_right(error: &StorageError) -> bool {
+    matches!(error, StorageError::ProviderUnavailable { .. } | StorageError::ProviderThrottled { .. })
 }
 
 /// What a future gives in time; `None` where it takes longer.

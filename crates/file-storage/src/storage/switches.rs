@@ -1,10 +1,11 @@
 //! Switches of providers as events: written behind whoever's upload was the first to go elsewhere, one after the other, and
-//! once for each switch, however many uploads follow it.
+//! once for each switch, however many uploads follow it; the way back, as soon as the active provider is seen to be well.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use super::FileStorage;
+use crate::backend::provider::Provider;
 use crate::backend::registry::Switch;
 use crate::errors::StorageError;
 use crate::executor::ProviderEvent;
@@ -49,6 +50,14 @@ impl Switches {
 }
 
 impl FileStorage {
+    /// Has the way back to the active provider told where it was just looked at, and is well: nobody may upload for hours.
+    pub(crate) fn has_looked_at(&self, provider: &Provider) {
+        let active = self.providers().active();
+        if provider.name() == active.name() && provider.is_healthy() {
+            self.providers().has_taken(provider, |switch| self.has_switched(switch));
+        }
+    }
+
     /// Has a switch become an event, which nobody waits for but the end of the storage.
     pub(super) fn has_switched(&self, Switch { from, to }: Switch) {
         let active = self.providers().active();

@@ -53,8 +53,15 @@ async fn run_round(storage: &FileStorage, grace: Duration) -> Result<bool, Stora
     let full = due.len() >= limit as usize;
     // After this, whoever still finds one of these blobs in a row has leased it.
     storage.leases().barrier().await;
-    let free: Vec<QueuedBlob> = due.into_iter().filter(|blob| !storage.leases().is_held(&blob.key)).collect();
-    let (mut deleted, mut failed) = (Vec::new(), Vec::new());
+    let free = due.into_iter().filter(|blob| !storage.leases().is_held(&blob.key));
+    let is_away = |blob: &QueuedBlob| storage.providers().get(&blob.provider).is_some_and(|it| it.is_away());
+    let (away, free): (Vec<QueuedBlob>, Vec<QueuedBlob>) = free.partition(is_away);
+    if let Some(first) = away.first() {
+        tracing::warn!(provider = %first.provider, blobs = away.len(), "blobs not deleted: their provider does not answer");
+    }
+    // Not asked, so that others need not wait; and counted, so that they come behind these.
+    let mut failed: Vec<_> = away.into_iter().map(|blob| blob.key).collect();
+    let mut deleted = Vec::new();
     let mut deletions = stream::iter(free)
         .map(|blob| async move { (delete(storage, &blob).await, blob) })
         .buffer_unordered(CONCURRENT);

@@ -1,6 +1,7 @@
 //! The orphan job (SPEC 5): blobs without metadata go; metadata without a blob is looked at twice, and with care.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,10 +17,10 @@ use crate::Timestamp;
 use crate::backend::{BackendError, BlobInfo, StorageBackend};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::{JobKind, JobListing, JobStatus, QueueDepth, QueueStatus, SegmentBlob, Turn};
+use crate::executor::{Job, JobKind, JobListing, JobStatus, QueueDepth, QueueStatus, SegmentBlob, Turn};
 use crate::file::BlobKey;
 use crate::permissions::{Access, RlsContext};
-use crate::storage::FileStorage;
+use crate::storage::{FileStorage, ScrubRequest};
 
 /// Blobs that are compared with the database at once.
 const BATCH: usize = 500;
@@ -79,10 +80,16 @@ impl Orphans {
         let mut failed = Ok(());
         let missing_before = std::mem::take(&mut self.missing_since);
         let unknown_before = std::mem::take(&mut self.unknown_since);
-        let providers: Vec<_> =
-            self.storage.providers().all().map(|provider| provider.backend().clone()).collect();
+        let providers: Vec<_> = self.storage.providers().all().cloned().collect();
         for provider in &providers {
-            let mut halted = None;
+            if provider.is_away() {
+                // What is known not to answer is waited for in the next run.
+                let why = not_healthy(provider.name(), &provider.status().error.unwrap_or_default());
+                tracing::warn!(provider = %provider.name(), why, "orphan job passes over a provider");
+                report.halted = report.halted.or(Some(why));
+                continue;
+            }
+            let (provider, mut halted) = (provider.backend(), None);
             let compared = async {
                 halted = self.is_foreign(provider, &access).await?;
                 if halted.is_some() {
@@ -250,7 +257,8 @@ impl Orphans {
             ..JobListing::default()
         };
         let scrubs = self.storage.jobs(&RlsContext::system("orphan job"), &running).await?;
-        let repairs = scrubs.iter().filter(|job| !job.dry_run).map(|job| job.created_at);
+        let is_repair = |job: &&Job| ScrubRequest::of_params(&job.params).is_ok_and(|request| request.repair);
+        let repairs = scrubs.iter().filter(is_repair).map(|job| job.created_at);
         let queued = depths.iter().filter(is_under_way).map(|depth| depth.oldest);
         let oldest = queued.chain(repairs).min();
         Ok(oldest.map(|oldest| oldest.checked_sub_signed(CLOCKS).unwrap_or(oldest)))
@@ -267,7 +275,7 @@ impl Orphans {
         report: &mut CleanupReport,
     ) -> Result<Option<String>, StorageError> {
         let name = provider.provider();
-        let unhealthy = |error| Some(format!("the provider '{name}' is not healthy: {error}"));
+        let unhealthy = |error: BackendError| Some(not_healthy(name, &error));
         if let Err(error) = provider.probe().await {
             return Ok(unhealthy(error));
         }
@@ -472,6 +480,11 @@ impl Listing {
         }
         Ok(self.next.as_ref().is_some_and(|blob| blob.key == *key && blob.size == size))
     }
+}
+
+/// Why rows or blobs of a provider were left alone.
+fn not_healthy(provider: &str, error: &dyn Display) -> String {
+    format!("the provider '{provider}' is not healthy: {error}")
 }
 
 /// Says which provider an error is of.

@@ -10,8 +10,8 @@ use crate::executor::{JobKind, JobListing};
 use crate::permissions::RlsContext;
 use crate::storage::{FileStorage, ScrubProblem, ScrubRequest};
 
-/// Time between two looks whether one is due.
-const LOOK: Duration = Duration::from_secs(30);
+/// Time between two looks whether one is due: at most, where they are to begin more often than that, and at least.
+const LOOK: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(1));
 
 /// Asks for scrubs until it is told to stop.
 pub(super) async fn run(storage: FileStorage, stop: CancellationToken) {
@@ -20,9 +20,12 @@ pub(super) async fn run(storage: FileStorage, stop: CancellationToken) {
         metrics::counter!("storage_scrub_findings_total", "problem" => problem.as_str()).increment(0);
     }
     loop {
+        // Asked each time: a reload may have changed it.
+        let interval = storage.options().scrub.interval;
+        let pause = interval.map_or(LOOK.0, |interval| interval.clamp(LOOK.1, LOOK.0));
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(pause) => {}
         }
         let outcome = tokio::select! {
             () = stop.cancelled() => return,

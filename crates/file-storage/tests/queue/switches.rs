@@ -1,9 +1,10 @@
 //! Switches of providers, as events.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use file_storage::executor::Event;
 use file_storage::failpoint::{self, Action, Armed};
+use file_storage::health::HealthChecks;
 use serde_json::json;
 
 use crate::scene::{Scene, bytes};
@@ -22,7 +23,12 @@ async fn switches(scene: &Scene) -> Vec<Event> {
 
 /// The switches, once there are so many.
 async fn until(scene: &Scene, number: usize) -> Vec<Event> {
-    for _ in 0..200 {
+    until_within(scene, number, Duration::from_secs(4)).await
+}
+
+async fn until_within(scene: &Scene, number: usize, patience: Duration) -> Vec<Event> {
+    let started = Instant::now();
+    while started.elapsed() < patience {
         let switches = switches(scene).await;
         if switches.len() >= number {
             return switches;
@@ -70,4 +76,25 @@ async fn an_upload_does_not_fail_with_the_event_of_its_switch() {
     assert_eq!(scene.get("a").await.unwrap(), bytes(100_000, 1));
     scene.audit([0, 1]).await;
     assert_eq!(switches(&scene).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_way_back_is_told_though_nobody_uploads() {
+    let scene = Scene::new().await;
+    let home = broken(&scene, "home");
+    scene.put("a", &bytes(100_000, 1)).await.unwrap();
+    assert_eq!(until(&scene, 1).await.len(), 1);
+    let checks = HealthChecks::start(&scene.storage);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(switches(&scene).await.len(), 1, "it is not back");
+    drop(home);
+    scene.storage.probe_active().await.unwrap();
+    let told = until_within(&scene, 2, Duration::from_secs(20)).await;
+    assert_eq!(told[1].kind, "storage.provider.recovered");
+    assert_eq!(told[1].payload, json!({ "provider": "home", "from": "away" }));
+    // The next upload has nothing more to tell.
+    scene.put("b", &bytes(100_000, 2)).await.unwrap();
+    checks.stop().await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(switches(&scene).await.len(), 2);
 }

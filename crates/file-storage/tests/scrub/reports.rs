@@ -1,5 +1,7 @@
 //! What a scrub finds and tells; without `repair` it changes nothing.
 
+use std::time::Duration;
+
 use file_storage::executor::{JobKind, JobListing, JobStatus, ScrubScope};
 use file_storage::failpoint::{self, Action};
 use file_storage::storage::ScrubRequest;
@@ -19,7 +21,7 @@ async fn each_harm_is_found_and_left_where_nothing_good_is() {
     let clean = scene.scrub(&ScrubRequest::default()).await;
     assert_eq!((clean.done, clean.total, clean.failures), (5, Some(5), 0), "{clean:?}");
     assert_eq!((clean.bytes, count(&clean, "inline")), (270_006, 1));
-    assert!(clean.dry_run && findings(&clean).is_empty());
+    assert!(!clean.dry_run && findings(&clean).is_empty(), "it read for real");
 
     let mut expected = Vec::new();
     for harm in Harm::ALL {
@@ -117,5 +119,29 @@ async fn a_provider_that_is_not_well_is_no_finding() {
     let job = scene.scrub(&repair()).await;
     assert_eq!((job.done, job.failures), (4, 0), "{job:?}");
     scene.until_files(2, 2).await;
+    scene.upkeep.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_begins_by_itself_as_often_as_it_was_asked_for() {
+    let scene = Scene::scrubbed_every(Duration::from_secs(2)).await;
+    scene.put("a", &bytes(50_000, 1)).await;
+    scene.harm("a", "home", Harm::Flip).await;
+    let listing = JobListing { kind: Some(JobKind::Scrub), limit: 10, ..JobListing::default() };
+    let mut jobs = Vec::new();
+    for _ in 0..600 {
+        jobs = scene.storage.jobs(&service(), &listing).await.unwrap();
+        if jobs.len() >= 3 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    jobs.sort_by_key(|job| job.created_at);
+    for pair in jobs.windows(2) {
+        assert!(pair[1].created_at - pair[0].created_at >= chrono::TimeDelta::seconds(2), "{jobs:?}");
+    }
+    // It tells, and repairs nothing.
+    let [_, second, _] = &jobs[..] else { panic!("{jobs:?}") };
+    assert_eq!((second.status, count(second, "left"), second.failures), (JobStatus::Completed, 1, 1));
     scene.upkeep.stop().await;
 }

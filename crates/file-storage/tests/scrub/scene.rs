@@ -71,15 +71,24 @@ impl Scene {
         Self::with(&[]).await
     }
 
+    /// Nothing has a copy, and scrubs begin by themselves.
+    pub(crate) async fn scrubbed_every(interval: Duration) -> Self {
+        Self::open(&[], Some(interval)).await
+    }
+
     /// Everything gets a copy away.
     pub(crate) async fn with_copies() -> Self {
         Self::with(&["away"]).await
     }
 
     async fn with(backups: &[&str]) -> Self {
+        Self::open(backups, None).await
+    }
+
+    async fn open(backups: &[&str], interval: Option<Duration>) -> Self {
         let (dir, database) = (TempDir::new().unwrap(), TestDatabase::if_asked_for());
         let executor = Fixture::executor(dir.path(), database.as_ref()).await;
-        let (storage, upkeep) = Self::process(dir.path(), &executor, backups);
+        let (storage, upkeep) = Self::process(dir.path(), &executor, backups, interval);
         storage.recover().await.unwrap();
         let bucket = support::bucket("box");
         storage.create_bucket(&user(1), &bucket, &BucketConfig::default()).await.unwrap();
@@ -87,13 +96,14 @@ impl Scene {
     }
 
     /// A process over these metadata and disks: its leases are its own.
-    pub(crate) fn process(
+    fn process(
         dir: &Path,
         executor: &Arc<dyn Executor>,
         backups: &[&str],
+        interval: Option<Duration>,
     ) -> (FileStorage, Upkeep) {
         let providers = Providers::new(disk(dir, "home"), [disk(dir, "away")]).copying_to(backups);
-        let scrub = ScrubOptions { bytes_per_second: 0, ..ScrubOptions::default() };
+        let scrub = ScrubOptions { bytes_per_second: 0, interval };
         let options = StorageOptions { scrub, ..support::options(dir) };
         let storage = FileStorage::new(executor.clone(), providers, keys(), credential_key(), options);
         let options = UpkeepOptions { interval: None, ..UpkeepOptions::default() };

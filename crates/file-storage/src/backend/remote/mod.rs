@@ -193,14 +193,18 @@ impl StorageBackend for RemoteBackend {
         if kept {
             return;
         }
-        let deleted = self.inner.attempts.run("settle", || self.inner.delete(key));
-        if let Err(error) = deleted.await {
+        let attempts = self.inner.attempts.about(key);
+        if let Err(error) = attempts.run("settle", || self.inner.delete(key)).await {
             tracing::warn!(%key, %error, "an unwanted blob stays until the orphan job finds it");
         }
     }
 
     async fn read(&self, key: &BlobKey, range: Option<Range<u64>>) -> Result<ByteStream, BackendError> {
-        read::read(&self.inner, key, range).await
+        read::read(&self.inner, key, range, Some(self.inner.attempts.about(key))).await
+    }
+
+    async fn read_once(&self, key: &BlobKey, range: Option<Range<u64>>) -> Result<ByteStream, BackendError> {
+        read::read(&self.inner, key, range, None).await
     }
 
     async fn copy(&self, from: &BlobKey, to: &BlobKey) -> Result<(), BackendError> {

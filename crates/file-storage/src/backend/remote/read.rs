@@ -15,12 +15,14 @@ use super::fault::{self, Fault};
 use crate::backend::BackendError;
 use crate::body::{self, ByteStream};
 use crate::file::BlobKey;
+use crate::resilience::Attempts;
 
-/// See [`crate::backend::StorageBackend::read`].
+/// See [`crate::backend::StorageBackend::read`]. Without `attempts`, what is cut off ends there.
 pub(super) async fn read(
     inner: &Arc<Inner>,
     key: &BlobKey,
     range: Option<Range<u64>>,
+    attempts: Option<Attempts>,
 ) -> Result<ByteStream, BackendError> {
     if let Some(range) = range.as_ref().filter(|range| range.start >= range.end) {
         // No store has words for a range of nothing.
@@ -39,6 +41,7 @@ pub(super) async fn read(
     };
     let reader = Reader {
         inner: inner.clone(),
+        attempts,
         path,
         size: opened.size,
         at: range.start,
@@ -86,6 +89,7 @@ async fn open(inner: &Inner, path: &Path, range: Option<Range<u64>>) -> Result<O
 /// The stream of a blob's bytes.
 struct Reader {
     inner: Arc<Inner>,
+    attempts: Option<Attempts>,
     path: Path,
     /// The whole blob's length: another one would be another blob.
     size: u64,
@@ -114,7 +118,8 @@ impl Reader {
             };
             self.chunks = None;
             self.failed += 1;
-            let Some(wait) = self.inner.attempts.next("read", self.failed, &error) else {
+            let attempts = self.attempts.as_ref();
+            let Some(wait) = attempts.and_then(|attempts| attempts.next("read", self.failed, &error)) else {
                 self.at = self.end;
                 return Some(Err(error));
             };

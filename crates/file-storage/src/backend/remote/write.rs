@@ -77,7 +77,7 @@ async fn put(inner: &Inner, key: &BlobKey, bytes: PutPayload) -> Result<(), Back
 pub(super) async fn copy(inner: &Arc<Inner>, from: &BlobKey, to: &BlobKey) -> Result<(), BackendError> {
     let size = inner.size(from).await?.ok_or(BackendError::NotFound)?;
     if size > MAX_COPY {
-        let body = read::read(inner, from, None).await?;
+        let body = read::read(inner, from, None, Some(inner.attempts.about(from))).await?;
         return write(inner, to, body, Some(size)).await.map(drop);
     }
     let copied = inner.client.copy(&inner.path(from), &inner.path(to)).await;

@@ -21,6 +21,10 @@ fn breaker(backend: &Backend) -> (Arc<Circuit>, Arc<CircuitBreaker<Backend>>) {
     (circuit.clone(), Arc::new(CircuitBreaker::new(backend.clone(), circuit)))
 }
 
+async fn write(backend: &impl StorageBackend) -> Result<(), BackendError> {
+    backend.write(&key(), chunked(&bytes(10, 1), 5), None).await.map(drop)
+}
+
 async fn fail(breaker: &CircuitBreaker<Backend>, times: usize) {
     for _ in 0..times {
         breaker.delete(&key()).await.unwrap_err();
@@ -59,7 +63,7 @@ async fn one_call_decides_whether_it_closes() {
         fail(&breaker, 5).await;
         advance(OPEN_FOR).await;
         assert_eq!(circuit.state(), CircuitState::HalfOpen);
-        drop(breaker.delete(&key()).await);
+        drop(write(&*breaker).await);
         assert_eq!(circuit.state(), state, "{act:?}");
     }
 }
@@ -128,7 +132,7 @@ async fn an_open_one_ends_the_attempts() {
     let (_, breaker) = breaker(&backend);
     let options = RetryOptions { attempts: 20, ..RetryOptions::default() };
     let attempts = Attempts::new("scripted".into(), options, None);
-    let refused = Retry::new(Arc::into_inner(breaker).unwrap(), attempts, 0).delete(&key()).await;
+    let refused = write(&Retry::new(Arc::into_inner(breaker).unwrap(), attempts, 100)).await;
     assert!(matches!(refused, Err(BackendError::CircuitOpen { .. })), "{refused:?}");
     assert_eq!(backend.0.call_count(), 5);
 }
@@ -145,8 +149,87 @@ async fn circuits_of_providers_are_their_own() {
     };
     let (guarded_ill, guarded_well) = (guard(&ill), guard(&well));
     for _ in 0..3 {
-        guarded_ill.delete(&key()).await.unwrap_err();
-        guarded_well.delete(&key()).await.unwrap();
+        let body = || chunked(&bytes(10, 1), 5);
+        guarded_ill.write(&key(), body(), None).await.unwrap_err();
+        guarded_well.write(&key(), body(), None).await.unwrap();
     }
     assert_eq!((ill.0.call_count(), well.0.call_count()), (5, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_one_blob_failures_count_once_and_of_what_is_new_each() {
+    let (circuit, breaker) = breaker(&Backend::new([], Act::Fail));
+    let bad = key();
+    for _ in 0..20 {
+        breaker.read(&bad, None).await.err().unwrap();
+        breaker.size(&bad).await.unwrap_err();
+    }
+    // A look is wanted, and until then nobody is refused.
+    assert_eq!((circuit.state(), circuit.is_suspicious()), (CircuitState::Closed, true));
+    for _ in 0..4 {
+        assert_eq!(circuit.state(), CircuitState::Closed);
+        write(&*breaker).await.unwrap_err();
+    }
+    assert_eq!(circuit.state(), CircuitState::Open);
+    assert_eq!(circuit.cause().as_deref(), Some("write failed for now: down"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_decides_where_one_blob_fails_again_and_again() {
+    for (act, state) in [(Act::Fail, CircuitState::Open), (Act::Succeed, CircuitState::Closed)] {
+        let backend = Backend::new([Act::Fail; 5].into_iter().chain([act]), Act::Succeed);
+        let (circuit, breaker) = breaker(&backend);
+        let bad = key();
+        for _ in 0..5 {
+            breaker.read(&bad, None).await.err().unwrap();
+        }
+        circuit.turns_suspicious().await;
+        drop(breaker.probe().await);
+        assert_eq!((circuit.state(), circuit.is_suspicious()), (state, false), "{act:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_breaks_off_is_its_blobs_failure() {
+    let (circuit, _) = breaker(&Backend::new([], Act::Succeed));
+    let bad = key();
+    for _ in 0..20 {
+        circuit.record_failure(Some(&bad), &"half a body");
+    }
+    assert_eq!((circuit.state(), circuit.is_suspicious()), (CircuitState::Closed, true));
+    for _ in 0..4 {
+        circuit.record_failure(None, &"a part");
+    }
+    assert_eq!((circuit.state(), circuit.cause().as_deref()), (CircuitState::Open, Some("a part")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_blob_keeps_no_circuit_open() {
+    let (circuit, breaker) = breaker(&Backend::new([], Act::Fail));
+    fail(&breaker, 5).await;
+    advance(OPEN_FOR).await;
+    for _ in 0..3 {
+        breaker.read(&key(), None).await.err().unwrap();
+        assert_eq!(circuit.state(), CircuitState::HalfOpen, "the next one may try");
+    }
+    breaker.probe().await.unwrap_err();
+    assert_eq!(circuit.state(), CircuitState::Open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_does_not_wait_for_a_call_that_tries() {
+    let backend = Backend::new([Act::Fail; 5].into_iter().chain([Act::Hang]), Act::Succeed);
+    let (circuit, breaker) = breaker(&backend);
+    fail(&breaker, 5).await;
+    advance(OPEN_FOR).await;
+    let stuck = tokio::spawn({
+        let breaker = breaker.clone();
+        async move { write(&*breaker).await }
+    });
+    sleep(Duration::from_secs(1)).await;
+    assert!(matches!(breaker.delete(&key()).await, Err(BackendError::CircuitOpen { .. })));
+    breaker.probe().await.unwrap();
+    assert_eq!(circuit.state(), CircuitState::Closed);
+    breaker.delete(&key()).await.unwrap();
+    stuck.abort();
 }

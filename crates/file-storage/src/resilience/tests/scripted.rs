@@ -1,6 +1,6 @@
 //! A backend without blobs: each call does what was planned for it, and is noted with its time.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -36,9 +36,11 @@ pub(crate) enum Act {
 pub(crate) struct Scripted {
     provider: Arc<str>,
     plan: Mutex<VecDeque<Act>>,
+    /// What is planned for one operation alone, and comes first.
+    plans: Mutex<HashMap<&'static str, VecDeque<Act>>>,
     otherwise: Act,
     began: Instant,
-    calls: Mutex<Vec<Duration>>,
+    calls: Mutex<Vec<(&'static str, Duration)>>,
     running: AtomicUsize,
     most_running: AtomicUsize,
     bodies: Mutex<Vec<Bytes>>,
@@ -49,6 +51,7 @@ impl Scripted {
         Arc::new(Self {
             provider: "scripted".into(),
             plan: Mutex::new(plan.into_iter().collect()),
+            plans: Mutex::default(),
             otherwise,
             began: Instant::now(),
             calls: Mutex::default(),
@@ -60,7 +63,17 @@ impl Scripted {
 
     /// When calls came, since the beginning.
     pub(crate) fn calls(&self) -> Vec<Duration> {
-        self.calls.lock().unwrap().clone()
+        self.calls.lock().unwrap().iter().map(|(_, at)| *at).collect()
+    }
+
+    /// Calls of an operation.
+    pub(crate) fn count(&self, operation: &str) -> usize {
+        self.calls.lock().unwrap().iter().filter(|(other, _)| *other == operation).count()
+    }
+
+    /// Has the next calls of an operation do this.
+    pub(crate) fn plan_for(&self, operation: &'static str, plan: impl IntoIterator<Item = Act>) {
+        self.plans.lock().unwrap().entry(operation).or_default().extend(plan);
     }
 
     pub(crate) fn call_count(&self) -> usize {
@@ -77,11 +90,12 @@ impl Scripted {
         self.bodies.lock().unwrap().clone()
     }
 
-    fn enter(self: &Arc<Self>) -> (Act, Running) {
-        self.calls.lock().unwrap().push(self.began.elapsed());
+    fn enter(self: &Arc<Self>, operation: &'static str) -> (Act, Running) {
+        self.calls.lock().unwrap().push((operation, self.began.elapsed()));
         let now = self.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.most_running.fetch_max(now, Ordering::SeqCst);
-        let act = self.plan.lock().unwrap().pop_front().unwrap_or(self.otherwise);
+        let planned = self.plans.lock().unwrap().get_mut(operation).and_then(VecDeque::pop_front);
+        let act = planned.or_else(|| self.plan.lock().unwrap().pop_front()).unwrap_or(self.otherwise);
         (act, Running(self.clone()))
     }
 }
@@ -139,7 +153,7 @@ impl StorageBackend for Backend {
         mut body: ByteStream,
         _: Option<u64>,
     ) -> Result<BlobWritten, BackendError> {
-        let (what, _running) = self.0.enter();
+        let (what, _running) = self.0.enter("write");
         if let Act::FailAfterChunks(chunks) = what {
             for _ in 0..chunks {
                 drop(body.next().await);
@@ -158,7 +172,7 @@ impl StorageBackend for Backend {
 
     /// A stream of one chunk, which comes after what is planned; `Hang` and `Take` are its, too.
     async fn read(&self, _: &BlobKey, _: Option<Range<u64>>) -> Result<ByteStream, BackendError> {
-        let (what, running) = self.0.enter();
+        let (what, running) = self.0.enter("read");
         match what {
             Act::Take(_) | Act::Hang => Ok(stream::once(async move {
                 let _running = running;
@@ -171,22 +185,22 @@ impl StorageBackend for Backend {
     }
 
     async fn copy(&self, _: &BlobKey, _: &BlobKey) -> Result<(), BackendError> {
-        let (what, _running) = self.0.enter();
+        let (what, _running) = self.0.enter("copy");
         act(what, "copy").await
     }
 
     async fn delete(&self, _: &BlobKey) -> Result<(), BackendError> {
-        let (what, _running) = self.0.enter();
+        let (what, _running) = self.0.enter("delete");
         act(what, "delete").await
     }
 
     async fn size(&self, _: &BlobKey) -> Result<Option<u64>, BackendError> {
-        let (what, _running) = self.0.enter();
+        let (what, _running) = self.0.enter("size");
         act(what, "size").await.map(|()| Some(5))
     }
 
     fn list(&self) -> BoxStream<'static, Result<BlobInfo, BackendError>> {
-        let (what, running) = self.0.enter();
+        let (what, running) = self.0.enter("list");
         stream::once(async move {
             let _running = running;
             act(what, "list").await?;
@@ -200,7 +214,7 @@ impl StorageBackend for Backend {
     }
 
     async fn probe(&self) -> Result<(), BackendError> {
-        let (what, _running) = self.0.enter();
+        let (what, _running) = self.0.enter("probe");
         act(what, "probe").await
     }
 

@@ -18,7 +18,7 @@ pub enum ScrubProblem {
     Mismatch,
     /// They are not there, while their provider is well.
     Missing,
-    /// Their disk does not give them, while it is well otherwise.
+    /// Their provider does not give them, while it is well otherwise.
     ReadError,
 }
 

@@ -30,6 +30,9 @@ impl ScrubRequest {
     }
 
     /// Of a job's parameters.
+    ///
+    /// # Errors
+    /// [`StorageError::InvalidBucketName`].
     pub(crate) fn of_params(params: &Map<String, Value>) -> Result<Self, StorageError> {
         let text = |name: &str| params.get(name).and_then(Value::as_str);
         let scope = ScrubScope {
@@ -60,6 +63,7 @@ impl FileStorage {
         if let Some(bucket) = &request.scope.bucket {
             self.bucket(context, bucket).await?;
         }
-        self.start_job(context, JobKind::Scrub, request.to_params(), !request.repair).await
+        // It reads for real, whether it repairs or not.
+        self.start_job(context, JobKind::Scrub, request.to_params(), false).await
     }
 }

@@ -41,13 +41,21 @@ impl FileStorage {
         access: &Access,
         blob: &ReferredBlob,
     ) -> Result<(Verdict, u64), StorageError> {
+        if let Some(provider) = self.providers().get(&blob.provider)
+            && let Err(error) = provider.expect_answers("read")
+        {
+            return Ok((Verdict::Skipped(error), 0));
+        }
         // What this process deletes meanwhile stays until it is read.
         let _lease = self.leases().hold(vec![blob.key.clone()]);
         let mut read = 0;
         let mut verdict = self.look(blob, &mut read).await;
-        if matches!(verdict, Verdict::Bad(_)) {
-            // A wrong answer, a bit that toppled on its way: once is not enough.
-            verdict = self.look(blob, &mut read).await;
+        if let Verdict::Bad(problem) = verdict {
+            // A wrong answer, a bit that toppled on its way, an outage that is over by now: once is not enough.
+            verdict = match self.unless_unwell(blob, problem).await {
+                Ok(()) => self.look(blob, &mut read).await,
+                Err(skipped) => skipped,
+            };
         }
         self.hit("scrub.read").await?;
         if let Verdict::Bad(problem) = verdict {
@@ -63,21 +71,25 @@ impl FileStorage {
         blob: &ReferredBlob,
         problem: ScrubProblem,
     ) -> Result<Verdict, StorageError> {
-        let is_doubtful = match problem {
-            ScrubProblem::Mismatch => false,
-            // A disk that is not mounted looks like one that has lost everything.
-            ScrubProblem::Missing | ScrubProblem::ReadError => true,
-        };
-        if is_doubtful
-            && let Some(provider) = self.providers().get(&blob.provider)
-            && let Err(error) = provider.probe().await
-        {
-            return Ok(Verdict::Skipped(error.into_storage_error(&blob.provider)));
+        if let Err(skipped) = self.unless_unwell(blob, problem).await {
+            return Ok(skipped);
         }
         // IMPORTANT: asked last. A row that refers to a blob keeps it: one that went before it was read is named by no row now.
         let now = self.executor().referred_blob(access, &blob.key).await?;
         let is_same = now.is_some_and(|now| now.provider == blob.provider);
         Ok(if is_same { Verdict::Bad(problem) } else { Verdict::Gone })
+    }
+
+    /// Asks a provider how it is, where that may be why a blob looks bad. If it is, nothing is said of the blob.
+    async fn unless_unwell(&self, blob: &ReferredBlob, problem: ScrubProblem) -> Result<(), Verdict> {
+        match problem {
+            ScrubProblem::Mismatch => return Ok(()),
+            // A disk that is not mounted looks like one that has lost everything; a store that is away gives nothing.
+            ScrubProblem::Missing | ScrubProblem::ReadError => {}
+        }
+        let Some(provider) = self.providers().get(&blob.provider) else { return Ok(()) };
+        let unwell = |error: BackendError| Verdict::Skipped(error.into_storage_error(&blob.provider));
+        provider.probe().await.map_err(unwell)
     }
 
     async fn look(&self, blob: &ReferredBlob, read: &mut u64) -> Verdict {
@@ -113,10 +125,15 @@ impl FileStorage {
         if BackendError::is_missing_blob(&error) {
             return Verdict::Bad(ScrubProblem::Missing);
         }
-        let is_remote = self.providers().get(&blob.provider).is_none_or(|provider| provider.is_remote());
         match error {
-            // A store that refuses does so for its keys and rights; a disk, for a place on it.
-            StorageError::Io { .. } if !is_remote => Verdict::Bad(ScrubProblem::ReadError),
+            // Who was not asked, or asks for patience, says nothing of the blob.
+            StorageError::CircuitOpen { .. }
+            | StorageError::ProviderOverloaded { .. }
+            | StorageError::ProviderThrottled { .. } => Verdict::Skipped(error),
+            error if self.providers().get(&blob.provider).is_none() => Verdict::Skipped(error),
+            StorageError::Io { .. }
+            | StorageError::ProviderUnavailable { .. }
+            | StorageError::ProviderTimeout { .. } => Verdict::Bad(ScrubProblem::ReadError),
             error => Verdict::Skipped(error),
         }
     }
