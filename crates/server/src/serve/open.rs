@@ -231,7 +231,7 @@ pub(super) fn storage_options(config: &Config) -> StorageOptions {
     }
 }
 
-fn quota_settings(config: &Config) -> QuotaSettings {
+pub(super) fn quota_settings(config: &Config) -> QuotaSettings {
     let limit = |size: ByteSize| Some(size.0).filter(|size| *size > 0);
     QuotaSettings {
         enforcement: match config.storage.quota_enforcement {
