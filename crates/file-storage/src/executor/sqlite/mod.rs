@@ -26,6 +26,7 @@ mod ledger;
 mod lifecycle;
 mod listing;
 pub(super) mod lock;
+mod look;
 mod migrations;
 mod multipart;
 #[cfg(test)]
