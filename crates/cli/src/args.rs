@@ -101,6 +101,8 @@ pub(crate) enum Command {
     Providers(commands::providers::Providers),
     /// Move what one provider keeps to another, while the server runs
     MigrateProvider(commands::migrate_provider::MigrateProvider),
+    /// Have a provider that belongs to another database belong to this one, while the server is stopped
+    TakeOver(commands::take_over::TakeOver),
     /// Find (or delete) what an interrupted write left behind
     Cleanup(commands::cleanup::Cleanup),
     /// Read all that is kept and compare it with its checksums; repair it from copies

@@ -33,6 +33,8 @@ pub(crate) enum Failure {
     Unreachable { url: String, reason: String },
     /// What was named is not there; said by the command itself, not by the server.
     NotFound(String),
+    /// What was named is there, and stays: the caller may not do that to it; said by the command itself.
+    Denied(String),
     /// Some of many items failed; each was reported when it did.
     Several { failed: u64, total: u64, exit_code: u8 },
     /// What was asked about would be refused. The answer was given, and is no error.
@@ -72,6 +74,7 @@ impl Failure {
             },
             Self::Unreachable { .. } => UNREACHABLE,
             Self::NotFound(_) => NOT_FOUND,
+            Self::Denied(_) => DENIED,
             Self::Several { exit_code, .. } => *exit_code,
             Self::Refused => REFUSED,
             Self::Interrupted => INTERRUPTED,
@@ -87,6 +90,7 @@ impl Failure {
             Self::Usage(_)
             | Self::Unreachable { .. }
             | Self::NotFound(_)
+            | Self::Denied(_)
             | Self::Several { .. }
             | Self::Refused
             | Self::Interrupted
@@ -102,6 +106,7 @@ impl Failure {
             Self::Unreachable { .. } => true,
             Self::Usage(_)
             | Self::NotFound(_)
+            | Self::Denied(_)
             | Self::Several { .. }
             | Self::Refused
             | Self::Interrupted
@@ -126,7 +131,7 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(message) | Self::NotFound(message) => f.write_str(message),
+            Self::Usage(message) | Self::NotFound(message) | Self::Denied(message) => f.write_str(message),
             Self::Server(error) => {
                 write!(f, "{} ({}", error.message, error.status)?;
                 if !error.code.is_empty() {
@@ -217,6 +222,7 @@ mod tests {
         check(server(503), 1);
         check(Failure::Usage(String::new()), 2);
         check(Failure::NotFound(String::new()), 3);
+        check(Failure::Denied(String::new()), 4);
         check(Failure::Unreachable { url: String::new(), reason: String::new() }, 5);
         check(Failure::Refused, 6);
         check(Failure::Interrupted, 130);

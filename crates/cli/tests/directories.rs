@@ -308,7 +308,7 @@ async fn a_backup_without_the_file_is_told_by_its_blobs() {
 }
 
 #[tokio::test]
-async fn a_new_database_takes_a_directory_as_it_is() {
+async fn a_new_database_does_not_take_a_directory_that_belongs_to_another_one() {
     let place = Place::sqlite();
     let data = place.path("data");
     place.starts("data").stop();
@@ -318,9 +318,82 @@ async fn a_new_database_takes_a_directory_as_it_is() {
             std::fs::remove_file(entry.path()).unwrap();
         }
     }
+    // A check and a doctor say so beforehand, and change nothing.
+    let words = "belongs to another database";
+    for arguments in [["serve", "--check"].as_slice(), &["doctor"]] {
+        let said = place.command("data", arguments).output().unwrap();
+        let said = (
+            said.status.success(),
+            String::from_utf8_lossy(&[said.stdout, said.stderr].concat()).into_owned(),
+        );
+        assert!(!said.0 && said.1.contains(words), "{arguments:?}: {}", said.1);
+        assert!(!data.join("metadata.sqlite").exists());
+    }
+    let said = place.start("data").err().unwrap();
+    assert!(said.contains(words) && said.contains("aerostore take-over local"), "{said}");
+    assert_eq!(said.matches(words).count(), 1, "once: {said}");
+    assert_eq!(std::fs::read_to_string(id_of(&data)).unwrap(), identity);
+
+    let taken = place.command("data", &["take-over", "local", "--yes"]).status().unwrap();
+    assert!(taken.success());
     let server = place.starts("data");
     server.put("a").await;
     server.stop();
-    assert_eq!(std::fs::read_to_string(id_of(&data)).unwrap(), identity);
+    assert_ne!(std::fs::read_to_string(id_of(&data)).unwrap(), identity);
     place.starts("data").expect("a").await;
+    let unknown = place.command("data", &["take-over", "nothing", "--yes"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("there is no provider 'nothing'"));
+}
+
+#[test]
+fn directories_that_lie_in_each_other_are_refused() {
+    let mut place = Place::sqlite().with_disk();
+    let refused = |place: &Place, words: &str| {
+        let checked = place.command("data", &["serve", "--check"]).output().unwrap();
+        assert!(!checked.status.success() && String::from_utf8_lossy(&checked.stderr).contains(words));
+        let said = place.start("data").err().unwrap();
+        assert!(said.contains(words), "{words}: {said}");
+        assert!(!place.path("data").join("metadata.sqlite").exists(), "nothing is made");
+    };
+    let path = |place: &mut Place, path: PathBuf| {
+        place.set("AEROSTORE_PROVIDERS_DISK_PATH", &path.display().to_string());
+    };
+    std::os::unix::fs::symlink(place.path("data"), place.path("link")).unwrap();
+    let link = place.path("link");
+    path(&mut place, link.join("inside"));
+    std::fs::create_dir(place.path("data")).unwrap();
+    refused(&place, "the providers 'local' and 'disk' overlap: the second lies within the first");
+    path(&mut place, link);
+    refused(&place, "the providers 'local' and 'disk' are the same place");
+    let parent = place.folder.path().to_owned();
+    path(&mut place, parent);
+    refused(&place, "the first lies within the second");
+    let beside = place.path("data-too");
+    path(&mut place, beside);
+    place.starts("data").stop();
+}
+
+#[test]
+fn a_check_finds_a_directory_that_is_another_one() {
+    let place = Place::sqlite().with_disk();
+    place.starts("data").stop();
+    let disk = place.path("disk");
+    let check = || {
+        let checked = place.command("data", &["serve", "--check"]).output().unwrap();
+        (checked.status.success(), String::from_utf8_lossy(&checked.stderr).into_owned())
+    };
+    assert!(check().0, "{}", check().1);
+    let identity = std::fs::read_to_string(id_of(&disk)).unwrap();
+    std::fs::write(id_of(&disk), uuid::Uuid::new_v4().to_string()).unwrap();
+    let (good, said) = check();
+    assert!(!good && said.contains("the provider 'disk' is not in"), "{said}");
+    // Also beside a server that runs.
+    std::fs::write(id_of(&disk), identity).unwrap();
+    let server = place.starts("data");
+    assert!(check().0, "{}", check().1);
+    server.stop();
+    std::fs::remove_dir_all(&disk).unwrap();
+    std::fs::write(&disk, "").unwrap();
+    let (good, said) = check();
+    assert!(!good && said.contains("the provider 'disk' can't be written in"), "{said}");
 }

@@ -43,6 +43,6 @@ pub mod audit {
 pub use file_storage::permissions::PolicyStatement;
 pub use serve::{
     BackupError, BackupOptions, BackupProgress, Created, Finding, Losses, Manifest, Migration, Moved,
-    MovedTable, Progress, Restored, Server, ServerError, Severity, Verified, check, create_backup, doctor,
-    migration, restore_backup, serve, verify_backup,
+    MovedTable, Progress, Restored, Server, ServerError, Severity, TakenOver, Verified, check, create_backup,
+    doctor, migration, restore_backup, serve, take_over, verify_backup,
 };

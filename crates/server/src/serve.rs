@@ -7,12 +7,13 @@ mod announce;
 mod audit;
 mod backup;
 mod check;
-mod directories;
 mod doctor;
 mod error;
+mod identities;
 mod inventory;
 mod migrate;
 mod open;
+mod overlaps;
 mod providers;
 mod reload;
 mod signals;
@@ -43,6 +44,7 @@ pub use backup::{
 pub use check::check;
 pub use doctor::{Finding, Severity, doctor};
 pub use error::ServerError;
+pub use identities::{TakenOver, take_over};
 use reload::Reload;
 
 pub use migrate::{Migration, Moved, MovedTable, Progress, migration};

@@ -60,6 +60,8 @@ pub(crate) struct Provider {
     pub(crate) provider: String,
     pub(crate) configured: bool,
     pub(crate) role: Option<String>,
+    #[serde(default)]
+    pub(crate) roles: Vec<String>,
     pub(crate) blobs: u64,
     pub(crate) bytes: u64,
     pub(crate) backup: bool,

@@ -22,7 +22,7 @@ pub(crate) async fn run(doctor: &Doctor, global: &Global, out: &Output) -> Resul
     let database = doctor.database.clone();
     let flags = database.map(|value| server::config::Flag { flag: "--database", key: "database", value });
     let loaded = settings::load(global, flags.into_iter().collect())?;
-    let findings = server::doctor(&loaded.config).await;
+    let findings = server::doctor(&loaded).await;
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     if out.is_json() {
         out.json(&json!({ "ok": errors == 0, "findings": findings }))?;

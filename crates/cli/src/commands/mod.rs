@@ -30,6 +30,7 @@ pub(crate) mod s3;
 pub(crate) mod scrub;
 pub(crate) mod serve;
 pub(crate) mod sign;
+pub(crate) mod take_over;
 pub(crate) mod token;
 pub(crate) mod usage;
 pub(crate) mod versions;
@@ -74,6 +75,7 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::MigrateProvider(asked) => {
             with_client(&global, out, async |it| migrate_provider::run(&asked, it).await)
         }
+        Command::TakeOver(asked) => with_runtime(async || take_over::run(&asked, &global, out).await),
         Command::Lifecycle(asked) => with_client(&global, out, async |it| lifecycle::run(asked, it).await),
         Command::Cleanup(cleanup) => with_client(&global, out, async |it| cleanup::run(&cleanup, it).await),
         Command::Scrub(scrub) => with_client(&global, out, async |it| scrub::run(&scrub, it).await),
@@ -122,7 +124,7 @@ fn confirmed(yes: bool, what: &str) -> Result<(), Failure> {
     }
     match output::confirm(&format!("{what}?"))? {
         Some(true) => Ok(()),
-        Some(false) => Err(Failure::Other(anyhow::anyhow!("nothing was deleted"))),
+        Some(false) => Err(Failure::Other(anyhow::anyhow!("nothing was done"))),
         None => Err(Failure::Usage(format!("{what}: there is no terminal to ask on; say --yes"))),
     }
 }

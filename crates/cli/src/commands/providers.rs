@@ -34,10 +34,9 @@ fn rows(providers: &[Provider]) -> String {
         ["PROVIDER", "ROLE", "BLOBS", "SIZE", "COPIES", "THEIR SIZE", "MISSING", "PENDING DELETIONS"];
     let mut rows = vec![titles.map(str::to_owned).to_vec()];
     rows.extend(providers.iter().map(|it| {
-        let role = if it.configured { it.role.as_deref().unwrap_or("-") } else { "not configured" };
         vec![
             it.provider.clone(),
-            role.to_owned(),
+            roles(it),
             it.blobs.to_string(),
             units::size(it.bytes),
             it.copies.to_string(),
@@ -49,33 +48,43 @@ fn rows(providers: &[Provider]) -> String {
     table(&rows, &[2, 3, 4, 5, 6, 7])
 }
 
+/// All that a provider is for; a server of an earlier version names one role.
+fn roles(provider: &Provider) -> String {
+    match (provider.configured, provider.roles.as_slice(), &provider.role) {
+        (false, _, _) => "not configured".to_owned(),
+        (true, [], role) => role.clone().unwrap_or_else(|| "-".to_owned()),
+        (true, roles, _) => roles.join(", "),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn providers_are_a_table() {
-        let provider = |provider: &str, configured, role: Option<&str>, blobs| Provider {
+        let provider = |provider: &str, configured, roles: &[&str], blobs| Provider {
             provider: provider.to_owned(),
             configured,
-            role: role.map(str::to_owned),
+            role: roles.first().map(|role| (*role).to_owned()),
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
             blobs,
             bytes: 5,
-            backup: role == Some("backup"),
+            backup: roles.contains(&"backup"),
             copies: 3,
             copy_bytes: 15,
             missing_copies: 2,
             pending_deletions: 0,
         };
         let all = [
-            provider("cloud", true, Some("active"), 12),
-            provider("gone", false, None, 1),
-            provider("tape", true, Some("backup"), 0),
+            provider("cloud", true, &["active", "backup"], 12),
+            provider("gone", false, &[], 1),
+            provider("tape", true, &["backup"], 0),
         ];
         assert_eq!(
             rows(&all),
             "PROVIDER  ROLE            BLOBS  SIZE  COPIES  THEIR SIZE  MISSING  PENDING DELETIONS\n\
-             cloud     active             12   5 B       3        15 B        -                  0\n\
+             cloud     active, backup     12   5 B       3        15 B        2                  0\n\
              gone      not configured      1   5 B       3        15 B        -                  0\n\
              tape      backup              0   5 B       3        15 B        2                  0"
         );

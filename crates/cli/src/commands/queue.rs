@@ -1,5 +1,7 @@
 //! `aerostore queue`: uploads on their way to the provider where they belong, listed, shown, tried again, given up.
 
+use std::cmp::Reverse;
+
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use uuid::Uuid;
@@ -12,7 +14,7 @@ use crate::units;
 /// What to do with the upload queue.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Queue {
-    /// List entries, the newest first: one's own, or with the service key all
+    /// List entries that are not completed, the newest first: one's own, or with the service key everybody's
     #[command(alias = "ls")]
     List(List),
     /// Show an entry
@@ -26,9 +28,12 @@ pub(crate) enum Queue {
 /// Options of `queue list`.
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Only those that are pending, in_progress, completed or failed
+    /// Only those that are pending, in_progress, completed or failed; `all` for completed ones besides
     #[arg(long)]
     status: Option<String>,
+    /// Completed ones, too
+    #[arg(long, conflicts_with = "status")]
+    all: bool,
     /// Only those of this bucket
     #[arg(long)]
     bucket: Option<String>,
@@ -79,14 +84,39 @@ pub(crate) async fn run(queue: Queue, context: &Context<'_>) -> Result<(), Failu
     }
 }
 
+/// What is listed where nobody says what: what has arrived is no news.
+const OPEN: [&str; 3] = ["pending", "in_progress", "failed"];
+
+impl List {
+    /// Which entries are asked for, one kind at a time; `None` for all at once.
+    fn statuses(&self) -> Vec<Option<String>> {
+        match self.status.as_deref() {
+            Some("all") => vec![None],
+            None if self.all => vec![None],
+            Some(status) => vec![Some(status.to_owned())],
+            None => OPEN.iter().map(|status| Some((*status).to_owned())).collect(),
+        }
+    }
+}
+
 async fn list(asked: &List, context: &Context<'_>) -> Result<(), Failure> {
     let Context { client, out } = context;
-    let given = [("status", &asked.status), ("bucket", &asked.bucket)];
-    let (entries, has_more) = pages::first(asked.limit, &given, "cursor", async |query| {
-        let page = client.queue_entries(&query).await?;
-        Ok((page.entries, page.next_cursor))
-    })
-    .await?;
+    let (mut entries, mut has_more) = (Vec::new(), false);
+    for status in asked.statuses() {
+        let given = [("status", &status), ("bucket", &asked.bucket)];
+        let (found, more) = pages::first(asked.limit, &given, "cursor", async |query| {
+            let page = client.queue_entries(&query).await?;
+            Ok((page.entries, page.next_cursor))
+        })
+        .await?;
+        entries.extend(found);
+        has_more |= more;
+    }
+    // The newest of each kind: so those of all are among them.
+    let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
+    has_more |= entries.len() > limit;
+    entries.sort_by_key(|entry| Reverse((text(entry, "queued_at").to_owned(), text(entry, "id").to_owned())));
+    entries.truncate(limit);
     if out.is_json() {
         return out.json(&entries);
     }
@@ -159,6 +189,19 @@ fn number(entry: &Value, key: &str) -> u64 {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn what_has_arrived_is_listed_where_it_is_asked_for() {
+        let check = |status: Option<&str>, all, expected: &[Option<&str>]| {
+            let asked = List { status: status.map(str::to_owned), all, bucket: None, limit: 1 };
+            let statuses = asked.statuses();
+            assert_eq!(statuses.iter().map(Option::as_deref).collect::<Vec<_>>(), expected);
+        };
+        check(None, false, &[Some("pending"), Some("in_progress"), Some("failed")]);
+        check(Some("completed"), false, &[Some("completed")]);
+        check(Some("all"), false, &[None]);
+        check(None, true, &[None]);
+    }
 
     #[test]
     fn entries_are_a_table_and_one_is_a_list() {

@@ -157,9 +157,23 @@ impl Deletion<'_> {
             match self.context.client.delete(&object).await {
                 // The server calls a missing object deleted; who typed its name wants to know.
                 Ok(()) if self.force => {}
-                Ok(()) => self.failed(&object, &Failure::NotFound("there is no such object".to_owned())),
+                Ok(()) => {
+                    let why = self.why_it_stays(&object).await;
+                    self.failed(&object, &why);
+                }
                 Err(failure) => self.failed(&object, &failure),
             }
+        }
+    }
+
+    /// Why nothing was deleted, as far as the caller may know it: what he can't see may be there all the same.
+    async fn why_it_stays(&self, object: &Remote) -> Failure {
+        match self.context.client.info(object).await {
+            Ok(_) => Failure::Denied("it is there, and not yours to delete".to_owned()),
+            Err(failure) if failure.status() == Some(404) => {
+                Failure::NotFound("there is no such object, or none that you may see".to_owned())
+            }
+            Err(failure) => failure,
         }
     }
 

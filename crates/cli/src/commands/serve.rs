@@ -54,15 +54,18 @@ pub(crate) fn run(serve: &Serve, global: &Global, out: &Output) -> Result<(), Fa
     let loaded = settings::load(global, serve.flags())?;
     let sources = settings::sources(global, serve.flags())?;
     if serve.check {
-        return check(&loaded, out);
+        let runtime =
+            Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+        return runtime.block_on(check(&loaded, out));
     }
     let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build();
     let runtime = runtime.context("cannot start the runtime")?;
     runtime.block_on(server::serve(loaded.config, sources)).map_err(|error| Failure::Other(error.into()))
 }
 
-fn check(loaded: &Loaded, out: &Output) -> Result<(), Failure> {
+async fn check(loaded: &Loaded, out: &Output) -> Result<(), Failure> {
     let stumbles: Vec<String> = server::check(&loaded.config)
+        .await
         .into_iter()
         .map(|error| format!("{:#}", anyhow::Error::from(error)))
         .collect();

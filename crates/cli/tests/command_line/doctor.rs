@@ -16,8 +16,12 @@ fn finding(report: &str, about: &str, severity: &str) -> serde_json::Value {
 fn a_doctor_finds_what_is_wrong_and_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
+    // A port that nobody has, whatever runs on this machine.
+    let listen = "listen: 127.0.0.1:0\n";
+    std::fs::write(folder.join("storage.yml"), listen).unwrap();
     let examine = |arguments: &[&str]| {
-        alone(&[&["doctor", "--json", "--data-dir", "data"], arguments].concat(), folder)
+        let given = ["doctor", "--json", "--config", "storage.yml", "--data-dir", "data"];
+        alone(&[&given, arguments].concat(), folder)
     };
     let well = examine(&[]);
     assert_eq!(well.code, 0, "{} {}", well.out, well.err);
@@ -49,18 +53,36 @@ fn a_doctor_finds_what_is_wrong_and_says_what_to_do() {
     finding(&said.out, "database", "error");
     assert!(!said.out.contains("hidden") && !said.err.contains("hidden"), "{}", said.out);
 
-    let settings = "listen: 0.0.0.0:8000\nserver: {public_url: http://files.example.org, max_connections: 99999999}\n\
+    let settings = "listen: 0.0.0.0:0\nserver: {public_url: http://files.example.org, max_connections: 99999999}\n\
                     providers: {cloud: {kind: s3, bucket: b, endpoint: http://127.0.0.1:1, access_key_id: a, \
-                    secret_access_key: hidden, retry_attempts: 1}}\n";
+                    secret_access_key: hidden, retry_attempts: 1}}\n\
+                    auth: {jwt_secret: super-secret-jwt-token-with-at-least-32-characters-long}\n";
     std::fs::write(folder.join("storage.yml"), settings).unwrap();
-    let said = examine(&["--config", "storage.yml"]);
+    std::fs::remove_dir(&data).unwrap();
+    let said = examine(&[]);
     assert_eq!(said.code, 1);
-    for (about, severity) in
-        [("public URL", "warning"), ("file descriptors", "warning"), ("provider", "error")]
-    {
+    for (about, severity) in [
+        ("public URL", "warning"),
+        ("file descriptors", "warning"),
+        ("provider", "error"),
+        // The file can be read by everybody, and the secret stands in documents.
+        ("secrets", "warning"),
+        ("secrets", "error"),
+    ] {
         finding(&said.out, about, severity);
     }
-    assert!(!said.out.contains("hidden"), "{}", said.out);
+    assert!(!said.out.contains("hidden") && !said.out.contains("super-secret"), "{}", said.out);
+    assert!(!data.exists(), "it changes nothing");
+
+    // Another program on the server's address.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    std::thread::spawn({
+        let taken = taken.try_clone().unwrap();
+        move || taken.incoming().for_each(drop)
+    });
+    let address = taken.local_addr().unwrap();
+    std::fs::write(folder.join("storage.yml"), format!("listen: {address}\n")).unwrap();
+    finding(&examine(&[]).out, "address", "error");
     alone(&["doctor", "--config", "missing.yml"], folder).fails(2, "missing.yml");
 }
 

@@ -96,6 +96,31 @@ fn a_tree_goes_up_across_and_down_unchanged() {
 }
 
 #[test]
+fn what_is_seen_and_not_ones_own_is_said_to_stay() {
+    let server = Server::start();
+    for (bucket, policy) in [("box", "public"), ("shared", "authenticated")] {
+        server.run(&["bucket", "create", bucket, "--policy", policy]).ok();
+        server.pipe(b"hello", &["cp", "-", &format!("aero://{bucket}/theirs")]).ok();
+    }
+    let token = json(
+        &server.run(&["token", "create", "--user", "11111111-1111-4111-8111-111111111111", "--json"]).ok(),
+    );
+    let token = token["token"].as_str().unwrap();
+    let as_user = |arguments: &[&str]| {
+        let ended =
+            server.command(&server.url).env("AEROSTORE_TOKEN", token).args(arguments).output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    for place in ["box/theirs", "shared/theirs"] {
+        let (code, said) = as_user(&["rm", place]);
+        assert!(code == Some(4) && said.contains("delete") && !said.contains("no such"), "{code:?} {said}");
+    }
+    let (code, said) = as_user(&["rm", "box/nothing"]);
+    assert!(code == Some(3) && said.contains("none that you may see"), "{code:?} {said}");
+    assert_eq!(server.run(&["ls", "box"]).ok(), "theirs\n");
+}
+
+#[test]
 fn one_file_through_pipes_moved_and_deleted() {
     let server = Server::start();
     server.run(&["bucket", "create", "box"]).ok();
@@ -104,7 +129,9 @@ fn one_file_through_pipes_moved_and_deleted() {
     server.run(&["mv", "box/a/hello.txt", "box/b/"]).ok();
     assert_eq!(server.run(&["ls", "-r", "box"]).ok(), "b/hello.txt\n");
 
-    server.run(&["rm", "box/b/hello.txt", "box/b/missing"]).fails(3, "no such object");
+    server
+        .run(&["rm", "box/b/hello.txt", "box/b/missing"])
+        .fails(3, "no such object, or none that you may see");
     server.run(&["rm", "box/b/missing", "--force"]).ok();
     for name in ["x/1", "x/2", "y"] {
         server.pipe(b"", &["cp", "-", &format!("aero://box/{name}")]).ok();

@@ -149,6 +149,32 @@ fn limits_change_while_the_server_runs_and_a_mistake_changes_nothing() {
 }
 
 #[test]
+fn quotas_and_limits_of_streams_change_while_the_server_runs() {
+    let server = Reloaded::start("quotas: {global: 1KB}\nevents: {per_caller: 1}\n");
+    let file = server.folder.path().join("file");
+    std::fs::write(&file, vec![7; 2000]).unwrap();
+    let upload = |to: &str| server.run(None, &["cp", file.to_str().unwrap(), &format!("aero://box/{to}")]);
+    server.run(None, &["bucket", "create", "box"]).ok();
+    upload("a").fails(1, "QUOTA_EXCEEDED");
+    let key = server.service_key();
+    let stream = server.events(&key).unwrap();
+    assert!(server.events(&key).unwrap_err().starts_with("HTTP/1.1 429 "));
+    drop(stream);
+
+    // A mistake elsewhere changes none of it.
+    server.reload("quotas: {global: 1MB}\nnonsense: 1\n", "what was in force stays");
+    std::fs::write(server.config(), "").unwrap();
+    upload("a").fails(1, "QUOTA_EXCEEDED");
+    let line = server.reload("quotas: {global: 1MB}\nevents: {per_caller: 2}\n", "configuration reloaded");
+    assert!(line.contains("quotas.global") && line.contains("events.per_caller"), "{line}");
+    upload("a").ok();
+    let _both = (server.events(&key).unwrap(), server.events(&key).unwrap());
+
+    server.reload("quotas: {global: 1KB}\nstorage: {quota_enforcement: 'off'}\n", "configuration reloaded");
+    upload("b").ok();
+}
+
+#[test]
 fn a_rotated_secret_closes_when_it_is_struck_off_and_not_before() {
     let (old, new) = ("an old secret that is long enough 1234", "a new secret that is long enough 12345");
     let server = Reloaded::start(&format!("auth: {{jwt_secret: '{old}'}}\n"));

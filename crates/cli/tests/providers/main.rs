@@ -22,6 +22,7 @@ mod cloud;
 mod copies;
 mod failover;
 mod health;
+mod identities;
 mod life;
 mod memory;
 mod moving;

@@ -29,6 +29,14 @@ fn a_bucket_that_is_not_there_stops_the_start() {
     let said = refused(&Cloud::moto().with("BUCKET", "nowhere"));
     assert!(said.contains("the provider 'cloud', which new bytes are to go to, refuses them"), "{said}");
     assert!(said.contains("NoSuchBucket") && !said.contains(SECRET), "{said}");
+    // Another one stands by: it is not the one that refuses. And all is said once.
+    let mut cloud = Cloud::moto().with("BUCKET", "nowhere");
+    cloud.settings.push(("AEROSTORE_STORAGE_FAILOVER_PROVIDERS".to_owned(), "local".to_owned()));
+    let said = refused(&cloud);
+    let error = said.lines().find(|line| line.contains("refuses them")).unwrap();
+    assert!(error.contains("the provider 'cloud', which new bytes are to go to"), "{said}");
+    assert_eq!(error.matches("NoSuchBucket").count(), 1, "{said}");
+    assert!(!error.contains("'local'"), "{said}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 pub mod local;
 pub mod metered;
+pub mod place;
 pub mod provider;
 pub mod registry;
 pub mod remote;

@@ -22,6 +22,7 @@ mod explanation;
 mod job;
 mod lifecycle;
 mod listing;
+pub mod look;
 mod marks;
 pub mod migrate;
 mod multipart;

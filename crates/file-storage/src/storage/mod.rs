@@ -59,6 +59,7 @@ use crate::errors::StorageError;
 use crate::executor::{Admission, Executor, WatchedExecutor};
 use crate::failpoint;
 use crate::permissions::{Access, AccessRules, AnonGrants, Operation, RlsContext};
+use crate::quota::QuotaSettings;
 use crate::signed_url::SigningKeys;
 
 pub use batch::{Batch, BatchItem};
@@ -281,6 +282,11 @@ impl FileStorage {
         self.providers().target().name()
     }
 
+    /// Name of the active provider, whether it is well or not.
+    pub fn active_provider(&self) -> &Arc<str> {
+        self.providers().active().name()
+    }
+
     /// The options in force.
     pub fn options(&self) -> Arc<StorageOptions> {
         self.inner.options.load_full()
@@ -290,8 +296,17 @@ impl FileStorage {
     /// stays as it was, and so do failpoints.
     pub fn reconfigure(&self, options: StorageOptions, signing_keys: SigningKeys) {
         self.keep_lists(options.cache);
+        self.limit_subscribers(options.events);
         self.inner.options.store(Arc::new(options));
         self.inner.signing_keys.store(Arc::new(signing_keys));
+    }
+
+    /// Has quotas that nobody set by themselves, and what is done where one does not suffice. All servers of the database share it.
+    ///
+    /// # Errors
+    /// Only those of the database.
+    pub async fn configure_quotas(&self, settings: &QuotaSettings) -> Result<(), StorageError> {
+        self.inner.executor.configure_quotas(settings).await
     }
 
     /// Waits for commits whose callers have gone and for what goes on in the providers, and closes the database.

@@ -6,6 +6,7 @@ use chrono::{TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::FileStorage;
+use crate::bucket::BucketName;
 use crate::credentials::SecretOf;
 use crate::errors::StorageError;
 use crate::executor::{SealedWebhook, WebhookClaim};
@@ -34,6 +35,7 @@ impl FileStorage {
     ) -> Result<(Webhook, WebhookSecret), StorageError> {
         let access = self.access(context, Operation::ManageWebhooks, None).await?;
         check(Some(&new.url), Some(&new.kinds), Some(&new.prefix))?;
+        self.must_be_there(context, new.bucket.as_ref()).await?;
         let last = self.executor().event_bounds(&access).await?.last;
         let position = match new.start {
             StartAt::Now => last,
@@ -66,6 +68,23 @@ impl FileStorage {
         self.inner.webhooks_rung.notify_one();
         tracing::info!(webhook = %id, request_id = context.request_id(), "created a webhook");
         Ok((made, secret))
+    }
+
+    /// A webhook for a bucket that is not there would never be told of anything: a name that was mistyped, mostly. One whose bucket
+    /// is deleted later stays as it is.
+    async fn must_be_there(
+        &self,
+        context: &RlsContext,
+        bucket: Option<&BucketName>,
+    ) -> Result<(), StorageError> {
+        let Some(name) = bucket else { return Ok(()) };
+        match self.bucket(context, name).await {
+            Ok(_) => Ok(()),
+            Err(StorageError::BucketNotFound { .. }) => {
+                Err(StorageError::InvalidRequest { message: format!("there is no bucket '{name}'") })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// All webhooks, oldest first, and the number of the newest event, which says how far behind each is. Where there are none,
@@ -102,6 +121,7 @@ impl FileStorage {
     ) -> Result<Webhook, StorageError> {
         let access = self.access(context, Operation::ManageWebhooks, None).await?;
         check(update.url.as_deref(), update.kinds.as_deref(), update.prefix.as_deref())?;
+        self.must_be_there(context, update.bucket.as_ref().and_then(Option::as_ref)).await?;
         let changed = self.executor().update_webhook(&access, id, update).await?;
         let changed = changed.ok_or_else(|| missing(id))?;
         self.inner.webhooks_rung.notify_one();

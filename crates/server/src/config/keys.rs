@@ -163,15 +163,18 @@ settings! {
         /// Whether the first bytes of an upload must fit its declared content type where its bucket restricts types.
         #[live = true]
         verify_content: bool = "false";
-        /// What is done about a write that does not fit into a quota: `enforce` refuses it, `warn` lets it in and tells by the event `storage.quota.warning`, once at each step (80%, 95%, past it), and the log names those writes whose size was announced, `off` does nothing. Servers that share a database share this: the one that started last decides.
+        /// What is done about a write that does not fit into a quota: `enforce` refuses it, `warn` lets it in and tells by the event `storage.quota.warning`, once at each step (80%, 95%, past it), and the log names those writes whose size was announced, `off` does nothing. Servers that share a database share this: the one that started last, or read its configuration again last, decides.
+        #[live = true]
         quota_enforcement: Enforcement = "enforce";
     }
 
-    /// Quotas that hold where none was set by the API. Servers that share a database share them: the one that started last decides.
+    /// Quotas that hold where none was set by the API. Servers that share a database share them: the one that started last, or read its configuration again last, decides.
     quotas: QuotasConfig {
         /// How much may be stored in all; 0 for no limit.
+        #[live = true]
         global: ByteSize = "0";
         /// How much a user may own; 0 for no limit.
+        #[live = true]
         default_user: ByteSize = "0";
     }
 
@@ -249,12 +252,16 @@ settings! {
     /// What happens to buckets and objects, as it is told to others.
     events: EventsConfig {
         /// How long events are kept: a subscriber who comes back later than that is told so, and has missed some.
+        #[live = true]
         retention: Duration = "7d", positive;
         /// Most events that are kept, however young.
+        #[live = true]
         max_kept: u32 = "10000000", at_least_one;
         /// Streams of events that are open at once, of all callers together.
+        #[live = true]
         max_subscribers: u32 = "1000", at_least_one;
         /// Streams of one caller: a user, the service role, or an address without a token.
+        #[live = true]
         per_caller: u32 = "20", at_least_one;
     }
 

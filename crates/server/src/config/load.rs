@@ -104,6 +104,14 @@ impl Config {
 }
 
 impl Loaded {
+    /// The file that was read, where it has secrets.
+    pub fn file_with_secrets(&self) -> Option<&Path> {
+        let file = self.file.as_deref()?;
+        let shown = format!("# {}:", file.display());
+        let lines = self.in_force();
+        lines.lines().any(|line| line.contains("[redacted]") && line.contains(&shown)).then_some(file)
+    }
+
     /// Every key, its value and where that comes from, one a line. Secrets are not shown.
     pub fn in_force(&self) -> String {
         let shown = self.config.shown();

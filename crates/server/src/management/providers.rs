@@ -19,9 +19,12 @@ pub(super) struct ProviderShown {
     provider: String,
     /// Whether this server knows it. What is kept on one that it does not know can't be read.
     configured: bool,
-    /// What it is for: `active`, `failover`, `spool`, `backup`; null where no new bytes go there by themselves.
+    /// What it is for in the first place, the first of `roles`; null where no new bytes go there by themselves.
     #[schema(example = "active")]
     role: Option<&'static str>,
+    /// All that it is for, of `active`, `failover`, `spool`, `backup`, in this order.
+    #[schema(example = json!(["active", "backup"]))]
+    roles: Vec<&'static str>,
     /// Blobs that objects, their versions and unfinished uploads are made of.
     blobs: u64,
     /// Their bytes.
@@ -64,7 +67,8 @@ fn all(app: &AppState, all: &[ProviderUsage]) -> Vec<ProviderShown> {
         let backup = is_backup(app, &name);
         ProviderShown {
             configured: known.contains(&name),
-            role: role(app, &name),
+            role: roles(app, &name).first().copied(),
+            roles: roles(app, &name),
             blobs: figure(|usage| usage.blobs),
             bytes: figure(|usage| usage.bytes),
             backup,
@@ -78,19 +82,16 @@ fn all(app: &AppState, all: &[ProviderUsage]) -> Vec<ProviderShown> {
     shown.collect()
 }
 
-fn role(app: &AppState, name: &str) -> Option<&'static str> {
+/// All roles that the configuration gives a provider.
+fn roles(app: &AppState, name: &str) -> Vec<&'static str> {
     let storage = &app.config.storage;
-    if storage.active_provider == name {
-        Some("active")
-    } else if storage.failover_providers.iter().any(|standby| standby == name) {
-        Some("failover")
-    } else if storage.spool.as_deref() == Some(name) {
-        Some("spool")
-    } else if is_backup(app, name) {
-        Some("backup")
-    } else {
-        None
-    }
+    let roles = [
+        ("active", storage.active_provider == name),
+        ("failover", storage.failover_providers.iter().any(|standby| standby == name)),
+        ("spool", storage.spool.as_deref() == Some(name)),
+        ("backup", is_backup(app, name)),
+    ];
+    roles.into_iter().filter_map(|(role, has)| has.then_some(role)).collect()
 }
 
 fn is_backup(app: &AppState, name: &str) -> bool {

@@ -23,13 +23,14 @@ const OPERATION: &str = "manage_webhooks";
 
 /// A webhook to be made.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct CreateWebhook {
     /// Where messages go: `https`, without credentials, to the public internet or a network of `webhooks.allow_private_networks`.
     url: String,
     /// Kinds of events; all where there are none.
     #[serde(default)]
     events: Vec<String>,
-    /// Only events of this bucket.
+    /// Only events of this bucket, which must be there.
     bucket: Option<String>,
     /// Only events of objects whose paths start so.
     #[serde(default)]
@@ -42,6 +43,7 @@ pub(super) struct CreateWebhook {
 
 /// A change of a webhook. What is absent stays.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ChangeWebhook {
     /// Where messages go.
     url: Option<String>,

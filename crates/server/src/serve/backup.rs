@@ -11,7 +11,7 @@ use file_storage::executor::snapshot;
 use file_storage::failpoint;
 
 use super::unfinished::{self, Mark};
-use super::{ServerError, open, providers};
+use super::{ServerError, identities, open, overlaps, providers};
 use crate::config::{Config, Database};
 use crate::secrets;
 
@@ -74,6 +74,7 @@ pub async fn restore_backup(
     concurrency: usize,
     watch: Watch<'_>,
 ) -> Result<Restored, ServerError> {
+    overlaps::refuse(config)?;
     let (manifest, secrets) = backup::read_secrets(from).await.map_err(ServerError::Backup)?;
     let path = open::database_path(config);
     let place = path.as_ref().map_or("a PostgreSQL database".to_owned(), |path| path.display().to_string());
@@ -92,11 +93,13 @@ pub async fn restore_backup(
     let restored = restore.run(watch).await;
     restore.providers.drain().await;
     let restored = restored.map_err(ServerError::Backup)?;
+    identities::take_restored(config).await?;
     mark.remove()?;
     Ok(restored)
 }
 
-fn database(config: &Config) -> snapshot::Database {
+/// Where the metadata is, for what reads it past a server.
+pub(super) fn database(config: &Config) -> snapshot::Database {
     match &config.database {
         Database::Sqlite(_) => snapshot::Database::Sqlite(open::sqlite_file(config)),
         Database::Postgres(address) => {

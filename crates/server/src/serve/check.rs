@@ -4,15 +4,33 @@ use std::io;
 use std::net::ToSocketAddrs;
 use std::path::Path;
 
+use file_storage::executor::look::look;
 use rustix::fs::{Access, access};
 
-use super::{ServerError, open, providers, unfinished};
+use super::{ServerError, identities, open, overlaps, providers, unfinished};
 use crate::auth;
-use crate::config::Config;
+use crate::config::{Config, Database, ProviderKind};
 use crate::secrets::{Secrets, SecretsError};
 
-/// Everything that a start with this configuration would stumble over now. Blocks.
-pub fn check(config: &Config) -> Vec<ServerError> {
+/// Everything that a start with this configuration would stumble over now, as far as this machine tells: nothing on another one is
+/// asked. Blocks.
+pub async fn check(config: &Config) -> Vec<ServerError> {
+    let mut stumbles = of_machine(config);
+    if let Database::Sqlite(_) = config.database {
+        match look(super::backup::database(config), identities::names(config)).await {
+            Err(error) => stumbles.push(ServerError::Database(error)),
+            Ok(looked) => {
+                // What is wrong with the configuration of a provider was said.
+                let mistaken = identities::mistaken(config, &looked, false).await.unwrap_or_default();
+                stumbles.extend(mistaken.into_iter().map(ServerError::Identity));
+            }
+        }
+    }
+    stumbles
+}
+
+/// The same without what only the database knows.
+pub(super) fn of_machine(config: &Config) -> Vec<ServerError> {
     let data_dir = writable(&config.data_dir).map_err(|source| match source.kind() {
         io::ErrorKind::NotADirectory => SecretsError::NoDirectory(config.data_dir.clone()).into(),
         _ => SecretsError::Io { path: config.data_dir.clone(), source }.into(),
@@ -24,10 +42,30 @@ pub fn check(config: &Config) -> Vec<ServerError> {
     };
     let key_set = auth::check_key_set(&config.auth).map_err(ServerError::from);
     let restored = unfinished::refuse(&config.data_dir);
-    [restored, listen(config), data_dir, database(config), secrets, key_set, providers::check(config)]
-        .into_iter()
-        .filter_map(Result::err)
-        .collect()
+    let overlaps = overlaps::refuse(config);
+    let all = [
+        restored,
+        listen(config),
+        data_dir,
+        database(config),
+        secrets,
+        key_set,
+        providers::check(config),
+        overlaps,
+    ];
+    all.into_iter().chain(directories(config)).filter_map(Result::err).collect()
+}
+
+/// The directories of providers can be written, or made.
+fn directories(config: &Config) -> impl Iterator<Item = Result<(), ServerError>> {
+    config.providers.iter().filter_map(|(name, provider)| {
+        let path = provider.path.as_ref().filter(|_| provider.kind == Some(ProviderKind::Local))?;
+        Some(writable(path).map_err(|source| ServerError::ProviderPlace {
+            name: name.clone(),
+            path: path.clone(),
+            source,
+        }))
+    })
 }
 
 /// The host of the address must have one; whether it is free, only binding it tells.

@@ -7,7 +7,7 @@ use file_storage::StorageError;
 use file_storage::audit::AuditError;
 use file_storage::backend::BackendError;
 use file_storage::backup::BackupError;
-use file_storage::directories::DirectoryError;
+use file_storage::identities::IdentityError;
 
 use crate::auth::{KeySetError, MintError};
 use crate::secrets::SecretsError;
@@ -40,16 +40,46 @@ pub enum ServerError {
     #[error("the blobs in the data directory can't be opened: {0}")]
     Blobs(BackendError),
     /// A provider of bytes can't be opened.
-    #[error("the provider '{name}' can't be opened: {source}")]
+    #[error("the provider '{name}' can't be opened: {error}")]
     Provider {
         /// Its name.
         name: String,
-        /// What is wrong.
-        source: BackendError,
+        /// What is wrong, with its causes.
+        error: BackendError,
     },
-    /// A provider's directory is not the one that the database means.
-    #[error("{}", directory(.0))]
-    Directory(#[from] DirectoryError),
+    /// A provider's place is not the one that the database means.
+    #[error("{}", identity(.0))]
+    Identity(IdentityError),
+    /// Two providers keep their bytes in one place.
+    #[error(
+        "the providers '{first}' and '{second}' {relation} ({place}): each would take what the other keeps for orphans; give each a place of its own"
+    )]
+    Overlap {
+        /// The name of one.
+        first: String,
+        /// The name of the other.
+        second: String,
+        /// How they lie to each other.
+        relation: &'static str,
+        /// Where the second is.
+        place: String,
+    },
+    /// A provider's directory can't be written.
+    #[error("the provider '{name}' can't be written in {}", path.display())]
+    ProviderPlace {
+        /// The provider's name.
+        name: String,
+        /// Its directory.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// No provider has that name.
+    #[error("there is no provider '{name}' in the configuration")]
+    NoProvider {
+        /// The name.
+        name: String,
+    },
     /// A provider's credentials can't be read.
     #[error("the credentials of the provider '{name}' can't be read from {}", path.display())]
     Credentials {
@@ -61,12 +91,12 @@ pub enum ServerError {
         source: io::Error,
     },
     /// The provider that new bytes go to refuses them.
-    #[error("the provider '{name}', which new bytes are to go to, refuses them: {}", causes(source))]
+    #[error("the provider '{name}', which new bytes are to go to, refuses them: {}", causes(error))]
     ActiveProvider {
         /// Its name.
         name: String,
-        /// What it says.
-        source: StorageError,
+        /// What it says, with its causes.
+        error: StorageError,
     },
     /// The metadata could not be moved to another engine.
     #[error("the metadata was not moved: {}", causes(.0))]
@@ -145,9 +175,15 @@ fn backup(error: &BackupError) -> String {
     }
 }
 
-fn directory(error: &DirectoryError) -> String {
+impl From<IdentityError> for ServerError {
+    fn from(error: IdentityError) -> Self {
+        Self::Identity(error)
+    }
+}
+
+fn identity(error: &IdentityError) -> String {
     match error {
-        DirectoryError::Database(error) => format!("the start-up check failed: {}", causes(error)),
+        IdentityError::Database(error) => format!("the start-up check failed: {}", causes(error)),
         other => other.to_string(),
     }
 }

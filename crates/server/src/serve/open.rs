@@ -19,7 +19,7 @@ use file_storage::storage::{
 use file_storage::upkeep::{EventRetention, LifecycleSchedule, Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
 
-use super::{Server, ServerError, audit, directories, providers, unfinished};
+use super::{Server, ServerError, audit, identities, overlaps, providers, unfinished};
 use crate::app::{App, AppState};
 use crate::auth::Authenticator;
 use crate::client_address::Proxies;
@@ -43,6 +43,7 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
         None => None,
     };
     unfinished::refuse(&config.data_dir)?;
+    overlaps::refuse(&config)?;
     let figures = Figures::install()?;
     let secrets = Secrets::open_or_create(&config)?;
     let new_keys = secrets.created().then(|| secrets.keys()).transpose()?;
@@ -52,7 +53,7 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
     let s3_keys = s3::Keys::new(secrets.first_s3_key(), &secrets.keys()?.anon_key);
 
     let executor = executor(&config).await.map_err(ServerError::Database)?;
-    let foreign = directories::foreign(&config, &*executor).await?;
+    let foreign = identities::foreign(&config, &*executor).await?;
     let (providers, keys) = (providers::open(&config, &foreign)?, secrets.signing_keys());
     let (credential_key, options) = (secrets.credential_key(), storage_options(&config));
     let audit = audit::open(&config).map_err(ServerError::Audit)?;
@@ -102,10 +103,10 @@ async fn check_active(storage: &FileStorage) -> Result<(), ServerError> {
         Ok(()) => Ok(()),
         Err(error) if error.is_retryable() => {
             let cause = std::error::Error::source(&error);
-            tracing::error!(provider = %storage.provider(), %error, cause, "the active provider does not answer; starting all the same");
+            tracing::error!(provider = %storage.active_provider(), %error, cause, "the active provider does not answer; starting all the same");
             Ok(())
         }
-        Err(source) => Err(ServerError::ActiveProvider { name: storage.provider().to_string(), source }),
+        Err(error) => Err(ServerError::ActiveProvider { name: storage.active_provider().to_string(), error }),
     }
 }
 
@@ -140,7 +141,7 @@ pub(super) fn disks(config: &Config) -> Vec<(&'static str, PathBuf)> {
 }
 
 /// Opens the metadata, on the engine that is configured.
-async fn executor(config: &Config) -> Result<Arc<dyn Executor>, StorageError> {
+pub(super) async fn executor(config: &Config) -> Result<Arc<dyn Executor>, StorageError> {
     Ok(match &config.database {
         Database::Sqlite(path) => {
             Arc::new(SqliteExecutor::open(sqlite(config, sqlite_path(config, path.as_deref())))?)
@@ -237,7 +238,7 @@ pub(super) fn storage_options(config: &Config) -> StorageOptions {
     }
 }
 
-fn quota_settings(config: &Config) -> QuotaSettings {
+pub(super) fn quota_settings(config: &Config) -> QuotaSettings {
     let limit = |size: ByteSize| Some(size.0).filter(|size| *size > 0);
     QuotaSettings {
         enforcement: match config.storage.quota_enforcement {

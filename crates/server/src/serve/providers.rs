@@ -10,11 +10,11 @@ use file_storage::backend::metered::Metered;
 use file_storage::backend::provider::Provider;
 use file_storage::backend::registry::Providers;
 use file_storage::backend::remote::{
-    AzureCredentials, AzureStore, GcsCredentials, GcsStore, RemoteBackend, RemoteOptions, S3Credentials,
-    S3Store, Store,
+    AzureCredentials, AzureStore, GcsCredentials, GcsStore, RemoteBackend, RemoteOptions, RemotePlace,
+    S3Credentials, S3Store, Store,
 };
 use file_storage::resilience::{
-    CircuitOptions, ConcurrencyOptions, ResilienceOptions, RetryOptions, TimeoutOptions, guarded,
+    Attempts, CircuitOptions, ConcurrencyOptions, ResilienceOptions, RetryOptions, TimeoutOptions, guarded,
 };
 
 use super::ServerError;
@@ -42,7 +42,7 @@ pub(super) fn open(config: &Config, foreign: &BTreeSet<String>) -> Result<Provid
             },
             Some(kind) => remote(config, name, kind, provider)?,
         };
-        let opened = opened.map_err(|source| ServerError::Provider { name: name.clone(), source })?;
+        let opened = opened.map_err(|error| ServerError::Provider { name: name.clone(), error })?;
         all.push(with_options(opened, Some(provider)));
     }
     // The configuration was checked: it names one of them.
@@ -50,19 +50,6 @@ pub(super) fn open(config: &Config, foreign: &BTreeSet<String>) -> Result<Provid
     let active = all.swap_remove(active.unwrap_or_default());
     let providers = Providers::new(active, all).failing_over_to(&config.storage.failover_providers);
     Ok(providers.copying_to(&config.storage.backup_providers))
-}
-
-/// Opens each provider on another machine, by its name. Asks none anything yet. Blocks.
-pub(super) fn open_remote(config: &Config) -> Vec<(&str, Result<Provider, ServerError>)> {
-    let named = config.providers.iter().filter_map(|(name, provider)| match provider.kind {
-        None | Some(ProviderKind::Local) => None,
-        Some(kind) => Some((name.as_str(), kind, provider)),
-    });
-    let opened = named.map(|(name, kind, provider)| {
-        let wrong = |source| ServerError::Provider { name: name.to_owned(), source };
-        (name, remote(config, name, kind, provider).and_then(|opened| opened.map_err(wrong)))
-    });
-    opened.collect()
 }
 
 /// What is configured of all kinds of providers.
@@ -113,9 +100,35 @@ fn remote(
     kind: ProviderKind,
     provider: &ProviderConfig,
 ) -> Result<Opened, ServerError> {
-    let Some(store) = store(name, kind, provider)? else { return Ok(Err(BackendError::NotFound)) };
-    let guards = resilience(provider);
-    let options = RemoteOptions {
+    let Some(options) = remote_options(config, name, kind, provider)? else {
+        return Ok(Err(BackendError::NotFound));
+    };
+    let name = options.provider.clone();
+    let open = |attempts| RemoteBackend::open(options, attempts);
+    Ok(guarded(&name, resilience(provider), open).map(Provider::from))
+}
+
+/// The place of a provider on another machine; `None` for a directory. Asks it nothing yet.
+pub(super) fn place(
+    config: &Config,
+    name: &str,
+    kind: ProviderKind,
+    provider: &ProviderConfig,
+) -> Result<Option<RemotePlace>, ServerError> {
+    let Some(options) = remote_options(config, name, kind, provider)? else { return Ok(None) };
+    let attempts = Attempts::new(options.provider.clone(), resilience(provider).retry, None);
+    let wrong = |error| ServerError::Provider { name: name.to_owned(), error };
+    RemotePlace::new(&options, attempts).map(Some).map_err(wrong)
+}
+
+fn remote_options(
+    config: &Config,
+    name: &str,
+    kind: ProviderKind,
+    provider: &ProviderConfig,
+) -> Result<Option<RemoteOptions>, ServerError> {
+    let Some(store) = store(name, kind, provider)? else { return Ok(None) };
+    Ok(Some(RemoteOptions {
         prefix: provider.prefix.clone().unwrap_or_default(),
         stream_threshold: bytes(provider.stream_threshold),
         chunk_size: bytes(provider.chunk_size),
@@ -124,9 +137,7 @@ fn remote(
         // So that a part which stands still is sent again before the upload as a whole has stood still for too long.
         part_timeout: provider.upload_timeout / 3,
         ..RemoteOptions::new(name, store, config.data_dir.join(JOURNALS).join(name))
-    };
-    let name = options.provider.clone();
-    Ok(guarded(&name, guards, |attempts| RemoteBackend::open(options, attempts)).map(Provider::from))
+    }))
 }
 
 fn bytes(size: ByteSize) -> usize {

@@ -85,6 +85,11 @@ impl Reload {
         let authenticator = made.await.map_err(ServerError::from)?;
         let anon_key = secrets.keys().map_err(ServerError::from)?.anon_key;
         let s3_keys = s3::Keys::new(secrets.first_s3_key(), &anon_key);
+        // Last of what can fail, and only where it changes: servers that share the database share these.
+        if taken.iter().any(|key| key.starts_with("quotas.") || *key == "storage.quota_enforcement") {
+            let configured = app.storage.configure_quotas(&open::quota_settings(&config)).await;
+            configured.map_err(ServerError::Database)?;
+        }
         Ok(Prepared { config, secrets, authenticator, s3_keys, taken, left })
     }
 

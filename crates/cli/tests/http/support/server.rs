@@ -34,8 +34,19 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    fn new() -> Self {
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), database: TestDatabase::if_asked_for() }
+    }
+
+    /// How a command ends that reads a server's configuration, on these data: whether it succeeds, and what it says.
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) fn command(&self, settings: &[(&str, &str)], arguments: &[&str]) -> (bool, String) {
+        let mut command = aerostore(self.dir.path(), arguments);
+        command.envs(self.settings().iter().map(|(name, value)| (*name, value)));
+        let ended = command.envs(settings.iter().copied()).output().unwrap();
+        let said = [ended.stdout, ended.stderr].concat();
+        (ended.status.success(), String::from_utf8_lossy(&said).into_owned())
     }
 
     /// What tells a server of the database.
@@ -107,6 +118,12 @@ impl Server {
         let keys = serde_json::from_slice(&keys.stdout).unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { child, address, s3_address, keys, client, log, data: None }
+    }
+
+    /// How a command ends that reads the server's configuration, beside it: whether it succeeds, and what it says.
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) fn command(&self, settings: &[(&str, &str)], arguments: &[&str]) -> (bool, String) {
+        self.data.as_ref().unwrap().command(settings, arguments)
     }
 
     /// The most memory that it ever had, in bytes, as the kernel counts it.

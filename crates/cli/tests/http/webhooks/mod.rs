@@ -179,8 +179,20 @@ async fn webhooks_are_changed_and_deleted() {
         json!({ "bucket": "../x" }),
         json!({ "prefix": "\u{0}" }),
         json!({ "enabled": 1 }),
+        json!({ "bucket": "nowhere" }),
+        json!({ "buckte": "two" }),
     ] {
         assert_eq!(change(bad.clone()).await.status, 400, "{bad}");
+    }
+    // A name that was mistyped would never be told of anything.
+    for (more, words) in [
+        (json!({ "bucket": "nowhere" }), "there is no bucket 'nowhere'"),
+        (json!({ "filter": {} }), "filter"),
+    ] {
+        let mut wanted = json!({ "url": receiver.url() });
+        wanted.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let refused = manage(&server, "POST", "", Some(wanted)).await;
+        assert!(refused.status == 400 && refused.json().to_string().contains(words), "{words}");
     }
     manage(&server, "DELETE", &format!("/{id}"), None).await.expect_status(200);
     for (method, rest) in [("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/rotate"), ("POST", "/test")]

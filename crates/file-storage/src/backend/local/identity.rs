@@ -5,15 +5,15 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{folder, layout};
+use super::{error, folder, layout};
+use crate::backend::BackendError;
+use crate::backend::place::{Place, WORD as FILE, said};
 use crate::file::BlobKey;
 
-/// The file, in the root.
-const FILE: &str = "provider-id";
-
-/// A directory that is to be a provider, before anything is opened in it. All of it blocks: it is for start-up.
+/// A directory that is to be a provider, before anything is opened in it. What is not of [`Place`] blocks: it is for start-up.
 #[derive(Debug, Clone)]
 pub struct Directory {
     root: PathBuf,
@@ -41,10 +41,7 @@ impl Directory {
     /// Those of the file system; `InvalidData` where the file says something else.
     pub fn identity(&self) -> io::Result<Option<Uuid>> {
         match fs::read_to_string(self.file()) {
-            Ok(text) => {
-                let none = || io::Error::new(io::ErrorKind::InvalidData, "provider-id is no UUID");
-                Uuid::try_parse(text.trim()).map(Some).map_err(|_| none())
-            }
+            Ok(text) => said(&text).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -91,6 +88,15 @@ impl Directory {
         Ok(false)
     }
 
+    async fn blocking<T: Send + 'static>(
+        &self,
+        step: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, BackendError> {
+        let directory = self.clone();
+        let done = tokio::task::spawn_blocking(move || step(&directory)).await;
+        done.map_err(error::other("identify"))?.map_err(error::io("identify"))
+    }
+
     /// The file under another name, durably.
     fn written(&self, identity: Uuid) -> io::Result<Temporary> {
         layout::make_directories(&self.root)?;
@@ -98,6 +104,38 @@ impl Directory {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary.0)?;
         writeln!(file, "{identity}").and_then(|()| File::sync_all(&file))?;
         Ok(temporary)
+    }
+}
+
+#[async_trait]
+impl Place for Directory {
+    fn shown(&self) -> String {
+        format!("in {}", self.root.display())
+    }
+
+    fn word(&self) -> String {
+        self.file().display().to_string()
+    }
+
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    async fn identity(&self) -> Result<Option<Uuid>, BackendError> {
+        self.blocking(Self::identity).await
+    }
+
+    async fn identify(&self, identity: Uuid) -> Result<Uuid, BackendError> {
+        self.blocking(move |directory| directory.identify(identity)).await
+    }
+
+    async fn identify_anew(&self, identity: Uuid) -> Result<(), BackendError> {
+        self.blocking(move |directory| directory.identify_anew(identity)).await
+    }
+
+    async fn has_any(&self, keys: &[BlobKey]) -> Result<bool, BackendError> {
+        let keys = keys.to_vec();
+        self.blocking(move |directory| directory.has_any(&keys)).await
     }
 }
 

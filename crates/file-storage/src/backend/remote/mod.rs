@@ -8,11 +8,14 @@
 //! blob and its row leaves a blob that the orphan job finds after its grace. Uploads in parts, which no list of blobs
 //! shows, are noted in a journal on the local disk, and given up at the next start.
 //!
+//! Beside the blobs, an object `{prefix}/provider-id` says which place this is ([`RemotePlace`]); no list shows it as a blob.
+//!
 //! The only place that names `object_store`. Knows no rows and no users.
 
 mod azure;
 mod fault;
 mod gcs;
+mod identity;
 mod journal;
 mod list;
 mod parts;
@@ -41,6 +44,7 @@ use uuid::Uuid;
 
 pub use azure::{AzureCredentials, AzureStore};
 pub use gcs::{GcsCredentials, GcsStore};
+pub use identity::RemotePlace;
 pub use s3::{S3Credentials, S3Store};
 
 use crate::backend::{BackendError, BlobInfo, BlobWritten, StorageBackend};
@@ -135,18 +139,23 @@ impl RemoteBackend {
     /// # Errors
     /// [`BackendError::Io`] for a configuration that can't be, or a journal that can't be made.
     pub fn open(options: RemoteOptions, attempts: Attempts) -> Result<Self, BackendError> {
-        let client: Result<Arc<dyn Client>, object_store::Error> = match &options.store {
-            Store::S3(store) => store.connect(&options).map(|client| Arc::new(client) as _),
-            Store::Azure(store) => store.connect(&options).map(|client| Arc::new(client) as _),
-            Store::Gcs(store) => store.connect(&options).map(|client| Arc::new(client) as _),
-        };
-        let client = client.map_err(|error| fault::open(&error))?;
+        let client = connect(&options)?;
         let journal = journal::Journal::open(&options.journal);
         let journal =
             journal.map_err(|error| BackendError::Io { operation: "open", source: Arc::new(error) })?;
         let tasks = TaskTracker::new();
         Ok(Self { inner: Arc::new(Inner { options, client, attempts, journal, tasks }) })
     }
+}
+
+/// A client of the store; asks it nothing yet.
+fn connect(options: &RemoteOptions) -> Result<Arc<dyn Client>, BackendError> {
+    let client: Result<Arc<dyn Client>, object_store::Error> = match &options.store {
+        Store::S3(store) => store.connect(options).map(|client| Arc::new(client) as _),
+        Store::Azure(store) => store.connect(options).map(|client| Arc::new(client) as _),
+        Store::Gcs(store) => store.connect(options).map(|client| Arc::new(client) as _),
+    };
+    client.map_err(|error| fault::open(&error))
 }
 
 impl Inner {

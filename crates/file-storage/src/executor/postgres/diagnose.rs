@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use tokio_postgres::Client;
+
 use super::errors::Fault;
 use super::pool::Pool;
-use super::{PostgresExecutor, PostgresOptions, migrations};
+use super::{PostgresExecutor, PostgresOptions, SchemaName, migrations, roles};
 use crate::errors::StorageError;
 
 /// How often the connection is asked which process serves it.
@@ -25,6 +27,10 @@ pub struct Diagnosis {
     pub known_schema_version: i32,
     /// Whether the login bypasses row-level security by itself.
     pub bypasses_row_security: bool,
+    /// How many connections the database has for logins like this one, of all programs together.
+    pub usable_connections: i32,
+    /// What a start would stumble over: roles that are missing and can't be made, rights that are.
+    pub in_the_way: Option<String>,
     /// Whether statements of one connection are served by several processes: a pooler that gives each transaction another one.
     pub is_pooled_by_transaction: bool,
 }
@@ -39,6 +45,17 @@ impl PostgresExecutor {
     }
 }
 
+/// The version of the schema; 0 where there is none.
+pub(super) async fn schema_version(client: &Client, schema: &SchemaName) -> Result<i32, Fault> {
+    let table = schema.fill("{schema}.schema_migrations");
+    let there = client.query_one("SELECT to_regclass($1::text) IS NOT NULL", &[&table]).await?;
+    if !there.try_get::<_, bool>(0)? {
+        return Ok(0);
+    }
+    let newest = schema.fill("SELECT coalesce(max(version), 0)::integer FROM {schema}.schema_migrations");
+    Ok(client.query_one(&newest, &[]).await?.try_get(0)?)
+}
+
 async fn look(options: &PostgresOptions) -> Result<Diagnosis, Fault> {
     let pool = Pool::new(options)?;
     let client = pool.unpooled().await?;
@@ -48,21 +65,24 @@ async fn look(options: &PostgresOptions) -> Result<Diagnosis, Fault> {
         .query_one(
             "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
              (SELECT rolbypassrls OR rolsuper FROM pg_roles WHERE rolname = current_user), \
-             to_regclass($1::text) IS NOT NULL",
-            &[&pool.schema().fill("{schema}.schema_migrations")],
+             current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer, \
+             (SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user), \
+             has_database_privilege(current_database(), 'CREATE')",
+            &[],
         )
         .await?;
     let latency = asked.elapsed();
-    let (database_ms, bypasses_row_security, has_schema): (i64, bool, bool) =
-        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    let (database_ms, bypasses_row_security): (i64, bool) = (row.try_get(0)?, row.try_get(1)?);
+    let (usable_connections, login_limit, may_create): (i32, i32, bool) =
+        (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
     let halfway = i64::try_from(latency.as_millis() / 2).unwrap_or_default();
     let clock_ahead_ms = database_ms + halfway - chrono::Utc::now().timestamp_millis();
-    let schema_version = if has_schema {
-        let newest =
-            pool.schema().fill("SELECT coalesce(max(version), 0)::integer FROM {schema}.schema_migrations");
-        client.query_one(&newest, &[]).await?.try_get(0)?
-    } else {
-        0
+    let schema_version = schema_version(&client, pool.schema()).await?;
+    let in_the_way = match roles::in_the_way(&client, server_version).await? {
+        None if schema_version == 0 && !may_create => {
+            Some("the login may not make a schema in it".to_owned())
+        }
+        roles => roles,
     };
     let mut served_by = Vec::with_capacity(LOOKS);
     for _ in 0..LOOKS {
@@ -77,6 +97,8 @@ async fn look(options: &PostgresOptions) -> Result<Diagnosis, Fault> {
         schema_version,
         known_schema_version: migrations::newest(),
         bypasses_row_security,
+        usable_connections: usable_connections.min(if login_limit < 0 { i32::MAX } else { login_limit }),
+        in_the_way,
         is_pooled_by_transaction: served_by.len() > 1,
     })
 }

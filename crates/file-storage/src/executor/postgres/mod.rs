@@ -25,6 +25,7 @@ pub(super) mod import;
 mod jobs;
 mod lifecycle;
 mod listing;
+mod look;
 mod marks;
 mod migrations;
 mod multipart;

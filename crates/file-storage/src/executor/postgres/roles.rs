@@ -34,18 +34,41 @@ pub(super) async fn ensure(client: &Client, server_version: i32) -> Result<(), F
             change(client, &format!("GRANT {role} TO CURRENT_USER")).await?;
         }
     }
-    let held: Vec<&str> = ROLES.into_iter().filter(|role| *role != "service_role").collect();
-    match client.query(BYPASSING, &[&held]).await?.first() {
+    match bypassing(client).await? {
         None => Ok(()),
-        Some(row) => {
-            let role: &str = row.try_get(0)?;
-            let context = format!(
-                "the role '{role}' bypasses row-level security, so that nothing would hold; \
-                 an administrator must run: ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS"
-            );
-            Err(StorageError::internal(context).into())
-        }
+        Some(context) => Err(StorageError::internal(context).into()),
     }
+}
+
+/// What is to be done about a role for which nothing would hold.
+async fn bypassing(client: &Client) -> Result<Option<String>, Fault> {
+    let held: Vec<&str> = ROLES.into_iter().filter(|role| *role != "service_role").collect();
+    let found = client.query(BYPASSING, &[&held]).await?;
+    let Some(row) = found.first() else { return Ok(None) };
+    let role: &str = row.try_get(0)?;
+    Ok(Some(format!(
+        "the role '{role}' bypasses row-level security, so that nothing would hold; \
+         an administrator must run: ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS"
+    )))
+}
+
+/// What [`ensure`] would fail on, without changing anything.
+pub(super) async fn in_the_way(client: &Client, server_version: i32) -> Result<Option<String>, Fault> {
+    let right = if server_version >= 160_000 { "SET" } else { "MEMBER" };
+    let row = client
+        .query_one(
+            "SELECT (SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user), \
+             (SELECT count(*) FROM pg_roles WHERE rolname = ANY ($1::text[])) = cardinality($1::text[]), \
+             (SELECT coalesce(bool_and(pg_has_role(oid, $2::text)), true) FROM pg_roles WHERE rolname = ANY ($1::text[]))",
+            &[&ROLES.as_slice(), &right],
+        )
+        .await?;
+    let (may_make, are_there, are_ours): (bool, bool, bool) =
+        (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    if (!are_there || !are_ours) && !may_make {
+        return Ok(Some(asked_of_administrator(client).await?));
+    }
+    bypassing(client).await
 }
 
 /// Runs a statement about a role, whose words are ours alone.
@@ -68,12 +91,15 @@ async fn change(client: &Client, statement: &str) -> Result<(), Fault> {
 
 /// What only an administrator can do.
 async fn ask_administrator(client: &Client) -> Result<Fault, Fault> {
+    Ok(StorageError::internal(asked_of_administrator(client).await?).into())
+}
+
+async fn asked_of_administrator(client: &Client) -> Result<String, Fault> {
     let user: String = client.query_one("SELECT quote_ident(current_user)", &[]).await?.try_get(0)?;
     let roles = ROLES.join(", ");
     let statements: String = ROLES.map(|role| format!("CREATE ROLE {role} NOLOGIN; ")).concat();
-    Ok(StorageError::internal(format!(
+    Ok(format!(
         "the database's roles are missing, and {user} may not make them; an administrator must run once, leaving \
          out what is there already: {statements}GRANT {roles} TO {user};"
     ))
-    .into())
 }

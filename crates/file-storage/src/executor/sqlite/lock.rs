@@ -38,19 +38,21 @@ impl Lock {
             let context = format!("the database {} is being moved to another engine", database.display());
             return Err(StorageError::internal(context));
         };
-        let mut word = String::new();
-        let read = (&mut lock.held).take(MAX_WORD).read_to_string(&mut word);
-        read.map_err(|source| failed(&lock.path, source))?;
-        if word.trim().is_empty() {
-            return Ok(lock);
+        refuse_word(database, &lock.path, &mut lock.held)?;
+        Ok(lock)
+    }
+
+    /// Refuses a database whose metadata was moved away. Takes no lock, and makes no file.
+    pub(super) fn refuse_moved(database: &Path) -> Result<(), StorageError> {
+        let path = beside(database, "-lock");
+        match File::open(&path) {
+            Ok(file) => refuse_word(database, &path, file),
+            // What is wrong with the directory is said by who needs it.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(())
+            }
+            Err(error) => Err(failed(&path, error)),
         }
-        Err(StorageError::internal(format!(
-            "the metadata of {} was moved to {}: serve it from there. Whoever wants to go back, and lose what was changed \
-             there, deletes {}",
-            database.display(),
-            word.trim(),
-            lock.path.display()
-        )))
     }
 
     /// For nobody else; `None` where somebody has the database open.
@@ -136,6 +138,22 @@ impl BlobHold {
         };
         take().map_err(|source| failed(&path, source))
     }
+}
+
+/// Refuses what says that the metadata is elsewhere.
+fn refuse_word(database: &Path, path: &Path, file: impl Read) -> Result<(), StorageError> {
+    let mut word = String::new();
+    file.take(MAX_WORD).read_to_string(&mut word).map_err(|source| failed(path, source))?;
+    if word.trim().is_empty() {
+        return Ok(());
+    }
+    Err(StorageError::internal(format!(
+        "the metadata of {} was moved to {}: serve it from there. Whoever wants to go back, and lose what was changed \
+         there, deletes {}",
+        database.display(),
+        word.trim(),
+        path.display()
+    )))
 }
 
 /// A file beside the database.

@@ -155,18 +155,23 @@ pub(super) fn current(conn: &Connection) -> Result<i64, Fault> {
 
 /// Brings a database forward to `version`.
 pub(super) fn migrate(conn: &Connection, version: i64) -> Result<(), Fault> {
-    let found = current(conn)?;
-    if found > newest() {
-        return Err(Fault::Refused(StorageError::Internal {
-            context: "the database can't be opened".to_owned(),
-            source: Some(Arc::new(NewerSchema { found, known: newest() })),
-        }));
-    }
+    let found = refuse_newer(conn)?;
     for step in MIGRATIONS.iter().filter(|step| step.version > found && step.version <= version) {
         tracing::info!(version = step.version, name = step.name, "migrating the database");
         run(conn, step.forward, step.version)?;
     }
     Ok(())
+}
+
+/// The schema that a database has, unless this build must not touch it.
+pub(super) fn refuse_newer(conn: &Connection) -> Result<i64, Fault> {
+    match current(conn)? {
+        found if found > newest() => Err(Fault::Refused(StorageError::Internal {
+            context: "the database can't be opened".to_owned(),
+            source: Some(Arc::new(NewerSchema { found, known: newest() })),
+        })),
+        found => Ok(found),
+    }
 }
 
 /// Takes a database back to `version`. What the later versions kept is lost.

@@ -26,6 +26,7 @@ mod ledger;
 mod lifecycle;
 mod listing;
 pub(super) mod lock;
+mod look;
 mod marks;
 mod migrations;
 mod multipart;

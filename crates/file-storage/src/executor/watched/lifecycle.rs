@@ -9,8 +9,8 @@ use crate::audit::{Action, Entry};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::{
-    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, NewJob, Relocation, UploadScan, Warned,
-    Warning,
+    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, NewJob, Relocation, UploadScan,
+    Warned, Warning,
 };
 use crate::file::PutMode;
 use crate::lifecycle::{AgedUpload, AgedVersion, LifecycleRule, RuleSource};

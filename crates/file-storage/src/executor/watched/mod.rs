@@ -27,8 +27,8 @@ use crate::audit::{Action, AuditLog, Entry, Outcome, SYSTEM, Unanswered};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::{
-    Admission, Announced, BucketListing, Executor, Explanation, Listing, Page, Question, Relocation,
-    UsageBy, UsageGroup, UserUsage, Written,
+    Admission, Announced, BucketListing, Executor, Explanation, Listing, Page, Question, Relocation, UsageBy,
+    UsageGroup, UserUsage, Written,
 };
 use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
 use crate::file::{ETags, NewObject, PutMode, StorageObject, StoredObject};

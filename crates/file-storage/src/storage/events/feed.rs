@@ -78,6 +78,11 @@ impl Feed {
         }
     }
 
+    /// Has another number of places from now on.
+    pub(crate) fn limit(&self, options: EventOptions) {
+        self.places.change(options);
+    }
+
     pub(super) fn ring(&self) {
         self.bell.notify_one();
     }

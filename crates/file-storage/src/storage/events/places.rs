@@ -14,12 +14,12 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 /// The places that are taken.
 #[derive(Debug)]
 pub(super) struct Places {
-    options: EventOptions,
     taken: Mutex<Taken>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Taken {
+    options: EventOptions,
     all: usize,
     by: HashMap<Party, usize>,
 }
@@ -33,7 +33,7 @@ pub(super) struct Place {
 
 impl Places {
     pub(super) fn new(options: EventOptions) -> Arc<Self> {
-        Arc::new(Self { options, taken: Mutex::default() })
+        Arc::new(Self { taken: Mutex::new(Taken { options, all: 0, by: HashMap::new() }) })
     }
 
     /// Takes a place.
@@ -44,16 +44,21 @@ impl Places {
     pub(super) fn take(self: &Arc<Self>, party: Party) -> Result<Place, StorageError> {
         let mut taken = self.lock();
         let own = taken.by.get(&party).copied().unwrap_or(0);
-        if own >= self.options.per_caller {
+        if own >= taken.options.per_caller {
             return Err(StorageError::RateLimited { retry_after: RETRY_AFTER });
         }
-        if taken.all >= self.options.subscribers {
+        if taken.all >= taken.options.subscribers {
             return Err(StorageError::Overloaded { retry_after: RETRY_AFTER });
         }
         taken.all += 1;
         taken.by.insert(party, own + 1);
         metrics::gauge!("storage_event_subscribers").set(taken.all as f64);
         Ok(Place { places: Arc::clone(self), party })
+    }
+
+    /// Has another number of them from now on. Who has one keeps it.
+    pub(super) fn change(&self, options: EventOptions) {
+        self.lock().options = options;
     }
 
     /// Whether nobody has one.
@@ -98,6 +103,9 @@ mod tests {
         drop(first);
         drop(places.take(other).unwrap());
         assert!(!places.are_free());
+        // One fewer: nobody loses a place for it.
+        places.change(EventOptions { subscribers: 2, per_caller: 2 });
+        assert!(matches!(places.take(other), Err(StorageError::Overloaded { .. })));
         drop((_second, _third));
         assert!(places.are_free() && places.lock().by.is_empty());
     }

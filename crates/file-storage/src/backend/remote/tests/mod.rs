@@ -7,5 +7,6 @@ mod fault_proxy;
 mod conformance;
 mod errors;
 mod faults;
+mod identity;
 mod place;
 mod unfinished;

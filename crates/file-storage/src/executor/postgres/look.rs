@@ -1,0 +1,62 @@
+//! A look at a database that changes nothing: what its rows say of providers, and of what went wrong.
+
+use std::sync::Arc;
+
+use super::errors::Fault;
+use super::pool::Pool;
+use super::rls::Caller;
+use super::rows::{blob_key, count};
+use super::session::read;
+use super::{PostgresExecutor, PostgresOptions, diagnose, migrations, queue, usage};
+use crate::errors::StorageError;
+use crate::executor::look::{Books, COUNTED, Look, SAMPLES};
+use crate::identities::Known;
+use crate::permissions::Access;
+
+const SAMPLE: &str = "(SELECT blob_key FROM {schema}.storage_segments WHERE provider = $1 AND blob_key IS NOT NULL LIMIT $2) \
+     UNION ALL (SELECT copy_key FROM {schema}.blob_copies WHERE provider = $1 LIMIT $2)";
+
+const TROUBLES: &str = "SELECT (SELECT count(*) FROM {schema}.upload_queue WHERE status = 'failed'), \
+     (SELECT count(*) FROM {schema}.storage_webhooks WHERE status IN ('disabled', 'paused')), \
+     (SELECT coalesce(sum(file_count), 0)::bigint FROM {schema}.storage_buckets)";
+
+impl PostgresExecutor {
+    /// See [`crate::executor::look::look`].
+    pub(in crate::executor) async fn look(
+        options: PostgresOptions,
+        access: &Access,
+        providers: &[Arc<str>],
+    ) -> Result<Look, StorageError> {
+        books(&options, access, providers).await.map_err(|fault| fault.into_storage("look"))
+    }
+}
+
+async fn books(options: &PostgresOptions, access: &Access, providers: &[Arc<str>]) -> Result<Look, Fault> {
+    let pool = Arc::new(Pool::new(options)?);
+    let client = pool.unpooled().await?;
+    match diagnose::schema_version(&client, pool.schema()).await? {
+        0 => return Ok(Look::Nothing),
+        // What is newer is said by the diagnosis.
+        version if version != migrations::newest() => return Ok(Look::Older),
+        _ => {}
+    }
+    drop(client);
+    let keeper = Caller::keeper();
+    let mut books = Books::default();
+    for provider in providers {
+        let samples = read(&pool, "look", &keeper, SAMPLE, &[&&**provider, &SAMPLES]).await?;
+        let known = Known {
+            identity: queue::identity(&pool, access, provider, None).await?,
+            is_named: queue::is_named(&pool, access, provider).await?,
+            samples: samples.iter().map(|row| blob_key(row, 0)).collect::<Result<_, _>>()?,
+        };
+        books.providers.insert(provider.clone(), known);
+    }
+    if let Some(row) = read(&pool, "look", &keeper, TROUBLES, &[]).await?.first() {
+        (books.failed_entries, books.silent_webhooks) = (count(row, 0)?, count(row, 1)?);
+        if count(row, 2)? <= COUNTED {
+            books.wrong_counters = Some(usage::differences(&pool, access).await?);
+        }
+    }
+    Ok(Look::Books(books))
+}

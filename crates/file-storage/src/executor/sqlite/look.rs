@@ -1,0 +1,95 @@
+//! A look at a database that changes nothing, not even the files beside it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, named_params};
+
+use super::errors::Fault;
+use super::lock::Lock;
+use super::rows::{blob_key, count};
+use super::{SqliteExecutor, functions, migrations, queue, usage};
+use crate::errors::StorageError;
+use crate::executor::look::{Books, COUNTED, Look, SAMPLES};
+use crate::file::BlobKey;
+use crate::identities::Known;
+use crate::permissions::Access;
+
+/// How long a lock of another process is waited for.
+const BUSY: Duration = Duration::from_secs(2);
+
+const SAMPLE: &str = "SELECT * FROM (SELECT blob_key FROM storage_segments WHERE provider = :provider AND blob_key IS NOT NULL \
+         LIMIT :most) \
+     UNION ALL SELECT * FROM (SELECT copy_key FROM blob_copies WHERE provider = :provider LIMIT :most)";
+
+const TROUBLES: &str = "SELECT (SELECT count(*) FROM upload_queue WHERE status = 'failed'), \
+     (SELECT count(*) FROM storage_webhooks WHERE status IN ('disabled', 'paused')), \
+     (SELECT coalesce(sum(file_count), 0) FROM storage_buckets)";
+
+impl SqliteExecutor {
+    /// See [`crate::executor::look::look`]. Blocks.
+    pub(in crate::executor) fn look(
+        path: &Path,
+        access: &Access,
+        providers: &[Arc<str>],
+    ) -> Result<Look, StorageError> {
+        Lock::refuse_moved(path)?;
+        if !path.is_file() {
+            return Ok(Look::Nothing);
+        }
+        books(path, access, providers).map_err(|fault| fault.into_storage("look"))
+    }
+}
+
+fn books(path: &Path, access: &Access, providers: &[Arc<str>]) -> Result<Look, Fault> {
+    let conn = open(path)?;
+    match migrations::refuse_newer(&conn)? {
+        0 => return Ok(Look::Nothing),
+        found if found < migrations::newest() => return Ok(Look::Older),
+        _ => {}
+    }
+    // One view of all tables, whatever a server beside us writes.
+    conn.execute_batch("BEGIN")?;
+    let mut books = Books::default();
+    for provider in providers {
+        let known = Known {
+            identity: queue::identity(&conn, access, provider)?,
+            is_named: queue::is_named(&conn, access, provider)?,
+            samples: samples(&conn, provider)?,
+        };
+        books.providers.insert(provider.clone(), known);
+    }
+    let (failed, silent, files) =
+        conn.query_row(TROUBLES, [], |row| Ok((count(row, 0), count(row, 1), count(row, 2))))?;
+    (books.failed_entries, books.silent_webhooks) = (failed?, silent?);
+    if files? <= COUNTED {
+        books.wrong_counters = Some(usage::differences(&conn, access)?);
+    }
+    Ok(Look::Books(books))
+}
+
+/// Without a log beside it nobody has the database open, and it may be read as it lies: else SQLite would make files to share it by.
+fn open(path: &Path) -> Result<Connection, Fault> {
+    let log = path.with_file_name(format!("{}-wal", path.file_name().unwrap_or_default().to_string_lossy()));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = if log.exists() {
+        Connection::open_with_flags(path, flags)?
+    } else {
+        let name = path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+        Connection::open_with_flags(format!("file:{name}?immutable=1"), flags | OpenFlags::SQLITE_OPEN_URI)?
+    };
+    conn.busy_timeout(BUSY)?;
+    functions::register(&conn)?;
+    Ok(conn)
+}
+
+fn samples(conn: &Connection, provider: &str) -> Result<Vec<BlobKey>, Fault> {
+    let mut statement = conn.prepare_cached(SAMPLE)?;
+    let mut rows = statement.query(named_params! { ":provider": provider, ":most": SAMPLES })?;
+    let mut samples = Vec::new();
+    while let Some(row) = rows.next()? {
+        samples.push(blob_key(row, 0)?);
+    }
+    Ok(samples)
+}
