@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use file_storage::executor::{self, UsageGroup};
 use file_storage::{QuotaScope, RlsContext, StorageError};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::app::AppState;
 use crate::errors::ApiError;
@@ -65,9 +65,8 @@ pub(in crate::management) struct FolderUsage {
 }
 
 /// What is asked for.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize)]
 pub(in crate::management) struct Asked {
-    /// Look anew: else an answer is kept for five minutes.
     #[serde(default)]
     refresh: bool,
 }
@@ -106,7 +105,10 @@ pub(super) async fn by(
 /// role.
 #[utoipa::path(
     get, path = "/usage/{folder}", tag = "Management", operation_id = "folderUsage",
-    params(("folder" = String, Path, description = "A bucket, or a bucket, a slash and a path in it"), Asked),
+    params(
+        ("folder" = String, Path, description = "A bucket, or a bucket, a slash and a path in it"),
+        ("refresh" = Option<bool>, Query, description = "Look anew: else an answer is kept for five minutes"),
+    ),
     responses(
         (status = 200, description = "What they take; nothing, to a user, where there is no such bucket", body = FolderUsage),
         (status = 401, description = "No token, or a bad one"),

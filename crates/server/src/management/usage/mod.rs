@@ -9,7 +9,7 @@ use axum::response::Response;
 use file_storage::executor::{BucketListing, BucketSort, SortOrder, UsageDifference, UserUsage};
 use file_storage::{Bucket, RlsContext};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Caller, Maintainer, answer};
@@ -22,17 +22,11 @@ pub(super) use look::{__path_of_folder, of_folder};
 const LIMIT: u32 = 10_000;
 
 /// What is asked for.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
+#[derive(Deserialize)]
 pub(super) struct Asked {
-    /// Count anew and say what differs from the counters, which must be nothing. The service role alone.
     #[serde(default)]
     recalculate: bool,
-    /// Look at all objects instead, and tell what they take by `user`, `bucket` or `provider`: the caller's own, or everybody's for the
-    /// service role, which alone is told of providers.
-    #[param(inline)]
     by: Option<look::UsageKind>,
-    /// Look anew: else an answer is kept for five minutes.
     #[serde(default)]
     refresh: bool,
 }
@@ -114,7 +108,11 @@ pub(super) struct Difference {
 /// objects looked at.
 #[utoipa::path(
     get, path = "/usage", tag = "Management", operation_id = "usage",
-    params(Asked),
+    params(
+        ("recalculate" = Option<bool>, Query, description = "Count anew and say what differs from the counters, which must be nothing. The service role alone"),
+        ("by" = Option<String>, Query, description = "Look at all objects instead, and tell what they take by `user`, `bucket` or `provider`: the caller's own, or everybody's for the service role, which alone is told of providers"),
+        ("refresh" = Option<bool>, Query, description = "Look anew: else an answer to `by` is kept for five minutes"),
+    ),
     responses(
         (status = 200, description = "Usage", body = Usage),
         (status = 401, description = "No token, or a bad one"),
