@@ -200,7 +200,7 @@ impl SqliteExecutor {
     }
 
     /// Runs a read of whatever length on the blocking pool, for as long as PostgreSQL lets a statement run.
-    async fn look<T: Send + 'static>(
+    async fn scan_within_bounds<T: Send + 'static>(
         &self,
         operation: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,

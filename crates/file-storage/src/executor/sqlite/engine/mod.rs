@@ -326,7 +326,7 @@ impl Executor for SqliteExecutor {
         limit: u32,
     ) -> Result<Vec<UsageGroup>, StorageError> {
         let (access, by) = (access.clone(), by.clone());
-        self.look("usage_by", move |conn| usage_by::groups(conn, &access, &by, limit)).await
+        self.scan_within_bounds("usage_by", move |conn| usage_by::groups(conn, &access, &by, limit)).await
     }
 
     async fn query(
