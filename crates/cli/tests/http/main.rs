@@ -14,6 +14,7 @@
 mod support;
 
 mod access;
+mod adopt;
 mod batch;
 mod concurrency;
 mod download;

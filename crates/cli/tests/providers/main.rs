@@ -18,6 +18,7 @@ mod signer;
 #[path = "../http/support/mod.rs"]
 mod support;
 
+mod adopt;
 mod cloud;
 mod copies;
 mod failover;

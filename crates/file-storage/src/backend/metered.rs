@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use metrics::{Counter, Histogram};
 
+use super::originals::Adopter;
 use super::{BackendError, BlobInfo, BlobWritten, StorageBackend};
 use crate::body::ByteStream;
 use crate::file::BlobKey;
@@ -97,6 +98,10 @@ impl<B: StorageBackend> StorageBackend for Metered<B> {
 
     fn lists_in_order(&self) -> bool {
         self.inner.lists_in_order()
+    }
+
+    fn adopter(&self) -> Option<Arc<dyn Adopter>> {
+        self.inner.adopter()
     }
 
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {

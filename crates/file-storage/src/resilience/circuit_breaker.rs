@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use tokio::time::Instant;
 
+use crate::backend::originals::Adopter;
 use crate::backend::{BackendError, BlobInfo, BlobWritten, StorageBackend};
 use crate::body::ByteStream;
 use crate::errors::StorageError;
@@ -311,6 +312,10 @@ impl<B: StorageBackend> StorageBackend for CircuitBreaker<B> {
 
     fn lists_in_order(&self) -> bool {
         self.inner.lists_in_order()
+    }
+
+    fn adopter(&self) -> Option<Arc<dyn Adopter>> {
+        self.inner.adopter()
     }
 
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {

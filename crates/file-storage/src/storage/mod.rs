@@ -4,6 +4,7 @@
 //! gives: rows through the [`Executor`], bytes through the [`Providers`]. A denied request touches no backend.
 //! Knows no protocol, no SQL and no path on a disk.
 
+mod adopt;
 mod batch;
 mod blobs;
 mod buckets;
@@ -59,6 +60,7 @@ use crate::failpoint;
 use crate::permissions::{Access, AccessRules, AnonGrants, Operation, RlsContext};
 use crate::signed_url::SigningKeys;
 
+pub use adopt::{AdoptRequest, AdoptSource};
 pub use batch::{Batch, BatchItem};
 pub use copy::CopyOptions;
 pub use download::{Download, DownloadBody};
@@ -79,6 +81,7 @@ pub use scrub::{ScrubProblem, ScrubRequest};
 pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;
 
+pub(crate) use adopt::{Adopted, Adoption};
 pub(crate) use carry::CarryFault;
 use credentials::KnownCredentials;
 use events::Feed;

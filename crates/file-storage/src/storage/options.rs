@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::backend::originals::AllowedDirectories;
 use crate::failpoint;
 use crate::lifecycle::LifecycleRule;
 use crate::permissions::AccessRules;
@@ -45,6 +46,8 @@ pub struct StorageOptions {
     pub jobs: JobOptions,
     /// How what is kept is verified.
     pub scrub: ScrubOptions,
+    /// Which directories of this machine files may be adopted from.
+    pub adopt: AllowedDirectories,
     /// What roles may do, beyond rows.
     pub access_rules: AccessRules,
     /// Whose failpoints are met: the data directory's.
@@ -71,6 +74,7 @@ impl Default for StorageOptions {
             lifecycle: LifecycleOptions::default(),
             jobs: JobOptions::default(),
             scrub: ScrubOptions::default(),
+            adopt: AllowedDirectories::default(),
             access_rules: AccessRules::default(),
             failpoints: failpoint::Scope::new(Path::new("")),
         }

@@ -32,7 +32,7 @@ pub use define::Key;
 pub use errors::{ConfigError, ConfigErrors};
 pub use forms::{ByteSize, Credential, Setting, TimeOfDay};
 pub use keys::{
-    AuthConfig, BatchConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, JobsConfig, KEYS,
+    AdoptConfig, AuthConfig, BatchConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, JobsConfig, KEYS,
     LifecycleConfig, LogConfig, MetricsConfig, PostgresConfig, RateLimitConfig, RestConfig, ServerConfig,
     SigningConfig, StorageConfig, UploadQueueConfig, WebhooksConfig,
 };

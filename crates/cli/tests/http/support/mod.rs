@@ -9,6 +9,8 @@ mod server;
 
 pub(crate) use call::{Call, Reply};
 pub(crate) use raw::{RawReply, exchange, open, read_reply};
+#[allow(unused_imports, reason = "another suite asks for it")]
+pub(crate) use server::Data;
 pub(crate) use server::Server;
 
 use uuid::Uuid;

@@ -34,8 +34,15 @@ pub(crate) struct Data {
 }
 
 impl Data {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), database: TestDatabase::if_asked_for() }
+    }
+
+    /// What the binary does with these data, as it is told by arguments and variables.
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) fn run(&self, arguments: &[&str], settings: &[(&str, &str)]) -> std::process::Output {
+        let mut process = aerostore(self.dir.path(), arguments);
+        process.envs(self.settings()).envs(settings.iter().copied()).output().unwrap()
     }
 
     /// What tells a server of the database.
@@ -215,6 +222,11 @@ impl Server {
     /// Files that hold bytes, whole or half-written.
     pub(crate) fn files_on_disk(&self) -> usize {
         ["blobs", "staging"].iter().map(|folder| count_files(&self.data_dir().join(folder))).sum()
+    }
+
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) fn data(&self) -> &Data {
+        self.data.as_ref().unwrap()
     }
 
     pub(crate) fn data_dir(&self) -> &Path {

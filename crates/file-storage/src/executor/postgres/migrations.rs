@@ -54,6 +54,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(20, "0020", "lifecycle"),
     migration!(21, "0021", "webhooks"),
     migration!(22, "0022", "provider_events"),
+    migration!(25, "0025", "adopt"),
 ];
 
 /// The oldest server that has all that the scripts use.

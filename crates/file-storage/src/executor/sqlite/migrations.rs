@@ -119,6 +119,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0017_provider_events.sql"),
         back: include_str!("migrations/0017_provider_events.rollback.sql"),
     },
+    Migration {
+        version: 20,
+        name: "adopt",
+        forward: include_str!("migrations/0020_adopt.sql"),
+        back: include_str!("migrations/0020_adopt.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.
