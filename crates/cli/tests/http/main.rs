@@ -29,6 +29,7 @@ mod policies;
 mod queries;
 mod refusals;
 mod signing;
+mod subscribers;
 mod tokens;
 mod tus;
 mod upload_queue;
