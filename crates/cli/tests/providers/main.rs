@@ -19,6 +19,7 @@ mod signer;
 mod support;
 
 mod adopt;
+mod backup;
 mod cloud;
 mod copies;
 mod failover;
