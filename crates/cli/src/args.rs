@@ -107,6 +107,8 @@ pub(crate) enum Command {
     Cleanup(commands::cleanup::Cleanup),
     /// Read all that is kept and compare it with its checksums; repair it from copies
     Scrub(commands::scrub::Scrub),
+    /// Make objects of files that are there already, in a directory of the server or a cloud store
+    Adopt(commands::adopt::Adopt),
     /// Rules that let old files go: list, set and remove them, say what they would do, follow them now
     Lifecycle(commands::lifecycle::Lifecycle),
     /// Make, list, disable and delete keys of S3's clients

@@ -268,6 +268,7 @@ fn native_storage(error: &StorageError) -> Native {
         E::QueueEntryEnded { .. } => (StatusCode::CONFLICT, "Completed"),
         E::JobEnded { .. } => (StatusCode::CONFLICT, "Ended"),
         E::JobRunning { .. } => (StatusCode::CONFLICT, "Running"),
+        E::OriginalUnusable { .. } => (StatusCode::CONFLICT, "Unusable"),
         E::LifecycleHeld { .. } => (StatusCode::CONFLICT, "Held"),
         E::TooManyJobs { .. } => (StatusCode::TOO_MANY_REQUESTS, "TooManyJobs"),
         E::DigestMismatch { .. } => (StatusCode::BAD_REQUEST, "InvalidChecksum"),
@@ -354,6 +355,7 @@ fn storage_context(error: &StorageError) -> Value {
             json!({ "bucket": bucket.as_str(), "path": path.as_str() })
         }
         E::DigestMismatch { algorithm } => json!({ "algorithm": algorithm.as_str() }),
+        E::OriginalUnusable { reason } => json!({ "reason": reason }),
         E::JobNotFound { job } | E::JobEnded { job } | E::JobRunning { job } => json!({ "job": job }),
         E::TooManyJobs { limit } => json!({ "limit": limit }),
         E::QueueEntryNotFound { entry } | E::QueueEntryEnded { entry } => json!({ "entry": entry }),

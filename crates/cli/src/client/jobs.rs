@@ -30,6 +30,11 @@ impl Client {
         self.json(self.request(Method::POST, &format!("/api/v1/storage/jobs/{}/cancel", encode(id)))).await
     }
 
+    /// Has files that are there already become objects.
+    pub(crate) async fn adopt(&self, asked: &Value) -> Result<Value, Failure> {
+        self.json(self.request(Method::POST, "/api/v1/storage/adopt").json(asked)).await
+    }
+
     /// Has all deleted that lies below a folder.
     pub(crate) async fn delete_folder(
         &self,

@@ -1,5 +1,6 @@
 //! The commands, one file each: arguments in, a result or a failure out.
 
+pub(crate) mod adopt;
 pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod bench;
@@ -78,6 +79,7 @@ pub(crate) fn run(args: Args, out: &Output) -> Result<(), Failure> {
         Command::TakeOver(asked) => with_runtime(async || take_over::run(&asked, &global, out).await),
         Command::Lifecycle(asked) => with_client(&global, out, async |it| lifecycle::run(asked, it).await),
         Command::Cleanup(cleanup) => with_client(&global, out, async |it| cleanup::run(&cleanup, it).await),
+        Command::Adopt(adopt) => with_client(&global, out, async |it| adopt::run(&adopt, it).await),
         Command::Scrub(scrub) => with_client(&global, out, async |it| scrub::run(&scrub, it).await),
         Command::Credential(credential) => {
             with_client(&global, out, async |it| credential::run(credential, it).await)

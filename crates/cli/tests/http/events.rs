@@ -13,14 +13,14 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// What a stream says at a time.
 #[derive(Debug, Clone, Default)]
-struct Message {
+pub(crate) struct Message {
     id: String,
     event: String,
-    data: Value,
+    pub(crate) data: Value,
 }
 
 /// A stream, read as a browser would.
-struct Stream {
+pub(crate) struct Stream {
     answer: reqwest::Response,
     buffer: String,
     last_id: String,
@@ -34,7 +34,7 @@ impl Stream {
         Self { answer, buffer: String::new(), last_id: String::new() }
     }
 
-    async fn of(server: &Server, who: Who, query: &str) -> Self {
+    pub(crate) async fn of(server: &Server, who: Who, query: &str) -> Self {
         let mut stream = Self::open(server.call(who, "GET", &format!("/events{query}"))).await;
         // It stands where it stands once it says so.
         while stream.last_id.is_empty() {
@@ -77,7 +77,7 @@ impl Stream {
     }
 
     /// The next message; `None` at the end.
-    async fn next(&mut self) -> Option<Message> {
+    pub(crate) async fn next(&mut self) -> Option<Message> {
         loop {
             match self.take_block() {
                 Some(Some(message)) => return Some(message),

@@ -14,6 +14,7 @@
 mod support;
 
 mod access;
+mod adopt;
 mod audit;
 mod batch;
 mod concurrency;
@@ -29,6 +30,7 @@ mod policies;
 mod queries;
 mod refusals;
 mod signing;
+mod subscribers;
 mod tokens;
 mod traces;
 mod tus;

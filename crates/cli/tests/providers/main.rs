@@ -18,6 +18,8 @@ mod signer;
 #[path = "../http/support/mod.rs"]
 mod support;
 
+mod adopt;
+mod backup;
 mod cloud;
 mod copies;
 mod failover;

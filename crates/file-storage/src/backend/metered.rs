@@ -11,6 +11,7 @@ use futures_util::stream::BoxStream;
 use metrics::{Counter, Histogram};
 use tracing::Instrument as _;
 
+use super::originals::Adopter;
 use super::{BackendError, BlobInfo, BlobWritten, StorageBackend};
 use crate::body::ByteStream;
 use crate::file::BlobKey;
@@ -102,6 +103,10 @@ impl<B: StorageBackend> StorageBackend for Metered<B> {
 
     fn lists_in_order(&self) -> bool {
         self.inner.lists_in_order()
+    }
+
+    fn adopter(&self) -> Option<Arc<dyn Adopter>> {
+        self.inner.adopter()
     }
 
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {

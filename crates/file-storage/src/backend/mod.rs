@@ -5,6 +5,7 @@
 
 pub mod local;
 pub mod metered;
+pub mod originals;
 pub mod place;
 pub mod provider;
 pub mod registry;
@@ -105,6 +106,11 @@ pub trait StorageBackend: Send + Sync + 'static {
     /// compares rows with a list, and asks for those that it does not find there.
     fn lists_in_order(&self) -> bool {
         false
+    }
+
+    /// What makes blobs of files that were there before; `None` where they are written as any other. Decorators hand it on.
+    fn adopter(&self) -> Option<Arc<dyn originals::Adopter>> {
+        None
     }
 
     /// Blobs whose writing a crash interrupted, or that were never settled. Called at start-up, before anything

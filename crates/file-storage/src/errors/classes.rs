@@ -61,6 +61,7 @@ impl StorageError {
             | Self::JobEnded { .. }
             | Self::TooManyJobs { .. }
             | Self::JobRunning { .. }
+            | Self::OriginalUnusable { .. }
             | Self::ChecksumMismatch { .. }
             | Self::Io { .. }
             | Self::Internal { .. } => false,
@@ -126,6 +127,7 @@ impl StorageError {
             Self::JobEnded { .. } => "JOB_ENDED",
             Self::TooManyJobs { .. } => "TOO_MANY_JOBS",
             Self::JobRunning { .. } => "JOB_RUNNING",
+            Self::OriginalUnusable { .. } => "ORIGINAL_UNUSABLE",
             Self::ChecksumMismatch { .. } => "CHECKSUM_MISMATCH",
             Self::ProviderUnavailable { .. } | Self::ProviderThrottled { .. } => "PROVIDER_UNAVAILABLE",
             Self::CircuitOpen { .. } => "CIRCUIT_OPEN",

@@ -316,6 +316,12 @@ pub enum StorageError {
         /// How many may be.
         limit: u32,
     },
+    /// A file that was there before, and can't become an object as it is.
+    #[error("The file can't be adopted: {reason}")]
+    OriginalUnusable {
+        /// What is wrong with it, in words for who asked.
+        reason: &'static str,
+    },
     /// Bytes that are not what was stored.
     #[error("The stored bytes do not match their checksum")]
     ChecksumMismatch {

@@ -41,12 +41,14 @@ pub enum JobKind {
     Scrub,
     /// Follows lifecycle rules.
     Lifecycle,
+    /// Makes objects of files that were there before.
+    Adopt,
 }
 
 impl JobKind {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::DeleteFolder, Self::MoveFolder, Self::CopyFolder, Self::Scrub, Self::Lifecycle];
+    pub const ALL: [Self; 6] =
+        [Self::DeleteFolder, Self::MoveFolder, Self::CopyFolder, Self::Scrub, Self::Lifecycle, Self::Adopt];
 
     /// The word that rows and protocols have.
     pub fn as_str(self) -> &'static str {
@@ -56,6 +58,7 @@ impl JobKind {
             Self::CopyFolder => "copy_folder",
             Self::Scrub => "scrub",
             Self::Lifecycle => "lifecycle",
+            Self::Adopt => "adopt",
         }
     }
 
@@ -67,7 +70,7 @@ impl JobKind {
     /// Whether there is one of its kind at a time, whoever asks. Of those, the last one is kept, too, so that it is known when it was.
     pub(super) fn is_alone(self) -> bool {
         match self {
-            Self::DeleteFolder | Self::MoveFolder | Self::CopyFolder | Self::Lifecycle => false,
+            Self::DeleteFolder | Self::MoveFolder | Self::CopyFolder | Self::Lifecycle | Self::Adopt => false,
             Self::Scrub => true,
         }
     }

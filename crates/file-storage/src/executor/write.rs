@@ -118,5 +118,6 @@ pub(crate) fn is_of_one_object(error: &StorageError) -> bool {
             | E::PayloadTooLarge { .. }
             | E::UnsupportedMediaType { .. }
             | E::QuotaExceeded { .. }
+            | E::OriginalUnusable { .. }
     )
 }

@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 
 use super::circuit::{About, Circuit};
+use crate::backend::originals::Adopter;
 use crate::backend::{BackendError, BlobInfo, BlobWritten, StorageBackend};
 use crate::body::ByteStream;
 use crate::errors::StorageError;
@@ -125,6 +126,10 @@ impl<B: StorageBackend> StorageBackend for CircuitBreaker<B> {
 
     fn lists_in_order(&self) -> bool {
         self.inner.lists_in_order()
+    }
+
+    fn adopter(&self) -> Option<Arc<dyn Adopter>> {
+        self.inner.adopter()
     }
 
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {

@@ -17,6 +17,7 @@ use futures_util::stream::BoxStream;
 use metrics::{Counter, Gauge};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::backend::originals::Adopter;
 use crate::backend::{BackendError, BlobInfo, BlobWritten, StorageBackend};
 use crate::body::ByteStream;
 use crate::file::BlobKey;
@@ -200,6 +201,10 @@ impl<B: StorageBackend> StorageBackend for ConcurrencyLimit<B> {
 
     fn lists_in_order(&self) -> bool {
         self.inner.lists_in_order()
+    }
+
+    fn adopter(&self) -> Option<Arc<dyn Adopter>> {
+        self.inner.adopter()
     }
 
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {

@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use super::circuit::Circuit;
 use super::tape::Tape;
+use crate::backend::originals::Adopter;
 use crate::backend::{BackendError, BlobInfo, BlobWritten, StorageBackend};
 use crate::body::ByteStream;
 use crate::file::BlobKey;
@@ -227,6 +228,10 @@ impl<B: StorageBackend> StorageBackend for Retry<B> {
 
     fn lists_in_order(&self) -> bool {
         self.inner.lists_in_order()
+    }
+
+    fn adopter(&self) -> Option<Arc<dyn Adopter>> {
+        self.inner.adopter()
     }
 
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {

@@ -16,6 +16,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::backend::originals::Adopter;
 use crate::backend::provider::PROBE_PATIENCE;
 use crate::backend::{BackendError, BlobInfo, BlobWritten, StorageBackend};
 use crate::body::ByteStream;
@@ -188,6 +189,10 @@ impl<B: StorageBackend> StorageBackend for Timeout<B> {
 
     fn lists_in_order(&self) -> bool {
         self.inner.lists_in_order()
+    }
+
+    fn adopter(&self) -> Option<Arc<dyn Adopter>> {
+        self.inner.adopter()
     }
 
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {

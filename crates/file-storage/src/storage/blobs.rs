@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::FileStorage;
 use super::leases::Lease;
 use super::spool::SpoolShare;
+use crate::backend::originals::{self, Original};
 use crate::backend::provider::Provider;
 use crate::backend::{BackendError, BlobWritten};
 use crate::body::ByteStream;
@@ -218,6 +219,31 @@ impl FileStorage {
         let blob = PlacedBlob { provider: provider.name().clone(), key };
         let unwanted = Unwanted { storage: self, blobs: vec![blob.clone()] };
         BegunBlob { provider, has_others, blob, lease, unwanted }
+    }
+
+    /// Makes a blob of a file that is there, where the provider that new ones go to can, without carrying its bytes. `None` where it is
+    /// to be written as any other.
+    pub(super) async fn take_blob(
+        &self,
+        bucket: Uuid,
+        original: &Original,
+        moves: bool,
+    ) -> Result<Option<NewBlob>, StorageError> {
+        let provider = self.providers().target();
+        let Some(adopter) = provider.backend().adopter() else { return Ok(None) };
+        let mut begun = self.begin_blob(provider, bucket, false);
+        let taken = match adopter.take(&begun.blob.key, original, moves).await {
+            Ok(None) => {
+                begun.unwanted.blobs.clear();
+                return Ok(None);
+            }
+            Ok(Some(written)) if written.size == original.size => Ok(written),
+            // The blob goes, as it is not the file that was let in.
+            Ok(Some(_)) => return Err(StorageError::OriginalUnusable { reason: originals::CHANGED }),
+            Err(error) => Err(error),
+        };
+        let new = begun.end(taken).map_err(|error| error.into_storage_error(provider.name()))?;
+        Ok(Some(NewBlob { belongs: self.home_of(&new.blob.provider), ..new }))
     }
 
     /// Reads a blob, or a range of it.

@@ -4,6 +4,7 @@
 //! gives: rows through the [`Executor`], bytes through the [`Providers`]. A denied request touches no backend.
 //! Knows no protocol, no SQL and no path on a disk.
 
+mod adopt;
 mod batch;
 mod blobs;
 mod buckets;
@@ -62,6 +63,7 @@ use crate::permissions::{Access, AccessRules, AnonGrants, Operation, RlsContext}
 use crate::quota::QuotaSettings;
 use crate::signed_url::SigningKeys;
 
+pub use adopt::{AdoptRequest, AdoptSource};
 pub use batch::{Batch, BatchItem};
 pub use cache::{CacheOptions, SharedPage};
 pub use copy::CopyOptions;
@@ -84,6 +86,7 @@ pub use sign::{SignOptions, SignedToken};
 pub use upload::PendingUpload;
 pub use usage::UsageTold;
 
+pub(crate) use adopt::{Adopted, Adoption};
 pub(crate) use cache::ListCache;
 pub(crate) use carry::CarryFault;
 use credentials::KnownCredentials;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cache::CacheOptions;
+use crate::backend::originals::AllowedDirectories;
 use crate::failpoint;
 use crate::lifecycle::LifecycleRule;
 use crate::permissions::AccessRules;
@@ -48,6 +49,8 @@ pub struct StorageOptions {
     pub jobs: JobOptions,
     /// How what is kept is verified.
     pub scrub: ScrubOptions,
+    /// Which directories of this machine files may be adopted from.
+    pub adopt: AllowedDirectories,
     /// What roles may do, beyond rows.
     pub access_rules: AccessRules,
     /// Whose failpoints are met: the data directory's.
@@ -75,6 +78,7 @@ impl Default for StorageOptions {
             lifecycle: LifecycleOptions::default(),
             jobs: JobOptions::default(),
             scrub: ScrubOptions::default(),
+            adopt: AllowedDirectories::default(),
             access_rules: AccessRules::default(),
             failpoints: failpoint::Scope::new(Path::new("")),
         }

@@ -15,6 +15,7 @@ use super::head::Head;
 use super::leases::Lease;
 use super::queue::Queued;
 use super::spool::SpoolShare;
+use crate::backend::originals::Original;
 use crate::body::{ByteStream, limited};
 use crate::bucket::{Bucket, BucketName};
 use crate::digests::{Wanted, Watch};
@@ -36,6 +37,8 @@ pub struct PendingUpload {
     mode: PutMode,
     is_folder_marker: bool,
     patience: Patience,
+    /// The file that its bytes are, and whether that goes.
+    original: Option<(Original, bool)>,
 }
 
 impl FileStorage {
@@ -145,6 +148,7 @@ impl FileStorage {
             mode,
             is_folder_marker: false,
             patience: Patience::Waits,
+            original: None,
         }
     }
 }
@@ -169,6 +173,16 @@ impl PendingUpload {
     /// [`Written::queued`] says so. They are durable and readable all the same. A wish: with none, or a full one, they wait.
     pub fn deferrable(self) -> Self {
         Self { patience: Patience::Defers, ..self }
+    }
+
+    /// The bytes are those of a file that is there: the provider that they go to may have them from there, without the body.
+    pub(super) fn adopting(self, original: Original, moves: bool) -> Self {
+        Self { original: Some((original, moves)), ..self }
+    }
+
+    /// Whether a file of this type and size would be taken.
+    pub(super) fn would_take(&self, content_type: &str, size: u64) -> Result<(), StorageError> {
+        self.storage.check_limits(&self.admission, content_type, size)
     }
 
     /// Checks MIME type, size and quota, takes the body in, and makes the object visible.
@@ -282,7 +296,15 @@ impl PendingUpload {
         watch: &Watch,
     ) -> Result<Prepared, StorageError> {
         let storage = &self.storage;
-        let new = storage.write_blob(self.admission.bucket.uuid, body, size_hint, self.patience).await?;
+        let bucket = self.admission.bucket.uuid;
+        let taken = match &self.original {
+            Some((original, moves)) => storage.take_blob(bucket, original, *moves).await?,
+            None => None,
+        };
+        let new = match taken {
+            Some(new) => new,
+            None => storage.write_blob(bucket, body, size_hint, self.patience).await?,
+        };
         let NewBlob { blob, written, belongs, share, lease } = new;
         if let Err(differs) = watch.check_sha256(&written.sha256) {
             storage.discard(blob, lease).await;

@@ -314,6 +314,14 @@ settings! {
         interval: Option<Duration> = "", interval_between_runs;
     }
 
+    /// Making objects of files that are there already (`aerostore adopt`).
+    adopt: AdoptConfig {
+        /// Directories of this machine whose files, and those below them, holders of the service key may have adopted. None by default. No
+        /// link is followed, and the server's own directories are left out.
+        #[live = true]
+        directories: Vec<PathBuf> = "", absolute_paths;
+    }
+
     /// When rules that let old files go are followed. The rules themselves stand below `lifecycle.rules`, or are made by the API and by S3.
     lifecycle: LifecycleConfig {
         /// Whether rules are followed by themselves: once a day, by one of the servers that share a database.
@@ -435,6 +443,14 @@ fn some_waits(waits: &Vec<Duration>) -> Result<(), String> {
     match waits.len() {
         1..=30 => Ok(()),
         _ => Err("has 1 to 30 waits".into()),
+    }
+}
+
+#[allow(clippy::ptr_arg, reason = "a check takes its key's own type")]
+fn absolute_paths(paths: &Vec<PathBuf>) -> Result<(), String> {
+    match paths.iter().find(|path| !path.is_absolute()) {
+        Some(path) => Err(format!("'{}' is no absolute path", path.display())),
+        None => Ok(()),
     }
 }
 

@@ -32,9 +32,9 @@ pub use define::Key;
 pub use errors::{ConfigError, ConfigErrors};
 pub use forms::{ByteSize, Credential, Setting, TimeOfDay};
 pub use keys::{
-    AuditConfig, AuthConfig, BatchConfig, BucketsConfig, CleanupConfig, Config, CorsConfig, JobsConfig, KEYS,
-    LifecycleConfig, LogConfig, MetricsConfig, PostgresConfig, RateLimitConfig, RestConfig, ServerConfig,
-    SigningConfig, StorageConfig, UploadQueueConfig, WebhooksConfig,
+    AdoptConfig, AuditConfig, AuthConfig, BatchConfig, BucketsConfig, CleanupConfig, Config, CorsConfig,
+    JobsConfig, KEYS, LifecycleConfig, LogConfig, MetricsConfig, PostgresConfig, RateLimitConfig, RestConfig,
+    ServerConfig, SigningConfig, StorageConfig, UploadQueueConfig, WebhooksConfig,
 };
 pub use load::{Loaded, Sources};
 pub use page::reference_page;

@@ -3,6 +3,7 @@
 //! Every handler takes a [`Caller`] or a [`Maintainer`], which says who may call it; a request of anybody else never
 //! reaches the handler. Answers have one form, whatever the dialect of REST.
 
+mod adopt;
 mod batch;
 mod caller;
 mod cleanup;
@@ -59,6 +60,7 @@ pub(crate) const BASE: &str = "/api/v1/storage";
     cleanup::preview,
     cleanup::apply,
     scrub::start,
+    adopt::start,
     policies::change,
     policies::list,
     policies::remove,
@@ -122,6 +124,7 @@ pub(crate) fn routes() -> Router<AppState> {
         .route("/metrics/reset", post(metrics::reset))
         .route("/cleanup", get(cleanup::preview).post(cleanup::apply))
         .route("/scrub", post(scrub::start))
+        .route("/adopt", post(adopt::start))
         .route("/policies", get(policies::list).post(policies::change))
         .route("/policies/{name}", delete(policies::remove))
         .route("/credentials", get(credentials::list).post(credentials::create))

@@ -141,6 +141,7 @@ impl From<StorageError> for Failure {
             E::QueueEntryEnded { .. }
             | E::JobEnded { .. }
             | E::JobRunning { .. }
+            | E::OriginalUnusable { .. }
             | E::LifecycleHeld { .. } => (StatusCode::CONFLICT, "InvalidState"),
             E::TooManyJobs { .. } => (StatusCode::BAD_REQUEST, "InvalidRequest"),
             E::PolicyExists { .. } => (StatusCode::CONFLICT, "EntityAlreadyExists"),

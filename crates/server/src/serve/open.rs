@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use file_storage::backend::originals::AllowedDirectories;
 use file_storage::executor::Executor;
 use file_storage::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions, Synchronous};
@@ -229,6 +230,10 @@ pub(super) fn storage_options(config: &Config) -> StorageOptions {
             concurrency: usize::try_from(config.jobs.concurrency).unwrap_or(usize::MAX),
             keep: config.jobs.keep,
         },
+        adopt: AllowedDirectories {
+            roots: config.adopt.directories.clone().into(),
+            own: own_directories(config),
+        },
         scrub: ScrubOptions { bytes_per_second: config.scrub.rate.0, interval: config.scrub.interval },
         access_rules: AccessRules {
             only_service_creates_buckets: config.buckets.creation == BucketCreation::Service,
@@ -236,6 +241,12 @@ pub(super) fn storage_options(config: &Config) -> StorageOptions {
         },
         failpoints: failpoint::Scope::new(&config.data_dir),
     }
+}
+
+/// Directories whose files are the server's own, whoever is let near them.
+fn own_directories(config: &Config) -> Arc<[PathBuf]> {
+    let providers = config.providers.values().filter_map(|provider| provider.path.clone());
+    std::iter::once(config.data_dir.clone()).chain(providers).collect()
 }
 
 pub(super) fn quota_settings(config: &Config) -> QuotaSettings {

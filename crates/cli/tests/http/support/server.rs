@@ -39,12 +39,17 @@ impl Data {
         Self { dir: tempfile::tempdir().unwrap(), database: TestDatabase::if_asked_for() }
     }
 
+    /// What the binary does with these data, as it is told by arguments and variables.
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) fn run(&self, arguments: &[&str], settings: &[(&str, &str)]) -> std::process::Output {
+        let mut process = aerostore(self.dir.path(), arguments);
+        process.envs(self.settings()).envs(settings.iter().copied()).output().unwrap()
+    }
+
     /// How a command ends that reads a server's configuration, on these data: whether it succeeds, and what it says.
     #[allow(dead_code, reason = "another suite asks for it")]
     pub(crate) fn command(&self, settings: &[(&str, &str)], arguments: &[&str]) -> (bool, String) {
-        let mut command = aerostore(self.dir.path(), arguments);
-        command.envs(self.settings().iter().map(|(name, value)| (*name, value)));
-        let ended = command.envs(settings.iter().copied()).output().unwrap();
+        let ended = self.run(arguments, settings);
         let said = [ended.stdout, ended.stderr].concat();
         (ended.status.success(), String::from_utf8_lossy(&said).into_owned())
     }
@@ -232,6 +237,11 @@ impl Server {
     /// Files that hold bytes, whole or half-written.
     pub(crate) fn files_on_disk(&self) -> usize {
         ["blobs", "staging"].iter().map(|folder| count_files(&self.data_dir().join(folder))).sum()
+    }
+
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) fn data(&self) -> &Data {
+        self.data.as_ref().unwrap()
     }
 
     pub(crate) fn data_dir(&self) -> &Path {

@@ -7,6 +7,7 @@
 //!
 //! Several processes may share a root. May use the file system; knows no rows and no users.
 
+mod adopt;
 mod buffer;
 mod copy;
 mod error;
@@ -38,6 +39,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::backend::originals::Adopter;
 use crate::backend::{BackendError, BlobInfo, BlobWritten, StorageBackend};
 use crate::body::{self, ByteStream};
 use crate::failpoint::Scope;
@@ -191,6 +193,10 @@ impl StorageBackend for LocalBackend {
 
     fn list(&self) -> BoxStream<'static, Result<BlobInfo, BackendError>> {
         scan::list(self.inner.clone())
+    }
+
+    fn adopter(&self) -> Option<Arc<dyn Adopter>> {
+        Some(Arc::new(self.clone()))
     }
 
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {

@@ -39,6 +39,11 @@ impl Staged {
         Ok(Self { file, trace: Unsettled::staged(inner, key), unflushed: 0, flush: None })
     }
 
+    /// A file that has its bytes, and its name in the staging folder.
+    pub(super) fn of(file: File, trace: Unsettled) -> Self {
+        Self { file, trace, unflushed: 0, flush: None }
+    }
+
     /// Appends chunks. May block.
     pub(super) fn append(&mut self, chunks: &[Bytes]) -> io::Result<()> {
         self.trace.inner().failpoints.hit("local.stage.write")?;

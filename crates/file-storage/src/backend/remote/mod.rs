@@ -18,6 +18,7 @@ mod gcs;
 mod identity;
 mod journal;
 mod list;
+mod originals;
 mod parts;
 mod read;
 mod s3;
@@ -47,6 +48,9 @@ pub use gcs::{GcsCredentials, GcsStore};
 pub use identity::RemotePlace;
 pub use s3::{S3Credentials, S3Store};
 
+pub(super) use originals::OpenedObject;
+
+use crate::backend::originals::Adopter;
 use crate::backend::{BackendError, BlobInfo, BlobWritten, StorageBackend};
 use crate::body::{self, ByteStream};
 use crate::file::BlobKey;
@@ -234,6 +238,10 @@ impl StorageBackend for RemoteBackend {
 
     fn lists_in_order(&self) -> bool {
         true
+    }
+
+    fn adopter(&self) -> Option<Arc<dyn Adopter>> {
+        Some(Arc::new(self.clone()))
     }
 
     /// Gives up uploads in parts that a crash cut off, while the start goes on. Blobs are left to the orphan job.

@@ -32,7 +32,15 @@ pub(super) async fn read(
             Some(size) => Err(fault::outside(range, size)),
         };
     }
-    let path = inner.path(key);
+    read_at(inner, inner.path(key), range).await
+}
+
+/// As [`read`], of what is at a path.
+pub(super) async fn read_at(
+    inner: &Arc<Inner>,
+    path: Path,
+    range: Option<Range<u64>>,
+) -> Result<ByteStream, BackendError> {
     let opened = open(inner, &path, range.clone()).await?;
     let range = match range {
         Some(range) if range.end > opened.size => return Err(fault::outside(&range, opened.size)),

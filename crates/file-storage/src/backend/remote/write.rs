@@ -11,6 +11,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 use bytes::Bytes;
 use futures_util::StreamExt;
+use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutPayload};
 use tokio::time::{sleep, timeout};
 
@@ -80,7 +81,17 @@ pub(super) async fn copy(inner: &Arc<Inner>, from: &BlobKey, to: &BlobKey) -> Re
         let body = read::read(inner, from, None, Some(inner.attempts.about(from))).await?;
         return write(inner, to, body, Some(size)).await.map(drop);
     }
-    let copied = inner.client.copy(&inner.path(from), &inner.path(to)).await;
+    copy_within(inner, &inner.path(from), to, size).await
+}
+
+/// Has the store make a blob of what is at a path of its own, and is so many bytes.
+pub(super) async fn copy_within(
+    inner: &Arc<Inner>,
+    from: &Path,
+    to: &BlobKey,
+    size: u64,
+) -> Result<(), BackendError> {
+    let copied = inner.client.copy(from, &inner.path(to)).await;
     match copied.map_err(fault::during("copy")) {
         Err(error) if is_pending(&error) => {}
         outcome => return outcome,

@@ -55,6 +55,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(21, "0021", "webhooks"),
     migration!(22, "0022", "provider_events"),
     migration!(23, "0023", "marks"),
+    migration!(24, "0024", "adopt"),
 ];
 
 /// The oldest server that has all that the scripts use.

@@ -125,6 +125,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0018_marks.sql"),
         back: include_str!("migrations/0018_marks.rollback.sql"),
     },
+    Migration {
+        version: 19,
+        name: "adopt",
+        forward: include_str!("migrations/0019_adopt.sql"),
+        back: include_str!("migrations/0019_adopt.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

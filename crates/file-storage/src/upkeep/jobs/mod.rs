@@ -4,6 +4,7 @@
 //! jobs that go on where their last step was written down. So a step does a bounded piece of work, may happen twice, and leaves
 //! what it has counted right wherever it is broken off.
 
+mod adopt;
 mod delete_folder;
 mod folder;
 mod lifecycle;
@@ -58,6 +59,7 @@ async fn step(storage: &FileStorage, job: &mut ClaimedJob) -> Result<StepEnd, St
         JobKind::CopyFolder => relocate_folder::step(storage, job, How::Copy).await,
         JobKind::Scrub => scrub::step(storage, job).await,
         JobKind::Lifecycle => lifecycle::step(storage, job).await,
+        JobKind::Adopt => adopt::step(storage, job).await,
     }
 }
 

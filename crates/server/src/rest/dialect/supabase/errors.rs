@@ -124,6 +124,7 @@ fn storage(error: &StorageError) -> Worded {
         E::QueueEntryEnded { .. } => wrapped(409, "Completed", "InvalidRequest", message),
         E::JobEnded { .. } => wrapped(409, "Ended", "InvalidRequest", message),
         E::JobRunning { .. } => wrapped(409, "Running", "InvalidRequest", message),
+        E::OriginalUnusable { .. } => wrapped(409, "Unusable", "InvalidRequest", message),
         E::LifecycleHeld { .. } => wrapped(409, "Held", "InvalidRequest", message),
         E::TooManyJobs { .. } => wrapped(429, "TooManyJobs", "InvalidRequest", message),
         E::DigestMismatch { .. } => wrapped(400, "InvalidChecksum", "InvalidChecksum", message),

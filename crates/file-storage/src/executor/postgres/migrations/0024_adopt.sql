@@ -1,0 +1,5 @@
+-- Jobs that make objects of files that were there before.
+
+ALTER TABLE {schema}.jobs DROP CONSTRAINT jobs_kind_check;
+ALTER TABLE {schema}.jobs ADD CONSTRAINT jobs_kind_check
+    CHECK (kind IN ('delete_folder', 'move_folder', 'copy_folder', 'scrub', 'lifecycle', 'adopt'));
