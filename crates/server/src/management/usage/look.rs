@@ -5,7 +5,7 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use file_storage::executor::{self, UsageGroup};
-use file_storage::{QuotaScope, RlsContext, StorageError};
+use file_storage::{Operation, QuotaScope, RlsContext, StorageError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -123,6 +123,7 @@ pub(in crate::management) async fn of_folder(
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
     let shown = async {
+        app.storage.may_ask(caller.context(), Operation::ReadUsage, None).await?;
         let Query(Asked { refresh }) = asked.map_err(|error| ApiError::schema(error.body_text()))?;
         let by = match QuotaScope::folder(&folder)? {
             QuotaScope::Folder(bucket, folder) => executor::UsageBy::Folder(bucket, Some(folder)),

@@ -4,10 +4,11 @@
 
 mod look;
 
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use file_storage::executor::{BucketListing, BucketSort, SortOrder, UsageDifference, UserUsage};
-use file_storage::{Bucket, RlsContext};
+use file_storage::{Bucket, Operation, RlsContext};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -123,22 +124,26 @@ pub(super) struct Difference {
 pub(super) async fn show(
     State(app): State<AppState>,
     caller: Caller,
-    asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
+    asked: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
-    let outcome = match asked {
-        Ok(Query(Asked { by: Some(_), recalculate: true, .. })) => {
+    answer(&caller, "usage", shown(&app, caller.context(), asked).await)
+}
+
+async fn shown(
+    app: &AppState,
+    context: &RlsContext,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Result<Usage, ApiError> {
+    app.storage.may_ask(context, Operation::ReadUsage, None).await?;
+    let Query(asked) = asked.map_err(|error| ApiError::schema(error.body_text()))?;
+    match asked {
+        Asked { by: Some(_), recalculate: true, .. } => {
             Err(ApiError::schema("by and recalculate exclude each other"))
         }
-        Ok(Query(Asked { by: Some(by), refresh, .. })) => {
-            look::by(&app, caller.context(), by, refresh).await.map(Usage::By)
-        }
-        Ok(Query(asked)) => {
-            let recount = if asked.recalculate { Recount::Report } else { Recount::None };
-            usage(&app, caller.context(), recount).await
-        }
-        Err(error) => Err(ApiError::schema(error.body_text())),
-    };
-    answer(&caller, "usage", outcome)
+        Asked { by: Some(by), refresh, .. } => look::by(app, context, by, refresh).await.map(Usage::By),
+        Asked { recalculate: true, .. } => usage(app, context, Recount::Report).await,
+        Asked { .. } => usage(app, context, Recount::None).await,
+    }
 }
 
 /// Counts anew, sets the counters right, and says what differed, which must be nothing.
