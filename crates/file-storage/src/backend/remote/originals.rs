@@ -55,7 +55,8 @@ impl OpenedObject {
     /// All of its bytes, and at their end whether it is another one by now.
     pub(in crate::backend) fn body(self: Arc<Self>) -> ByteStream {
         let opened = async move {
-            let body = read::read_at(&self.inner, self.path.clone(), None).await;
+            let body =
+                read::read_at(&self.inner, self.path.clone(), None, Some(self.inner.attempts.clone())).await;
             match body {
                 Ok(body) => body
                     .chain(stream::once(async move { self.check().await.map(|()| bytes::Bytes::new()) }))
@@ -197,7 +198,7 @@ impl Adopter for RemoteBackend {
             self.settle(key, false).await;
             return Err(BackendError::Body(Box::new(changed)));
         }
-        let mut body = read::read(&self.inner, key, None).await?;
+        let mut body = read::read(&self.inner, key, None, Some(self.inner.attempts.about(key))).await?;
         let (mut size, mut hash) = (0_u64, digest::Context::new(&digest::SHA256));
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|error| BackendError::Body(Box::new(error)))?;

@@ -32,7 +32,7 @@ pub(super) async fn read(
             Some(size) => Err(fault::outside(range, size)),
         };
     }
-    read_at(inner, inner.path(key), range).await
+    read_at(inner, inner.path(key), range, attempts).await
 }
 
 /// As [`read`], of what is at a path.
@@ -40,6 +40,7 @@ pub(super) async fn read_at(
     inner: &Arc<Inner>,
     path: Path,
     range: Option<Range<u64>>,
+    attempts: Option<Attempts>,
 ) -> Result<ByteStream, BackendError> {
     let opened = open(inner, &path, range.clone()).await?;
     let range = match range {
