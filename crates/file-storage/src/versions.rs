@@ -213,6 +213,8 @@ pub struct VersionPage {
 /// What an executor reads at a time for such a list: rows by path, and the newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionScan {
+    /// How the paths of the list begin that this is for, as whoever asked said it. What is read, the others say.
+    pub prefix: String,
     /// The first path that is wanted.
     pub from: String,
     /// Versions at that first path are wanted after this one only.

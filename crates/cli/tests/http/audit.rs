@@ -178,6 +178,9 @@ async fn refusals_have_lines_where_all_is_wanted() {
         (server.call(ME, "GET", "/object/box/nothing"), "refused", "OBJECT_NOT_FOUND"),
         (server.call(ME, "GET", "/object/box/a"), "ok", ""),
         (server.call(ME, "POST", "/object/list/box").json(&json!({ "prefix": "" })), "ok", ""),
+        (server.request(ME, "GET", "/api/v1/storage/usage?by=bucket"), "ok", ""),
+        // From memory.
+        (server.request(ME, "GET", "/api/v1/storage/usage?by=bucket"), "ok", ""),
         (server.call(ME, "DELETE", "/object/box/nothing"), "ok", ""),
     ] {
         let reply = call.send().await;
@@ -185,6 +188,27 @@ async fn refusals_have_lines_where_all_is_wanted() {
         let fits = |line: &Value| line["outcome"] == outcome && (code.is_empty() || line["code"] == code);
         assert!(lines.iter().any(fits), "{} ({}): {lines:?}", reply.what, reply.status);
         assert!(lines.iter().all(|line| line["client"] == "127.0.0.1"), "{lines:?}");
+    }
+    log.verified();
+}
+
+#[tokio::test]
+async fn a_list_has_a_line_of_how_its_paths_begin_also_from_memory() {
+    let log = Log::new();
+    let server = Server::start_with(&log.settings("all"));
+    server.bucket(ME, "box", "private").await;
+    server.put(ME, "box/f/1", "1").await;
+    for time in 1..=4 {
+        let asked = json!({ "prefix": "f/" });
+        let list = server.call(ME, "POST", "/object/list/box").json(&asked).send().await.expect_status(200);
+        let is_told = || log.of(&list).iter().any(|line| told(line).ends_with("list ok box f/"));
+        for _ in 0..200 {
+            if is_told() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(is_told(), "{time}: {:?}", log.of(&list));
     }
     log.verified();
 }

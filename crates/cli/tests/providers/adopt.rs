@@ -12,7 +12,8 @@ async fn fill(cloud: &Cloud, names: &[(&str, &str)]) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     for (name, bytes) in names {
         let url = format!("{}/aerostore/{}/{name}", cloud.endpoint, cloud.prefix);
-        let put = client.put(url).header("content-type", "text/x-old").body((*bytes).to_owned()).send();
+        let put = client.put(url).header("content-type", "text/x-old").header("cache-control", "max-age=7");
+        let put = put.header("content-language", "de").body((*bytes).to_owned()).send();
         assert!(put.await.unwrap().status().is_success(), "{name}");
     }
 }
@@ -37,6 +38,8 @@ async fn is_adopted(active: bool) {
     let large = "large ".repeat(500_000);
     let small = [("old/a/1", "one"), ("old/a b", "two"), ("old/large", &large), ("beside", "beside")];
     fill(&cloud, &small).await;
+    // What another server's provider says of itself, deeper in the bucket.
+    fill(&cloud, &[("old/its/provider-id", "0198c1d2-0000-7000-8000-000000000001")]).await;
     let server = Server::start_with(&cloud.settings(active));
     server.bucket(Who::Service, "box", "private").await;
     server.put(Who::Service, "box/ours", "o".repeat(5000)).await;
@@ -56,6 +59,7 @@ async fn is_adopted(active: bool) {
     let info =
         server.call(Who::Service, "GET", "/object/info/box/new/a/1").send().await.expect_status(200).json();
     assert_eq!(info["content_type"], "text/x-old", "{info}");
+    assert_eq!(info["cache_control"], "max-age=7", "{info}");
 
     // All of the provider: its blobs are nobody's originals, and the rest goes when it is moved.
     let all = json!({ "provider": "cloud", "bucket": "box", "prefix": "all", "move": true });

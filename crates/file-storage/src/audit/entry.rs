@@ -19,6 +19,9 @@ pub(crate) const SYSTEM: &str = "system";
 /// Longest name of a token (`jti`) that is told; a longer one is no name.
 const LONGEST_TOKEN_ID: usize = 128;
 
+/// Most bytes of a prefix that are told: as long as a path may be, while what is asked for has no such bound.
+const LONGEST_PREFIX: usize = 1024;
+
 /// What a line is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -192,6 +195,13 @@ impl Entry {
     #[must_use]
     pub(crate) fn object(self, bucket: &BucketName, path: &ObjectPath) -> Self {
         Self { bucket: Some(bucket.to_string()), path: Some(path.to_string()), ..self }
+    }
+
+    /// A list of what begins so; of the whole bucket, where that is nothing.
+    #[must_use]
+    pub(crate) fn listed(self, bucket: &BucketName, prefix: &str) -> Self {
+        let told = prefix.get(..prefix.floor_char_boundary(LONGEST_PREFIX));
+        Self { path: told.filter(|told| !told.is_empty()).map(str::to_owned), ..self.bucket(bucket) }
     }
 
     #[must_use]

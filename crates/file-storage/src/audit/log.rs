@@ -59,7 +59,8 @@ struct Waiting {
 pub(crate) struct Room(OwnedSemaphorePermit);
 
 impl AuditLog {
-    /// Opens the log, goes on behind its last line, and says that the server starts.
+    /// Opens the log, goes on behind its last line, and says that the server starts. Where changes go on without lines, it also
+    /// starts without one, which comes later.
     ///
     /// # Errors
     /// [`AuditError`]: its place can't be used, or another process uses it.
@@ -75,11 +76,14 @@ impl AuditLog {
             thread: Mutex::default(),
         });
         let directory = options.directory.clone();
-        let writer = Writer::open(options)?;
-        metrics::gauge!("storage_audit_failing").set(0.0);
+        let (writer, unwritten) = Writer::open(options)?;
+        shared.is_failing.store(unwritten.is_some(), Ordering::Release);
+        metrics::gauge!("storage_audit_failing").set(if unwritten.is_some() { 1.0 } else { 0.0 });
         let writing = shared.clone();
-        let thread =
-            std::thread::Builder::new().name("audit".to_owned()).spawn(move || write_out(&writing, writer));
+        // What could not be written stands before all else.
+        let kept = Vec::from_iter(unwritten);
+        let thread = std::thread::Builder::new().name("audit".to_owned());
+        let thread = thread.spawn(move || write_out(&writing, writer, kept));
         *lock(&shared.thread) = Some(thread.map_err(AuditError::at(&directory))?);
         Ok(Self(shared))
     }
@@ -184,10 +188,10 @@ impl Drop for Unanswered<'_> {
     }
 }
 
-/// Writes what comes, as much as there is at once, until closed and empty.
-fn write_out(shared: &Shared, mut writer: Writer) {
-    // What could not be written yet, and how many entries there was no room for.
-    let (mut kept, mut lost) = (Vec::new(), 0_u64);
+/// Writes what comes, as much as there is at once, until closed and empty. `kept` is what could not be written yet.
+fn write_out(shared: &Shared, mut writer: Writer, mut kept: Vec<Entry>) {
+    // How many entries there was no room for.
+    let mut lost = 0_u64;
     loop {
         let mut state = lock(&shared.state);
         if state.waiting.is_empty() && !state.closed {

@@ -216,6 +216,21 @@ async fn changes_go_on_where_that_was_chosen_and_their_lines_come_later() {
 }
 
 #[tokio::test]
+async fn a_full_disk_stops_a_start_only_where_it_stops_changes() {
+    let place = Place::new();
+    let full = arm(place.0.path(), "audit.write", Point::DiskFull);
+    assert!(AuditLog::open(place.options()).is_err());
+    let log = AuditLog::open(AuditOptions { continues_on_failure: true, ..place.options() }).unwrap();
+    changes(&log, 2).await;
+    assert_eq!(place.lines().len(), 0);
+    drop(full);
+    log.close().await;
+    use Event::{Operation, Resume, Start, Stop};
+    assert_eq!(place.events(), [Start, Operation, Operation, Resume, Stop]);
+    assert_eq!(place.problems(), [""; 0]);
+}
+
+#[tokio::test]
 async fn a_file_that_was_deleted_is_not_written_to() {
     let place = Place::new();
     let log = place.open();

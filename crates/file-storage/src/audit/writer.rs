@@ -36,8 +36,9 @@ enum Current {
 }
 
 impl Writer {
-    /// Takes the server's name, finds its last line, cuts off what a crash left behind it, and says that the server starts.
-    pub(super) fn open(options: AuditOptions) -> Result<Self, AuditError> {
+    /// Takes the server's name, finds its last line, cuts off what a crash left behind it, and says that the server starts: by a
+    /// line, or by the entry for it, where it can't be written yet and changes go on all the same.
+    pub(super) fn open(options: AuditOptions) -> Result<(Self, Option<Entry>), AuditError> {
         let directory = &options.directory;
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.map_err(AuditError::at(directory))?;
@@ -63,9 +64,20 @@ impl Writer {
         };
         let start = Entry { subject: Some(env!("CARGO_PKG_VERSION").to_owned()), ..Entry::new(Event::Start) };
         let start = if torn > 0 { start.bytes(torn) } else { start };
-        let begun = writer.append(&[start]).and_then(|()| writer.prune());
-        begun.map_err(AuditError::at(&writer.options.directory))?;
-        Ok(writer)
+        if let Err(error) = writer.append(std::slice::from_ref(&start)) {
+            if !writer.options.continues_on_failure {
+                return Err(AuditError::at(&writer.options.directory)(error));
+            }
+            tracing::error!(%error, "the audit log can't be written; starting all the same");
+            return Ok((writer, Some(start)));
+        }
+        match writer.prune() {
+            Err(error) if writer.options.continues_on_failure => {
+                tracing::warn!(%error, "old files of the audit log are not deleted");
+            }
+            pruned => pruned.map_err(AuditError::at(&writer.options.directory))?,
+        }
+        Ok((writer, None))
     }
 
     /// Writes entries as lines: all of them, or none.

@@ -40,6 +40,12 @@ pub trait Place: Send + Sync {
     /// What is wrong with it.
     async fn identify_anew(&self, identity: Uuid) -> Result<(), BackendError>;
 
+    /// Takes back what was said, if it is this; else changes nothing.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    async fn withdraw(&self, identity: Uuid) -> Result<(), BackendError>;
+
     /// Whether any of these blobs is in it.
     ///
     /// # Errors

@@ -93,13 +93,11 @@ impl Restore {
 
     /// The active provider must have nothing but what an earlier try brought, the others nothing at all. Anything else there would
     /// be some other server's: two that keep the same blobs by different metadata take each other's for orphans. A name tells them
-    /// apart on no other provider: the server that was backed up has blobs of the same names there.
+    /// apart on no other provider: the server that was backed up has blobs of the same names there. What a crash interrupted is settled
+    /// last, so that nothing of another database's is.
     async fn prepare(&self, known: &KnownBlobs) -> Result<(), BackupError> {
         let active = self.providers.active();
         let to = active.backend();
-        for key in to.recover().await.map_err(|error| unlisted(to, error))? {
-            to.settle(&key, known.has(&key)).await;
-        }
         for provider in self.providers.all() {
             let (backend, is_active) = (provider.backend(), provider.name() == active.name());
             let mut list = backend.list();
@@ -109,6 +107,9 @@ impl Restore {
                     return Err(BackupError::NotEmpty { provider, blob });
                 }
             }
+        }
+        for key in to.recover().await.map_err(|error| unlisted(to, error))? {
+            to.settle(&key, known.has(&key)).await;
         }
         Ok(())
     }

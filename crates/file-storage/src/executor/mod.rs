@@ -395,7 +395,7 @@ pub trait Executor:
     /// first. The time that it may take is bounded. Which providers bytes are on is the service role's to see.
     ///
     /// # Errors
-    /// A denial; [`StorageError::OperationTimeout`].
+    /// A denial; [`StorageError::OperationTimeout`]; [`StorageError::Overloaded`] where too many look.
     async fn usage_by(
         &self,
         access: &Access,

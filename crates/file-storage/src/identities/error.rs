@@ -1,6 +1,7 @@
 //! Why a place can't be the provider that it is to be, in words for operators.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -29,16 +30,27 @@ pub enum IdentityError {
         found: Uuid,
     },
     /// The database knows blobs there, and none that was looked for is.
-    #[error("{}", empty(provider, shown, word, *is_remote))]
+    #[error("{}", empty(provider, shown, *is_remote))]
     Empty {
         /// The provider's name.
         provider: Arc<str>,
         /// Where it is.
         shown: String,
-        /// What would say that it is the right one.
-        word: String,
         /// Whether it is on another machine.
         is_remote: bool,
+    },
+    /// It answers, but not whether blobs are there that the database knows there.
+    #[error(
+        "whether the provider '{provider}' is {shown} can't be told: it answers, and did not find the blobs that were looked for within \
+         {limit:?}. Try again; if it is the right one, `aerostore take-over {provider}` says so"
+    )]
+    Slow {
+        /// The provider's name.
+        provider: Arc<str>,
+        /// Where it is.
+        shown: String,
+        /// How long was waited.
+        limit: Duration,
     },
     /// What says which one it is can't be read or written.
     #[error("the provider '{provider}' can't be told by {word}: {error}")]
@@ -105,15 +117,14 @@ fn elsewhere(it: &Elsewhere) -> String {
     )
 }
 
-fn empty(provider: &str, shown: &str, word: &str, is_remote: bool) -> String {
+fn empty(provider: &str, shown: &str, is_remote: bool) -> String {
     let why = if is_remote {
-        "It is probably another bucket or prefix than before".to_owned()
+        "It is probably another bucket or prefix than before, or another database's"
     } else {
-        "It is probably not mounted, or a disk of this server's own where all servers are to share one"
-            .to_owned()
+        "It is probably not mounted, or a disk of this server's own where all servers are to share one, or another database's"
     };
     format!(
         "the provider '{provider}' is not {shown}: the database knows blobs there, and those that were looked for are missing. {why}. \
-         If it is the right one all the same, `aerostore take-over {provider}` says so, or write a UUID into {word}"
+         If it is the right one all the same, `aerostore take-over {provider}` says so"
     )
 }

@@ -7,6 +7,8 @@
 //! neither takes nor holds bytes may differ: it is no provider of that server.
 
 mod error;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +33,9 @@ const SAMPLED_BUCKETS: usize = 16;
 
 /// How long a place on another machine may take to say which one it is, before a start goes on without.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long one that has just said so may take to find some of the samples, a hundred and more where none is there.
+const SAMPLES_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often, and how long after each other, the database is asked for what another server may just be writing.
 const LOOKS: u32 = 8;
@@ -101,19 +106,18 @@ pub async fn judge(
             let named = (&named.provider, place);
             Err(IdentityError::Elsewhere(Elsewhere::new(named, meant, found, known.is_named)))
         }
-        // A word that is there is somebody's, whatever was lost.
+        // A word may be another database's: which one the place is, only its blobs tell.
+        (None, _) if !known.samples.is_empty() && !named.has_samples(known).await? => {
+            Err(IdentityError::Empty {
+                provider: named.provider.clone(),
+                shown: place.shown(),
+                is_remote: place.is_remote(),
+            })
+        }
         (None, Some(found)) if known.is_named => Ok(Verdict::Said(found)),
         (None, Some(_)) if !needs && !sole => Ok(Verdict::Foreign),
         (None, Some(found)) => {
             Err(IdentityError::Unknown { provider: named.provider.clone(), shown: place.shown(), found })
-        }
-        (None, None) if !known.samples.is_empty() && !named.has_samples(known).await? => {
-            Err(IdentityError::Empty {
-                provider: named.provider.clone(),
-                shown: place.shown(),
-                word: place.word(),
-                is_remote: place.is_remote(),
-            })
         }
         (None, None) => Ok(Verdict::New),
     }
@@ -128,9 +132,21 @@ impl NamedPlace {
         self.within(self.place.identity()).await
     }
 
-    /// Whether some of the blobs are there that the database knows there.
+    /// Whether some of the blobs are there that the database knows there. Asked of a place that has answered: one that is too slow for
+    /// this one is not absent, and nobody knows whether it is the right one.
     async fn has_samples(&self, known: &Known) -> Result<bool, IdentityError> {
-        self.within(self.place.has_any(&known.samples)).await
+        let asked = self.place.has_any(&known.samples);
+        let answer = if self.place.is_remote() {
+            let late = |_| IdentityError::Slow {
+                provider: self.provider.clone(),
+                shown: self.place.shown(),
+                limit: SAMPLES_PATIENCE,
+            };
+            timeout(SAMPLES_PATIENCE, asked).await.map_err(late)?
+        } else {
+            asked.await
+        };
+        answer.map_err(|error| self.failed(error))
     }
 
     async fn within<T>(
@@ -234,7 +250,8 @@ impl Settling<'_> {
                 self.mark(meant, &known).await
             }
             Verdict::Said(found) => {
-                let meant = self.said(found).await?;
+                // The next start writes the row.
+                let Some(meant) = self.said(found).await? else { return Ok(true) };
                 self.agree(meant, found, &known).await
             }
             Verdict::New => self.first(&known).await,
@@ -264,10 +281,14 @@ impl Settling<'_> {
                 Ok(identity) => identity,
                 Err(error) => return self.unless_full(error),
             };
-            let meant = self.said(identity).await?;
+            let Some(meant) = self.said(identity).await? else {
+                // A word without a row would be another database's at the next start.
+                let withdrawn = self.named.place.withdraw(fresh).await;
+                return withdrawn.map(|()| true).map_err(|error| self.named.failed(error));
+            };
             return self.agree(meant, identity, known).await;
         }
-        let meant = self.said(fresh).await?;
+        let Some(meant) = self.said(fresh).await? else { return Ok(true) };
         self.mark(meant, known).await
     }
 
@@ -280,12 +301,18 @@ impl Settling<'_> {
         }
     }
 
-    /// Writes the row; gives the identity that counts.
-    async fn said(&self, identity: Uuid) -> Result<Uuid, IdentityError> {
+    /// Writes the row; gives the identity that counts. `None` where the database has no room for it, which is no reason not to start:
+    /// then no word may stay that this start wrote.
+    async fn said(&self, identity: Uuid) -> Result<Option<Uuid>, IdentityError> {
         match self.executor.provider_identity(&self.access, self.name(), Some(identity)).await {
-            // The next start writes the row.
-            Err(StorageError::DiskFull { .. }) => Ok(identity),
-            meant => Ok(meant?.unwrap_or(identity)),
+            Err(StorageError::DiskFull { .. }) => {
+                tracing::warn!(
+                    provider = self.name(),
+                    "the database's disk is full: which place the provider is could not be written; the next start does"
+                );
+                Ok(None)
+            }
+            meant => Ok(Some(meant?.unwrap_or(identity))),
         }
     }
 

@@ -388,7 +388,8 @@ impl FileStorage {
         let queued = Queued::among(&access, &object.path, &object.segments);
         self.settled(blobs, lease, async move {
             storage.hit("upload.before_commit").await?;
-            let written = storage.executor().put_object(&access, object, &mode).await?;
+            let written = storage.executor().put_object(&access, object, &mode).await;
+            let written = written.inspect_err(|_| storage.may_be_written(!queued.is_empty()))?;
             storage.were_queued(&queued);
             storage.copies_were_queued();
             if !written.created {
@@ -397,6 +398,16 @@ impl FileStorage {
             Ok(written)
         })
         .await
+    }
+
+    /// Wakes those who have to do with a write that failed: it may be done all the same, as where its line in the audit log alone could
+    /// not be written. They look for themselves.
+    pub(super) fn may_be_written(&self, is_queued: bool) {
+        if is_queued {
+            self.ring_queue();
+        }
+        self.copies_were_queued();
+        self.ring_deletions();
     }
 
     /// Runs the commit of blobs that are written, and settles them. Goes on though the caller goes away: a transaction that

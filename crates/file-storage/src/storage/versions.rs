@@ -190,7 +190,8 @@ fn first_scan(listing: &VersionListing) -> Option<VersionScan> {
     if until.as_ref().is_some_and(|until| from >= *until) {
         return None;
     }
-    Some(VersionScan { from, after, until, limit: listing.limit.saturating_add(1) })
+    let (prefix, limit) = (listing.prefix.clone(), listing.limit.saturating_add(1));
+    Some(VersionScan { prefix, from, after, until, limit })
 }
 
 #[cfg(test)]

@@ -375,7 +375,7 @@ settings! {
         /// What becomes of changes while lines can't be written, for a full disk mostly: `refuse` answers them with 507 or 503, `continue` lets them through, and has up to 100000 lines wait in memory.
         on_failure: AuditFailure = "refuse";
         /// Length of a file at which the next one is begun. One is begun each day, too.
-        max_file_size: ByteSize = "100MB", some_bytes;
+        rotate_at_size: ByteSize = "100MB", some_bytes;
         /// Age at which a file is deleted. Without it, none is.
         keep: Option<Duration> = "", a_day_at_least;
     }

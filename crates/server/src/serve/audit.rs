@@ -15,7 +15,7 @@ pub(super) fn open(config: &Config) -> Result<Option<AuditLog>, AuditError> {
         keeps_all: audit.operations == AuditedOperations::All,
         sync: audit.sync == Durability::Full,
         continues_on_failure: audit.on_failure == AuditFailure::Continue,
-        max_file_size: audit.max_file_size.0,
+        max_file_size: audit.rotate_at_size.0,
         keep: audit.keep,
         failpoints: failpoint::Scope::new(&config.data_dir),
     })

@@ -76,6 +76,7 @@ pub async fn restore_backup(
 ) -> Result<Restored, ServerError> {
     overlaps::refuse(config)?;
     let (manifest, secrets) = backup::read_secrets(from).await.map_err(ServerError::Backup)?;
+    let before = identities::said_before(config).await?;
     let path = open::database_path(config);
     let place = path.as_ref().map_or("a PostgreSQL database".to_owned(), |path| path.display().to_string());
     let mark = Mark::set(&config.data_dir, path.as_deref(), &format!("{} into {place}\n", manifest.id))?;
@@ -93,8 +94,13 @@ pub async fn restore_backup(
     let restored = restore.run(watch).await;
     restore.providers.drain().await;
     let restored = restored.map_err(ServerError::Backup)?;
-    identities::take_restored(config).await?;
+    let taken = match &before {
+        Some(named) => identities::take_restored(config, named).await,
+        None => Ok(()),
+    };
+    // All rows are committed: another try would find the database not empty, and what is left to be done is a command of its own.
     mark.remove()?;
+    taken?;
     Ok(restored)
 }
 

@@ -5,6 +5,7 @@ use std::net::ToSocketAddrs;
 use std::path::Path;
 
 use file_storage::executor::look::look;
+use file_storage::identities::IdentityError;
 use rustix::fs::{Access, access};
 
 use super::{ServerError, identities, open, overlaps, providers, unfinished};
@@ -22,6 +23,10 @@ pub async fn check(config: &Config) -> Vec<ServerError> {
             Ok(looked) => {
                 // What is wrong with the configuration of a provider was said.
                 let mistaken = identities::mistaken(config, &looked, false).await.unwrap_or_default();
+                // So was what is in the way of a directory.
+                let is_said = |error: &IdentityError| matches!(error, IdentityError::Place { .. });
+                let is_new = |error: &IdentityError| stumbles.is_empty() || !is_said(error);
+                let mistaken: Vec<_> = mistaken.into_iter().filter(is_new).collect();
                 stumbles.extend(mistaken.into_iter().map(ServerError::Identity));
             }
         }

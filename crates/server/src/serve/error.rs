@@ -126,6 +126,17 @@ pub enum ServerError {
         /// What the system says.
         source: io::Error,
     },
+    /// All is restored, and the provider still says that it is another database's.
+    #[error(
+        "everything was restored; but the provider '{name}' could not be made the restored database's: {error}. Run \
+         `aerostore take-over {name}`, and start the server"
+    )]
+    NotTaken {
+        /// The provider's name.
+        name: String,
+        /// Why not.
+        error: Box<ServerError>,
+    },
     /// A directory that is restored into can't be used.
     #[error("{} can't be restored into", path.display())]
     RestorePlace {

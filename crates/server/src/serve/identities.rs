@@ -114,24 +114,30 @@ pub async fn take_over(config: &Config, provider: &str) -> Result<TakenOver, Ser
     Ok(TakenOver { place: named.place.shown(), before, identity })
 }
 
-/// Has providers that were restored into, and were somebody else's before, belong to the restored database: they were empty, and its
-/// blobs are there now. What has said nothing yet is left to the first start.
-pub(super) async fn take_restored(config: &Config) -> Result<(), ServerError> {
-    let mut others = Vec::new();
-    for named in configured(config)? {
-        if named.identity().await?.is_some() {
-            others.push(named);
-        }
-    }
-    if others.is_empty() {
-        return Ok(());
-    }
-    let executor = open::executor(config).await.map_err(ServerError::Database)?;
-    for named in &others {
-        identities::take_over(&*executor, named).await?;
-        tracing::warn!(provider = %named.provider, "the provider was another database's; it is the restored one's now");
-    }
-    executor.close().await;
+/// The provider that a backup is to be restored into, where it says which one it is: it is somebody else's yet. What has said nothing is
+/// left to the first start. Asked before anything is restored: one that does not answer is found out then.
+pub(super) async fn said_before(config: &Config) -> Result<Option<NamedPlace>, ServerError> {
+    let active = &*config.storage.active_provider;
+    let Some(named) = configured(config)?.into_iter().find(|named| *named.provider == *active) else {
+        return Ok(None);
+    };
+    let said = named.identity().await?;
+    Ok(said.map(|_| named))
+}
+
+/// Has the provider that was restored into, and was somebody else's before, belong to the restored database: it was empty, and its blobs
+/// are there now. Of the others nothing is taken: nothing of the restored database's is there.
+pub(super) async fn take_restored(config: &Config, named: &NamedPlace) -> Result<(), ServerError> {
+    let name = named.provider.to_string();
+    let not_taken = |error| ServerError::NotTaken { name, error: Box::new(error) };
+    let taken = async {
+        let executor = open::executor(config).await.map_err(ServerError::Database)?;
+        let taken = identities::take_over(&*executor, named).await;
+        executor.close().await;
+        taken.map_err(ServerError::Identity)
+    };
+    taken.await.map_err(not_taken)?;
+    tracing::warn!(provider = %named.provider, "the provider was another database's; it is the restored one's now");
     Ok(())
 }
 

@@ -246,7 +246,8 @@ pub(super) fn storage_options(config: &Config) -> StorageOptions {
 /// Directories whose files are the server's own, whoever is let near them.
 fn own_directories(config: &Config) -> Arc<[PathBuf]> {
     let providers = config.providers.values().filter_map(|provider| provider.path.clone());
-    std::iter::once(config.data_dir.clone()).chain(providers).collect()
+    let disks = disks(config).into_iter().map(|(_, directory)| directory);
+    disks.chain(config.audit.directory.clone()).chain(providers).collect()
 }
 
 pub(super) fn quota_settings(config: &Config) -> QuotaSettings {

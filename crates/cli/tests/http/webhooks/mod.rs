@@ -158,13 +158,14 @@ async fn a_secret_is_exchanged_without_a_gap() {
 async fn webhooks_are_changed_and_deleted() {
     let server = Server::start_with(&[HERE]);
     let receiver = Receiver::start().await;
-    let (id, _) = hook(&server, json!({ "url": receiver.url(), "bucket": "one", "enabled": false })).await;
+    server.bucket(Who::Service, "one", "public").await;
+    let wanted = json!({ "url": receiver.url(), "bucket": "one", "enabled": false, "from": 0 });
+    let (id, _) = hook(&server, wanted).await;
     let first = shown(&server, &id).await;
     assert_eq!(
         (&first["status"], &first["enabled"], &first["bucket"]),
         (&json!("disabled"), &json!(false), &json!("one"))
     );
-    server.bucket(Who::Service, "one", "public").await;
     server.bucket(Who::Service, "two", "public").await;
     let change = async |body: Value| manage(&server, "PATCH", &format!("/{id}"), Some(body)).await;
     assert_eq!(shown(&server, &id).await["backlog"], 2);

@@ -75,6 +75,18 @@ impl Directory {
         folder::sync(&self.root)
     }
 
+    /// Takes back what was said, if it is this.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn withdraw(&self, identity: Uuid) -> io::Result<()> {
+        if self.identity()? == Some(identity) {
+            fs::remove_file(self.file())?;
+            folder::sync(&self.root)?;
+        }
+        Ok(())
+    }
+
     /// Whether any of these blobs is in it.
     ///
     /// # Errors
@@ -133,6 +145,10 @@ impl Place for Directory {
         self.blocking(move |directory| directory.identify_anew(identity)).await
     }
 
+    async fn withdraw(&self, identity: Uuid) -> Result<(), BackendError> {
+        self.blocking(move |directory| directory.withdraw(identity)).await
+    }
+
     async fn has_any(&self, keys: &[BlobKey]) -> Result<bool, BackendError> {
         let keys = keys.to_vec();
         self.blocking(move |directory| directory.has_any(&keys)).await
@@ -166,6 +182,10 @@ mod tests {
         assert_eq!(directory.identity().unwrap(), Some(second));
         // Nothing else is left there.
         assert_eq!(fs::read_dir(directory.root()).unwrap().count(), 1);
+        directory.withdraw(first).unwrap();
+        assert_eq!(directory.identity().unwrap(), Some(second), "it says another one");
+        directory.withdraw(second).unwrap();
+        assert_eq!(directory.identity().unwrap(), None);
         fs::write(directory.file(), "some words").unwrap();
         assert_eq!(directory.identity().unwrap_err().kind(), io::ErrorKind::InvalidData);
     }

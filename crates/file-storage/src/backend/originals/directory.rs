@@ -1,6 +1,7 @@
 //! Directories of this machine that originals may be taken from: those that the configuration names, and what lies below them. A
 //! path leads there by names alone; no link on the way is followed.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -15,7 +16,8 @@ use rustix::io::Errno;
 
 use super::opened::{OpenedFile, Stamp, blocking};
 use super::walk::{self, DIRECTORY, Identity};
-use super::{CHANGED, Held, Original, OriginalName, OriginalPage, Originals, unusable};
+use super::{CHANGED, Held, Original, OriginalName, OriginalPage, Originals, PROVIDERS, unusable};
+use crate::backend::place::WORD;
 use crate::errors::StorageError;
 
 /// How files are opened. What is no file must not hold up who looks.
@@ -89,6 +91,9 @@ impl Directory {
             Ok((directory, passed)) if passed.iter().chain([&directory]).any(is_own) => {
                 refuse("it is the server's own directory")
             }
+            Ok((directory, passed)) if passed.iter().chain([&directory]).any(walk::is_providers) => {
+                refuse(PROVIDERS)
+            }
             Ok((directory, _)) => Ok(directory),
             Err(Errno::NOENT) => refuse("there is no such directory"),
             Err(Errno::NOTDIR | Errno::LOOP) => refuse("it is no directory, or a link leads there"),
@@ -100,14 +105,20 @@ impl Directory {
         }
     }
 
-    /// Nothing is taken from within the server's own directories, whatever the configuration names. Blocks.
+    /// Nothing is taken from within the server's own directories, or a provider's, whatever the configuration names. Blocks.
     fn refuse_within_own(&self) -> Result<(), StorageError> {
         let own = self.own_identities();
         let whole = self.root.canonicalize().unwrap_or_else(|_| self.root.clone());
-        let identities = whole.ancestors().filter_map(|above| std::fs::metadata(above).ok());
-        if identities.into_iter().any(|above| own.contains(&(above.dev(), above.ino()))) {
-            let message = format!("{}: it is the server's own directory", self.root.display());
-            return Err(StorageError::InvalidRequest { message });
+        let mut identities = whole.ancestors().filter_map(|above| std::fs::metadata(above).ok());
+        let refuse = |what: &str| {
+            Err(StorageError::InvalidRequest { message: format!("{}: {what}", self.root.display()) })
+        };
+        if identities.any(|above| own.contains(&(above.dev(), above.ino()))) {
+            return refuse("it is the server's own directory");
+        }
+        let mut words = whole.ancestors().map(|above| std::fs::symlink_metadata(above.join(WORD)));
+        if words.any(|word| word.is_ok_and(|word| word.is_file())) {
+            return refuse(PROVIDERS);
         }
         Ok(())
     }
@@ -123,12 +134,14 @@ impl Directory {
         let mut parts: Vec<&OsStr> =
             name.as_bytes().split(|byte| *byte == b'/').map(OsStr::from_bytes).collect();
         let last = parts.pop().unwrap_or_default();
-        let opened = descend(root, parts.into_iter()).and_then(|(parent, _)| {
+        let opened = descend(root, parts.into_iter()).and_then(|(parent, passed)| {
+            let is_providers = passed.iter().chain([&parent]).any(walk::is_providers);
             let file = openat(&parent, last, FILE, Mode::empty())?;
-            Ok((parent, File::from(file)))
+            Ok((parent, File::from(file), is_providers))
         });
         let (parent, file) = match opened {
-            Ok(opened) => opened,
+            Ok((_, _, true)) => return Err(unusable(PROVIDERS)),
+            Ok((parent, file, false)) => (parent, file),
             Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
             Err(Errno::LOOP) => return Err(unusable(CHANGED)),
             Err(Errno::ACCESS | Errno::PERM) => return Err(unusable("the server may not read it")),
@@ -148,6 +161,8 @@ impl Directory {
             size: stamp.size,
             modified: stamp.modified(),
             content_type: None,
+            cache_control: None,
+            headers: BTreeMap::new(),
             held: Held::File(Arc::new(opened)),
         }))
     }
@@ -217,26 +232,29 @@ mod tests {
     async fn a_walk_goes_on_after_any_name_and_follows_no_link() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
-        for directory in ["a/b/c", "a/own", "a-", "empty/none"] {
+        for directory in ["a/b/c", "a/own", "a-", "empty/none", "other"] {
             fs::create_dir_all(root.join(directory)).unwrap();
         }
         for file in ["a.txt", "a/b/c/1", "a/b/c.txt", "a/b0", "a-/x", "z", "a/own/secret"] {
             fs::write(root.join(file), file).unwrap();
         }
+        fs::write(root.join("other/provider-id"), "whose").unwrap();
+        fs::write(root.join("other/b"), "a blob").unwrap();
         symlink("/etc", root.join("a/etc")).unwrap();
         symlink("z", root.join("y")).unwrap();
         let originals = allowed(root).originals(root.to_str().unwrap()).unwrap();
         let whole = names(&*originals, 1000).await;
         let shown: Vec<_> = whole.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(shown, ["a-/x", "a.txt", "a/b/c.txt", "a/b/c/1", "a/b0", "a/etc", "a/own/", "y", "z"]);
+        let below_a = ["a/b/c.txt", "a/b/c/1", "a/b0", "a/etc", "a/own/"];
+        assert_eq!(shown, [&["a-/x", "a.txt"][..], &below_a[..], &["other/", "y", "z"][..]].concat());
         let unusable: Vec<_> = whole.iter().filter(|(_, why)| why.is_some()).map(|(name, _)| name).collect();
-        assert_eq!(unusable, ["a/etc", "a/own/", "y"]);
-        for limit in 1..10 {
+        assert_eq!(unusable, ["a/etc", "a/own/", "other/", "y"]);
+        for limit in 1..11 {
             assert_eq!(names(&*originals, limit).await, whole, "{limit} at a time");
         }
-        for link in ["y", "a/etc/passwd", "a/etc"] {
-            let opened = originals.open(&OriginalName::new(link)).await;
-            assert!(!matches!(opened, Ok(Some(_))), "{link}");
+        for name in ["y", "a/etc/passwd", "a/etc", "other/b"] {
+            let opened = originals.open(&OriginalName::new(name)).await;
+            assert!(!matches!(opened, Ok(Some(_))), "{name}");
         }
     }
 

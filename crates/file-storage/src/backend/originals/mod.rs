@@ -5,6 +5,7 @@ mod directory;
 mod opened;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -67,6 +68,8 @@ pub struct Found {
 pub struct OriginalPage {
     /// What was found.
     pub found: Vec<Found>,
+    /// How far was looked, where that is behind the last of what was found: what follows the page follows this name.
+    pub through: Option<OriginalName>,
     /// Whether nothing follows.
     pub is_last: bool,
 }
@@ -74,7 +77,7 @@ pub struct OriginalPage {
 /// Where originals are looked for.
 #[async_trait]
 pub trait Originals: Send + Sync + 'static {
-    /// What follows a name, as much of it as is asked for.
+    /// What follows a name, as much of it as is asked for; less, or nothing, where much else lies between.
     ///
     /// # Errors
     /// [`StorageError::InvalidRequest`] where there is no such place, and those of the provider.
@@ -96,6 +99,10 @@ pub struct Original {
     pub modified: Timestamp,
     /// The type that its keeper says it has.
     pub content_type: Option<String>,
+    /// The `Cache-Control` that its keeper gives with it.
+    pub cache_control: Option<String>,
+    /// What else its keeper gives with it, by names as [`crate::extra::ObjectExtra::headers`] has them.
+    pub headers: BTreeMap<String, String>,
     pub(super) held: Held,
 }
 
@@ -151,6 +158,9 @@ pub trait Adopter: Send + Sync {
 pub(super) fn unusable(reason: &'static str) -> StorageError {
     StorageError::OriginalUnusable { reason }
 }
+
+/// What is said of what another Aerostore keeps, or this one.
+const PROVIDERS: &str = "a provider of Aerostore's keeps its blobs there";
 
 /// What is said of one that was written to, or replaced, since it was opened.
 pub(crate) const CHANGED: &str = "it was changed while it was read";

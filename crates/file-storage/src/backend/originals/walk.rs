@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, openat, statat};
 use rustix::io::Errno;
 
-use super::{Found, OriginalName, OriginalPage};
+use super::{Found, OriginalName, OriginalPage, PROVIDERS};
+use crate::backend::place::WORD;
 
 /// Directories within each other, beyond which none is looked into: each is a descriptor.
 const DEEPEST: usize = 128;
@@ -34,6 +35,12 @@ pub(super) type Identity = (u64, u64);
 pub(super) fn identity(directory: &OwnedFd) -> Result<Identity, Errno> {
     let stat = fstat(directory)?;
     Ok((stat.st_dev, stat.st_ino))
+}
+
+/// Whether a provider of some Aerostore is there, and says so: all below is its own.
+pub(super) fn is_providers(directory: &OwnedFd) -> bool {
+    let word = statat(directory, WORD, AtFlags::SYMLINK_NOFOLLOW);
+    word.is_ok_and(|word| FileType::from_raw_mode(word.st_mode) == FileType::RegularFile)
 }
 
 /// What follows a name below a directory. `own` are directories that are passed over. May block.
@@ -117,12 +124,12 @@ impl Level {
         let plain = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
         let opened = openat(&self.directory, plain, DIRECTORY, Mode::empty());
         let read = opened.and_then(|directory| match own.contains(&identity(&directory)?) {
-            true => Ok(None),
-            false => Self::read(directory, name.to_vec(), after).map(Some),
+            true => Ok(Err("it is the server's own directory")),
+            false if is_providers(&directory) => Ok(Err(PROVIDERS)),
+            false => Self::read(directory, name.to_vec(), after).map(Ok),
         });
         match read {
-            Ok(None) => Err("it is the server's own directory"),
-            Ok(level) => Ok(level),
+            Ok(level) => level.map(Some),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(Errno::ACCESS | Errno::PERM) => Err("the server may not look into it"),
             Err(error) => {

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use object_store::path::Path;
 use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use uuid::Uuid;
@@ -12,6 +14,9 @@ use crate::backend::BackendError;
 use crate::backend::place::{Place, WORD, said};
 use crate::file::BlobKey;
 use crate::resilience::Attempts;
+
+/// Blobs that are looked for at once: where none is there, all of them are.
+const AT_ONCE: usize = 16;
 
 /// A part of a store that is to be a provider. Asks it by a client of its own.
 pub struct RemotePlace {
@@ -70,6 +75,16 @@ impl RemotePlace {
         identity.map(Some).map_err(|error| BackendError::Io { operation: during, source: Arc::new(error) })
     }
 
+    async fn has(&self, key: &BlobKey) -> Result<bool, BackendError> {
+        let path = self.named(key.as_str());
+        let look = || async { self.client.head(&path).await.map_err(fault::during("identify")) };
+        match self.attempts.run("identify", look).await {
+            Ok(_) => Ok(true),
+            Err(BackendError::NotFound) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn write(&self, identity: Uuid, mode: PutMode) -> Result<(), object_store::Error> {
         let payload = PutPayload::from(format!("{identity}\n").into_bytes());
         let options = PutOptions { mode, ..PutOptions::default() };
@@ -121,17 +136,33 @@ impl Place for RemotePlace {
         self.attempts.run("identify", write).await
     }
 
+    async fn withdraw(&self, identity: Uuid) -> Result<(), BackendError> {
+        if self.identity().await? != Some(identity) {
+            return Ok(());
+        }
+        let path = self.named(WORD);
+        let delete = || async { self.client.delete(&path).await.map_err(fault::during("identify")) };
+        match self.attempts.run("identify", delete).await {
+            // An attempt whose answer was lost deleted it.
+            Ok(()) | Err(BackendError::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn has_any(&self, keys: &[BlobKey]) -> Result<bool, BackendError> {
-        for key in keys {
-            let path = self.named(key.as_str());
-            let look = || async { self.client.head(&path).await.map_err(fault::during("identify")) };
-            match self.attempts.run("identify", look).await {
-                Ok(_) => return Ok(true),
-                Err(BackendError::NotFound) => {}
-                Err(error) => return Err(error),
+        let mut left = keys.iter();
+        let mut looks: FuturesUnordered<_> = left.by_ref().take(AT_ONCE).map(|key| self.has(key)).collect();
+        let mut failed = None;
+        while let Some(looked) = looks.next().await {
+            match looked {
+                Ok(true) => return Ok(true),
+                Ok(false) if failed.is_none() => looks.extend(left.next().map(|key| self.has(key))),
+                Ok(false) => {}
+                // Those that are asked for already may still be there; no more are asked for.
+                Err(error) => failed = Some(error),
             }
         }
-        Ok(false)
+        failed.map_or(Ok(false), Err)
     }
 }
 

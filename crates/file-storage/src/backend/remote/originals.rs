@@ -1,22 +1,28 @@
 //! What lies in a store beside our blobs: listed below the provider's prefix, read, copied into a blob by the store itself, removed.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_lc_rs::digest;
+use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, stream};
 use object_store::path::Path;
-use object_store::{Attribute, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
+use object_store::{Attribute, Attributes, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
 
 use super::write::MAX_COPY;
 use super::{Inner, RemoteBackend, fault, read, write};
 use crate::backend::originals::{
     Adopter, CHANGED, Found, Held, Original, OriginalName, OriginalPage, Originals, unusable,
 };
+use crate::backend::place::WORD;
 use crate::backend::{BackendError, BlobWritten, StorageBackend};
 use crate::body::ByteStream;
 use crate::errors::StorageError;
 use crate::file::{BlobKey, Sha256};
+
+/// Most names that a page looks at: what lies between two originals may be millions of blobs.
+const MOST_LISTED: usize = 20_000;
 
 /// An object of a store, and how it was when it was looked at.
 pub(in crate::backend) struct OpenedObject {
@@ -94,33 +100,12 @@ struct Below {
 }
 
 impl Below {
-    /// The name of an object, below the path.
-    fn name<'a>(&self, found: &'a ObjectMeta) -> Option<&'a str> {
-        let name = found.location.as_ref();
-        match &self.path {
-            None => Some(name),
-            Some(path) => name.strip_prefix(path.as_ref())?.strip_prefix('/'),
-        }
-    }
-
     async fn read_page(&self, after: Option<Path>, limit: usize) -> Result<OriginalPage, BackendError> {
-        let mut names = match &after {
+        let names = match &after {
             None => self.inner.client.list(self.path.as_ref()),
             Some(after) => self.inner.client.list_with_offset(self.path.as_ref(), after),
         };
-        let mut page = OriginalPage::default();
-        while page.found.len() < limit {
-            let Some(found) = names.next().await else {
-                page.is_last = true;
-                break;
-            };
-            let found = found.map_err(fault::during("list"))?;
-            // A blob, of this server or of another one that keeps them elsewhere in the same store, is never an original.
-            if let Some(name) = self.name(&found).filter(|_| !is_blob(found.location.as_ref())) {
-                page.found.push(Found { name: OriginalName::new(name), unusable: None });
-            }
-        }
-        Ok(page)
+        look(self.path.as_ref(), names, after, (limit, MOST_LISTED)).await
     }
 
     fn place(&self, name: &OriginalName) -> Option<Path> {
@@ -130,6 +115,83 @@ impl Below {
             Some(path) => Path::parse(format!("{path}/{name}")).ok(),
         }
     }
+}
+
+/// The name of an object, below a path.
+fn name_below<'a>(path: Option<&Path>, found: &'a Path) -> Option<&'a str> {
+    match path {
+        None => Some(found.as_ref()),
+        Some(path) => found.as_ref().strip_prefix(path.as_ref())?.strip_prefix('/'),
+    }
+}
+
+/// Makes a page of at most so many originals, of at most so many names that a store lists below a path and behind one.
+async fn look(
+    below: Option<&Path>,
+    mut names: BoxStream<'static, object_store::Result<ObjectMeta>>,
+    after: Option<Path>,
+    (limit, most_listed): (usize, usize),
+) -> Result<OriginalPage, BackendError> {
+    let mut page = OriginalPage::default();
+    let (mut last, mut listed) = (after, 0);
+    while page.found.len() < limit && listed < most_listed {
+        let Some(found) = names.next().await else {
+            page.is_last = true;
+            break;
+        };
+        let found = found.map_err(fault::during("list"))?;
+        listed += 1;
+        if let Some(last) = &last
+            && found.location <= *last
+        {
+            // `a/`, which stands for a folder, is read as `a` and comes behind `a-b`. It is no file.
+            let is_folder = found.size == 0 && last.as_ref().starts_with(found.location.as_ref());
+            if is_folder || found.location == *last {
+                continue;
+            }
+            // `/a` is read as `a`: whatever is sought behind it leaves out all that begins otherwise.
+            return Err(BackendError::Body(Box::new(backwards(&found.location))));
+        }
+        // What a provider keeps, of this server or of another one elsewhere in the same store, is never an original.
+        if let Some(name) = name_below(below, &found.location).filter(|_| !is_kept(&found.location)) {
+            page.found.push(Found { name: OriginalName::new(name), unusable: None });
+        }
+        last = Some(found.location);
+    }
+    page.through = last.as_ref().and_then(|last| name_below(below, last)).map(OriginalName::new);
+    Ok(page)
+}
+
+fn backwards(name: &Path) -> StorageError {
+    let message = format!(
+        "the store's names do not come in order (\"{name}\" comes too late): names that begin with a slash can't be \
+         adopted, nor can a store with an order of its own"
+    );
+    StorageError::InvalidRequest { message }
+}
+
+/// Whether a name is one that a provider gives: a blob's, or that of the word on which place it is.
+fn is_kept(name: &Path) -> bool {
+    name.filename() == Some(WORD) || is_blob(name.as_ref())
+}
+
+/// What a store gives with an object, besides its type and `Cache-Control`.
+fn headers(attributes: &Attributes) -> BTreeMap<String, String> {
+    let kept = [
+        ("content-disposition", Attribute::ContentDisposition),
+        ("content-encoding", Attribute::ContentEncoding),
+        ("content-language", Attribute::ContentLanguage),
+    ];
+    let told = kept.into_iter().filter_map(|(name, attribute)| {
+        let value: &str = attributes.get(&attribute)?.as_ref();
+        if attribute != Attribute::ContentEncoding {
+            return Some((name.to_owned(), value.to_owned()));
+        }
+        // How the body travelled when it was uploaded, which some stores keep, is no part of the object.
+        let parts = value.split(',').map(str::trim).filter(|part| !part.eq_ignore_ascii_case("aws-chunked"));
+        Some((name.to_owned(), parts.collect::<Vec<_>>().join(", ")))
+    });
+    told.filter(|(_, value)| !value.is_empty()).collect()
 }
 
 /// Whether the end of a name has the form of a blob's.
@@ -148,6 +210,9 @@ impl Originals for Below {
 
     async fn open(&self, name: &OriginalName) -> Result<Option<Original>, StorageError> {
         let Some(path) = self.place(name) else { return Ok(None) };
+        if is_kept(&path) {
+            return Err(unusable("it is what a provider of Aerostore's keeps"));
+        }
         let asked = self.inner.attempts.run("adopt", || async {
             let options = GetOptions { head: true, ..GetOptions::default() };
             self.inner.client.get_opts(&path, options).await.map_err(fault::during("adopt"))
@@ -157,12 +222,15 @@ impl Originals for Below {
             Err(BackendError::NotFound) => return Ok(None),
             Err(error) => return Err(error.into_storage_error(&self.inner.options.provider)),
         };
-        let content_type = found.attributes.get(&Attribute::ContentType).map(|it| it.as_ref().to_owned());
+        let told = |attribute| found.attributes.get(&attribute).map(|it| it.as_ref().to_owned());
+        let (content_type, cache_control) = (told(Attribute::ContentType), told(Attribute::CacheControl));
         let stamp = Stamp::of(&found.meta);
         Ok(Some(Original {
             size: stamp.size,
             modified: stamp.modified,
             content_type,
+            cache_control: cache_control.filter(|control| !control.is_empty()),
+            headers: headers(&found.attributes),
             held: Held::Object(Arc::new(OpenedObject { inner: self.inner.clone(), path, stamp })),
         }))
     }
@@ -211,7 +279,64 @@ impl Adopter for RemoteBackend {
 
 #[cfg(test)]
 mod tests {
-    use super::is_blob;
+    use super::*;
+
+    /// What a page has of these names, the folders among which are empty.
+    async fn listed(names: &[&str], after: Option<&str>, most: usize) -> Result<OriginalPage, BackendError> {
+        let found: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let size = u64::from(!name.ends_with('/'));
+                let location = Path::parse(name).unwrap();
+                let last_modified = chrono::Utc::now();
+                Ok(ObjectMeta { location, last_modified, size, e_tag: None, version: None })
+            })
+            .collect();
+        let after = after.map(|name| Path::parse(name).unwrap());
+        look(None, stream::iter(found).boxed(), after, (100, most)).await
+    }
+
+    #[tokio::test]
+    async fn a_page_leaves_out_what_providers_keep_and_says_how_far_it_looked() {
+        let blob = "0198c1d2-0000-7000-8000-000000000001/0a/0198c1d2-0000-7000-8000-00000000000a";
+        let names = [blob, "a-b", "a/", "a/c", "b/provider-id", "d"];
+        for (most, wanted, through, is_last) in [
+            (1, &[] as &[&str], blob, false),
+            (3, &["a-b"][..], "a-b", false),
+            (5, &["a-b", "a/c"][..], "b/provider-id", false),
+            (7, &["a-b", "a/c", "d"][..], "d", true),
+        ] {
+            let page = listed(&names, None, most).await.unwrap();
+            let shown: Vec<_> = page.found.iter().map(|found| found.name.shown()).collect();
+            assert_eq!(shown, wanted, "{most}");
+            assert_eq!(page.is_last, is_last, "{most}");
+            assert_eq!(page.through, Some(OriginalName::new(through)), "{most}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_that_goes_backwards_is_refused() {
+        for (names, after) in [(&["/a", "/z", "b"][..], None), (&["b"][..], Some("z"))] {
+            let error = listed(names, after, 100).await.unwrap_err().into_storage_error(&"cloud".into());
+            assert!(!error.is_retryable() && error.to_string().contains("begin with a slash"), "{error}");
+        }
+        assert!(listed(&["a-", "a/", "a0"], Some("a"), 100).await.is_ok());
+    }
+
+    #[test]
+    fn what_a_store_gives_with_an_object_is_brought_but_not_how_it_travelled() {
+        let attributes = Attributes::from_iter([
+            (Attribute::ContentEncoding, "aws-chunked, gzip"),
+            (Attribute::ContentLanguage, "de"),
+            (Attribute::ContentDisposition, ""),
+            (Attribute::ContentType, "text/plain"),
+        ]);
+        let found = headers(&attributes);
+        let found: Vec<_> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(found, [("content-encoding", "gzip"), ("content-language", "de")]);
+        let travelled = Attributes::from_iter([(Attribute::ContentEncoding, "aws-chunked")]);
+        assert!(headers(&travelled).is_empty());
+    }
 
     #[test]
     fn blobs_are_told_by_the_end_of_their_names() {

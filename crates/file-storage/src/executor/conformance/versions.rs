@@ -41,7 +41,8 @@ async fn scan(subject: &Subject, who: &RlsContext, name: &str, scan: VersionScan
 
 /// Everything of a bucket that somebody sees: path, size, and `*` for the latest, `x` for a delete marker.
 pub(super) async fn seen(subject: &Subject, who: &RlsContext, name: &str) -> Vec<String> {
-    let all = VersionScan { from: String::new(), after: None, until: None, limit: 1000 };
+    let all =
+        VersionScan { prefix: String::new(), from: String::new(), after: None, until: None, limit: 1000 };
     scan(subject, who, name, all).await.iter().map(told).collect()
 }
 
@@ -349,7 +350,8 @@ pub(crate) async fn versions_are_listed_newest_first_and_in_pages(subject: &Subj
     // Page by page, it is the same.
     for limit in 1..4 {
         let mut paged = Vec::new();
-        let mut at = VersionScan { from: String::new(), after: None, until: None, limit };
+        let mut at =
+            VersionScan { prefix: String::new(), from: String::new(), after: None, until: None, limit };
         loop {
             let page = scan(subject, &owner, "docs", at.clone()).await;
             let Some(last) = page.last() else { break };
@@ -358,11 +360,22 @@ pub(crate) async fn versions_are_listed_newest_first_and_in_pages(subject: &Subj
         }
         assert_eq!(paged, whole, "{limit}");
     }
-    let below = VersionScan { from: "a/".into(), after: None, until: Some("a0".into()), limit: 9 };
+    let below = VersionScan {
+        prefix: "a/".into(),
+        from: "a/".into(),
+        after: None,
+        until: Some("a0".into()),
+        limit: 9,
+    };
     assert_eq!(scan(subject, &owner, "docs", below).await.iter().map(told).collect::<Vec<_>>(), ["a/b4*"]);
     // After a version that is gone meanwhile, with what is left of its path.
-    let gone =
-        VersionScan { from: "b".into(), after: Some(VersionId::Id(Uuid::new_v4())), until: None, limit: 2 };
+    let gone = VersionScan {
+        prefix: String::new(),
+        from: "b".into(),
+        after: Some(VersionId::Id(Uuid::new_v4())),
+        until: None,
+        limit: 2,
+    };
     assert_eq!(
         scan(subject, &owner, "docs", gone).await.iter().map(told).collect::<Vec<_>>(),
         ["b0*x", "b7"]

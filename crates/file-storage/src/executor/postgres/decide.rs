@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::errors::Fault;
+use super::policies::IS_BY_HAND;
 use super::pool::Pool;
 use super::quotas;
 use super::rls::{Caller, Subject, flag};
@@ -82,14 +83,11 @@ static TARGETS_TO_ADMIT: LazyLock<String> = LazyLock::new(|| targets_statement(q
 
 /// As [`TARGET_TO_WRITE`], of many paths; and whether objects have policies that were made by hand, in the column [`BY_HAND`].
 pub(super) static TARGETS_TO_WRITE: LazyLock<String> = LazyLock::new(|| {
-    let by_hand = ", EXISTS (SELECT FROM pg_catalog.pg_policy p \
-         WHERE p.polrelid = '{schema}.storage_objects'::regclass \
-         AND p.polname::text <> ALL (ARRAY['~aerostore_keeper', '~aerostore_service', \
-            '~aerostore_object_read_anon', '~aerostore_object_read', '~aerostore_object_create', \
-            '~aerostore_object_overwrite', '~aerostore_object_delete', '~aerostore_object_of_ones_own', \
-            '~aerostore_object_to_somebody']) \
-         AND NOT EXISTS (SELECT FROM {schema}.storage_policies s WHERE s.name = p.polname::text))";
-    targets_statement((by_hand, ""), "FOR KEY SHARE OF b")
+    let by_hand = format!(
+        ", EXISTS (SELECT FROM pg_catalog.pg_policy p \
+         WHERE p.polrelid = '{{schema}}.storage_objects'::regclass AND {IS_BY_HAND})"
+    );
+    targets_statement((by_hand.as_str(), ""), "FOR KEY SHARE OF b")
 });
 
 /// Waits until nobody else is at these places, and keeps them. A statement of its own, as what is looked at

@@ -13,6 +13,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::errors::{Fault, unavailable};
+use super::policies::IS_BY_HAND;
 use super::pool::Pool;
 use super::rls::Caller;
 use super::rules;
@@ -26,8 +27,7 @@ use crate::permissions::RlsContext;
 const AT_ONCE: usize = 256;
 
 /// Native policies and tables by who wrote them last, and which start of the database it is: numbers of transactions are told
-/// apart within one. Policies that the server did not make itself are others' work: those may look wherever they like. One that is
-/// the server's was made with its entry, by one transaction.
+/// apart within one. Policies that the server did not make itself are others' work: those may look wherever they like.
 static MARKS: LazyLock<String> = LazyLock::new(|| {
     let objects = "'{schema}.storage_objects'::regclass";
     format!(
@@ -37,9 +37,7 @@ static MARKS: LazyLock<String> = LazyLock::new(|| {
              (SELECT string_agg(concat(c.oid, '.', c.xmin), ' ' ORDER BY c.oid) FROM pg_catalog.pg_class c \
                  WHERE c.oid IN ({objects}, '{{schema}}.storage_buckets'::regclass))) AS catalog, \
              EXISTS (SELECT 1 FROM pg_catalog.pg_policy p WHERE p.polrelid = {objects} \
-                 AND NOT starts_with(p.polname::text, '~aerostore_') \
-                 AND NOT EXISTS (SELECT 1 FROM {{schema}}.storage_policies s \
-                     WHERE s.name = p.polname::text AND s.xmin = p.xmin)) AS by_hand \
+                 AND {IS_BY_HAND}) AS by_hand \
              FROM {{inner}}.policies_in_force f) \
          SELECT w.name, r.by_hand, r.version, r.catalog, concat_ws(' ', b.uuid, b.xmin) AS bucket \
          FROM unnest($1::text[]) AS w(name) CROSS JOIN rules r \

@@ -118,8 +118,8 @@ impl PostgresOptions {
 #[derive(Debug)]
 pub struct PostgresExecutor {
     pool: Arc<Pool>,
-    /// Places for queries of callers.
-    queries: Semaphore,
+    /// Places for queries of callers, and for looks at all objects.
+    queries: Arc<Semaphore>,
     /// The place for a batch: a lock for each of its paths and blobs is a good part of what the database has room for.
     batches: Semaphore,
     /// Who waits to be told of marks.
@@ -141,7 +141,7 @@ impl PostgresExecutor {
             migrations::prepare(&mut pool.unpooled().await?, pool.schema()).await?;
             // Whatever queries take, a connection is left to the rest.
             let queries = options.queries.min(options.connections.saturating_sub(1));
-            let queries = Semaphore::new(queries.max(1));
+            let queries = Arc::new(Semaphore::new(queries.max(1)));
             let pool = Arc::new(pool);
             policies::mirror(&pool).await?;
             let (batches, marks) = (Semaphore::new(1), Arc::default());

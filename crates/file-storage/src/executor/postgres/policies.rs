@@ -39,6 +39,16 @@ pub(super) const MIRROR: &str = "SELECT {inner}.mirror_policies()";
 /// Whether they all are.
 const OBEY: &str = "SELECT {schema}.versions_obey()";
 
+/// Whether a native policy of objects, `p` of `pg_policy`, was made by hand: it is none of the table's own (`migrations/0002`, `0006`), and
+/// was not made with its entry, by one transaction. Only names that are told in full are the table's: whatever else begins like them
+/// may look wherever it likes.
+pub(super) const IS_BY_HAND: &str = "(p.polname::text <> ALL (ARRAY['~aerostore_keeper', '~aerostore_service', \
+     '~aerostore_object_read_anon', '~aerostore_object_read', '~aerostore_object_create', \
+     '~aerostore_object_overwrite', '~aerostore_object_delete', '~aerostore_object_of_ones_own', \
+     '~aerostore_object_to_somebody']) \
+     AND NOT EXISTS (SELECT 1 FROM {schema}.storage_policies s \
+         WHERE s.name = p.polname::text AND s.xmin = p.xmin))";
+
 /// Tells every process that other policies are in force.
 pub(super) const CHANGED: &str = "UPDATE {inner}.policies_in_force SET version = gen_random_uuid()";
 

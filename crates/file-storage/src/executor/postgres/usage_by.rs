@@ -1,14 +1,18 @@
 //! What objects take, by a look at all of them: how much, how many, how old. Bounded by the time that a statement may take.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
-use super::errors::Fault;
+use super::errors::{Fault, unavailable};
 use super::pool::Pool;
 use super::rls::Caller;
 use super::rows::count;
 use super::session::read;
+use crate::errors::StorageError;
 use crate::executor::{UsageBy, UsageGroup};
 use crate::permissions::{Access, Permission};
 
@@ -43,9 +47,17 @@ const BY_PROVIDER: &str = "SELECT s.provider, count(*) FILTER (WHERE s.ordinal =
      FROM {schema}.storage_segments s LEFT JOIN {schema}.storage_objects o ON o.version = s.version \
      GROUP BY s.provider ORDER BY sum(s.size) DESC, s.provider LIMIT $1";
 
-/// What there is, by name.
+/// What the operation is called.
+const OPERATION: &str = "usage_by";
+
+/// How long a look waits for a place, and when its caller may try again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What there is, by name. `places` bounds how many looks, and queries of callers, run at a time, so that they leave connections to the
+/// others.
 pub(super) async fn groups(
     pool: &Arc<Pool>,
+    places: &Arc<Semaphore>,
     access: &Access,
     by: &UsageBy,
     limit: u32,
@@ -55,25 +67,56 @@ pub(super) async fn groups(
         UsageBy::User | UsageBy::Bucket | UsageBy::Folder(..) => Permission::UsageRead,
     };
     let context = access.on_rows(asked, None)?;
-    let (is_service, user, limit) = (context.is_service(), context.user_id(), i64::from(limit));
-    let keeper = Caller::keeper();
-    let ask = async |sql: &'static str, values: &[&(dyn tokio_postgres::types::ToSql + Sync)]| {
-        let rows = read(pool, "usage_by", &keeper, sql, values).await?;
-        rows.iter().map(group).collect::<Result<Vec<_>, Fault>>()
+    let is_of_all = context.is_service() || matches!(by, UsageBy::Provider);
+    let mut values: Vec<Box<dyn ToSql + Send + Sync>> = vec![Box::new(i64::from(limit))];
+    if let UsageBy::Folder(bucket, folder) = by {
+        let (bucket, from, until) = UsageBy::range(bucket, folder.as_ref());
+        values.push(Box::new(bucket));
+        values.push(Box::new(from));
+        values.push(Box::new(until));
+    }
+    if !is_of_all {
+        values.push(Box::new(context.user_id()));
+    }
+    let place = match tokio::time::timeout(PATIENCE, Arc::clone(places).acquire_owned()).await {
+        Ok(Ok(place)) => place,
+        Ok(Err(_)) => return Err(unavailable(OPERATION).into()),
+        Err(_) => return Err(StorageError::Overloaded { retry_after: PATIENCE }.into()),
     };
-    match by {
-        UsageBy::User if is_service => ask(&ALL_BY_USER, &[&limit]).await,
-        UsageBy::User => ask(&OWN_BY_USER, &[&limit, &user]).await,
-        UsageBy::Bucket if is_service => ask(&ALL_BY_BUCKET, &[&limit]).await,
-        UsageBy::Bucket => ask(&OWN_BY_BUCKET, &[&limit, &user]).await,
-        UsageBy::Provider => ask(BY_PROVIDER, &[&limit]).await,
-        UsageBy::Folder(bucket, folder) => {
-            let (bucket, from, until) = UsageBy::range(bucket, folder.as_ref());
-            match is_service {
-                true => ask(&ALL_OF_FOLDER, &[&limit, &bucket, &from, &until]).await,
-                false => ask(&OWN_OF_FOLDER, &[&limit, &bucket, &from, &until, &user]).await,
-            }
-        }
+    let (asker, sql) = (Arc::clone(pool), statement(by, is_of_all));
+    let looked = pool.tasks().spawn(async move {
+        // Held until the database has answered, also when nobody waits for that any more: it looks on all the same.
+        let _place = place;
+        look(&asker, sql, &values).await
+    });
+    let rows = looked.await.map_err(|_| StorageError::internal("usage_by panicked"))??;
+    rows.iter().map(group).collect()
+}
+
+/// Asks the database. No longer than an operation: others wait for the place.
+async fn look(
+    pool: &Arc<Pool>,
+    sql: &'static str,
+    values: &[Box<dyn ToSql + Send + Sync>],
+) -> Result<Vec<Row>, Fault> {
+    let values: Vec<_> = values.iter().map(|value| &**value as &(dyn ToSql + Sync)).collect();
+    let keeper = Caller::keeper();
+    match tokio::time::timeout(pool.operation_timeout(), read(pool, OPERATION, &keeper, sql, &values)).await {
+        Ok(rows) => rows,
+        Err(_) => Err(StorageError::OperationTimeout { operation: OPERATION }.into()),
+    }
+}
+
+/// What is asked: of everybody's, or of the caller's own.
+fn statement(by: &UsageBy, is_of_all: bool) -> &'static str {
+    match (by, is_of_all) {
+        (UsageBy::User, true) => &ALL_BY_USER,
+        (UsageBy::User, false) => &OWN_BY_USER,
+        (UsageBy::Bucket, true) => &ALL_BY_BUCKET,
+        (UsageBy::Bucket, false) => &OWN_BY_BUCKET,
+        (UsageBy::Folder(..), true) => &ALL_OF_FOLDER,
+        (UsageBy::Folder(..), false) => &OWN_OF_FOLDER,
+        (UsageBy::Provider, _) => BY_PROVIDER,
     }
 }
 

@@ -130,7 +130,7 @@ pub enum Synchronous {
 pub struct SqliteExecutor {
     readers: Arc<Readers>,
     long_readers: Arc<Readers>,
-    long_places: tokio::sync::Semaphore,
+    long_places: Arc<tokio::sync::Semaphore>,
     queries: Queries,
     writer: Writer,
     room: Arc<Room>,
@@ -168,7 +168,7 @@ impl SqliteExecutor {
         Ok(Self {
             readers: Arc::new(Readers::open(&options, options.readers, &anchor)?),
             long_readers: Arc::new(Readers::open(&options, long_readers, &anchor)?),
-            long_places: tokio::sync::Semaphore::new(long_readers),
+            long_places: Arc::new(tokio::sync::Semaphore::new(long_readers)),
             queries: Queries::open(&options)?,
             writer,
             room,
@@ -199,16 +199,28 @@ impl SqliteExecutor {
         self.readers.with(operation, work).map_err(|fault| fault.into_storage(operation))
     }
 
-    /// Runs a read of whatever length on the blocking pool, for as long as PostgreSQL lets a statement run.
+    /// Runs a read of whatever length on the blocking pool, for as long as PostgreSQL lets a statement run. It waits for its place no
+    /// longer than there.
     async fn scan_within_bounds<T: Send + 'static>(
         &self,
         operation: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
         const LONGEST: Duration = Duration::from_secs(30);
-        let _place = self.long_places.acquire().await.map_err(|_| errors::unavailable(operation))?;
+        const PATIENCE: Duration = Duration::from_secs(1);
+        let place = Arc::clone(&self.long_places).acquire_owned();
+        let place = match tokio::time::timeout(PATIENCE, place).await {
+            Ok(Ok(place)) => place,
+            Ok(Err(_)) => return Err(errors::unavailable(operation)),
+            Err(_) => return Err(StorageError::Overloaded { retry_after: PATIENCE }),
+        };
         let readers = Arc::clone(&self.long_readers);
-        tokio::task::spawn_blocking(move || readers.with_limit(operation, LONGEST, work))
+        let read = move || {
+            // Held until the connection is free, also when nobody waits for the answer any more.
+            let _place = place;
+            readers.with_limit(operation, LONGEST, work)
+        };
+        tokio::task::spawn_blocking(read)
             .await
             .map_err(|_| StorageError::internal(format!("{operation} panicked")))?
             .map_err(|fault| fault.into_storage(operation))

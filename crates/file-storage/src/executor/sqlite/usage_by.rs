@@ -10,7 +10,7 @@ use crate::executor::{UsageBy, UsageGroup};
 use crate::permissions::{Access, Permission};
 
 /// Objects, and older versions of them, that answer to a condition: by what, at most so many (`?1`).
-fn grouped(name: &str, condition: &str) -> String {
+pub(super) fn grouped(name: &str, condition: &str) -> String {
     format!(
         "SELECT name, sum(files), sum(bytes), sum(kept), min(oldest), max(newest) FROM ( \
          SELECT {name} AS name, count(*) AS files, coalesce(sum(size), 0) AS bytes, 0 AS kept, \

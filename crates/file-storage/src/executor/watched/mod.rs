@@ -440,7 +440,7 @@ impl Executor for WatchedExecutor {
         bucket: &BucketName,
         listing: &Listing,
     ) -> Result<Page, StorageError> {
-        let entry = || Entry::of(access, Action::List).bucket(bucket);
+        let entry = || Entry::of(access, Action::List).listed(bucket, &listing.prefix);
         self.read(
             access,
             entry,

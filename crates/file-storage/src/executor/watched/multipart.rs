@@ -47,7 +47,7 @@ impl MultipartExecutor for WatchedExecutor {
         bucket: &BucketName,
         listing: &UploadListing,
     ) -> Result<Vec<MultipartUpload>, StorageError> {
-        let entry = || Entry::of(access, Action::List).bucket(bucket).subject("uploads");
+        let entry = || Entry::of(access, Action::List).listed(bucket, &listing.prefix).subject("uploads");
         self.read(
             access,
             entry,

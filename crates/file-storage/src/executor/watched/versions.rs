@@ -39,7 +39,7 @@ impl VersionExecutor for WatchedExecutor {
         bucket: &BucketName,
         scan: &VersionScan,
     ) -> Result<Vec<ObjectVersion>, StorageError> {
-        let entry = || Entry::of(access, Action::List).bucket(bucket).subject("versions");
+        let entry = || Entry::of(access, Action::List).listed(bucket, &scan.prefix).subject("versions");
         self.read(
             access,
             entry,

@@ -130,7 +130,8 @@ fn attributes(path: &ObjectPath, original: &Original) -> ObjectAttributes {
         nanos => format!("{seconds}.{nanos:09}"),
     };
     let metadata = Map::from_iter([(MODIFIED.to_owned(), Value::from(modified))]);
-    ObjectAttributes { content_type, cache_control: None, metadata, extra: ObjectExtra::default() }
+    let extra = ObjectExtra { headers: original.headers.clone(), ..ObjectExtra::default() };
+    ObjectAttributes { content_type, cache_control: original.cache_control.clone(), metadata, extra }
 }
 
 /// Whether an object has the bytes of a file. These are read only where that can be.

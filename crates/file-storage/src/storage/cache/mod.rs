@@ -198,17 +198,17 @@ impl FileStorage {
         match found {
             Found::InDatabase(page) => Ok(page),
             Found::InMemory(page) => {
-                self.tell_of_list(access, bucket, page.entries.len()).await;
+                self.tell_of_list(access, bucket, &listing.prefix, page.entries.len()).await;
                 Ok(page)
             }
         }
     }
 
     /// Has the audit log know of a list that the database was not asked for, as of any other.
-    async fn tell_of_list(&self, access: &Access, bucket: &BucketName, entries: usize) {
+    async fn tell_of_list(&self, access: &Access, bucket: &BucketName, prefix: &str, entries: usize) {
         let Some(log) = self.inner.audit.as_ref().filter(|log| log.keeps_all()) else { return };
         if !access.context().is_system() {
-            let line = Entry::of(access, Action::List).bucket(bucket).count(entries as u64);
+            let line = Entry::of(access, Action::List).listed(bucket, prefix).count(entries as u64);
             log.note(line.ended(Outcome::Ok)).await;
         }
     }

@@ -37,7 +37,13 @@ pub(super) async fn step(storage: &FileStorage, job: &mut ClaimedJob) -> Result<
         note(progress, &found, outcome)?;
         through += 1;
     }
-    Ok(if page.is_last && through == count { StepEnd::Done } else { StepEnd::More })
+    if through < count {
+        return Ok(StepEnd::More);
+    }
+    if let Some(name) = page.through {
+        progress.state = json!({ "after": name.to_stored() });
+    }
+    Ok(if page.is_last { StepEnd::Done } else { StepEnd::More })
 }
 
 async fn one(

@@ -31,9 +31,18 @@ async fn check(place: RemotePlace) {
     );
     assert!(!word.has_any(std::slice::from_ref(&missing)).await.unwrap());
     assert!(word.has_any(&[missing, there.clone()]).await.unwrap());
+    // More than are asked for at once, and the last one of them is it.
+    let mut many: Vec<_> = (0..40).map(|_| BlobKey::new(Uuid::now_v7())).collect();
+    assert!(!word.has_any(&many).await.unwrap());
+    many.push(there.clone());
+    assert!(word.has_any(&many).await.unwrap());
     backend.delete(&there).await.unwrap();
     word.probe().await.unwrap();
     assert_eq!(backend.list().try_collect::<Vec<_>>().await.unwrap(), [], "a probe leaves nothing");
+    word.withdraw(first).await.unwrap();
+    assert_eq!(word.identity().await.unwrap(), Some(second), "it says another one");
+    word.withdraw(second).await.unwrap();
+    assert_eq!(word.identity().await.unwrap(), None);
 }
 
 /// The first one to say it counts, where the store knows the condition.

@@ -301,7 +301,7 @@ impl Executor for PostgresExecutor {
         by: &UsageBy,
         limit: u32,
     ) -> Result<Vec<UsageGroup>, StorageError> {
-        self.run("usage_by", usage_by::groups(&self.pool, access, by, limit)).await
+        self.run("usage_by", usage_by::groups(&self.pool, &self.queries, access, by, limit)).await
     }
 
     async fn query(

@@ -21,3 +21,7 @@ RESET ROLE;
 CREATE TRIGGER buckets_are_marked AFTER UPDATE ON {schema}.storage_objects
     REFERENCING OLD TABLE AS vanished NEW TABLE AS appeared
     FOR EACH STATEMENT EXECUTE FUNCTION {inner}.buckets_are_marked();
+
+-- What somebody's older versions take is found as what their objects take is: without a look at everybody's.
+CREATE INDEX storage_object_versions_by_owner ON {schema}.storage_object_versions (owner_id, bucket_id, path)
+    WHERE owner_id IS NOT NULL;

@@ -10,8 +10,9 @@ use crate::errors::StorageError;
 use crate::executor::conformance::quotas::meet_every_quota;
 use crate::executor::conformance::subject::{allow, maintain, new_object, path, service, user};
 use crate::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
+use crate::executor::{Executor, UsageBy};
 use crate::file::PutMode;
-use crate::permissions::Operation;
+use crate::permissions::{Operation, Policy};
 use crate::quota::QuotaScope;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -263,4 +264,46 @@ async fn a_policy_made_by_hand_sees_what_a_batch_has_written_before() {
     let let_in: Vec<bool> = outcomes.iter().map(Result::is_ok).collect();
     assert_eq!(let_in, [true, true, false, false], "{outcomes:?}");
     subject.recount().await;
+}
+
+#[tokio::test]
+async fn no_mark_is_told_while_a_policy_is_there_that_was_made_by_hand() {
+    let Opened { subject, database } = open_database().await;
+    let owner = user();
+    let made = subject.bucket(&owner, "box", BucketPolicy::Private).await;
+    let access = allow(&owner, Operation::List);
+    let is_told = async || subject.executor.mark(&access, &made.name).await.unwrap().is_some();
+    let admin = database.admin().await;
+    let by_hand = async |sql: &str| admin.batch_execute(sql).await.unwrap();
+    assert!(is_told().await);
+    for name in ["mine", "~aerostore_mine"] {
+        let policy = format!("POLICY \"{name}\" ON aerostore.storage_objects");
+        by_hand(&format!("CREATE {policy} FOR SELECT TO authenticated USING (true)")).await;
+        assert!(!is_told().await, "{name}");
+        by_hand(&format!("DROP {policy}")).await;
+        assert!(is_told().await, "{name}");
+    }
+    let policy = "CREATE POLICY small ON storage_objects FOR SELECT TO authenticated USING (size < 3)";
+    subject.executor.create_policy(&maintain(), &Policy::parse(policy).unwrap()).await.unwrap();
+    assert!(is_told().await);
+    // What somebody puts in its place has its name alone.
+    by_hand(
+        "DROP POLICY small ON aerostore.storage_objects; \
+         CREATE POLICY small ON aerostore.storage_objects FOR SELECT TO authenticated USING (true)",
+    )
+    .await;
+    assert!(!is_told().await);
+}
+
+#[tokio::test]
+async fn a_look_at_all_objects_waits_for_its_place_a_moment_at_most() {
+    let database = TestDatabase::new();
+    let executor = PostgresExecutor::open(options(&database)).await.unwrap();
+    let access = allow(&user(), Operation::ReadUsage);
+    let taken = executor.queries.acquire_many(4).await.unwrap();
+    let refused = executor.usage_by(&access, &UsageBy::Bucket, 10).await;
+    assert!(matches!(refused, Err(StorageError::Overloaded { .. })), "{refused:?}");
+    drop(taken);
+    assert!(executor.usage_by(&access, &UsageBy::Bucket, 10).await.unwrap().is_empty());
+    executor.close().await;
 }

@@ -28,7 +28,8 @@ async fn kept(subject: &Subject, owner: &RlsContext, name: &str, policy: BucketP
 
 /// The sizes of all versions that somebody sees in a bucket.
 async fn seen(executor: &dyn Executor, who: &RlsContext, name: &str) -> Vec<u64> {
-    let all = VersionScan { from: String::new(), after: None, until: None, limit: 100 };
+    let all =
+        VersionScan { prefix: String::new(), from: String::new(), after: None, until: None, limit: 100 };
     let found = executor.scan_versions(&allow(who, Operation::ListVersions), &bucket(name), &all).await;
     found.unwrap().iter().map(|version| version.object.size).collect()
 }
@@ -234,11 +235,12 @@ async fn what_is_asked_of_versions_is_one_search_of_an_index() {
          ANALYZE aerostore.storage_object_versions";
     admin.batch_execute(fill).await.unwrap();
     subject.get(&user(), "docs", "many").await.unwrap_err();
-    let all = VersionScan { from: "a".into(), after: None, until: None, limit: 10 };
+    let all = VersionScan { prefix: String::new(), from: "a".into(), after: None, until: None, limit: 10 };
     let access = allow(&service(), Operation::ListVersions);
     let page = subject.executor.scan_versions(&access, &bucket("docs"), &all).await.unwrap();
     let last = page.last().unwrap().object.version_id();
-    let next = VersionScan { from: "a".into(), after: Some(last), until: None, limit: 10 };
+    let next =
+        VersionScan { prefix: String::new(), from: "a".into(), after: Some(last), until: None, limit: 10 };
     assert_eq!(subject.executor.scan_versions(&access, &bucket("docs"), &next).await.unwrap().len(), 10);
     let access = allow(&service(), Operation::Download);
     subject.executor.open_version(&access, &bucket("docs"), &path("a"), last).await.unwrap();

@@ -1,3 +1,4 @@
+DROP INDEX storage_object_versions_by_owner;
 DROP TRIGGER bucket_has_one_less;
 DROP TRIGGER bucket_has_another;
 DROP TRIGGER bucket_has_one_more;

@@ -22,3 +22,7 @@ CREATE TRIGGER bucket_has_one_less AFTER DELETE ON storage_objects
 BEGIN
     UPDATE storage_buckets SET changes = changes + 1 WHERE id = OLD.bucket_id;
 END;
+
+-- What somebody's older versions take is found as what their objects take is: without a look at everybody's.
+CREATE INDEX storage_object_versions_by_owner ON storage_object_versions (owner_id, bucket_id, path)
+    WHERE owner_id IS NOT NULL;

@@ -5,7 +5,7 @@ use crate::executor::sqlite::SqliteExecutor;
 use crate::executor::sqlite::errors::Fault;
 use crate::executor::sqlite::listing::{Rows, sql};
 use crate::executor::sqlite::rules::{RoleRules, Rules};
-use crate::executor::sqlite::{emptying, queue, usage, versions};
+use crate::executor::sqlite::{emptying, queue, usage, usage_by, versions};
 use crate::executor::{QueueListing, QueueStatus, SortOrder, columns};
 use crate::permissions::{Policy, PolicySet, RlsContext};
 use crate::versions::VersionId;
@@ -76,6 +76,20 @@ async fn a_recount_reads_of_each_folder_its_own_rows() {
                 && line.contains("(bucket_id=? AND path>? AND path<?)")
         });
         assert!(searched, "{rows}\n{plan}");
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_uses_is_found_among_their_own_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let executor = open_at(dir.path());
+    for (name, condition) in [
+        ("owner_id", "owner_id = ?2 AND true"),
+        ("bucket_id", "owner_id = ?2 AND true"),
+        ("?3", "owner_id = ?2 AND bucket_id = ?3 AND path >= ?4 AND path < ?5"),
+    ] {
+        let plan = plan_of(&executor, PolicySet::default(), |_| usage_by::grouped(name, condition));
+        assert!(plan.contains("storage_object_versions_by_owner (owner_id=?"), "{condition}\n{plan}");
     }
 }
 
