@@ -18,18 +18,32 @@ pub(super) async fn first(
     after: &'static str,
     ask: impl AsyncFn(Vec<(&'static str, String)>) -> Result<Page, Failure>,
 ) -> Result<(Vec<Value>, bool), Failure> {
+    first_of(limit, given, after, |_| true, ask).await
+}
+
+/// The same, of those items that are wanted: an item that changes while others are read is told of once, as it keeps its place.
+pub(super) async fn first_of(
+    limit: u32,
+    given: &[(&'static str, &Option<String>)],
+    after: &'static str,
+    is_wanted: impl Fn(&Value) -> bool,
+    ask: impl AsyncFn(Vec<(&'static str, String)>) -> Result<Page, Failure>,
+) -> Result<(Vec<Value>, bool), Failure> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut items, mut next) = (Vec::new(), None::<String>);
     loop {
-        let left = u32::try_from(limit - items.len()).unwrap_or(u32::MAX).min(PAGE);
+        // One more than wanted says whether there are more; a page of fewer would be asked for again and again.
+        let left = u32::try_from(limit.saturating_add(1)).unwrap_or(u32::MAX).clamp(100, PAGE);
         let mut query = vec![("limit", left.to_string())];
         query.extend(given.iter().filter_map(|(name, value)| Some((*name, (*value).clone()?))));
         query.extend(next.take().map(|next| (after, next)));
         let (page, rest) = ask(query).await?;
-        items.extend(page);
+        items.extend(page.into_iter().filter(&is_wanted));
         next = rest;
-        if next.is_none() || items.len() >= limit {
-            return Ok((items, next.is_some()));
+        if next.is_none() || items.len() > limit {
+            let has_more = items.len() > limit;
+            items.truncate(limit);
+            return Ok((items, has_more));
         }
     }
 }

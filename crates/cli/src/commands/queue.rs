@@ -1,7 +1,5 @@
 //! `aerostore queue`: uploads on their way to the provider where they belong, listed, shown, tried again, given up.
 
-use std::cmp::Reverse;
-
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use uuid::Uuid;
@@ -84,39 +82,29 @@ pub(crate) async fn run(queue: Queue, context: &Context<'_>) -> Result<(), Failu
     }
 }
 
-/// What is listed where nobody says what: what has arrived is no news.
-const OPEN: [&str; 3] = ["pending", "in_progress", "failed"];
-
 impl List {
-    /// Which entries are asked for, one kind at a time; `None` for all at once.
-    fn statuses(&self) -> Vec<Option<String>> {
-        match self.status.as_deref() {
-            Some("all") => vec![None],
-            None if self.all => vec![None],
-            Some(status) => vec![Some(status.to_owned())],
-            None => OPEN.iter().map(|status| Some((*status).to_owned())).collect(),
-        }
+    /// The status that is asked for; `None` for any.
+    fn wanted(&self) -> Option<String> {
+        self.status.clone().filter(|status| status != "all")
+    }
+
+    /// Whether an entry is shown. Where nobody says what, those that have arrived are no news.
+    fn shows(&self, entry: &Value) -> bool {
+        self.all || self.status.is_some() || text(entry, "status") != "completed"
     }
 }
 
 async fn list(asked: &List, context: &Context<'_>) -> Result<(), Failure> {
     let Context { client, out } = context;
-    let (mut entries, mut has_more) = (Vec::new(), false);
-    for status in asked.statuses() {
-        let given = [("status", &status), ("bucket", &asked.bucket)];
-        let (found, more) = pages::first(asked.limit, &given, "cursor", async |query| {
-            let page = client.queue_entries(&query).await?;
-            Ok((page.entries, page.next_cursor))
-        })
-        .await?;
-        entries.extend(found);
-        has_more |= more;
-    }
-    // The newest of each kind: so those of all are among them.
-    let limit = usize::try_from(asked.limit).unwrap_or(usize::MAX);
-    has_more |= entries.len() > limit;
-    entries.sort_by_key(|entry| Reverse((text(entry, "queued_at").to_owned(), text(entry, "id").to_owned())));
-    entries.truncate(limit);
+    let status = asked.wanted();
+    let given = [("status", &status), ("bucket", &asked.bucket)];
+    // All are read, and not those of one status after those of another: what is claimed meanwhile would be in neither.
+    let shows = |entry: &Value| asked.shows(entry);
+    let (entries, has_more) = pages::first_of(asked.limit, &given, "cursor", shows, async |query| {
+        let page = client.queue_entries(&query).await?;
+        Ok((page.entries, page.next_cursor))
+    })
+    .await?;
     if out.is_json() {
         return out.json(&entries);
     }
@@ -192,15 +180,16 @@ mod tests {
 
     #[test]
     fn what_has_arrived_is_listed_where_it_is_asked_for() {
-        let check = |status: Option<&str>, all, expected: &[Option<&str>]| {
+        let check = |status: Option<&str>, all, wanted: Option<&str>, shows_all| {
             let asked = List { status: status.map(str::to_owned), all, bucket: None, limit: 1 };
-            let statuses = asked.statuses();
-            assert_eq!(statuses.iter().map(Option::as_deref).collect::<Vec<_>>(), expected);
+            assert_eq!(asked.wanted().as_deref(), wanted);
+            assert_eq!(asked.shows(&json!({ "status": "completed" })), shows_all);
+            assert!(asked.shows(&json!({ "status": "in_progress" })));
         };
-        check(None, false, &[Some("pending"), Some("in_progress"), Some("failed")]);
-        check(Some("completed"), false, &[Some("completed")]);
-        check(Some("all"), false, &[None]);
-        check(None, true, &[None]);
+        check(None, false, None, false);
+        check(Some("completed"), false, Some("completed"), true);
+        check(Some("all"), false, None, true);
+        check(None, true, None, true);
     }
 
     #[test]
