@@ -118,9 +118,11 @@ async fn beyond_the_queue_callers_are_told_to_come_back() {
         ("RETRY_ATTEMPTS", "1"),
     ];
     let (proxy, _, server) = behind_proxy(&settings).await;
+    // What a start writes is written before it.
+    put(&server, "box/before").await.expect_status(200);
     proxy.plan("PUT", [Fault::Stall]);
     let (first, second) = tokio::join!(put(&server, "box/a"), async {
-        while proxy.count("PUT") < 2 {
+        while !proxy.is_done() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         put(&server, "box/b").await
