@@ -72,7 +72,7 @@ async fn what_is_in_a_cloud_that_is_gone_is_read_from_the_disk() {
         assert!(server.content("box/small").await.unwrap() == pattern(20_000));
     }
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
-    assert!(server.log().contains("served from a copy"));
+    server.log_until("served from a copy").await;
     proxy.otherwise(Fault::Pass);
 
     // A deletion takes the copy as well.

@@ -345,7 +345,6 @@ impl Commit {
                 }
             }
             Err(error) => {
-                storage.may_be_written(self.queued.iter().any(|queued| !queued.is_empty()));
                 let blobs: Vec<_> = self.blobs.iter().flatten().map(|(blob, _lease)| blob.clone()).collect();
                 storage.settle(&blobs, Err(error)).await;
             }

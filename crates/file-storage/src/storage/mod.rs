@@ -10,6 +10,7 @@ mod blobs;
 mod buckets;
 mod cache;
 mod carry;
+mod commit;
 mod copies;
 mod copy;
 mod credentials;
@@ -51,7 +52,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
 
-use crate::audit::{AuditLog, Entry};
+use crate::audit::{AuditLog, Entry, Outcome};
 use crate::backend::provider::ProviderStatus;
 use crate::backend::registry::Providers;
 use crate::bucket::{Bucket, BucketName};
@@ -356,6 +357,16 @@ impl FileStorage {
             audit.note(entry.failed(error)).await;
         }
         outcome
+    }
+
+    /// Has the audit log know of an answer that was kept, and that the executor was not asked for: as of any other, but not of what
+    /// the server asks for itself.
+    async fn tell_of_read(&self, access: &Access, line: impl FnOnce() -> Entry) {
+        if let Some(audit) = self.inner.audit.as_ref().filter(|audit| audit.keeps_all())
+            && !access.context().is_system()
+        {
+            audit.note(line().ended(Outcome::Ok)).await;
+        }
     }
 
     /// Whether the caller's role may ask for such a thing at all, so that what it sends along need not be read where it may

@@ -6,14 +6,12 @@
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::FileStorage;
 use super::blobs::{NewBlob, Patience, PlacedBlob};
 use super::head::Head;
 use super::leases::Lease;
-use super::queue::Queued;
 use super::spool::SpoolShare;
 use crate::backend::originals::Original;
 use crate::body::{ByteStream, limited};
@@ -21,7 +19,7 @@ use crate::bucket::{Bucket, BucketName};
 use crate::digests::{Wanted, Watch};
 use crate::errors::StorageError;
 use crate::executor::{Admission, Announced, QuotaLeft, Written};
-use crate::file::{BlobKey, NewObject, ObjectAttributes, Place, PutMode, Segment, Sha256};
+use crate::file::{NewObject, ObjectAttributes, Place, PutMode, Segment, Sha256};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Operation, RlsContext};
 use crate::signed_url::SignedUpload;
@@ -372,106 +370,6 @@ impl FileStorage {
                 Err(StorageError::UnsupportedMediaType { content_type: kind.mime_type().to_owned() })
             }
             _ => Ok(()),
-        }
-    }
-
-    /// Commits an object whose blobs are written, and settles them.
-    pub(super) async fn commit(
-        &self,
-        access: Access,
-        object: NewObject,
-        mode: PutMode,
-        lease: Lease,
-    ) -> Result<Written, StorageError> {
-        let storage = self.clone();
-        let blobs = object.segments.iter().filter_map(|segment| PlacedBlob::of(&segment.place)).collect();
-        let queued = Queued::among(&access, &object.path, &object.segments);
-        self.settled(blobs, lease, async move {
-            storage.hit("upload.before_commit").await?;
-            let written = storage.executor().put_object(&access, object, &mode).await;
-            let written = written.inspect_err(|_| storage.may_be_written(!queued.is_empty()))?;
-            storage.were_queued(&queued);
-            storage.copies_were_queued();
-            if !written.created {
-                storage.inner.deletions_queued.notify_one();
-            }
-            Ok(written)
-        })
-        .await
-    }
-
-    /// Wakes those who have to do with a write that failed: it may be done all the same, as where its line in the audit log alone could
-    /// not be written. They look for themselves.
-    pub(super) fn may_be_written(&self, is_queued: bool) {
-        if is_queued {
-            self.ring_queue();
-        }
-        self.copies_were_queued();
-        self.ring_deletions();
-    }
-
-    /// Runs the commit of blobs that are written, and settles them. Goes on though the caller goes away: a transaction that
-    /// has begun can't be called back, and its blobs must not be taken for abandoned.
-    pub(super) async fn settled<T: Send + 'static>(
-        &self,
-        blobs: Vec<PlacedBlob>,
-        lease: Lease,
-        commit: impl Future<Output = Result<T, StorageError>> + Send + 'static,
-    ) -> Result<T, StorageError> {
-        let storage = self.clone();
-        let commit = async move {
-            let outcome = commit.await;
-            storage.ring_events();
-            storage.settle(&blobs, outcome.as_ref().map(|_| ())).await;
-            drop(lease);
-            outcome
-        };
-        // Part of the request that it is for, also in traces.
-        let task = self.inner.commits.spawn(commit.in_current_span());
-        match task.await {
-            Ok(outcome) => outcome,
-            Err(error) => Err(StorageError::internal(format!("commit task failed: {error}"))),
-        }
-    }
-
-    /// Settles blobs after their commit. Where the commit failed, the database is asked: a failure may have been
-    /// the answer's alone. Where it does not say, the blobs stay, and the start-up check or the orphan job decides.
-    pub(super) async fn settle(&self, blobs: &[PlacedBlob], outcome: Result<(), &StorageError>) {
-        if blobs.is_empty() {
-            return;
-        }
-        let keys: Vec<BlobKey> = blobs.iter().map(|blob| blob.key.clone()).collect();
-        let known = match outcome {
-            Ok(()) => keys,
-            Err(_) => match self.known_blobs(&keys).await {
-                Ok(known) => known,
-                Err(error) => {
-                    tracing::warn!(%error, "blobs of a failed commit stay until the next check");
-                    return;
-                }
-            },
-        };
-        for blob in blobs {
-            self.settle_blob(blob, known.contains(&blob.key)).await;
-        }
-    }
-
-    async fn known_blobs(&self, keys: &[BlobKey]) -> Result<Vec<BlobKey>, StorageError> {
-        let access = self.maintain("settle blobs of a failed commit")?;
-        self.executor().known_blobs(&access, keys).await
-    }
-}
-
-impl FileStorage {
-    /// Deletes a blob that was written and is not wanted. Goes on though the caller goes away.
-    async fn discard(&self, blob: PlacedBlob, lease: Lease) {
-        let storage = self.clone();
-        let task = self.inner.commits.spawn(async move {
-            storage.settle_blob(&blob, false).await;
-            drop(lease);
-        });
-        if let Err(error) = task.await {
-            tracing::error!(%error, "a blob that is not wanted was not deleted");
         }
     }
 }

@@ -21,12 +21,11 @@ pub async fn check(config: &Config) -> Vec<ServerError> {
         match look(super::backup::database(config), identities::names(config)).await {
             Err(error) => stumbles.push(ServerError::Database(error)),
             Ok(looked) => {
-                // What is wrong with the configuration of a provider was said.
-                let mistaken = identities::mistaken(config, &looked, false).await.unwrap_or_default();
-                // So was what is in the way of a directory.
-                let is_said = |error: &IdentityError| matches!(error, IdentityError::Place { .. });
-                let is_new = |error: &IdentityError| stumbles.is_empty() || !is_said(error);
-                let mistaken: Vec<_> = mistaken.into_iter().filter(is_new).collect();
+                // What is wrong with the configuration of a provider was said, and so was what is in the way of a directory.
+                let mut mistaken = identities::mistaken(config, &looked, false).await.unwrap_or_default();
+                if !stumbles.is_empty() {
+                    mistaken.retain(|error| !matches!(error, IdentityError::Place { .. }));
+                }
                 stumbles.extend(mistaken.into_iter().map(ServerError::Identity));
             }
         }

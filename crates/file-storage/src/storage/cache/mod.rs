@@ -29,7 +29,7 @@ use moka::notification::RemovalCause;
 use moka::sync::Cache;
 
 use super::FileStorage;
-use crate::audit::{Action, Entry, Outcome};
+use crate::audit::{Action, Entry};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::{Executor, Listing, Mark};
@@ -198,18 +198,13 @@ impl FileStorage {
         match found {
             Found::InDatabase(page) => Ok(page),
             Found::InMemory(page) => {
-                self.tell_of_list(access, bucket, &listing.prefix, page.entries.len()).await;
+                let line = || {
+                    let listed = Entry::of(access, Action::List).listed(bucket, &listing.prefix);
+                    listed.count(page.entries.len() as u64)
+                };
+                self.tell_of_read(access, line).await;
                 Ok(page)
             }
-        }
-    }
-
-    /// Has the audit log know of a list that the database was not asked for, as of any other.
-    async fn tell_of_list(&self, access: &Access, bucket: &BucketName, prefix: &str, entries: usize) {
-        let Some(log) = self.inner.audit.as_ref().filter(|log| log.keeps_all()) else { return };
-        if !access.context().is_system() {
-            let line = Entry::of(access, Action::List).listed(bucket, prefix).count(entries as u64);
-            log.note(line.ended(Outcome::Ok)).await;
         }
     }
 

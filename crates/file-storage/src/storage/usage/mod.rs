@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use super::FileStorage;
 use super::turns::Party;
-use crate::audit::{Action, Entry, Outcome};
+use crate::audit::{Action, Entry};
 use crate::errors::StorageError;
 use crate::executor::{UsageBy, UsageDifference, UsageGroup, UserUsage};
-use crate::permissions::{Access, Operation, RlsContext};
+use crate::permissions::{Operation, RlsContext};
 
 pub(super) use kept::KeptUsage;
 pub use kept::UsageTold;
@@ -75,7 +75,7 @@ impl FileStorage {
         let user = if context.is_service() { None } else { context.user_id() };
         let kept = &self.inner.usage;
         if let Some(told) = kept.get(user, by).filter(|_| !refresh) {
-            self.tell_of_usage(&access).await;
+            self.tell_of_read(&access, || Entry::of(&access, Action::List).subject("usage")).await;
             return Ok(told);
         }
         let longest = self.inner.options.load().query.timeout;
@@ -88,14 +88,5 @@ impl FileStorage {
             groups = vec![UsageGroup { name: Some(format!("{bucket}{folder}")), ..found }];
         }
         Ok(kept.keep(user, by, UsageTold { groups, as_of }))
-    }
-
-    /// Has the audit log know of an answer that the database was not asked for, as of any other.
-    async fn tell_of_usage(&self, access: &Access) {
-        let Some(log) = self.inner.audit.as_ref().filter(|log| log.keeps_all()) else { return };
-        if !access.context().is_system() {
-            let line = Entry::of(access, Action::List).subject("usage");
-            log.note(line.ended(Outcome::Ok)).await;
-        }
     }
 }
