@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::cloud::{Cloud, SECRET};
+use crate::copies::until_copied;
 use crate::support::{OWNER, Server, Who, pattern};
 
 /// moto compares no signature, but wants one to be there.
@@ -36,13 +37,8 @@ async fn filled(settings: &[(&str, &str)]) -> Server {
     for number in 0..4 {
         server.put(ME, &format!("box/{number}"), pattern(20_000 + number)).await;
     }
-    for _ in 0..600 {
-        if server.files_on_disk() == 4 {
-            return server;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("no copies: {}", server.log());
+    until_copied(&server, "local", 4).await;
+    server
 }
 
 /// Behind the server's back, the cloud loses a blob and changes another one.
