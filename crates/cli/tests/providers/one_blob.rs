@@ -1,8 +1,6 @@
 //! One blob that its store does not give, while the store is well otherwise: that is no outage, its copy is read, and a scrub
 //! names it.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::cloud::Cloud;
