@@ -37,6 +37,11 @@ async fn on_azure_in_flat_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn on_google_in_flat_memory() {
+    flat(&Cloud::google().serve()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn on_another_aerostore_in_flat_memory() {
     let store = Server::start();
     store.bucket(Who::Service, "aerostore", "private").await;
