@@ -18,7 +18,7 @@ async fn provider(server: &Server, name: &str) -> Value {
 }
 
 /// Waits until a backup has so many copies.
-async fn until_copied(server: &Server, name: &str, copies: u64) {
+pub(crate) async fn until_copied(server: &Server, name: &str, copies: u64) {
     let started = Instant::now();
     loop {
         let it = provider(server, name).await;

@@ -1,11 +1,10 @@
 //! One blob that its store does not give, while the store is well otherwise: that is no outage, its copy is read, and a scrub
 //! names it.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::cloud::Cloud;
+use crate::copies::until_copied;
 use crate::fault_proxy::{Fault, FaultProxy};
 use crate::scrub::{expect, scrub};
 use crate::support::{OWNER, Server, Who, pattern};
@@ -33,21 +32,11 @@ async fn with_a_bad_blob(fault: Fault, copies: bool, delay: &str) -> (FaultProxy
     let bad = names[0].clone();
     server.put(ME, "box/good", pattern(30_000)).await;
     if copies {
-        until_copied(&server).await;
+        until_copied(&server, "local", 2).await;
     }
     proxy.plan(&format!("GET /aerostore/{bad}"), vec![fault; ALWAYS]);
     proxy.forget_requests();
     (proxy, server, bad)
-}
-
-async fn until_copied(server: &Server) {
-    for _ in 0..600 {
-        if server.files_on_disk() == 2 {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("no copies: {}", server.log());
 }
 
 async fn health(server: &Server) -> Value {
