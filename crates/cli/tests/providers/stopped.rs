@@ -85,7 +85,7 @@ async fn writes_go_elsewhere_and_come_home_and_reads_have_copies() {
     for (name, size) in &sizes {
         assert!(get(&server, name).await.expect_status(200).body == pattern(*size), "{name}");
     }
-    assert!(started.elapsed() < FOUND_OUT, "nobody waits any more: {:?}", started.elapsed());
+    assert!(started.elapsed() < 2 * FOUND_OUT, "nobody waits any more: {:?}", started.elapsed());
     // What is replaced meanwhile, and what is deleted, is so.
     put(&server, "before", 50_000).await.expect_status(200);
     sizes[0].1 = 50_000;
@@ -142,7 +142,7 @@ async fn a_read_that_finds_it_out_has_the_copy() {
     for _ in 0..10 {
         assert!(get(&server, "a").await.expect_status(200).body == pattern(100_000));
     }
-    assert!(started.elapsed() < Duration::from_secs(2), "only the first one waits: {:?}", started.elapsed());
+    assert!(started.elapsed() < FOUND_OUT, "only the first one waits: {:?}", started.elapsed());
     server.log_until("served from a copy").await;
     store.go_on();
 }
