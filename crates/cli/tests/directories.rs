@@ -139,10 +139,14 @@ impl Server {
     }
 
     async fn put(&self, name: &str) {
-        let bucket = json!({ "name": "box", "policy": "private" }).to_string().into_bytes();
-        let (status, _) = self.ask(Method::POST, "/storage/v1/bucket", bucket).await;
+        self.put_in("box", name).await;
+    }
+
+    async fn put_in(&self, bucket: &str, name: &str) {
+        let made = json!({ "name": bucket, "policy": "private" }).to_string().into_bytes();
+        let (status, _) = self.ask(Method::POST, "/storage/v1/bucket", made).await;
         assert!(matches!(status, 201 | 409));
-        let path = format!("/storage/v1/object/box/{name}");
+        let path = format!("/storage/v1/object/{bucket}/{name}");
         assert_eq!(self.ask(Method::PUT, &path, CONTENT.to_vec()).await.0, 200);
     }
 
@@ -261,8 +265,16 @@ async fn a_data_directory_that_takes_no_bytes_may_be_a_servers_own() {
 
 /// As a server of a version before there were identities leaves them.
 async fn forget(place: &Place, directory: &Path) {
-    let admin = place.database.as_ref().unwrap().admin().await;
-    admin.batch_execute("DELETE FROM aerostore.provider_identities").await.unwrap();
+    match &place.database {
+        Some(database) => {
+            let admin = database.admin().await;
+            admin.batch_execute("DELETE FROM aerostore.provider_identities").await.unwrap();
+        }
+        None => {
+            let database = rusqlite::Connection::open(directory.join("metadata.sqlite")).unwrap();
+            database.execute("DELETE FROM provider_identities", []).unwrap();
+        }
+    }
     std::fs::remove_file(id_of(directory)).unwrap();
 }
 
@@ -284,6 +296,45 @@ async fn the_first_start_after_an_upgrade_looks_for_blobs() {
     let admin = place.database.as_ref().unwrap().admin().await;
     admin.batch_execute("DELETE FROM aerostore.provider_identities").await.unwrap();
     place.starts("one").expect("a").await;
+}
+
+/// A bucket's blobs are lost, however many: those of another one tell which directory it is, to a start as to what looks before it.
+#[tokio::test]
+async fn a_directory_is_told_by_the_blobs_of_any_bucket() {
+    for mut place in Place::both() {
+        place.set("AEROSTORE_STORAGE_DURABILITY", "relaxed");
+        let data = place.path("data");
+        let server = place.starts("data");
+        for bucket in ["first", "second"] {
+            for name in 0..70 {
+                server.put_in(bucket, &name.to_string()).await;
+            }
+        }
+        server.stop();
+        let folders = std::fs::read_dir(data.join("blobs")).unwrap().map(|entry| entry.unwrap().path());
+        let mut folders: Vec<_> = folders.filter(|path| path.is_dir()).collect();
+        folders.sort();
+        assert_eq!(folders.len(), 2, "{folders:?}");
+        // A check asks no database of another machine's.
+        let looks: &[&[&str]] = match place.database {
+            Some(_) => &[&["doctor"]],
+            None => &[&["doctor"], &["serve", "--check"]],
+        };
+        let words = "the database knows blobs there, and those that were looked for are missing";
+        for lost in [false, true] {
+            std::fs::remove_dir_all(folders.remove(0)).unwrap();
+            forget(&place, &data).await;
+            for arguments in looks {
+                let ended = place.command("data", arguments).output().unwrap();
+                let said = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
+                assert_eq!(said.contains(words), lost, "{arguments:?}: {said}");
+            }
+            match lost {
+                false => place.starts("data").stop(),
+                true => assert!(place.refuses("data", "local", &data).contains(words)),
+            }
+        }
+    }
 }
 
 #[tokio::test]

@@ -135,14 +135,19 @@ impl Labels {
         Measured { labelled, most: Vec::new(), others: 0 }
     }
 
-    /// Takes the values of now; gives each label's. What has none is counted together, where there is a name for it.
+    /// Takes the values of now; gives each label's. What has none is counted together, where there is a name for it, and so is what bears
+    /// that name itself: of two values of one label, only one would be told.
     fn take(&mut self, measured: Measured, rest: Option<&str>) -> impl Iterator<Item = (String, u64)> {
         self.0 = measured.labelled;
         self.0.extend(measured.most);
-        let others = measured.others;
-        let rest = rest.filter(|_| others > 0 || self.0.len() >= MAX_LABELS);
+        let namesake = rest.and_then(|name| self.0.get(name)).copied();
+        let others = measured.others.saturating_add(namesake.unwrap_or(0));
+        let rest = rest.filter(|_| others > 0 || namesake.is_some() || self.0.len() >= MAX_LABELS);
         let rest = rest.map(|name| (name.to_owned(), others));
-        self.0.iter().map(|(name, bytes)| (name.clone(), *bytes)).chain(rest)
+        let is_other = rest.clone();
+        let own =
+            self.0.iter().filter(move |(name, _)| is_other.as_ref().is_none_or(|(rest, _)| rest != *name));
+        own.map(|(name, bytes)| (name.clone(), *bytes)).chain(rest)
     }
 }
 
@@ -197,5 +202,27 @@ mod tests {
         assert_eq!((later["b149"], later["b50"]), (150, 0));
         let none = take(&[], None);
         assert_eq!((none.len(), none.values().sum::<u64>()), (MAX_LABELS, 0));
+    }
+
+    #[test]
+    fn what_is_called_as_the_rest_is_counts_with_it() {
+        let mut labels = Labels::default();
+        let mut take = |values: &[(&str, u64)]| -> Vec<(String, u64)> {
+            let mut measured = labels.measured();
+            measured.add(values.iter().map(|(name, bytes)| ((*name).to_owned(), *bytes)));
+            let mut taken: Vec<_> = labels.take(measured, Some(OTHER)).collect();
+            taken.sort();
+            taken
+        };
+        let of = |name: &str, bytes| (name.to_owned(), bytes);
+        assert_eq!(take(&[("a", 1), (OTHER, 2)]), [of("a", 1), of(OTHER, 2)]);
+        assert_eq!(take(&[("a", 1)]), [of("a", 1), of(OTHER, 0)]);
+        let many: Vec<_> = (0..MAX_LABELS).map(|number| format!("b{number:03}")).collect();
+        let mut many: Vec<_> = many.iter().map(|name| (name.as_str(), 10)).collect();
+        many.push((OTHER, 5));
+        let taken = take(&many);
+        assert_eq!(taken.iter().filter(|(name, _)| name == OTHER).count(), 1);
+        // Two labels were taken already.
+        assert_eq!((taken.len(), taken.last()), (MAX_LABELS, Some(&of(OTHER, 25))));
     }
 }

@@ -122,6 +122,35 @@ async fn nobody_waits_for_a_provider_that_does_not_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn upkeep_finds_out_by_a_look_that_a_provider_stands_still() {
+    let proxy = FaultProxy::before(&Cloud::moto().endpoint).await;
+    let server = Cloud::s3(proxy.address()).serve();
+    until(&server, 200).await;
+    server.bucket(ME, "box", "private").await;
+    server.put(ME, "box/a", pattern(20_000)).await;
+    let cleanup = async || {
+        let started = Instant::now();
+        let report = server.request(Who::Service, "POST", "/api/v1/storage/cleanup").send().await;
+        (report.expect_status(200).json(), started.elapsed())
+    };
+    assert_eq!(cleanup().await.0["halted"], Value::Null);
+    // Nobody looks at it again within five minutes, and nobody asks it for anything.
+    proxy.otherwise(Fault::Stall);
+    let (report, took) = cleanup().await;
+    let halted = report["halted"].as_str().unwrap_or_default();
+    assert!(halted.contains("the provider 'cloud' is not healthy: probe took longer than 10s"), "{report}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    // And everybody knows.
+    let (report, took) = cleanup().await;
+    assert!(report["halted"].is_string() && took < Duration::from_secs(3), "{took:?}: {report}");
+    assert_eq!(get(&server, "/api/v1/storage/health/cloud").await.0, 503);
+    proxy.otherwise(Fault::Pass);
+    until(&server, 200).await;
+    assert_eq!(cleanup().await.0["halted"], Value::Null);
+    server.expect_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_provider_that_takes_nothing_new_leaves_the_server_ready() {
     let (proxy, server) = watched(false).await;
     until(&server, 200).await;

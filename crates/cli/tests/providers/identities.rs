@@ -121,3 +121,62 @@ async fn what_is_restored_into_belongs_to_the_restored_database() {
     let said = refused(&before, &settings);
     assert!(said.contains("the provider 'cloud' is not in "), "{said}");
 }
+
+/// What keeps nothing of the restored database's is not its provider by being configured: whose it is stays as it was, and whoever
+/// restored is told.
+#[tokio::test]
+async fn what_is_not_restored_into_stays_another_databases() {
+    let (source, cloud) = (Server::start(), Cloud::moto());
+    source.bucket(ME, "box", "private").await;
+    source.put(ME, "box/a", pattern(100_000)).await;
+    let backup = tempfile::tempdir().unwrap();
+    let to = backup.path().join("backup").display().to_string();
+    let (made, said) = source.command(&[], &["backup", "create", "--to", &to]);
+    assert!(made, "{said}");
+    // Another database's, with nothing in it yet.
+    let theirs = cloud.settings(true);
+    let before = Server::start_with(&theirs).stop();
+
+    // The disk is restored into; the cloud stands by for it, and would take bytes.
+    let mut settings = cloud.settings(false);
+    settings.push(("AEROSTORE_STORAGE_FAILOVER_PROVIDERS", "cloud"));
+    let data = Data::new();
+    let (restored, said) = data.command(&settings, &["backup", "restore", &to]);
+    assert!(restored && !said.contains("it is the restored one's now"), "{said}");
+    let words = "the provider 'cloud' in the bucket aerostore";
+    for told in [refused(&data, &settings), data.command(&settings, &["doctor"]).1] {
+        assert!(told.contains(words) && told.contains("belongs to another database"), "{told}");
+        assert!(told.contains("aerostore take-over cloud"), "{told}");
+    }
+    let (well, said) = data.command(&settings, &["doctor"]);
+    assert!(!well, "{said}");
+    // Where it takes no bytes, a server that shares its database does without it; one that has a database to itself has one such place.
+    let idle = cloud.settings(false);
+    let data = match std::env::var("AEROSTORE_TEST_ENGINE").as_deref() {
+        Ok("postgres") => {
+            let server = Server::start_in(data, &idle);
+            assert!(server.log().contains("it is no provider of this server"), "{}", server.log());
+            server.stop()
+        }
+        _ => {
+            assert!(refused(&data, &idle).contains("belongs to another database"));
+            data
+        }
+    };
+    // It stays as it was, and their server goes on with it.
+    let theirs_again = Server::start_in(before, &theirs);
+    theirs_again.bucket(ME, "box", "private").await;
+    theirs_again.put(ME, "box/theirs", pattern(50_000)).await;
+    let before = theirs_again.stop();
+
+    // Without it the restored one starts; and with it where it is told that it may.
+    let server = Server::start_in(data, &[("AEROSTORE_STORAGE_INLINE_THRESHOLD", "1KiB")]);
+    assert_eq!(server.content("box/a").await.unwrap(), pattern(100_000));
+    let data = server.stop();
+    let (taken, said) = data.command(&settings, &["take-over", "cloud", "--yes"]);
+    assert!(taken, "{said}");
+    let server = Server::start_in(data, &settings);
+    assert_eq!(server.content("box/a").await.unwrap(), pattern(100_000));
+    let said = refused(&before, &theirs);
+    assert!(said.contains("the provider 'cloud' is not in "), "{said}");
+}

@@ -34,5 +34,6 @@ mod pieces;
 mod queue;
 mod scrub;
 mod starts;
+mod stopped;
 
 use support::Reply;

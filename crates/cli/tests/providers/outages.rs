@@ -29,7 +29,7 @@ async fn put(server: &Server, place: &str) -> Reply {
 
 /// That an answer tells of provider and operation, and when to come back.
 #[track_caller]
-fn told(reply: &Reply, operation: &str) -> Value {
+pub(crate) fn told(reply: &Reply, operation: &str) -> Value {
     let body = reply.json();
     assert_eq!((&body["provider"], &body["operation"]), (&"cloud".into(), &operation.into()), "{body}");
     assert_eq!(body["retryable"], true, "{body}");

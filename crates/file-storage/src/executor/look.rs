@@ -14,9 +14,6 @@ use crate::permissions::{Access, AccessRules, Operation, RlsContext};
 /// Most files of a database whose counters are compared with a recount: one of more would take a while.
 pub(in crate::executor) const COUNTED: u64 = 1_000_000;
 
-/// Blobs of a provider that are looked for.
-pub(in crate::executor) const SAMPLES: i64 = 64;
-
 /// What was found.
 #[derive(Debug, Clone, Default)]
 pub struct Books {

@@ -7,6 +7,7 @@
 //! neither takes nor holds bytes may differ: it is no provider of that server.
 
 mod error;
+mod sampling;
 #[cfg(test)]
 mod tests;
 
@@ -24,12 +25,7 @@ use crate::file::BlobKey;
 use crate::permissions::{Access, AccessRules, Operation, RlsContext};
 
 pub use error::{Elsewhere, IdentityError};
-
-/// Blobs of a bucket that are looked for in a place of which nobody has said which one it is.
-const SAMPLES: u32 = 4;
-
-/// Buckets of which blobs are looked for: one of them may have been lost.
-const SAMPLED_BUCKETS: usize = 16;
+pub(crate) use sampling::{SAMPLES, Sampling};
 
 /// How long a place on another machine may take to say which one it is, before a start goes on without.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -330,33 +326,16 @@ impl Settling<'_> {
 
     /// Some blobs and copies of each of some buckets.
     async fn samples(&self) -> Result<Vec<BlobKey>, StorageError> {
-        let mut samples = self.samples_of_blobs().await?;
-        let mut after = None;
-        for _ in 0..SAMPLED_BUCKETS {
-            let page = self.executor.blob_copies(&self.access, self.name(), after.as_ref(), SAMPLES).await?;
-            let Some(last) = page.last() else { break };
-            after = last.key.last_of_bucket();
-            samples.extend(page.into_iter().map(|copy| copy.key));
-            if after.is_none() {
-                break;
-            }
+        let (mut blobs, mut copies) = (Sampling::new(), Sampling::new());
+        while blobs.goes_on() {
+            let page = self.executor.segment_blobs(&self.access, self.name(), blobs.after(), SAMPLES).await?;
+            blobs.take(page.into_iter().map(|blob| blob.key));
         }
-        Ok(samples)
-    }
-
-    async fn samples_of_blobs(&self) -> Result<Vec<BlobKey>, StorageError> {
-        let (mut samples, mut after) = (Vec::new(), None);
-        for _ in 0..SAMPLED_BUCKETS {
-            let page =
-                self.executor.segment_blobs(&self.access, self.name(), after.as_ref(), SAMPLES).await?;
-            let Some(last) = page.last() else { break };
-            after = last.key.last_of_bucket();
-            samples.extend(page.into_iter().map(|blob| blob.key));
-            if after.is_none() {
-                break;
-            }
+        while copies.goes_on() {
+            let page = self.executor.blob_copies(&self.access, self.name(), copies.after(), SAMPLES).await?;
+            copies.take(page.into_iter().map(|copy| copy.key));
         }
-        Ok(samples)
+        Ok([blobs.into_samples(), copies.into_samples()].concat())
     }
 
     /// A full disk is no reason not to start: deletions must go on. The next start says which directory it is.

@@ -82,6 +82,10 @@ impl Orphans {
         let unknown_before = std::mem::take(&mut self.unknown_since);
         let providers: Vec<_> = self.storage.providers().all().cloned().collect();
         for provider in &providers {
+            // One that only just stopped answering is told by a look, which waits for a shorter time than a list, and is told to all.
+            if provider.is_remote() && !provider.is_away() {
+                let _ = provider.probe().await;
+            }
             if provider.is_away() {
                 // What is known not to answer is waited for in the next run.
                 let why = not_healthy(provider.name(), &provider.status().error.unwrap_or_default());

@@ -138,6 +138,62 @@ async fn a_migration_is_queued_part_by_part_and_waited_for_by_its_bucket() {
     upkeep.stop().await;
 }
 
+/// Between two parts, applications delete and overwrite, and what was queued arrives: another part is read than the one before left.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_moves_or_goes_away_between_two_parts_is_neither_queued_twice_nor_lost() {
+    const FILES: usize = 16;
+    let scene = Scene::new().await;
+    let mut kept: Vec<Option<u8>> = (0..FILES).map(|at| Some(at as u8)).collect();
+    for (at, seed) in kept.iter().enumerate() {
+        scene.put(&format!("file-{at}"), &bytes(30_000, seed.unwrap())).await.unwrap();
+    }
+    let recording = file_storage::failpoint::record(scene.dir.path());
+    let (mut upkeep, mut next, mut parts, mut queued) = (None, None::<String>, 0, 0);
+    loop {
+        let request = MigrationRequest {
+            after: next.as_deref(),
+            limit: Some(2),
+            ..MigrationRequest::new("home", "away")
+        };
+        let part = scene.storage.migrate_provider(&service(), &request).await.unwrap();
+        (queued, next, parts) = (queued + part.entries, part.next, parts + 1);
+        if next.is_none() {
+            break;
+        }
+        assert!(parts <= 2 * FILES, "the migration has no end");
+        // At first nobody works, so that what is deleted may have an entry; then all that was queued has arrived.
+        if parts == 4 {
+            upkeep = Some(scene.upkeep());
+        }
+        if upkeep.is_some() {
+            scene.until_home().await;
+        }
+        if let (Some(goes), true) = (kept.get_mut(parts), parts % 2 == 0) {
+            scene.delete(&format!("file-{parts}")).await;
+            *goes = None;
+        }
+        let other = FILES - parts.min(FILES);
+        if let Some(Some(seed)) = kept.get_mut(other) {
+            *seed = seed.wrapping_add(100);
+            scene.put(&format!("file-{other}"), &bytes(30_000, *seed)).await.unwrap();
+        }
+    }
+    // What was overwritten behind the last part is at home again, and goes when it is asked again.
+    scene.until_home().await;
+    let claims = recording.names().into_iter().filter(|point| *point == "queue.claimed").count();
+    assert!(claims as u64 <= queued, "{claims} attempts at {queued} entries");
+    let rest = scene.storage.migrate_provider(&service(), &MigrationRequest::new("home", "away")).await;
+    assert_eq!(rest.unwrap().next, None);
+    let entries = scene.until_home().await;
+    assert!(entries.iter().all(|entry| entry.attempts == 1), "{entries:#?}");
+    let files: Vec<_> = kept.iter().enumerate().filter_map(|(at, seed)| Some((at, (*seed)?))).collect();
+    scene.audit([0, files.len()]).await;
+    for (at, seed) in files {
+        assert_eq!(scene.get(&format!("file-{at}")).await.unwrap(), bytes(30_000, seed), "file-{at}");
+    }
+    upkeep.unwrap().stop().await;
+}
+
 async fn begin(scene: &Scene, name: &str) -> MultipartUpload {
     let (caller, at, mode) = (user(1), path(name), PutMode::Create);
     let (attributes, options) = (Default::default(), MultipartOptions::default());

@@ -1,8 +1,10 @@
 //! Health, readiness, metrics, and routes that are not there.
 
+use std::collections::HashMap;
 use std::fs;
 
 use file_storage::Role;
+use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
 
 use crate::support::TestServer;
@@ -135,6 +137,79 @@ async fn disks_buckets_and_users_are_measured_from_the_start_on() {
     for start in [r#"storage_usage_bytes{bucket="photos"} 5"#, r#"storage_disk_size_bytes{place="blobs"} "#] {
         assert!(text.lines().any(|line| line.starts_with(start)), "{start}\nin\n{text}");
     }
+}
+
+/// Bytes by bucket, as metrics tell them.
+fn usage_of(text: &str) -> HashMap<&str, u64> {
+    let rows = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("storage_usage_bytes{bucket=\"")?.split_once("\"} "));
+    let usage: Vec<_> = rows.map(|(bucket, bytes)| (bucket, bytes.parse().unwrap())).collect();
+    let by_bucket: HashMap<_, _> = usage.iter().copied().collect();
+    assert_eq!(usage.len(), by_bucket.len(), "a label is told twice");
+    by_bucket
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_of_more_buckets_than_one_page_of_them_are_bounded_and_say_what_is_left() {
+    const BUCKETS: u64 = 1050;
+    const FILLED: u64 = 150;
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    let service = server.token(Role::ServiceRole);
+    let post = |path: String| {
+        server.client.post(format!("http://{}/storage/v1{path}", server.address)).bearer_auth(&service)
+    };
+    // The last ones by name, on the second page, have most; one is called as what is left is.
+    let name = |number: u64| if number == 0 { "other".to_owned() } else { format!("bucket-{number:04}") };
+    let size = |number: u64| if number == 0 { 7 } else { (number + FILLED).saturating_sub(BUCKETS) };
+    let made = (0..BUCKETS).map(|number| {
+        let (post, name) = (&post, name(number));
+        async move {
+            let made =
+                post("/bucket".to_owned()).json(&serde_json::json!({ "name": name })).send().await.unwrap();
+            assert_eq!(made.status(), 201);
+            if size(number) > 0 {
+                let bytes = vec![1_u8; size(number) as usize];
+                let put = post(format!("/object/{name}/a")).body(bytes).send().await.unwrap();
+                assert_eq!(put.status(), 201);
+            }
+        }
+    });
+    stream::iter(made).buffer_unordered(16).collect::<()>().await;
+    // Counters of uploads, too, have no more labels than a hundred, and one for all others.
+    let (_, text) = server.get("/metrics", None).await;
+    let of_uploads = |line: &&str| line.starts_with("storage_upload_total{") && line.contains("success");
+    let uploads: Vec<_> = text.lines().filter(of_uploads).collect();
+    let counted: u64 =
+        uploads.iter().map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum();
+    assert!(uploads.len() <= 101, "{}", uploads.len());
+    assert_eq!(counted, FILLED, "{uploads:?}");
+    server.stop().await;
+
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    let measured = async {
+        loop {
+            let (_, text) = server.get("/metrics", None).await;
+            if usage_of(&text).len() > 100 {
+                return text;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    let text = tokio::time::timeout(std::time::Duration::from_secs(60), measured).await.unwrap();
+    let usage = usage_of(&text);
+    assert_eq!(usage.len(), 101);
+    assert_eq!(
+        usage.values().sum::<u64>(),
+        (0..BUCKETS).map(size).sum::<u64>(),
+        "nothing is left out of the sum"
+    );
+    assert_eq!(usage.get("bucket-1049"), Some(&(FILLED - 1)));
+    let least =
+        usage.iter().filter(|(bucket, _)| **bucket != "other").map(|(_, bytes)| *bytes).min().unwrap();
+    assert_eq!((least, usage["other"]), (FILLED - 100, (1..FILLED - 100).sum::<u64>() + 7));
+    assert!(text.len() < 200_000, "{}", text.len());
 }
 
 #[tokio::test]

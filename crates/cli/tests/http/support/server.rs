@@ -142,14 +142,34 @@ impl Server {
     /// Ends it by SIGKILL, amid whatever it does.
     #[allow(dead_code, reason = "another suite asks for it")]
     pub(crate) fn kill(&self) {
-        let pid = self.child.id().to_string();
-        Command::new("kill").args(["-KILL", &pid]).status().unwrap();
+        self.signal("-KILL");
+    }
+
+    /// Has it stand still by SIGSTOP: the kernel goes on taking connections and what is sent, and nobody answers.
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) fn stand_still(&self) {
+        self.signal("-STOP");
+        let status = format!("/proc/{}/status", self.child.id());
+        while !std::fs::read_to_string(&status).unwrap().contains("State:\tT") {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// Has it go on where it was.
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success(), "{signal}");
     }
 
     /// Ends it by SIGTERM, as an operator does, and leaves the data to be used again.
     #[allow(dead_code, reason = "another suite asks for it")]
     pub(crate) fn terminate(mut self) -> Data {
-        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        self.signal("-TERM");
         assert!(self.child.wait().unwrap().success());
         self.data.take().unwrap()
     }

@@ -18,6 +18,7 @@ pub(crate) mod multipart;
 pub(crate) mod objects;
 pub(crate) mod owned_versions;
 pub(crate) mod pasted;
+pub(crate) mod places;
 pub(crate) mod policies;
 pub(crate) mod queries;
 pub(crate) mod queue;
@@ -169,6 +170,9 @@ macro_rules! executor_conformance {
             scrub: [
                 every_blob_is_told_once_as_rows_have_it, inline_segments_are_told_with_their_bytes,
                 a_bad_blob_makes_way_for_a_good_one, scrubbing_is_the_service_roles
+            ],
+            places: [
+                a_place_is_told_by_the_blobs_of_any_of_sixteen_buckets, a_place_of_copies_is_told_by_them
             ],
             usage: [usage_is_told_by_what_is_asked_for],
             pasted: [supabases_policies_are_pasted_unchanged],

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use super::errors::Fault;
 use super::pool::Pool;
 use super::rls::Caller;
-use super::rows::{blob_key, count};
+use super::rows::count;
 use super::session::read;
-use super::{PostgresExecutor, PostgresOptions, diagnose, migrations, queue, usage};
+use super::{PostgresExecutor, PostgresOptions, diagnose, migrations, queue, upkeep, usage};
 use crate::errors::StorageError;
-use crate::executor::look::{Books, COUNTED, Look, SAMPLES};
-use crate::identities::Known;
+use crate::executor::look::{Books, COUNTED, Look};
+use crate::file::BlobKey;
+use crate::identities::{Known, SAMPLES, Sampling};
 use crate::permissions::Access;
-
-const SAMPLE: &str = "(SELECT blob_key FROM {schema}.storage_segments WHERE provider = $1 AND blob_key IS NOT NULL LIMIT $2) \
-     UNION ALL (SELECT copy_key FROM {schema}.blob_copies WHERE provider = $1 LIMIT $2)";
 
 const TROUBLES: &str = "SELECT (SELECT count(*) FROM {schema}.upload_queue WHERE status = 'failed'), \
      (SELECT count(*) FROM {schema}.storage_webhooks WHERE status IN ('disabled', 'paused')), \
@@ -44,11 +42,10 @@ async fn books(options: &PostgresOptions, access: &Access, providers: &[Arc<str>
     let keeper = Caller::keeper();
     let mut books = Books::default();
     for provider in providers {
-        let samples = read(&pool, "look", &keeper, SAMPLE, &[&&**provider, &SAMPLES]).await?;
         let known = Known {
             identity: queue::identity(&pool, access, provider, None).await?,
             is_named: queue::is_named(&pool, access, provider).await?,
-            samples: samples.iter().map(|row| blob_key(row, 0)).collect::<Result<_, _>>()?,
+            samples: samples(&pool, access, provider).await?,
         };
         books.providers.insert(provider.clone(), known);
     }
@@ -59,4 +56,18 @@ async fn books(options: &PostgresOptions, access: &Access, providers: &[Arc<str>
         }
     }
     Ok(Look::Books(books))
+}
+
+/// The blobs that a start would look for.
+async fn samples(pool: &Arc<Pool>, access: &Access, provider: &str) -> Result<Vec<BlobKey>, Fault> {
+    let (mut blobs, mut copies) = (Sampling::new(), Sampling::new());
+    while blobs.goes_on() {
+        let page = upkeep::segment_blobs(pool, access, provider, blobs.after(), SAMPLES).await?;
+        blobs.take(page.into_iter().map(|blob| blob.key));
+    }
+    while copies.goes_on() {
+        let page = queue::blob_copies(pool, access, provider, copies.after(), SAMPLES).await?;
+        copies.take(page.into_iter().map(|copy| copy.key));
+    }
+    Ok([blobs.into_samples(), copies.into_samples()].concat())
 }

@@ -4,24 +4,20 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, named_params};
+use rusqlite::{Connection, OpenFlags};
 
 use super::errors::Fault;
 use super::lock::Lock;
-use super::rows::{blob_key, count};
-use super::{SqliteExecutor, functions, migrations, queue, usage};
+use super::rows::count;
+use super::{SqliteExecutor, functions, migrations, queue, upkeep, usage};
 use crate::errors::StorageError;
-use crate::executor::look::{Books, COUNTED, Look, SAMPLES};
+use crate::executor::look::{Books, COUNTED, Look};
 use crate::file::BlobKey;
-use crate::identities::Known;
+use crate::identities::{Known, SAMPLES, Sampling};
 use crate::permissions::Access;
 
 /// How long a lock of another process is waited for.
 const BUSY: Duration = Duration::from_secs(2);
-
-const SAMPLE: &str = "SELECT * FROM (SELECT blob_key FROM storage_segments WHERE provider = :provider AND blob_key IS NOT NULL \
-         LIMIT :most) \
-     UNION ALL SELECT * FROM (SELECT copy_key FROM blob_copies WHERE provider = :provider LIMIT :most)";
 
 const TROUBLES: &str = "SELECT (SELECT count(*) FROM upload_queue WHERE status = 'failed'), \
      (SELECT count(*) FROM storage_webhooks WHERE status IN ('disabled', 'paused')), \
@@ -56,7 +52,7 @@ fn books(path: &Path, access: &Access, providers: &[Arc<str>]) -> Result<Look, F
         let known = Known {
             identity: queue::identity(&conn, access, provider)?,
             is_named: queue::is_named(&conn, access, provider)?,
-            samples: samples(&conn, provider)?,
+            samples: samples(&conn, access, provider)?,
         };
         books.providers.insert(provider.clone(), known);
     }
@@ -84,12 +80,16 @@ fn open(path: &Path) -> Result<Connection, Fault> {
     Ok(conn)
 }
 
-fn samples(conn: &Connection, provider: &str) -> Result<Vec<BlobKey>, Fault> {
-    let mut statement = conn.prepare_cached(SAMPLE)?;
-    let mut rows = statement.query(named_params! { ":provider": provider, ":most": SAMPLES })?;
-    let mut samples = Vec::new();
-    while let Some(row) = rows.next()? {
-        samples.push(blob_key(row, 0)?);
+/// The blobs that a start would look for.
+fn samples(conn: &Connection, access: &Access, provider: &str) -> Result<Vec<BlobKey>, Fault> {
+    let (mut blobs, mut copies) = (Sampling::new(), Sampling::new());
+    while blobs.goes_on() {
+        let page = upkeep::segment_blobs(conn, access, provider, blobs.after(), SAMPLES)?;
+        blobs.take(page.into_iter().map(|blob| blob.key));
     }
-    Ok(samples)
+    while copies.goes_on() {
+        let page = queue::blob_copies(conn, access, provider, copies.after(), SAMPLES)?;
+        copies.take(page.into_iter().map(|copy| copy.key));
+    }
+    Ok([blobs.into_samples(), copies.into_samples()].concat())
 }
