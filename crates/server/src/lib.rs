@@ -42,7 +42,7 @@ pub mod audit {
 /// What the command line reads before it sends it.
 pub use file_storage::permissions::PolicyStatement;
 pub use serve::{
-    BackupError, BackupOptions, BackupProgress, Created, Finding, Losses, Manifest, Migration, Moved,
-    MovedTable, Progress, Restored, Server, ServerError, Severity, TakenOver, Verified, check, create_backup,
-    doctor, migration, restore_backup, serve, take_over, verify_backup,
+    BackupError, BackupMade, BackupOptions, BackupProgress, Created, Finding, Losses, Manifest, Migration,
+    Moved, MovedTable, Progress, Restored, Server, ServerError, Severity, TakenOver, Verified, check,
+    create_backup, doctor, migration, restore_backup, serve, take_over, verify_backup,
 };

@@ -11,6 +11,7 @@ mod doctor;
 mod error;
 mod identities;
 mod inventory;
+mod last_backup;
 mod migrate;
 mod open;
 mod overlaps;
@@ -38,8 +39,8 @@ use crate::telemetry::traces::{Exporter, TraceLayer, TraceOptions};
 use crate::webhooks::Courier;
 
 pub use backup::{
-    BackupError, BackupOptions, BackupProgress, Created, Losses, Manifest, Restored, Verified, create_backup,
-    restore_backup, verify_backup,
+    BackupError, BackupMade, BackupOptions, BackupProgress, Created, Losses, Manifest, Restored, Verified,
+    create_backup, restore_backup, verify_backup,
 };
 pub use check::check;
 pub use doctor::{Finding, Severity, doctor};

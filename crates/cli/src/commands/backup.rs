@@ -101,11 +101,15 @@ pub(crate) fn run(command: &Backup, global: &Global, out: &Output) -> Result<(),
             };
             let created = runtime.block_on(server::create_backup(&config, options, &watch));
             bar.finish_and_clear();
-            let created = created.map_err(failed)?;
+            let made = created.map_err(failed)?;
+            let (created, place) = (made.created, config.data_dir.display());
+            let unrecorded =
+                made.unrecorded.map(|error| format!("`doctor` will not know of it: {place}: {error}"));
             let more = [
                 ("copied_blobs", json!(created.copied_blobs)),
                 ("copied_bytes", json!(created.copied_bytes)),
                 ("removed_blobs", json!(created.removed_blobs)),
+                ("unrecorded", json!(unrecorded)),
             ];
             tell(&created.manifest, more, out)?;
             complain(created.manifest.lost.count, "was made, and lacks blobs that were lost before")
@@ -166,7 +170,8 @@ fn tell<const N: usize>(manifest: &Manifest, more: [(&str, Value); N], out: &Out
     }
     out.result(&value, |value| {
         let members = value.as_object().into_iter().flatten();
-        let shown = members.filter(|(_, value)| !value.as_array().is_some_and(Vec::is_empty));
+        let shown =
+            members.filter(|(_, value)| !value.is_null() && !value.as_array().is_some_and(Vec::is_empty));
         let rows: Vec<_> =
             shown.map(|(name, value)| vec![name.replace('_', " "), text(name, value)]).collect();
         table(&rows, &[])

@@ -1,15 +1,27 @@
-//! A provider of a test's own, and how a server is told of it.
+//! A provider of a test's own, how a server is told of it, and how others use it who know nothing of Aerostore.
 
+use aws_lc_rs::hmac::{self, HMAC_SHA256};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use uuid::Uuid;
 
+use crate::fault_proxy::FaultProxy;
 use crate::support::Server;
+
+/// The account of Azurite, and the key that it gives to everybody.
+const ACCOUNT: &str = "devstoreaccount1";
+const ACCOUNT_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
 /// A store, and a prefix of it that nobody else has.
 pub(crate) struct Cloud {
     /// Variables that configure it as the provider `cloud`.
     pub(crate) settings: Vec<(String, String)>,
     pub(crate) endpoint: String,
+    pub(crate) bucket: String,
     pub(crate) prefix: String,
+    pub(crate) is_azure: bool,
+    pub(crate) _proxy: Option<FaultProxy>,
 }
 
 fn emulator(variable: &str) -> String {
@@ -36,7 +48,14 @@ impl Cloud {
         let name = |key: &str| format!("AEROSTORE_PROVIDERS_CLOUD_{key}");
         let settings =
             common.iter().chain(more).map(|(key, value)| (name(key), (*value).to_owned())).collect();
-        Self { settings, endpoint, prefix }
+        Self {
+            settings,
+            endpoint,
+            bucket: "aerostore".to_owned(),
+            prefix,
+            is_azure: kind == "azure",
+            _proxy: None,
+        }
     }
 
     pub(crate) fn moto() -> Self {
@@ -57,14 +76,27 @@ impl Cloud {
     }
 
     pub(crate) fn azurite() -> Self {
-        let endpoint = format!("{}/devstoreaccount1", emulator("AEROSTORE_TEST_AZURE"));
-        let key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
-        Self::new("azure", endpoint, &[("ACCOUNT", "devstoreaccount1"), ("ACCOUNT_KEY", key)])
+        let endpoint = format!("{}/{ACCOUNT}", emulator("AEROSTORE_TEST_AZURE"));
+        Self::new("azure", endpoint, &[("ACCOUNT", ACCOUNT), ("ACCOUNT_KEY", ACCOUNT_KEY)])
     }
 
-    /// Google's client, by way of somebody: it speaks S3's dialect but for names of headers.
-    pub(crate) fn google(endpoint: &str) -> Self {
-        Self::new("gcs", endpoint.to_owned(), &[("ANONYMOUS", "true")])
+    /// Google's client, which moto answers: its XML API is S3's, but for the names of headers.
+    pub(crate) async fn gcs() -> Self {
+        let endpoint = emulator("AEROSTORE_TEST_S3");
+        let proxy = FaultProxy::renaming(&endpoint, "x-goog-copy-source", "x-amz-copy-source").await;
+        let cloud = Self::new("gcs", proxy.address().to_owned(), &[("ANONYMOUS", "true")]);
+        Self { endpoint, _proxy: Some(proxy), ..cloud }
+    }
+
+    /// A bucket that nobody else has, all of it.
+    pub(crate) async fn alone(self) -> Self {
+        // Without a dash, which Google's client encodes and moto does not decode.
+        let bucket = format!("alone{}", Uuid::new_v4().simple());
+        let mut cloud = self.with("BUCKET", &bucket).with("PREFIX", "");
+        (cloud.bucket, cloud.prefix) = (bucket, String::new());
+        let query = if cloud.is_azure { "restype=container" } else { "" };
+        cloud.ask("PUT", "", query, &[], "").await;
+        cloud
     }
 
     pub(crate) fn with(mut self, key: &str, value: &str) -> Self {
@@ -98,12 +130,73 @@ impl Cloud {
     }
 
     async fn listed(&self, what: &str, element: &str) -> Vec<String> {
-        let url = format!("{}/aerostore?{what}&prefix={}", self.endpoint, self.prefix);
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let xml = client.get(url).send().await.unwrap().text().await.unwrap();
+        let (what, element) = match self.is_azure {
+            true => (format!("comp=list&prefix={}&restype=container", self.prefix), "Name"),
+            false => (format!("{what}&prefix={}", self.prefix), element),
+        };
+        let xml = self.ask("GET", "", &what, &[], "").await;
         let open = format!("<{element}>");
         let all = xml.split(&open).skip(1).map(|rest| rest.split('<').next().unwrap().to_owned());
         // What says which place it is is none of the bytes that are kept there.
-        all.filter(|name| !name.ends_with("/provider-id")).collect()
+        all.filter(|name| name.rsplit('/').next() != Some("provider-id")).collect()
+    }
+
+    /// Puts an object into the store: its name is encoded as a path's.
+    pub(crate) async fn put(&self, name: &str, bytes: &str) {
+        let path = match self.prefix.as_str() {
+            "" => format!("/{name}"),
+            prefix => format!("/{prefix}/{name}"),
+        };
+        let headers: &[_] = match self.is_azure {
+            true => &[
+                ("x-ms-blob-cache-control", "max-age=7"),
+                ("x-ms-blob-content-language", "de"),
+                ("x-ms-blob-content-type", "text/x-old"),
+                ("x-ms-blob-type", "BlockBlob"),
+            ],
+            false => {
+                &[("content-type", "text/x-old"), ("cache-control", "max-age=7"), ("content-language", "de")]
+            }
+        };
+        self.ask("PUT", &path, "", headers, bytes).await;
+    }
+
+    /// Asks the store itself, of something in its bucket. Azurite alone wants to know who asks, by headers and a query in their order.
+    async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        query: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> String {
+        let url = format!("{}/{}{path}?{query}", self.endpoint, self.bucket);
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut request = client.request(method.parse().unwrap(), &url).body(body.to_owned());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if self.is_azure {
+            let (date, version) = (httpdate::fmt_http_date(std::time::SystemTime::now()), "2023-11-03");
+            let own = [("x-ms-date", date.as_str()), ("x-ms-version", version)];
+            let signed: String =
+                headers.iter().chain(&own).map(|(name, value)| format!("{name}:{value}\n")).collect();
+            let query: String = query
+                .split('&')
+                .filter_map(|pair| pair.split_once('='))
+                .map(|(name, value)| format!("\n{name}:{value}"))
+                .collect();
+            let length = if body.is_empty() { String::new() } else { body.len().to_string() };
+            let resource = format!("/{ACCOUNT}/{ACCOUNT}/{}{path}", self.bucket);
+            let text = format!("{method}\n\n\n{length}\n\n\n\n\n\n\n\n\n{signed}{resource}{query}");
+            let key = hmac::Key::new(HMAC_SHA256, &BASE64_STANDARD.decode(ACCOUNT_KEY).unwrap());
+            let signature = BASE64_STANDARD.encode(hmac::sign(&key, text.as_bytes()));
+            request = request.header("x-ms-date", &date).header("x-ms-version", version);
+            request = request.header("authorization", format!("SharedKey {ACCOUNT}:{signature}"));
+        }
+        let answer = request.send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{method} {url}: {status} {text}");
+        text
     }
 }

@@ -6,7 +6,6 @@ use futures_util::stream;
 use server::config::{ByteSize, RawValue, Setting};
 
 use crate::cloud::Cloud;
-use crate::fault_proxy::FaultProxy;
 use crate::support::{OWNER, Server, Who};
 
 const ME: Who = Who::User(OWNER);
@@ -39,9 +38,7 @@ async fn on_azure_in_flat_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_google_in_flat_memory() {
-    let moto = Cloud::moto();
-    let proxy = FaultProxy::renaming(&moto.endpoint, "x-goog-copy-source", "x-amz-copy-source").await;
-    flat(&Cloud::google(proxy.address()).serve()).await;
+    flat(&Cloud::gcs().await.serve()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

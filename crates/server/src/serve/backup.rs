@@ -1,6 +1,7 @@
 //! Backups of a server, as it is configured: its metadata, the blobs of all its providers, its secrets.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use file_storage::backup::{self, Watch};
@@ -10,6 +11,7 @@ pub use file_storage::backup::{
 use file_storage::executor::snapshot;
 use file_storage::failpoint;
 
+use super::last_backup::LastBackup;
 use super::unfinished::{self, Mark};
 use super::{ServerError, identities, open, overlaps, providers};
 use crate::config::{Config, Database};
@@ -26,6 +28,15 @@ pub struct BackupOptions {
     pub despite_losses: bool,
 }
 
+/// A backup that is made.
+#[derive(Debug)]
+pub struct BackupMade {
+    /// What it has.
+    pub created: Created,
+    /// Why the data directory does not say that it was made: `doctor` will not know of it.
+    pub unrecorded: Option<io::Error>,
+}
+
 /// Makes a backup of the server that is configured so, whether it runs or not.
 ///
 /// # Errors
@@ -34,7 +45,7 @@ pub async fn create_backup(
     config: &Config,
     options: BackupOptions,
     watch: Watch<'_>,
-) -> Result<Created, ServerError> {
+) -> Result<BackupMade, ServerError> {
     unfinished::refuse(&config.data_dir)?;
     let secrets = secrets::document(&config.data_dir)?;
     refuse_inside(&config.data_dir, &options.to)?;
@@ -48,7 +59,10 @@ pub async fn create_backup(
     };
     let created = create.run(watch).await;
     create.providers.drain().await;
-    created.map_err(ServerError::Backup)
+    let created = created.map_err(ServerError::Backup)?;
+    let last = LastBackup::of(&created.manifest, &create.to);
+    let unrecorded = last.write(&config.data_dir).err();
+    Ok(BackupMade { created, unrecorded })
 }
 
 /// Reads everything in a backup, and says whether it is what was written.

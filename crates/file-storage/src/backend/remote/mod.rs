@@ -18,6 +18,7 @@ mod gcs;
 mod identity;
 mod journal;
 mod list;
+mod names;
 mod originals;
 mod parts;
 mod read;
@@ -37,6 +38,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
+use object_store::list::PaginatedListStore;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
@@ -117,8 +119,8 @@ impl RemoteOptions {
 }
 
 /// What is asked of a client of `object_store`.
-trait Client: ObjectStore + MultipartStore {}
-impl<C: ObjectStore + MultipartStore> Client for C {}
+trait Client: ObjectStore + MultipartStore + PaginatedListStore {}
+impl<C: ObjectStore + MultipartStore + PaginatedListStore> Client for C {}
 
 /// Blobs in a cloud store. Clones are one backend, and share one client.
 #[derive(Clone)]

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use aws_lc_rs::digest;
 use futures_util::stream::BoxStream;
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{Attribute, Attributes, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
 
+use super::names::{self, Listed};
 use super::write::MAX_COPY;
-use super::{Inner, RemoteBackend, fault, read, write};
+use super::{Inner, RemoteBackend, Store, fault, read, write};
 use crate::backend::originals::{
     Adopter, CHANGED, Found, Held, Original, OriginalName, OriginalPage, Originals, unusable,
 };
@@ -95,84 +96,103 @@ impl OpenedObject {
 /// Below a path in a store.
 struct Below {
     inner: Arc<Inner>,
-    /// The provider's prefix and the path within it; `None` for all of the store.
-    path: Option<Path>,
+    /// What the names of all that lies there begin with: the provider's prefix and the path within it, with a slash behind; or nothing.
+    folder: String,
 }
 
 impl Below {
-    async fn read_page(&self, after: Option<Path>, limit: usize) -> Result<OriginalPage, BackendError> {
-        let names = match &after {
-            None => self.inner.client.list(self.path.as_ref()),
-            Some(after) => self.inner.client.list_with_offset(self.path.as_ref(), after),
-        };
-        look(self.path.as_ref(), names, after, (limit, MOST_LISTED)).await
+    async fn read_page(
+        &self,
+        after: Option<&OriginalName>,
+        limit: usize,
+    ) -> Result<OriginalPage, BackendError> {
+        let slashed = OriginalName::new(format!("/{}", self.folder));
+        if after == Some(&slashed) {
+            return Ok(OriginalPage { is_last: true, ..OriginalPage::default() });
+        }
+        let after = after.and_then(OriginalName::as_text).map(|name| format!("{}{name}", self.folder));
+        let names = names::list(&self.inner, self.folder.clone(), after.clone());
+        let behind = after
+            .map(|name| Behind { name, may_come_again: matches!(self.inner.options.store, Store::Azure(_)) });
+        let mut page = look(&self.folder, names, behind, (limit, MOST_LISTED)).await?;
+        // What lies below `/old/` is easily taken for what lies below `old/`, and is not: nobody should believe that it came along.
+        if page.is_last
+            && !self.folder.is_empty()
+            && names::has(&self.inner, format!("/{}", self.folder)).await?
+        {
+            page.found.push(Found { name: slashed, unusable: Some(SLASHED) });
+        }
+        Ok(page)
     }
 
     fn place(&self, name: &OriginalName) -> Option<Path> {
-        let name = name.as_text()?;
-        match &self.path {
-            None => Path::parse(name).ok(),
-            Some(path) => Path::parse(format!("{path}/{name}")).ok(),
-        }
+        let name = format!("{}{}", self.folder, name.as_text()?);
+        Path::parse(&name).ok().filter(|_| names::is_plain(&name))
     }
 }
 
-/// The name of an object, below a path.
-fn name_below<'a>(path: Option<&Path>, found: &'a Path) -> Option<&'a str> {
-    match path {
-        None => Some(found.as_ref()),
-        Some(path) => found.as_ref().strip_prefix(path.as_ref())?.strip_prefix('/'),
-    }
+/// Said of names that can't be asked for.
+const ODD: &str = "its name begins or ends with a slash, or has an empty segment, or one of dots: the server can't ask the store for it. \
+                   Rename it there";
+
+/// Said of a folder beside the one that was asked for.
+const SLASHED: &str = "names that begin with a slash are other names than those without, and the server can't ask the store for them. \
+                       Rename them there";
+
+/// Where a page goes on.
+struct Behind {
+    /// The last name that was looked at.
+    name: String,
+    /// Whether a list that is to begin behind it may begin before it all the same. Azurite's does.
+    may_come_again: bool,
 }
 
-/// Makes a page of at most so many originals, of at most so many names that a store lists below a path and behind one.
+/// Makes a page of at most so many originals, of at most so many names that a store lists in a folder and behind one.
 async fn look(
-    below: Option<&Path>,
-    mut names: BoxStream<'static, object_store::Result<ObjectMeta>>,
-    after: Option<Path>,
+    folder: &str,
+    mut names: BoxStream<'static, Result<Listed, BackendError>>,
+    behind: Option<Behind>,
     (limit, most_listed): (usize, usize),
 ) -> Result<OriginalPage, BackendError> {
     let mut page = OriginalPage::default();
-    let (mut last, mut listed) = (after, 0);
+    let mut again = behind.as_ref().is_some_and(|behind| behind.may_come_again);
+    let (mut last, mut listed) = (behind.map(|behind| behind.name), 0);
     while page.found.len() < limit && listed < most_listed {
-        let Some(found) = names.next().await else {
+        let Some(Listed { name, size }) = names.try_next().await? else {
             page.is_last = true;
             break;
         };
-        let found = found.map_err(fault::during("list"))?;
-        listed += 1;
-        if let Some(last) = &last
-            && found.location <= *last
-        {
-            // `a/`, which stands for a folder, is read as `a` and comes behind `a-b`. It is no file.
-            let is_folder = found.size == 0 && last.as_ref().starts_with(found.location.as_ref());
-            if is_folder || found.location == *last {
+        if last.as_ref().is_some_and(|last| name <= *last) {
+            if again || last.as_ref() == Some(&name) {
                 continue;
             }
-            // `/a` is read as `a`: whatever is sought behind it leaves out all that begins otherwise.
-            return Err(BackendError::Body(Box::new(backwards(&found.location))));
+            // Whatever is sought behind a name would leave some out.
+            return Err(BackendError::Body(Box::new(backwards(&name))));
         }
-        // What a provider keeps, of this server or of another one elsewhere in the same store, is never an original.
-        if let Some(name) = name_below(below, &found.location).filter(|_| !is_kept(&found.location)) {
-            page.found.push(Found { name: OriginalName::new(name), unusable: None });
+        (again, listed) = (false, listed + 1);
+        // What a provider keeps, of this server or of another one elsewhere in the same store, is never an original; nor is what
+        // stands for a folder.
+        let is_folder = size == 0 && name.ends_with('/');
+        if let Some(below) = name.strip_prefix(folder).filter(|_| !is_folder && !is_kept(&name)) {
+            let unusable = (!names::is_plain(&name)).then_some(ODD);
+            page.found.push(Found { name: OriginalName::new(below), unusable });
         }
-        last = Some(found.location);
+        last = Some(name);
     }
-    page.through = last.as_ref().and_then(|last| name_below(below, last)).map(OriginalName::new);
+    page.through = last.as_deref().and_then(|last| last.strip_prefix(folder)).map(OriginalName::new);
     Ok(page)
 }
 
-fn backwards(name: &Path) -> StorageError {
+fn backwards(name: &str) -> StorageError {
     let message = format!(
-        "the store's names do not come in order (\"{name}\" comes too late): names that begin with a slash can't be \
-         adopted, nor can a store with an order of its own"
+        "the store's names do not come in order (\"{name}\" comes too late): such a store can't be adopted"
     );
     StorageError::InvalidRequest { message }
 }
 
 /// Whether a name is one that a provider gives: a blob's, or that of the word on which place it is.
-fn is_kept(name: &Path) -> bool {
-    name.filename() == Some(WORD) || is_blob(name.as_ref())
+fn is_kept(name: &str) -> bool {
+    name.rsplit('/').next() == Some(WORD) || is_blob(name)
 }
 
 /// What a store gives with an object, besides its type and `Cache-Control`.
@@ -203,14 +223,13 @@ fn is_blob(name: &str) -> bool {
 #[async_trait]
 impl Originals for Below {
     async fn page(&self, after: Option<&OriginalName>, limit: usize) -> Result<OriginalPage, StorageError> {
-        let after = after.and_then(|name| self.place(name));
-        let page = self.inner.attempts.run("list", || self.read_page(after.clone(), limit)).await;
+        let page = self.inner.attempts.run("list", || self.read_page(after, limit)).await;
         page.map_err(|error| error.into_storage_error(&self.inner.options.provider))
     }
 
     async fn open(&self, name: &OriginalName) -> Result<Option<Original>, StorageError> {
         let Some(path) = self.place(name) else { return Ok(None) };
-        if is_kept(&path) {
+        if is_kept(path.as_ref()) {
             return Err(unusable("it is what a provider of Aerostore's keeps"));
         }
         let asked = self.inner.attempts.run("adopt", || async {
@@ -242,12 +261,12 @@ impl Adopter for RemoteBackend {
         let whole = [self.inner.options.prefix.as_str(), path];
         let parts = whole.iter().flat_map(|part| part.split('/')).filter(|part| !part.is_empty());
         let whole = parts.collect::<Vec<_>>().join("/");
-        let path = match whole.as_str() {
-            "" => None,
+        let folder = match whole.as_str() {
+            "" => String::new(),
             // What can't be a name there has nothing below it.
-            whole => Some(Path::parse(whole).ok()?),
+            whole => format!("{}/", Path::parse(whole).ok()?),
         };
-        Some(Arc::new(Below { inner: self.inner.clone(), path }))
+        Some(Arc::new(Below { inner: self.inner.clone(), folder }))
     }
 
     /// The store copies it, where it lies in the same one; what is then read and hashed is the copy, which nobody else writes to.
@@ -282,18 +301,21 @@ mod tests {
     use super::*;
 
     /// What a page has of these names, the folders among which are empty.
-    async fn listed(names: &[&str], after: Option<&str>, most: usize) -> Result<OriginalPage, BackendError> {
+    async fn listed(
+        names: &[&str],
+        behind: Option<(&str, bool)>,
+        most: usize,
+    ) -> Result<OriginalPage, BackendError> {
         let found: Vec<_> = names
             .iter()
-            .map(|name| {
-                let size = u64::from(!name.ends_with('/'));
-                let location = Path::parse(name).unwrap();
-                let last_modified = chrono::Utc::now();
-                Ok(ObjectMeta { location, last_modified, size, e_tag: None, version: None })
-            })
+            .map(|name| Ok(Listed { name: (*name).to_owned(), size: u64::from(!name.ends_with('/')) }))
             .collect();
-        let after = after.map(|name| Path::parse(name).unwrap());
-        look(None, stream::iter(found).boxed(), after, (100, most)).await
+        let behind = behind.map(|(name, may_come_again)| Behind { name: name.to_owned(), may_come_again });
+        look("", stream::iter(found).boxed(), behind, (100, most)).await
+    }
+
+    fn shown(page: &OriginalPage) -> Vec<String> {
+        page.found.iter().map(|found| found.name.shown()).collect()
     }
 
     #[tokio::test]
@@ -302,25 +324,46 @@ mod tests {
         let names = [blob, "a-b", "a/", "a/c", "b/provider-id", "d"];
         for (most, wanted, through, is_last) in [
             (1, &[] as &[&str], blob, false),
-            (3, &["a-b"][..], "a-b", false),
+            (3, &["a-b"][..], "a/", false),
             (5, &["a-b", "a/c"][..], "b/provider-id", false),
             (7, &["a-b", "a/c", "d"][..], "d", true),
         ] {
             let page = listed(&names, None, most).await.unwrap();
-            let shown: Vec<_> = page.found.iter().map(|found| found.name.shown()).collect();
-            assert_eq!(shown, wanted, "{most}");
+            assert_eq!(shown(&page), wanted, "{most}");
             assert_eq!(page.is_last, is_last, "{most}");
             assert_eq!(page.through, Some(OriginalName::new(through)), "{most}");
         }
     }
 
     #[tokio::test]
+    async fn what_can_not_be_asked_for_is_told_of_and_hides_nothing() {
+        let page = listed(&["-", "/", "//a", "/a", "/b", "a", "a//b", "b"], None, 100).await.unwrap();
+        let told: Vec<_> = page.found.iter().map(|it| (it.name.shown(), it.unusable.is_some())).collect();
+        let wanted = [
+            ("-", false),
+            ("//a", true),
+            ("/a", true),
+            ("/b", true),
+            ("a", false),
+            ("a//b", true),
+            ("b", false),
+        ];
+        assert_eq!(told, wanted.map(|(name, odd)| (name.to_owned(), odd)));
+    }
+
+    #[tokio::test]
     async fn a_list_that_goes_backwards_is_refused() {
-        for (names, after) in [(&["/a", "/z", "b"][..], None), (&["b"][..], Some("z"))] {
-            let error = listed(names, after, 100).await.unwrap_err().into_storage_error(&"cloud".into());
-            assert!(!error.is_retryable() && error.to_string().contains("begin with a slash"), "{error}");
+        for (names, behind) in [
+            (&["a", "z", "b"][..], None),
+            (&["b"][..], Some(("z", false))),
+            (&["b", "zz", "c"][..], Some(("z", true))),
+        ] {
+            let error = listed(names, behind, 100).await.unwrap_err().into_storage_error(&"cloud".into());
+            assert!(!error.is_retryable() && error.to_string().contains("in order"), "{error}");
         }
-        assert!(listed(&["a-", "a/", "a0"], Some("a"), 100).await.is_ok());
+        let again = listed(&["a", "b", "c"], Some(("b", true)), 1).await.unwrap();
+        assert_eq!(shown(&again), ["c"], "a store that begins anew each time");
+        assert_eq!(shown(&listed(&["b", "c"], Some(("b", false)), 9).await.unwrap()), ["c"]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use object_store::{ClientOptions, RetryConfig};
 
 use super::RemoteOptions;
 use super::fault::Fault;
+use super::names::{self, Disguised};
 
 /// How long an idle connection is kept: below what load balancers and stores themselves allow.
 const IDLE: Duration = Duration::from_secs(20);
@@ -51,6 +52,7 @@ struct Watched(HttpClient);
 #[async_trait]
 impl HttpService for Watched {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let is_disguised = request.extensions().get::<Disguised>().is_some();
         let response = self.0.execute(request).await.map_err(|error| {
             let fault = Fault::network(&error);
             HttpError::new(error.kind(), fault)
@@ -60,6 +62,11 @@ impl HttpService for Watched {
             // Azure copies behind our back where it is a long way.
             200..400 if header("x-ms-copy-status").is_some_and(|status| status == "pending") => {
                 Err(HttpError::new(HttpErrorKind::Unknown, Fault::Pending))
+            }
+            200 if is_disguised => {
+                let (mut parts, body) = response.into_parts();
+                parts.headers.remove("content-length");
+                Ok(HttpResponse::from_parts(parts, names::disguise(&body.bytes().await?).into()))
             }
             // A wrong region is a redirect, which says so to `object_store`; the others have meanings of their own.
             200..400 | 409 | 412 => Ok(response),

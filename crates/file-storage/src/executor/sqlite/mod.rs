@@ -131,6 +131,8 @@ pub struct SqliteExecutor {
     readers: Arc<Readers>,
     long_readers: Arc<Readers>,
     long_places: Arc<tokio::sync::Semaphore>,
+    /// Those of the long places that looks at everything may take at once: the others stay with lists.
+    look_places: Arc<tokio::sync::Semaphore>,
     queries: Queries,
     writer: Writer,
     room: Arc<Room>,
@@ -169,6 +171,7 @@ impl SqliteExecutor {
             readers: Arc::new(Readers::open(&options, options.readers, &anchor)?),
             long_readers: Arc::new(Readers::open(&options, long_readers, &anchor)?),
             long_places: Arc::new(tokio::sync::Semaphore::new(long_readers)),
+            look_places: Arc::new(tokio::sync::Semaphore::new((long_readers / 2).max(1))),
             queries: Queries::open(&options)?,
             writer,
             room,
@@ -200,7 +203,7 @@ impl SqliteExecutor {
     }
 
     /// Runs a read of whatever length on the blocking pool, for as long as PostgreSQL lets a statement run. It waits for its place no
-    /// longer than there.
+    /// longer than there, and however many come, they leave half of the places to lists.
     async fn scan_within_bounds<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -208,16 +211,19 @@ impl SqliteExecutor {
     ) -> Result<T, StorageError> {
         const LONGEST: Duration = Duration::from_secs(30);
         const PATIENCE: Duration = Duration::from_secs(1);
-        let place = Arc::clone(&self.long_places).acquire_owned();
-        let place = match tokio::time::timeout(PATIENCE, place).await {
-            Ok(Ok(place)) => place,
-            Ok(Err(_)) => return Err(errors::unavailable(operation)),
+        let places = async {
+            let look = Arc::clone(&self.look_places).acquire_owned().await.ok()?;
+            Some((look, Arc::clone(&self.long_places).acquire_owned().await.ok()?))
+        };
+        let places = match tokio::time::timeout(PATIENCE, places).await {
+            Ok(Some(places)) => places,
+            Ok(None) => return Err(errors::unavailable(operation)),
             Err(_) => return Err(StorageError::Overloaded { retry_after: PATIENCE }),
         };
         let readers = Arc::clone(&self.long_readers);
         let read = move || {
             // Held until the connection is free, also when nobody waits for the answer any more.
-            let _place = place;
+            let _places = places;
             readers.with_limit(operation, LONGEST, work)
         };
         tokio::task::spawn_blocking(read)
@@ -232,9 +238,14 @@ impl SqliteExecutor {
         operation: &'static str,
         work: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StorageError> {
-        let _place = self.long_places.acquire().await.map_err(|_| errors::unavailable(operation))?;
+        let place = Arc::clone(&self.long_places).acquire_owned().await;
+        let place = place.map_err(|_| errors::unavailable(operation))?;
         let readers = Arc::clone(&self.long_readers);
-        tokio::task::spawn_blocking(move || readers.with(operation, work))
+        let read = move || {
+            let _place = place;
+            readers.with(operation, work)
+        };
+        tokio::task::spawn_blocking(read)
             .await
             .map_err(|_| StorageError::internal(format!("{operation} panicked")))?
             .map_err(|fault| fault.into_storage(operation))

@@ -1,6 +1,8 @@
 //! What `aerostore doctor` looks at: what commonly goes wrong, and what to do about it. Changes nothing, but for the small blob
 //! that a remote provider is asked to take, give back and delete.
 
+mod backups;
+mod certificate;
 mod database;
 mod machine;
 mod providers;
@@ -10,6 +12,7 @@ mod secrets;
 use std::error::Error;
 use std::time::Duration;
 
+use file_storage::executor::look::Look;
 use serde::Serialize;
 
 use super::check::of_machine;
@@ -80,6 +83,10 @@ pub async fn doctor(loaded: &Loaded) -> Vec<Finding> {
     findings.extend(secrets::weak(config));
     findings.extend(reach::look(config).await);
     findings.extend(of_database);
+    // Where there is nothing yet, there is nothing to be backed up.
+    if matches!(looked, Some(Look::Books(_) | Look::Older)) {
+        findings.push(backups::look(config));
+    }
     findings.extend(providers::look(config).await);
     findings
 }

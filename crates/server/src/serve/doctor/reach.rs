@@ -3,6 +3,10 @@
 use std::io;
 use std::time::Duration;
 
+use chrono::Utc;
+use reqwest::tls::TlsInfo;
+
+use super::certificate::Validity;
 use super::{Finding, with_cause};
 use crate::config::{Config, PublicUrl};
 
@@ -96,28 +100,39 @@ async fn is_ours(url: &str) -> bool {
     answer.status().is_success() && answer.text().await.is_ok_and(|text| text == "ok\n")
 }
 
-/// What a client meets at the address that it is given: a certificate that does not hold, mostly.
-async fn from_outside(url: &str) -> Option<Finding> {
+/// What a client meets at the address that it is given: a certificate that does not hold, mostly, or not for long.
+async fn from_outside(url: &str) -> Vec<Finding> {
     const ABOUT: &str = "public URL";
-    let client = reqwest::Client::builder().timeout(PATIENCE).build().ok()?;
-    match client.get(format!("{url}/healthz")).send().await {
-        Ok(answer) if answer.status().is_success() => Some(Finding::ok(ABOUT, format!("{url} answers"))),
-        Ok(answer) => Some(Finding::warning(
+    let client = reqwest::Client::builder().timeout(PATIENCE).tls_info(true).build();
+    let Ok(client) = client else { return Vec::new() };
+    let answer = match client.get(format!("{url}/healthz")).send().await {
+        Ok(answer) => answer,
+        Err(error) if is_about_certificates(&error) => {
+            return vec![Finding::error(
+                ABOUT,
+                format!("{url}: {}", innermost(&error)),
+                "clients refuse that certificate: renew it, or have the proxy send the whole chain for this name",
+            )];
+        }
+        Err(error) => {
+            return vec![Finding::warning(
+                ABOUT,
+                format!("{url} does not answer from this machine: {}", innermost(&error)),
+                "while a server runs, see that the name leads to the proxy, and the proxy to the server",
+            )];
+        }
+    };
+    let of_path = match answer.status() {
+        status if status.is_success() => Finding::ok(ABOUT, format!("{url} answers")),
+        status => Finding::warning(
             ABOUT,
-            format!("{url}/healthz answers {}", answer.status().as_u16()),
+            format!("{url}/healthz answers {}", status.as_u16()),
             "while a server runs, that is a proxy which leads elsewhere: have it pass all paths as they are",
-        )),
-        Err(error) if is_about_certificates(&error) => Some(Finding::error(
-            ABOUT,
-            format!("{url}: {}", innermost(&error)),
-            "clients refuse that certificate: renew it, or have the proxy send the whole chain for this name",
-        )),
-        Err(error) => Some(Finding::warning(
-            ABOUT,
-            format!("{url} does not answer from this machine: {}", innermost(&error)),
-            "while a server runs, see that the name leads to the proxy, and the proxy to the server",
-        )),
-    }
+        ),
+    };
+    let shown = answer.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
+    let validity = shown.and_then(Validity::of).map(|validity| validity.judge(url, Utc::now()));
+    std::iter::once(of_path).chain(validity).collect()
 }
 
 /// TLS's own words: the library has no kind for it.

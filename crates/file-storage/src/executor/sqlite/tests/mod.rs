@@ -3,6 +3,7 @@
 mod anchor;
 mod durability;
 mod groups;
+mod places;
 mod plans;
 mod policies;
 mod recount;
