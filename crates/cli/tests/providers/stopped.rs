@@ -191,3 +191,39 @@ async fn where_nothing_stands_by_callers_are_told_when_to_come_back() {
     }
     server.expect_clean().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_uploads_hold_nobody_up_and_end() {
+    let store = store().await;
+    let cloud = Cloud::aerostore(&store).with("FAILOVER_AFTER", "2s").with("MAX_CONCURRENT_UPLOADS", "2");
+    let mut settings = cloud.settings(true);
+    settings.push(("AEROSTORE_STORAGE_FAILOVER_PROVIDERS", "local"));
+    let server = Server::start_with(&settings);
+    server.bucket(ME, "box", "private").await;
+    put(&server, "source", 100_000).await.expect_status(200);
+
+    store.stand_still();
+    let started = Instant::now();
+    // More than is kept to be sent again (1 MB here), and as many as there are slots.
+    let large = async |name| {
+        let reply = put(&server, name, 3_000_000).await.expect_error(503, "PROVIDER_UNAVAILABLE");
+        assert!(!reply.header("retry-after").is_empty(), "{}", reply.text());
+    };
+    // They have begun by then.
+    let small = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        put(&server, "small", 100_000).await.expect_status(200);
+    };
+    let copy = async {
+        let body = json!({ "bucketId": "box", "sourceKey": "source", "destinationKey": "copy" });
+        let reply = server.call(ME, "POST", "/object/copy").json(&body).send().await;
+        assert!(matches!(reply.status, 503 | 504), "{} {}", reply.status, reply.text());
+    };
+    tokio::join!(large("one"), large("two"), small, copy);
+    assert!(started.elapsed() < 4 * FOUND_OUT, "{:?}", started.elapsed());
+    put(&server, "one", 3_000_000).await.expect_status(200);
+    assert!(get(&server, "small").await.expect_status(200).body == pattern(100_000));
+    store.go_on();
+    until(&server, "local", &[("blobs", 0)]).await;
+    assert!(get(&server, "one").await.expect_status(200).body == pattern(3_000_000));
+}

@@ -6,7 +6,8 @@
 //! more bytes.
 //!
 //! What was taken of a body is on a [`Tape`]. Where that is not whole any more, the other provider can't have the body, and
-//! this one is left to its own timeouts.
+//! giving up costs the client its upload: so the clock does not decide that, but the provider, which is asked how it is. It
+//! gives an answer, and keeps the write, or gives none: then the write ends, as it holds up whoever waits for its place.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::tape::Tape;
 use crate::backend::provider::Provider;
@@ -42,7 +43,7 @@ pub(crate) async fn write(
     let body = watched(body, turns.clone());
     let limit = provider.failover_after();
     let given_up = async {
-        stands_still(&turns, tape, limit).await;
+        stands_still(provider, &turns, tape).await;
         let error = BackendError::TimedOut { operation: "write", limit };
         // IMPORTANT: said before the write is dropped and its slot is free: whoever waits for that must not take it.
         provider.doubt(&error);
@@ -104,14 +105,17 @@ impl Turns {
 }
 
 impl Turn {
-    /// When the provider has stood still for too long.
-    fn deadline(self, limit: Duration) -> Option<Instant> {
+    /// Since when the provider stands still.
+    fn since(self) -> Option<Instant> {
         match self.whose {
             Whose::Nobodys | Whose::TheClients => None,
-            Whose::TheProviders(since) => Some(
-                since + limit + Duration::from_millis(self.taken.saturating_mul(1000) / BYTES_PER_SECOND),
-            ),
+            Whose::TheProviders(since) => Some(since),
         }
+    }
+
+    /// The time that a line may take for what was taken.
+    fn allowance(self) -> Duration {
+        Duration::from_millis(self.taken.saturating_mul(1000) / BYTES_PER_SECOND)
     }
 }
 
@@ -131,20 +135,49 @@ fn watched(mut body: ByteStream, turns: Arc<Turns>) -> ByteStream {
     .boxed()
 }
 
-/// Ends when a provider has stood still for too long, and another one can have the body.
-async fn stands_still(turns: &Turns, tape: &Tape, limit: Duration) {
+/// Ends when a provider has stood still for too long; with a body that no other one can have, when it gives no answer either.
+async fn stands_still(provider: &Provider, turns: &Turns, tape: &Tape) {
+    let limit = provider.failover_after();
+    // Since when it stood still when it was asked, and how long it may until it is asked again.
+    let mut asked = (None, limit);
     loop {
         let now = Instant::now();
-        let deadline = turns.get().deadline(limit);
-        if !tape.is_whole() {
-            return pending().await;
-        }
-        match deadline {
-            Some(deadline) if deadline <= now => return,
+        let turn = turns.get();
+        let is_whole = tape.is_whole();
+        let patience = match turn.since() {
+            _ if is_whole => limit + turn.allowance(),
+            since if since == asked.0 => asked.1,
+            _ => limit,
+        };
+        match turn.since().map(|since| since + patience) {
+            Some(deadline) if deadline <= now => {
+                // It may have gone on while it was asked.
+                if is_whole || !answers(provider).await && turns.get().since() == turn.since() {
+                    return;
+                }
+                asked = (turn.since(), patience.saturating_mul(2));
+            }
             // Another look, at the latest when it could have stood still for as long.
             deadline => sleep_until(deadline.unwrap_or(now + limit)).await,
         }
     }
+}
+
+/// Ends when a provider that somebody waits for gives no answer any more. It is asked from time to time, ever less often.
+pub(crate) async fn falls_silent(provider: &Provider) {
+    let mut until_asked = provider.failover_after();
+    loop {
+        sleep(until_asked).await;
+        if !answers(provider).await {
+            return;
+        }
+        until_asked = until_asked.saturating_mul(2);
+    }
+}
+
+/// Whether a provider says how it is, and is well, within the time that a write may stand still.
+async fn answers(provider: &Provider) -> bool {
+    !provider.is_away() && matches!(timeout(provider.failover_after(), provider.probe()).await, Ok(Ok(())))
 }
 
 /// Ends when a provider is found to be unwell before the write has begun.

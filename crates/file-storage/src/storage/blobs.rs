@@ -266,13 +266,31 @@ impl FileStorage {
         backend.read_once(key, range).await.map_err(|error| error.into_storage_error(provider))
     }
 
-    /// Makes a second blob of the same bytes, on the same provider. One that is known not to answer is not asked.
+    /// Makes a second blob of the same bytes, on the same provider. One that is known not to answer is not asked, and one that answers
+    /// no more is not waited for.
     pub(super) async fn copy_blob(&self, from: &BlobKey, to: &PlacedBlob) -> Result<(), StorageError> {
-        if let Some(provider) = self.providers().get(&to.provider) {
+        let provider = self.providers().get(&to.provider);
+        if let Some(provider) = provider {
             provider.expect_answers("copy")?;
         }
         let backend = self.providers().named(&to.provider, "copy")?;
-        backend.copy(from, &to.key).await.map_err(|error| error.into_storage_error(&to.provider))
+        let copied = async {
+            backend.copy(from, &to.key).await.map_err(|error| error.into_storage_error(&to.provider))
+        };
+        let Some(provider) = provider.filter(|provider| provider.is_remote()) else {
+            return copied.await;
+        };
+        let gone = async {
+            failover::falls_silent(provider).await;
+            let error = BackendError::TimedOut { operation: "copy", limit: provider.failover_after() };
+            provider.doubt(&error);
+            error
+        };
+        tokio::select! {
+            biased;
+            outcome = copied => outcome,
+            error = gone => Err(error.into_storage_error(&to.provider)),
+        }
     }
 
     /// Says of a blob that was written whether a row has it now; else it is deleted.

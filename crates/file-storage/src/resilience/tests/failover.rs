@@ -39,9 +39,25 @@ async fn what_stands_still_is_given_up_later_the_more_there_is_to_send() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_nobody_else_can_have_is_left_to_its_provider() {
-    let provider = provider(&Backend::new([], Act::Hang));
+async fn a_body_that_nobody_else_can_have_is_its_providers_as_long_as_that_answers() {
+    let backend = Backend::new([], Act::Hang);
+    backend.0.plan_for("probe", vec![Act::Succeed; 20]);
+    let provider = provider(&backend);
     assert!(timeout(Duration::from_secs(3600), written(&provider, 11)).await.is_err());
+    // Asked ever less often: after 4 s, 8 s, 16 s, ...
+    assert_eq!(backend.0.count("probe"), 10);
+    assert!(provider.is_healthy());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_nobody_else_can_have_is_given_up_with_a_provider_that_is_gone() {
+    let provider = provider(&Backend::new([], Act::Hang));
+    let (outcome, took) = written(&provider, 11).await;
+    assert!(matches!(outcome, Err(BackendError::TimedOut { .. })), "{outcome:?}");
+    assert_eq!(took.as_millis(), 8000);
+    assert!(!provider.is_healthy());
+    // Whoever has stood still as long need not ask again.
+    assert_eq!(written(&provider, 11).await.1.as_millis(), 4000);
 }
 
 #[tokio::test(start_paused = true)]
