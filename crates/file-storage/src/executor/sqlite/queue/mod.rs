@@ -21,4 +21,7 @@ pub(super) use providers::{identity, is_named, say_identity, usage};
 pub(super) use replace::replace;
 
 #[cfg(test)]
-pub(super) use {claims::DUE, entries::list_sql};
+pub(super) use {
+    claims::{DUE, expired_sql},
+    entries::list_sql,
+};

@@ -141,4 +141,9 @@ async fn the_queue_is_walked_by_its_indexes() {
         assert!(plan.contains(index), "{sql}\n{plan}");
         assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
     }
+    // Not all that is under way.
+    for sql in queue::expired_sql() {
+        let plan = plan(&sql);
+        assert!(plan.contains("upload_queue_by_lease (leased_until<?)"), "{sql}\n{plan}");
+    }
 }
