@@ -11,14 +11,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use file_storage::backend::local::Directory;
+use file_storage::backend::place::Place;
+use file_storage::backend::provider::Provider;
 use file_storage::backend::{BackendError, BlobInfo, BlobWritten, StorageBackend};
 use file_storage::body::ByteStream;
 use file_storage::file::{BlobKey, PutMode};
+use file_storage::identities::{self, NamedPlace};
 use file_storage::upkeep::{CleanupReport, Upkeep, UpkeepOptions};
-use file_storage::{BucketName, BucketPolicy};
+use file_storage::{BucketName, BucketPolicy, FileStorage};
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use support::{Fixture, chunked, options, path, user};
+use support::{Fixture, chunked, credential_key, keys, options, path, user};
 use tempfile::TempDir;
 
 /// What the provider says that is not so.
@@ -208,6 +212,29 @@ impl Scene {
         self.below.list().map(|blob| blob.unwrap().key.to_string()).collect().await
     }
 
+    /// Blobs without rows: those that another database knows, or a crash left.
+    async fn takes_blobs_of(&self, other: &Self) -> Vec<BlobInfo> {
+        let blobs: Vec<BlobInfo> = other.below.list().map(Result::unwrap).collect().await;
+        for blob in &blobs {
+            self.below.write(&blob.key, chunked(&[7; 100]), Some(100)).await.unwrap();
+            self.below.settle(&blob.key, true).await;
+        }
+        blobs
+    }
+
+    /// The upkeep of a server that knows in which place its provider is, and has the place be its database's from now on.
+    async fn in_its_place(&self, grace: Duration) -> Upkeep {
+        let Fixture { dir, executor, backend, .. } = &self.fixture;
+        let place: Arc<dyn Place> = Arc::new(Directory::new(dir.path().join("local")));
+        let named = NamedPlace { provider: "local".into(), place: place.clone(), takes_bytes: true };
+        assert!(identities::settle(&**executor, &named, true).await.unwrap());
+        let provider = Provider::from(backend.clone()).in_place(place);
+        let options = options(dir.path());
+        let storage = FileStorage::new(executor.clone(), provider, keys(), credential_key(), options);
+        let options = UpkeepOptions { interval: None, grace, ..UpkeepOptions::default() };
+        Upkeep::start(&storage, options)
+    }
+
     /// Three runs while the provider says so; nothing goes that should stay.
     async fn survives(&self, lie: Lie) -> Vec<Result<CleanupReport, String>> {
         let before = self.blobs().await;
@@ -300,15 +327,12 @@ async fn fs_o2_one_hidden_blob_is_named_and_its_row_stays_until_it_was_missing_t
 #[tokio::test]
 async fn fs_o1_what_another_database_knows_is_no_orphan() {
     let (other, scene) = (Scene::new(true, 130).await, Scene::new(true, 10).await);
-    let blobs: Vec<BlobInfo> = other.below.list().map(Result::unwrap).collect().await;
-    for blob in &blobs {
-        scene.below.write(&blob.key, chunked(&[7; 100]), Some(100)).await.unwrap();
-        scene.below.settle(&blob.key, true).await;
-    }
+    let blobs = scene.takes_blobs_of(&other).await;
     for _ in 0..3 {
         let report = scene.upkeep.cleanup(true).await.unwrap();
         assert_eq!((report.deleted_blobs, report.deleted_rows), (0, 0), "{report:?}");
         assert!(report.halted.unwrap().contains("another database's"));
+        assert_eq!((report.orphan_blobs, report.orphans.len()), (130, 100), "it says what it left alone");
     }
     assert_eq!(scene.blobs().await.len(), 140);
     // As many as a crash may leave are orphans.
@@ -318,6 +342,55 @@ async fn fs_o1_what_another_database_knows_is_no_orphan() {
     let report = scene.upkeep.cleanup(true).await.unwrap();
     assert_eq!((report.deleted_blobs, report.halted), (100, None));
     scene.fixture.audit().await;
+    scene.end().await;
+    other.end().await;
+}
+
+#[tokio::test]
+async fn fs_o1_what_crashes_left_in_a_place_of_ours_goes_however_much_it_is() {
+    let (other, scene) = (Scene::new(true, 130).await, Scene::new(true, 10).await);
+    let grace = Duration::from_millis(200);
+    let upkeep = scene.in_its_place(grace).await;
+    scene.takes_blobs_of(&other).await;
+    tokio::time::sleep(grace * 2).await;
+    // The database may be an old copy of itself: somebody hears of it before they go.
+    let report = upkeep.cleanup(true).await.unwrap();
+    assert_eq!((report.orphan_blobs, report.deleted_blobs, report.orphans.len()), (130, 0, 100));
+    let halted = report.halted.unwrap();
+    assert!(halted.contains("130 without an object were left for now"), "{halted}");
+    assert_eq!(scene.blobs().await.len(), 140);
+
+    let options = UpkeepOptions { interval: None, grace: Duration::ZERO, ..UpkeepOptions::default() };
+    upkeep.reconfigure(options);
+    let report = upkeep.cleanup(true).await.unwrap();
+    assert_eq!((report.orphan_blobs, report.deleted_blobs, report.halted), (130, 130, None));
+    assert_eq!(scene.blobs().await.len(), 10);
+    upkeep.stop().await;
+    scene.fixture.audit().await;
+    scene.end().await;
+    other.end().await;
+}
+
+#[tokio::test]
+async fn fs_o1_what_was_there_before_the_place_was_ours_is_no_orphan() {
+    let (other, scene) = (Scene::new(true, 130).await, Scene::new(true, 10).await);
+    scene.takes_blobs_of(&other).await;
+    // A file system's clock goes in steps.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let upkeep = scene.in_its_place(Duration::ZERO).await;
+    let halts = async || {
+        let report = upkeep.cleanup(true).await.unwrap();
+        assert_eq!((report.orphan_blobs, report.deleted_blobs), (130, 0), "{report:?}");
+        assert!(report.halted.unwrap().contains("another database's"));
+    };
+    halts().await;
+    // Nor is anything where the place says no more whose it is, or that it is somebody else's.
+    let directory = Directory::new(scene.fixture.dir.path().join("local"));
+    std::fs::remove_file(directory.file()).unwrap();
+    halts().await;
+    directory.identify_anew(uuid::Uuid::from_u128(1)).unwrap();
+    halts().await;
+    upkeep.stop().await;
     scene.end().await;
     other.end().await;
 }

@@ -123,6 +123,11 @@ impl ApiError {
 
     /// The answer in native form.
     pub fn render(&self, request_id: &str) -> Response {
+        self.response(self.status(), &self.body(request_id))
+    }
+
+    /// What such an answer has for a body: also for those whose status went out before anything was wrong.
+    pub(crate) fn body(&self, request_id: &str) -> Value {
         let Native { status, error, message, code } = self.native();
         let mut body = Map::new();
         body.insert("statusCode".to_owned(), status.as_str().into());
@@ -132,7 +137,7 @@ impl ApiError {
         body.insert("retryable".to_owned(), self.is_retryable().into());
         body.insert("request_id".to_owned(), request_id.into());
         body.extend(self.context());
-        self.response(status, &Value::Object(body))
+        Value::Object(body)
     }
 
     /// A JSON answer with the headers that the error calls for, in any dialect.

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::AppState;
-use crate::config::{Config, Sources};
+use crate::config::{Config, Loaded, Sources};
 use crate::gauges::Gauges;
 use crate::http::{Harness, HttpOptions, Listener, Shutdown};
 use crate::routes;
@@ -51,15 +51,16 @@ use reload::Reload;
 pub use migrate::{Migration, Moved, MovedTable, Progress, migration};
 
 /// Runs the server of the `aerostore` binary: logs to standard error, says on standard output when and where it is
-/// ready, ends on SIGTERM or SIGINT, and reads `sources` again on SIGHUP. Wants a runtime of several threads, one for each core.
+/// ready, ends on SIGTERM or SIGINT, and reads `sources` again, which it was `loaded` from, on SIGHUP. Wants a runtime of several threads, one for each core.
 ///
 /// # Errors
 /// [`ServerError`], where it can't start.
-pub async fn serve(config: Config, sources: Sources) -> Result<(), ServerError> {
+pub async fn serve(loaded: Loaded, sources: Sources) -> Result<(), ServerError> {
+    let config = loaded.config.clone();
     let (exporter, layer) = traces(&config)?.unzip();
     let logs = telemetry::init_logs(config.log.format, config.log.level, layer).map_err(ServerError::Logs)?;
     let (_flush, logs) = logs;
-    let reload = Reload::new(sources, config.clone(), logs)?;
+    let reload = Reload::new(sources, loaded, logs)?;
     let shutdown = Shutdown::default();
     let signals = tokio::spawn(signals::watch(shutdown.clone())?);
     let opened = tokio::select! {

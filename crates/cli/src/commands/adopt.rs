@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Context, job};
 use crate::failure::Failure;
-use crate::output::table;
+use crate::output::{plain, table};
 use crate::units;
 
 /// Options of `adopt`.
@@ -93,7 +93,8 @@ fn describe(job: &Value) -> String {
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     let mut shown = table(&rows, &[]);
     for failure in job.pointer("/report/failures").and_then(Value::as_array).into_iter().flatten() {
-        shown.push_str(&format!("\n{}: {}", text(failure, "path"), text(failure, "message")));
+        let (path, message) = (plain(text(failure, "path")), plain(text(failure, "message")));
+        shown.push_str(&format!("\n{path}: {message}"));
     }
     shown
 }
@@ -147,5 +148,8 @@ mod tests {
         {
             assert!(shown.lines().any(|shown| shown == line), "{line} in\n{shown}");
         }
+        let failed = json!({ "path": "a\u{1b}[2J\nb\u{7}", "message": "no" });
+        let shown = describe(&json!({ "report": { "failures": [failed] } }));
+        assert!(shown.ends_with("\na\\u{1b}[2J\\nb\\u{7}: no"), "{shown:?}");
     }
 }

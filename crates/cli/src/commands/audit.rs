@@ -148,7 +148,8 @@ fn export(asked: &Export) -> Result<(), Failure> {
 fn other(error: AuditError) -> Failure {
     match error {
         AuditError::Place { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => Failure::PipeClosed,
-        error => Failure::Other(error.into()),
+        // Its words have their cause in them.
+        error => Failure::Other(anyhow::Error::msg(error.to_string())),
     }
 }
 
@@ -157,4 +158,16 @@ fn moment(text: &str) -> Result<DateTime<Utc>, String> {
     let day = || Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
     let exact = DateTime::parse_from_rfc3339(text).map(|moment| moment.to_utc());
     exact.ok().or_else(day).ok_or_else(|| "write it as 2026-01-31, or 2026-01-31T12:00:00Z".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let source = io::Error::from(io::ErrorKind::NotFound);
+        let told = other(AuditError::Place { path: "nodir".into(), source }).to_string();
+        assert_eq!(told, format!("nodir: {}", io::Error::from(io::ErrorKind::NotFound)));
+    }
 }

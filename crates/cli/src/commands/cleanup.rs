@@ -5,7 +5,7 @@ use clap::Args;
 use super::Context;
 use crate::client::admin::CleanupReport;
 use crate::failure::Failure;
-use crate::output::table;
+use crate::output::{plain, table};
 use crate::units;
 
 /// Options of `cleanup`.
@@ -44,7 +44,8 @@ fn describe(report: &CleanupReport) -> String {
     ];
     let mut text = table(&rows.map(|(name, value)| vec![name.to_owned(), value]), &[]);
     for missing in &report.missing {
-        text.push_str(&format!("\nmissing on {}: {}/{}", missing.provider, missing.bucket, missing.path));
+        let path = plain(&missing.path);
+        text.push_str(&format!("\nmissing on {}: {}/{path}", missing.provider, missing.bucket));
     }
     text
 }

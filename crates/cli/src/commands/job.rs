@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{Context, pages};
 use crate::failure::{Failure, ServerError};
-use crate::output::table;
+use crate::output::{plain, table};
 use crate::transfer::JobProgress;
 use crate::units;
 
@@ -212,7 +212,8 @@ fn describe(job: &Value) -> String {
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     let mut shown = table(&rows, &[]);
     for failure in job.pointer("/report/failures").and_then(Value::as_array).into_iter().flatten() {
-        shown.push_str(&format!("\n{}: {}", text(failure, "path"), text(failure, "message")));
+        let (path, message) = (plain(text(failure, "path")), plain(text(failure, "message")));
+        shown.push_str(&format!("\n{path}: {message}"));
     }
     shown
 }

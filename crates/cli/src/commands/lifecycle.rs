@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{Context, job};
 use crate::failure::Failure;
-use crate::output::table;
+use crate::output::{plain, table};
 use crate::units;
 
 /// What to do with lifecycle rules.
@@ -220,18 +220,22 @@ fn report(job: &Value) -> String {
         names.iter().map(|(name, key)| vec![(*name).to_owned(), number(key).to_string()]).collect();
     rows.push(vec!["bytes".to_owned(), units::size(number("bytes"))]);
     let mut shown = table(&rows, &[1]);
-    let listed = ["actions", "failed"].into_iter().flat_map(|key| {
-        job.pointer(&format!("/report/{key}")).and_then(Value::as_array).into_iter().flatten()
-    });
-    for one in listed {
-        let error =
-            one.get("error").and_then(Value::as_str).map_or(String::new(), |code| format!(": {code}"));
-        shown.push_str(&format!(
-            "\n{} {}/{}{error}",
-            text(one, "action"),
-            text(one, "bucket"),
-            text(one, "path")
-        ));
+    let done = names.iter().filter(|(_, key)| *key != "failed");
+    let done = done.fold(0_u64, |all, (_, key)| all.saturating_add(number(key)));
+    for (key, all, what) in [("actions", done, "more"), ("failed", number("failed"), "more that failed")] {
+        let listed = job.pointer(&format!("/report/{key}")).and_then(Value::as_array);
+        let listed = listed.map(Vec::as_slice).unwrap_or_default();
+        for one in listed {
+            let error =
+                one.get("error").and_then(Value::as_str).map_or(String::new(), |code| format!(": {code}"));
+            let (action, bucket, path) = (text(one, "action"), text(one, "bucket"), plain(text(one, "path")));
+            shown.push_str(&format!("\n{action} {bucket}/{path}{error}"));
+        }
+        // The report names the first hundred.
+        let more = all.saturating_sub(listed.len() as u64);
+        if more > 0 {
+            shown.push_str(&format!("\n… and {more} {what}"));
+        }
     }
     if job.pointer("/report/limited").and_then(Value::as_bool) == Some(true) {
         shown.push_str("\nthere is more to do than one run may: the next one goes on");
@@ -255,12 +259,18 @@ mod tests {
              r1  logs    *       -     api      disabled, delete after 30d, old versions but 2 after 3d"
         );
         let job = json!({ "report": {
-            "totals": { "deleted": 2, "bytes": 2_000_000 }, "limited": true,
+            "totals": { "deleted": 2, "warned": 3, "bytes": 2_000_000, "failed": 3 }, "limited": true,
             "actions": [{ "action": "delete", "bucket": "logs", "path": "a" }],
             "failed": [{ "action": "move", "bucket": "logs", "path": "b", "error": "OBJECT_EXISTS" }],
         }});
         let shown = report(&job);
-        for line in ["delete logs/a", "move logs/b: OBJECT_EXISTS", "bytes                        2.00 MB"] {
+        for line in [
+            "delete logs/a",
+            "… and 4 more",
+            "move logs/b: OBJECT_EXISTS",
+            "… and 2 more that failed",
+            "bytes                        2.00 MB",
+        ] {
             assert!(shown.lines().any(|shown| shown == line), "{line} in\n{shown}");
         }
     }

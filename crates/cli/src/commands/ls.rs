@@ -7,6 +7,7 @@ use super::{Context, bucket, versions};
 use crate::address::Remote;
 use crate::client::objects::{Entry, Page};
 use crate::failure::Failure;
+use crate::output::plain;
 use crate::units;
 
 /// Options of `ls`.
@@ -88,8 +89,9 @@ impl Printer<'_> {
     }
 
     fn line(&self, name: &str, entry: Option<&Entry>) -> String {
+        let name = plain(name);
         if !self.ls.long {
-            return name.to_owned();
+            return name.into_owned();
         }
         let size =
             |entry: &Entry| if self.ls.bytes { entry.size().to_string() } else { units::size(entry.size()) };

@@ -21,10 +21,11 @@ pub(crate) async fn run(_providers: &Providers, context: &Context<'_>) -> Result
     context.out.line(&rows(&providers))?;
     let lost = providers.iter().filter(|it| !it.configured && (it.blobs > 0 || it.copies > 0));
     for provider in lost {
-        context.out.note(&format!(
-            "{} is not configured: what is kept there can't be read until it is again",
-            provider.provider
-        ));
+        let what = match provider.blobs {
+            0 => "files are read without the copies that are kept there",
+            _ => "files that are kept there and have no copy elsewhere can't be read until it is again",
+        };
+        context.out.note(&format!("{} is not configured: {what}", provider.provider));
     }
     Ok(())
 }

@@ -55,11 +55,10 @@ fn table(found: &Found) -> String {
     output::table(&rows, &right)
 }
 
-/// A value on one line, whatever is in it.
+/// A value as a text, which the table has on one line.
 fn cell(value: Option<&Value>) -> String {
     match value {
         None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) if text.chars().any(char::is_control) => text.escape_debug().to_string(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     }

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{Context, job};
 use crate::failure::{FAILED, Failure};
-use crate::output::table;
+use crate::output::{plain, table};
 use crate::units;
 
 /// Options of `scrub`.
@@ -86,7 +86,7 @@ fn describe(job: &Value) -> String {
         shown.push_str(&format!(
             "\n{}/{}: {what} on {}: {}{end}",
             text(finding, "bucket"),
-            text(finding, "path"),
+            plain(text(finding, "path")),
             text(finding, "provider"),
             text(finding, "problem"),
         ));

@@ -60,7 +60,7 @@ pub(crate) fn run(serve: &Serve, global: &Global, out: &Output) -> Result<(), Fa
     }
     let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build();
     let runtime = runtime.context("cannot start the runtime")?;
-    runtime.block_on(server::serve(loaded.config, sources)).map_err(|error| Failure::Other(error.into()))
+    runtime.block_on(server::serve(loaded, sources)).map_err(|error| Failure::Other(error.into()))
 }
 
 async fn check(loaded: &Loaded, out: &Output) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use super::Context;
 use crate::address::Remote;
 use crate::client::versions::Version;
 use crate::failure::Failure;
+use crate::output::plain;
 use crate::units;
 
 /// Lists versions: of one object, or of all below a folder.
@@ -47,5 +48,6 @@ fn line(version: &Version, in_bytes: bool) -> String {
         (false, true) => "marker",
         (false, false) => "old",
     };
-    format!("{size:>12}  {:<27}  {state:<8} {}  {}", version.created_at, version.version, version.path)
+    let path = plain(&version.path);
+    format!("{size:>12}  {:<27}  {state:<8} {}  {path}", version.created_at, version.version)
 }

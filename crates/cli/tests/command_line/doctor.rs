@@ -47,6 +47,13 @@ fn a_doctor_finds_what_is_wrong_and_says_what_to_do() {
     assert!(finding(&said.out, "start", "error")["found"].as_str().unwrap().contains("secrets.json"));
     std::fs::remove_file(data.join("secrets.json")).unwrap();
 
+    std::fs::write(folder.join("storage.yml"), format!("{listen}audit: {{directory: storage.yml}}\n"))
+        .unwrap();
+    let said = examine(&[]);
+    assert_eq!(said.code, 1);
+    assert!(finding(&said.out, "start", "error")["found"].as_str().unwrap().contains("audit log"));
+    std::fs::write(folder.join("storage.yml"), listen).unwrap();
+
     let gone = "postgres://nobody:hidden@127.0.0.1:1/none";
     let said = examine(&["--database", gone]);
     assert_eq!(said.code, 1);

@@ -13,27 +13,34 @@ use crate::server::Said;
 struct Reloaded {
     process: Child,
     folder: tempfile::TempDir,
+    /// The file of its settings.
+    settings: PathBuf,
+    /// Whether it was named, or is looked for in the data directory.
+    is_named: bool,
     lines: mpsc::Receiver<String>,
     url: String,
 }
 
 impl Reloaded {
     fn start(settings: &str) -> Self {
+        Self::start_by("storage.yml", settings, true)
+    }
+
+    fn start_by(file: &str, text: &str, is_named: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("storage.yml"), settings).unwrap();
-        let mut process = clean()
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(folder.path().join("data"))
-            .arg("--config")
-            .arg(folder.path().join("storage.yml"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let settings = folder.path().join(file);
+        std::fs::create_dir_all(settings.parent().unwrap()).unwrap();
+        std::fs::write(&settings, text).unwrap();
+        let mut command = clean();
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.path().join("data"));
+        if is_named {
+            command.arg("--config").arg(&settings);
+        }
+        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = mpsc::channel();
         read(process.stdout.take().unwrap(), sender.clone());
         read(process.stderr.take().unwrap(), sender);
-        let mut server = Self { process, folder, lines, url: String::new() };
+        let mut server = Self { process, folder, settings, is_named, lines, url: String::new() };
         let ready = server.wait_for("aerostore is ready on ");
         server.url = ready.split_once(" on ").unwrap().1.to_owned();
         server
@@ -53,7 +60,12 @@ impl Reloaded {
 
     /// Writes other settings and has them read; gives the line that says these words.
     fn reload(&self, settings: &str, words: &str) -> String {
-        std::fs::write(self.folder.path().join("storage.yml"), settings).unwrap();
+        std::fs::write(&self.settings, settings).unwrap();
+        self.hang_up(words)
+    }
+
+    /// Has the settings read; gives the line that says these words.
+    fn hang_up(&self, words: &str) -> String {
         let process = self.process.id().to_string();
         assert!(Command::new("kill").args(["-HUP", &process]).status().unwrap().success());
         self.wait_for(words)
@@ -65,8 +77,10 @@ impl Reloaded {
         if let Some(token) = token {
             command.env("AEROSTORE_TOKEN", token);
         }
-        let output =
-            command.arg("--config").arg(self.config()).args(arguments).stdin(Stdio::null()).output().unwrap();
+        if self.is_named {
+            command.arg("--config").arg(&self.settings);
+        }
+        let output = command.args(arguments).stdin(Stdio::null()).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
     }
@@ -87,10 +101,6 @@ impl Reloaded {
             }
         }
         Ok(stream)
-    }
-
-    fn config(&self) -> PathBuf {
-        self.folder.path().join("storage.yml")
     }
 
     fn service_key(&self) -> String {
@@ -134,7 +144,7 @@ fn limits_change_while_the_server_runs_and_a_mistake_changes_nothing() {
     let line = server.reload("storage: {max_file_size: 1MB, nonsense: 1}\n", "what was in force stays");
     assert!(line.contains("unknown key 'storage.nonsense'"), "{line}");
     upload().fails(2, "nonsense");
-    std::fs::write(server.config(), "").unwrap();
+    std::fs::write(&server.settings, "").unwrap();
     upload().fails(1, "PAYLOAD_TOO_LARGE");
 
     let line = server.reload("storage: {max_file_size: 1MB}\n", "configuration reloaded");
@@ -146,6 +156,23 @@ fn limits_change_while_the_server_runs_and_a_mistake_changes_nothing() {
     let line = server.reload(settings, "wait for a restart");
     assert!(line.contains("rest.dialect"), "{line}");
     assert_eq!(server.run(None, &["ls", "box"]).ok(), "file\n");
+}
+
+#[test]
+fn a_file_that_is_gone_changes_nothing() {
+    let server = Reloaded::start_by("data/storage.yml", "storage: {max_file_size: 1KB}\n", false);
+    let file = server.folder.path().join("file");
+    std::fs::write(&file, vec![7; 2000]).unwrap();
+    let upload = || server.run(None, &["cp", file.to_str().unwrap(), "aero://box/file"]);
+    server.run(None, &["bucket", "create", "box"]).ok();
+
+    std::fs::remove_file(&server.settings).unwrap();
+    let line = server.hang_up("what was in force stays");
+    assert!(line.contains("storage.yml: cannot be read: No such file"), "{line}");
+    upload().fails(1, "PAYLOAD_TOO_LARGE");
+    let line = server.reload("storage: {max_file_size: 1MB}\n", "configuration reloaded");
+    assert!(line.contains("storage.max_file_size"), "{line}");
+    upload().ok();
 }
 
 #[test]
@@ -163,7 +190,7 @@ fn quotas_and_limits_of_streams_change_while_the_server_runs() {
 
     // A mistake elsewhere changes none of it.
     server.reload("quotas: {global: 1MB}\nnonsense: 1\n", "what was in force stays");
-    std::fs::write(server.config(), "").unwrap();
+    std::fs::write(&server.settings, "").unwrap();
     upload("a").fails(1, "QUOTA_EXCEEDED");
     let line = server.reload("quotas: {global: 1MB}\nevents: {per_caller: 2}\n", "configuration reloaded");
     assert!(line.contains("quotas.global") && line.contains("events.per_caller"), "{line}");

@@ -51,6 +51,15 @@ fn a_check_looks_at_what_a_start_needs() {
         std::fs::write(folder.join("storage.yml"), format!("auth: {{jwks_file: {jwks}}}")).unwrap();
         check(folder, &["--config", "storage.yml"]).fails(1, words);
     }
+    for directory in ["file", "file/audit", "/proc/audit"] {
+        std::fs::write(folder.join("audit.yml"), format!("audit: {{directory: {directory}}}")).unwrap();
+        check(folder, &["--config", "audit.yml"]).fails(1, "the audit log can't be kept");
+        let start = ["serve", "--config", "audit.yml", "--data-dir", "kept", "--listen", "127.0.0.1:0"];
+        alone(&start, folder).fails(1, "the audit log can't be kept");
+        assert!(!folder.join("kept/metadata.sqlite").exists(), "the database is opened after it");
+    }
+    std::fs::write(folder.join("audit.yml"), "audit: {directory: new/audit}").unwrap();
+    check(folder, &["--config", "audit.yml"]).ok();
     // All of it at once, and for scripts.
     let said = check(folder, &["--config", "storage.yml", "--data-dir", "file", "--json"]);
     let report = crate::json(&said.out);

@@ -129,6 +129,8 @@ async fn what_is_no_batch_is_refused_and_leaves_nothing() {
         form(&[("bucket", "box")], &[]),
         form(&[], &[("x", b"1")]),
         form(&[("bucket", "box"), ("upsert", "maybe")], &[("x", b"1")]),
+        form(&[("bucket", "none"), ("bucket", "box")], &[("x", b"1")]),
+        form(&[("bucket", "box"), ("upsert", "false"), ("upsert", "true")], &[("x", b"1")]),
         b"nonsense".to_vec(),
         Vec::new(),
     ] {
@@ -159,9 +161,9 @@ async fn deletions_say_what_stays_and_why() {
     server.bucket(Who::Service, "box", "authenticated").await;
     server.put(ME, "box/mine", "1").await;
     server.put(Who::User(OTHER), "box/theirs", "1").await;
-    let asked = json!({ "bucket": "box", "paths": ["mine", "theirs", "a/../b", "nothing"] });
+    let asked = json!({ "bucket": "box", "paths": ["mine", "theirs", "a/../b", "nothing", "mine"] });
     let answer = delete(&server, ME, asked).await.expect_status(207).json();
-    assert_eq!(paths(&answer, "successful"), ["mine", "nothing"], "{answer}");
+    assert_eq!(paths(&answer, "successful"), ["mine", "nothing", "mine"], "{answer}");
     assert_eq!(paths(&answer, "failed"), ["theirs", "a/../b"], "{answer}");
     assert_eq!(answer["errors_by_code"], json!({ "STORAGE_UNAUTHORIZED": 1, "INVALID_PATH": 1 }));
     assert!(server.content("box/mine").await.is_none() && server.content("box/theirs").await.is_some());
@@ -183,7 +185,10 @@ async fn progress_is_told_line_by_line() {
     let reply = send(&server, ME, body[..body.len() - 30].to_vec(), &accept).await.expect_status(200);
     let text = reply.text();
     let last: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-    assert_eq!(last["error"]["code"], "INVALID_REQUEST", "{last}");
+    let error = &last["error"];
+    assert_eq!((&error["code"], &error["statusCode"]), (&json!("INVALID_REQUEST"), &json!("400")), "{last}");
+    assert!(error["retryable"].is_boolean(), "{last}");
+    assert_eq!(error["request_id"], reply.header("x-request-id"), "{last}");
     server.expect_clean().await;
 }
 

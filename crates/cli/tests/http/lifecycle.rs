@@ -76,6 +76,13 @@ async fn what_makes_no_rule_is_refused() {
         (json!({ "bucket": "logs", "max_age_days": 0 }), 400, "INVALID_REQUEST"),
         (json!({ "bucket": "logs", "max_age_days": 3, "action": "burn" }), 400, "INVALID_REQUEST"),
         (json!({ "bucket": "logs", "max_age_days": 3, "max_size": 3 }), 400, "INVALID_REQUEST"),
+        // Fields without their names.
+        (json!(["logs", null, "zz/", {}, true, 5]), 400, "INVALID_REQUEST"),
+        (
+            json!({ "bucket": "logs", "max_age_days": 3, "action": "archive", "archive_to": ["local"] }),
+            400,
+            "INVALID_REQUEST",
+        ),
         (json!({ "bucket": "logs", "max_age_days": 3, "action": "archive" }), 400, "INVALID_REQUEST"),
         (
             json!({ "bucket": "logs", "max_age_days": 3, "action": "archive", "archive_to": {} }),

@@ -351,27 +351,34 @@ async fn the_service_gives_entries_up_and_queues_them_again() {
 
 #[tokio::test]
 async fn a_migration_is_the_services_and_empties_its_source() {
-    let it = Spooling::start(&[("AEROSTORE_POSTGRES_DELETION_GRACE", "0s")]).await;
+    let other = tempfile::tempdir().unwrap();
+    let it = Spooling::start(&[
+        ("AEROSTORE_POSTGRES_DELETION_GRACE", "0s"),
+        ("AEROSTORE_PROVIDERS_OTHER_KIND", "local"),
+        ("AEROSTORE_PROVIDERS_OTHER_PATH", other.path().to_str().unwrap()),
+    ])
+    .await;
     let server = &it.server;
     let migrate =
         |who: Who, body: Value| server.request(who, "POST", "/api/v1/storage/migrations").json(&body).send();
     server.put(ME, "box/a", pattern(100_000)).await;
     server.put(ME, "box/b", pattern(200_000)).await;
-    let home = json!({ "from": "disk", "to": "local" });
+    let home = json!({ "from": "disk", "to": "other" });
     migrate(Who::Anon, home.clone()).await.expect_status(401);
     migrate(ME, home.clone()).await.expect_status(403);
     server.request(ME, "GET", "/api/v1/storage/providers").send().await.expect_status(403);
     server.request(Who::Anon, "GET", "/api/v1/storage/providers").send().await.expect_status(401);
     for (body, status, code) in [
         (json!({ "from": "disk", "to": "disk" }), 400, "INVALID_REQUEST"),
+        (json!({ "from": "disk", "to": "local" }), 400, "INVALID_REQUEST"),
         (json!({ "from": "disk" }), 400, "INVALID_REQUEST"),
         (json!({ "from": "disk", "to": 5 }), 400, "INVALID_REQUEST"),
         (json!({ "from": "disk", "to": "nowhere" }), 404, "PROVIDER_NOT_FOUND"),
         (json!({ "from": "nowhere", "to": "disk" }), 404, "PROVIDER_NOT_FOUND"),
-        (json!({ "from": "disk", "to": "local", "bucket": "none" }), 404, "BUCKET_NOT_FOUND"),
-        (json!({ "from": "disk", "to": "local", "bucket": "a/b" }), 400, "INVALID_BUCKET_NAME"),
-        (json!({ "from": "disk", "to": "local", "next": "nowhere" }), 400, "INVALID_REQUEST"),
-        (json!({ "from": "disk", "to": "local", "limit": 0 }), 400, "INVALID_REQUEST"),
+        (json!({ "from": "disk", "to": "other", "bucket": "none" }), 404, "BUCKET_NOT_FOUND"),
+        (json!({ "from": "disk", "to": "other", "bucket": "a/b" }), 400, "INVALID_BUCKET_NAME"),
+        (json!({ "from": "disk", "to": "other", "next": "nowhere" }), 400, "INVALID_REQUEST"),
+        (json!({ "from": "disk", "to": "other", "limit": 0 }), 400, "INVALID_REQUEST"),
     ] {
         migrate(Who::Service, body).await.expect_error(status, code);
     }
@@ -380,9 +387,10 @@ async fn a_migration_is_the_services_and_empties_its_source() {
         let all = all.expect_status(200).json();
         let of =
             |name: &str| all.as_array().unwrap().iter().find(|it| it["provider"] == name).unwrap().clone();
-        (of("disk"), of("local"))
+        (of("disk"), of("other"), of("local"))
     };
-    let (disk, local) = kept().await;
+    let (disk, other_one, local) = kept().await;
+    assert_eq!((&other_one["blobs"], &other_one["configured"]), (&json!(0), &json!(true)));
     assert_eq!(
         (&disk["blobs"], &disk["bytes"], &disk["role"]),
         (&json!(2), &json!(300_000), &json!("active"))
@@ -392,16 +400,16 @@ async fn a_migration_is_the_services_and_empties_its_source() {
         (&json!(0), &json!("spool"), &json!(true))
     );
 
-    let other = json!({ "name": "empty", "policy": "private" });
-    server.bucket_with(ME, other).await;
-    let nothing = json!({ "from": "disk", "to": "local", "bucket": "empty" });
+    let empty = json!({ "name": "empty", "policy": "private" });
+    server.bucket_with(ME, empty).await;
+    let nothing = json!({ "from": "disk", "to": "other", "bucket": "empty" });
     let nothing = migrate(Who::Service, nothing).await.expect_status(202).json();
     assert_eq!(nothing, json!({ "queued": 0, "bytes": 0, "next": null }));
     // Part by part.
-    let part = json!({ "from": "disk", "to": "local", "limit": 1 });
+    let part = json!({ "from": "disk", "to": "other", "limit": 1 });
     let queued = migrate(Who::Service, part).await.expect_status(202).json();
     assert_eq!(queued["queued"], 1, "{queued}");
-    let rest = json!({ "from": "disk", "to": "local", "next": queued["next"] });
+    let rest = json!({ "from": "disk", "to": "other", "next": queued["next"] });
     let rest = migrate(Who::Service, rest).await.expect_status(202).json();
     assert_eq!((&rest["queued"], &rest["next"]), (&json!(1), &Value::Null), "{rest}");
     let depths = it.manage(Who::Service, "?bucket=empty").await;
@@ -412,10 +420,10 @@ async fn a_migration_is_the_services_and_empties_its_source() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let (disk, local) = kept().await;
+    let (disk, other_one, _) = kept().await;
     assert_eq!((&disk["blobs"], &disk["pending_deletions"]), (&json!(0), &json!(0)), "{}", server.log());
-    assert_eq!((&local["blobs"], &local["bytes"]), (&json!(2), &json!(300_000)));
-    assert_eq!((files(&it.blobs()), server.files_on_disk()), (0, 2));
+    assert_eq!((&other_one["blobs"], &other_one["bytes"]), (&json!(2), &json!(300_000)));
+    assert_eq!((files(&it.blobs()), files(&other.path().join("blobs"))), (0, 2));
     assert_eq!(server.content("box/b").await.unwrap(), pattern(200_000));
     server.expect_clean().await;
 }

@@ -13,6 +13,7 @@
 //!
 //! Knows no SQL and no protocol. Nothing that opens anything is in a line: names of keys, and never keys.
 
+mod check;
 mod entry;
 mod export;
 mod line;
@@ -27,6 +28,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use check::check;
 pub(crate) use entry::SYSTEM;
 pub use entry::{Action, Entry, Event, Outcome};
 pub use export::{AuditFilter, AuditFormat, export};

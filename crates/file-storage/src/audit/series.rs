@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const EXTENSION: &str = "jsonl";
 
 /// Ends the name of the file by which a process holds its server's name.
-pub(super) const LOCK: &str = "lock";
+const LOCK: &str = "lock";
 
 /// Files of each server in a directory: the number of their first line, and where they are.
 pub(super) type AllSeries = BTreeMap<String, BTreeMap<u64, PathBuf>>;
@@ -17,6 +17,11 @@ pub(super) type AllSeries = BTreeMap<String, BTreeMap<u64, PathBuf>>;
 /// Where the file is whose first line has this number.
 pub(super) fn file(directory: &Path, server: &str, first: u64) -> PathBuf {
     directory.join(format!("{server}.{first:020}.{EXTENSION}"))
+}
+
+/// Where the file is by which a process holds its server's name.
+pub(super) fn lock(directory: &Path, server: &str) -> PathBuf {
+    directory.join(format!("{server}.{LOCK}"))
 }
 
 /// All files with lines in a directory; others are none of ours.

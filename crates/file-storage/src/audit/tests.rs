@@ -158,6 +158,41 @@ async fn a_torn_line_is_cut_off_and_what_cannot_be_gone_on_with_stops_the_start(
 }
 
 #[tokio::test]
+async fn a_place_is_looked_at_without_beginning_a_log_or_disturbing_one() {
+    let place = Place::new();
+    let listed = |directory: &Path| {
+        let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
+        let lengths = entries.map(|entry| (entry.path(), entry.metadata().unwrap().len()));
+        lengths.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    check(&place.options()).unwrap();
+    assert!(!place.directory().exists(), "it is only looked at");
+    let log = place.open();
+    changes(&log, 1).await;
+    let before = listed(&place.directory());
+    check(&place.options()).unwrap();
+    assert_eq!(listed(&place.directory()), before, "beside the one who has it");
+    changes(&log, 1).await;
+    log.close().await;
+
+    let file = place.files().pop().unwrap();
+    let append = |bytes: &[u8]| {
+        OpenOptions::new().append(true).open(&file).unwrap().write_all(bytes).unwrap();
+    };
+    append(b"{torn");
+    let before = listed(&place.directory());
+    check(&place.options()).unwrap();
+    assert_eq!(listed(&place.directory()), before, "a start cuts it off");
+    append(b"}\n");
+    let refused = check(&place.options()).unwrap_err();
+    assert!(matches!(refused, AuditError::Damaged { .. }), "{refused}");
+    for directory in [file.clone(), file.join("below"), PathBuf::from("/proc/x")] {
+        let refused = check(&AuditOptions { directory, ..place.options() }).unwrap_err();
+        assert!(matches!(refused, AuditError::Place { .. }), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_is_one_processs_at_a_time() {
     let place = Place::new();
     let log = place.open();

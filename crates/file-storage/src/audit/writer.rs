@@ -48,7 +48,9 @@ impl Writer {
         let mut torn = 0;
         for path in files.get(&options.server).into_iter().flat_map(|files| files.values().rev()) {
             let end = End::of(path)?;
-            torn += end.torn;
+            if end.is_torn {
+                torn += cut(path, end.length).map_err(AuditError::at(path))?;
+            }
             if let Some(found) = end.last {
                 last = found;
                 break;
@@ -226,7 +228,7 @@ fn first_line(path: &Path) -> io::Result<Option<Line>> {
 
 /// Takes the server's name for as long as the process lives.
 fn hold(options: &AuditOptions) -> Result<File, AuditError> {
-    let path = options.directory.join(format!("{}.{}", options.server, series::LOCK));
+    let path = series::lock(&options.directory, &options.server);
     let held = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
     let held = held.map_err(AuditError::at(&path))?;
     match flock(&held, FlockOperation::NonBlockingLockExclusive) {
@@ -240,15 +242,17 @@ fn hold(options: &AuditOptions) -> Result<File, AuditError> {
 }
 
 /// How a file ends.
-struct End {
+pub(super) struct End {
     /// Number and hash of its last line.
-    last: Option<(u64, Sha256)>,
-    /// Bytes behind it, which are gone now.
-    torn: u64,
+    pub(super) last: Option<(u64, Sha256)>,
+    /// Where that ends.
+    length: u64,
+    /// Whether something is behind it that is no line.
+    is_torn: bool,
 }
 
 impl End {
-    fn of(path: &Path) -> Result<Self, AuditError> {
+    pub(super) fn of(path: &Path) -> Result<Self, AuditError> {
         let read = || {
             let mut reader = BufReader::new(File::open(path)?);
             let (mut buffer, mut last, mut length) = (Vec::new(), None, 0);
@@ -272,8 +276,7 @@ impl End {
                 Some((line.sequence, Sha256::of(&bytes)))
             }
         };
-        let torn = if is_torn { cut(path, length).map_err(AuditError::at(path))? } else { 0 };
-        Ok(Self { last, torn })
+        Ok(Self { last, length, is_torn })
     }
 }
 

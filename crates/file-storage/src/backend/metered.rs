@@ -113,6 +113,10 @@ impl<B: StorageBackend> StorageBackend for Metered<B> {
         self.recover.measure(self.inner.recover()).await
     }
 
+    async fn give_up_leftovers(&self) {
+        self.inner.give_up_leftovers().await;
+    }
+
     async fn probe(&self) -> Result<(), BackendError> {
         self.probe.measure(self.inner.probe()).await
     }
@@ -120,6 +124,14 @@ impl<B: StorageBackend> StorageBackend for Metered<B> {
     async fn drain(&self) {
         self.inner.drain().await;
     }
+}
+
+/// Counts an operation that is given up, as its provider takes too long. Whoever gives up drops the call, so that its meter hears of
+/// no end.
+pub(crate) fn gave_up(provider: &str, operation: &'static str) {
+    let labels = [("operation", operation.to_owned()), ("backend", provider.to_owned())];
+    metrics::counter!("storage_backend_timeouts_total", &labels).increment(1);
+    metrics::counter!("storage_backend_errors_total", &labels).increment(1);
 }
 
 /// The figures of one operation. Looked up once: the registry's lookup costs more than a measurement.

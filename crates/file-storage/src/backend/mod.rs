@@ -121,6 +121,11 @@ pub trait StorageBackend: Send + Sync + 'static {
     /// [`BackendError::Io`].
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError>;
 
+    /// Does what was tried in vain before and is no blob: has a store forget parts of uploads that it was asked to forget while it did
+    /// not answer. Called again and again while a provider is not known to be away; touches nothing that is under way, and costs the
+    /// provider no request where nothing is left. What fails is tried at the next call. Decorators hand it on.
+    async fn give_up_leftovers(&self) {}
+
     /// Writes, reads and deletes a small blob.
     ///
     /// # Errors

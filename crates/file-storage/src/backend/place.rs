@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::BackendError;
+use crate::Timestamp;
 use crate::file::BlobKey;
 
 /// What the place's word about itself is called, in its root: no blob has such a name.
@@ -27,6 +28,14 @@ pub trait Place: Send + Sync {
     /// # Errors
     /// What is wrong with it; [`BackendError::Io`] where its word is something else.
     async fn identity(&self) -> Result<Option<Uuid>, BackendError>;
+
+    /// Which one it is, and since when it says so, by the clock that its blobs' times are of; `None` also where that can't be told.
+    ///
+    /// # Errors
+    /// As [`Place::identity`].
+    async fn identified(&self) -> Result<Option<(Uuid, Timestamp)>, BackendError> {
+        Ok(None)
+    }
 
     /// Says which one it is, unless that was said before; gives the identity that it then has.
     ///

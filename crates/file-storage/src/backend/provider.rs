@@ -7,7 +7,8 @@ use chrono::Utc;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::{BackendError, StorageBackend};
+use super::place::Place;
+use super::{BackendError, StorageBackend, metered};
 use crate::Timestamp;
 use crate::errors::StorageError;
 use crate::resilience::{Circuit, CircuitState, Guarded};
@@ -31,6 +32,7 @@ const DISK_RESEND_LIMIT: usize = 1 << 20;
 /// A backend, and how it is.
 pub struct Provider {
     backend: Arc<dyn StorageBackend>,
+    place: Option<Arc<dyn Place>>,
     circuit: Option<Arc<Circuit>>,
     is_remote: bool,
     check_interval: Duration,
@@ -78,6 +80,13 @@ pub struct ProviderStatus {
 }
 
 impl Provider {
+    /// Says in which place it is, so that the place can be asked whose it is.
+    #[must_use]
+    pub fn in_place(mut self, place: Arc<dyn Place>) -> Self {
+        self.place = Some(place);
+        self
+    }
+
     /// Has it looked at that often while it is well.
     #[must_use]
     pub fn checked_every(mut self, interval: Duration) -> Self {
@@ -100,6 +109,11 @@ impl Provider {
     /// Where its bytes are.
     pub fn backend(&self) -> &Arc<dyn StorageBackend> {
         &self.backend
+    }
+
+    /// The place in which it is, as far as that was said.
+    pub(crate) fn place(&self) -> Option<&Arc<dyn Place>> {
+        self.place.as_ref()
     }
 
     /// Whether it is on another machine, which may bill each question.
@@ -207,7 +221,10 @@ impl Provider {
             true => self.backend.probe().await,
             false => match timeout(PROBE_PATIENCE, self.backend.probe()).await {
                 Ok(outcome) => outcome,
-                Err(_) => Err(BackendError::TimedOut { operation: "probe", limit: PROBE_PATIENCE }),
+                Err(_) => {
+                    metered::gave_up(self.name(), "probe");
+                    Err(BackendError::TimedOut { operation: "probe", limit: PROBE_PATIENCE })
+                }
             },
         };
         self.remember(Some(started.elapsed()), outcome.as_ref().err());
@@ -276,6 +293,7 @@ impl From<Arc<dyn StorageBackend>> for Provider {
     fn from(backend: Arc<dyn StorageBackend>) -> Self {
         Self {
             backend,
+            place: None,
             circuit: None,
             is_remote: false,
             check_interval: DEFAULT_CHECK_INTERVAL,

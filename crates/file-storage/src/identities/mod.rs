@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
+use crate::Timestamp;
 use crate::backend::BackendError;
 use crate::backend::place::Place;
 use crate::errors::StorageError;
@@ -200,6 +201,28 @@ pub async fn take_over(
         named.within(named.place.identify_anew(meant)).await?;
     }
     Ok((before, meant))
+}
+
+/// Since when a place says that it is the one which the database means by a provider's name. `None` where it says something else, or
+/// nothing, or does not answer: then nothing is sure.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn ours_since(
+    executor: &dyn Executor,
+    access: &Access,
+    provider: &str,
+    place: &dyn Place,
+) -> Result<Option<Timestamp>, StorageError> {
+    let Some(meant) = executor.provider_identity(access, provider, None).await? else { return Ok(None) };
+    let late = BackendError::TimedOut { operation: "identify", limit: PATIENCE };
+    match timeout(PATIENCE, place.identified()).await.unwrap_or(Err(late)) {
+        Ok(found) => Ok(found.filter(|(said, _)| *said == meant).map(|(_, since)| since)),
+        Err(error) => {
+            tracing::warn!(provider, word = place.word(), %error, "which place the provider is could not be asked");
+            Ok(None)
+        }
+    }
 }
 
 /// Whether a place answers, and what it says can't be.

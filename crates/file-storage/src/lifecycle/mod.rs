@@ -201,16 +201,20 @@ impl LifecycleRule {
     /// # Errors
     /// [`StorageError::InvalidRequest`] with what is wrong.
     pub fn check(&self) -> Result<(), StorageError> {
-        match self.spec.fault(&self.bucket) {
+        match self.fault() {
             None => Ok(()),
-            Some(message) => Err(StorageError::InvalidRequest { message }),
+            Some((_, message)) => Err(StorageError::InvalidRequest { message }),
         }
+    }
+
+    /// What is wrong with it, if anything, after the key of a configured rule that says so.
+    pub fn fault(&self) -> Option<(&'static str, String)> {
+        self.spec.fault(&self.bucket)
     }
 }
 
 impl RuleSpec {
-    /// What is wrong with it, if anything.
-    fn fault(&self, bucket: &BucketName) -> Option<String> {
+    fn fault(&self, bucket: &BucketName) -> Option<(&'static str, String)> {
         let days = [
             ("max_age_days", self.max_age_days),
             ("warn_before_days", self.warn_before_days),
@@ -219,65 +223,69 @@ impl RuleSpec {
         ];
         for (name, days) in days {
             if days.is_some_and(|days| days == 0 || days > MAX_DAYS) {
-                return Some(format!("{name} is between 1 and {MAX_DAYS}"));
+                return Some((name, format!("{name} is between 1 and {MAX_DAYS}")));
             }
         }
-        let text = |text: &str| Some(text.to_owned());
+        let text = |key: &'static str, text: &str| Some((key, text.to_owned()));
         let does_something = self.max_age_days.is_some()
             || self.noncurrent_days.is_some()
             || self.expired_delete_markers
             || self.abort_incomplete_days.is_some();
         if !does_something {
             return text(
+                "max_age_days",
                 "a rule has max_age_days, noncurrent_days, expired_delete_markers or abort_incomplete_days",
             );
         }
         if self.name.as_ref().is_some_and(|name| name.is_empty() || name.chars().count() > MAX_NAME) {
-            return Some(format!("a rule's name has between 1 and {MAX_NAME} characters"));
+            // A configured rule's name is above its keys: the one that each has stands for it.
+            return Some(("bucket", format!("a rule's name has between 1 and {MAX_NAME} characters")));
         }
         if self.prefix.chars().count() > 1024 || self.prefix.chars().any(char::is_control) {
-            return text("a prefix has at most 1024 characters, and none that controls a terminal");
+            return text("prefix", "a prefix has at most 1024 characters, and none that controls a terminal");
         }
         if self.tags.len() > MAX_TAGS {
-            return Some(format!("a rule asks for at most {MAX_TAGS} tags"));
+            return Some(("tags", format!("a rule asks for at most {MAX_TAGS} tags")));
         }
         let of_no_object = self.abort_incomplete_days.is_some() || self.expired_delete_markers;
         if of_no_object && !self.tags.is_empty() {
             return text(
+                "tags",
                 "unfinished uploads and delete markers have no tags: a rule about them asks for none",
             );
         }
         if self.noncurrent_keep.is_some() && self.noncurrent_days.is_none() {
-            return text("noncurrent_keep goes with noncurrent_days");
+            return text("noncurrent_keep", "noncurrent_keep goes with noncurrent_days");
         }
         if self.warn_before_days.is_some() && self.max_age_days.is_none() {
-            return text("warn_before_days goes with max_age_days");
+            return text("warn_before_days", "warn_before_days goes with max_age_days");
         }
         if self.warn_before_days > self.max_age_days {
-            return text("warn_before_days is at most max_age_days");
+            return text("warn_before_days", "warn_before_days is at most max_age_days");
         }
         self.fault_of_archive(bucket)
     }
 
-    fn fault_of_archive(&self, bucket: &BucketName) -> Option<String> {
+    fn fault_of_archive(&self, bucket: &BucketName) -> Option<(&'static str, String)> {
         let archives = self.action == LifecycleAction::Archive;
         if self.action != LifecycleAction::Delete && self.max_age_days.is_none() {
-            return Some(format!("the action {} goes with max_age_days", self.action.as_str()));
+            return Some(("action", format!("the action {} goes with max_age_days", self.action.as_str())));
         }
         match &self.archive_to {
-            None if archives => Some("the action archive goes with archive_to".to_owned()),
-            Some(_) if !archives => Some("archive_to goes with the action archive".to_owned()),
+            None if archives => Some(("action", "the action archive goes with archive_to".to_owned())),
+            Some(_) if !archives => Some(("action", "archive_to goes with the action archive".to_owned())),
             Some(ArchiveTarget::Folder { bucket: to, prefix }) => {
                 if let Err(error) = BucketName::parse(to) {
-                    return Some(error.to_string());
+                    return Some(("archive_to_bucket", error.to_string()));
                 }
                 if let Err(error) = ObjectPath::parse(&format!("{prefix}a")) {
-                    return Some(format!("the archive's prefix: {error}"));
+                    return Some(("archive_to_prefix", format!("the archive's prefix: {error}")));
                 }
                 // What lies there would be as old one day, and be moved on into itself.
                 let within =
                     to == bucket.as_str() && format!("{prefix}{}", self.prefix).starts_with(&self.prefix);
-                within.then(|| "the archive is among what the rule is about".to_owned())
+                let message = "the archive is among what the rule is about";
+                within.then(|| ("archive_to_bucket", message.to_owned()))
             }
             Some(ArchiveTarget::Provider(_)) | None => None,
         }

@@ -136,6 +136,10 @@ impl<B: StorageBackend> StorageBackend for CircuitBreaker<B> {
         self.inner.recover().await
     }
 
+    async fn give_up_leftovers(&self) {
+        self.inner.give_up_leftovers().await;
+    }
+
     async fn probe(&self) -> Result<(), BackendError> {
         self.call(About::Look, "probe", self.inner.probe()).await
     }

@@ -211,6 +211,10 @@ impl<B: StorageBackend> StorageBackend for ConcurrencyLimit<B> {
         self.inner.recover().await
     }
 
+    async fn give_up_leftovers(&self) {
+        self.inner.give_up_leftovers().await;
+    }
+
     /// Needs no slot: a provider that is busy is not ill.
     async fn probe(&self) -> Result<(), BackendError> {
         self.inner.probe().await

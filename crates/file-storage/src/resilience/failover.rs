@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::tape::Tape;
 use crate::backend::provider::Provider;
-use crate::backend::{BackendError, BlobWritten};
+use crate::backend::{BackendError, BlobWritten, metered};
 use crate::body::ByteStream;
 use crate::file::BlobKey;
 
@@ -44,6 +44,7 @@ pub(crate) async fn write(
     let limit = provider.failover_after();
     let given_up = async {
         stands_still(provider, &turns, tape).await;
+        metered::gave_up(provider.name(), "write");
         let error = BackendError::TimedOut { operation: "write", limit };
         // IMPORTANT: said before the write is dropped and its slot is free: whoever waits for that must not take it.
         provider.doubt(&error);
@@ -177,7 +178,16 @@ pub(crate) async fn falls_silent(provider: &Provider) {
 
 /// Whether a provider says how it is, and is well, within the time that a write may stand still.
 async fn answers(provider: &Provider) -> bool {
-    !provider.is_away() && matches!(timeout(provider.failover_after(), provider.probe()).await, Ok(Ok(())))
+    if provider.is_away() {
+        return false;
+    }
+    match timeout(provider.failover_after(), provider.probe()).await {
+        Ok(outcome) => outcome.is_ok(),
+        Err(_) => {
+            metered::gave_up(provider.name(), "probe");
+            false
+        }
+    }
 }
 
 /// Ends when a provider is found to be unwell before the write has begun.

@@ -238,6 +238,10 @@ impl<B: StorageBackend> StorageBackend for Retry<B> {
         self.inner.recover().await
     }
 
+    async fn give_up_leftovers(&self) {
+        self.inner.give_up_leftovers().await;
+    }
+
     /// Not tried again: it asks how the provider is now.
     async fn probe(&self) -> Result<(), BackendError> {
         self.inner.probe().await

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::backend::originals::Adopter;
 use crate::backend::provider::PROBE_PATIENCE;
-use crate::backend::{BackendError, BlobInfo, BlobWritten, StorageBackend};
+use crate::backend::{BackendError, BlobInfo, BlobWritten, StorageBackend, metered};
 use crate::body::ByteStream;
 use crate::file::BlobKey;
 
@@ -86,8 +86,7 @@ impl<B: StorageBackend> Timeout<B> {
 
 fn timed_out(provider: &Arc<str>, operation: &'static str, limit: Duration) -> BackendError {
     tracing::warn!(%provider, operation, limit_s = limit.as_secs(), "timed out");
-    let labels = [("operation", operation.to_owned()), ("backend", provider.to_string())];
-    metrics::counter!("storage_backend_timeouts_total", &labels).increment(1);
+    metered::gave_up(provider, operation);
     BackendError::TimedOut { operation, limit }
 }
 
@@ -197,6 +196,10 @@ impl<B: StorageBackend> StorageBackend for Timeout<B> {
 
     async fn recover(&self) -> Result<Vec<BlobKey>, BackendError> {
         self.inner.recover().await
+    }
+
+    async fn give_up_leftovers(&self) {
+        self.inner.give_up_leftovers().await;
     }
 
     async fn probe(&self) -> Result<(), BackendError> {

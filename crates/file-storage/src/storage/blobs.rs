@@ -12,7 +12,7 @@ use super::leases::Lease;
 use super::spool::SpoolShare;
 use crate::backend::originals::{self, Original};
 use crate::backend::provider::Provider;
-use crate::backend::{BackendError, BlobWritten};
+use crate::backend::{BackendError, BlobWritten, metered};
 use crate::body::ByteStream;
 use crate::errors::StorageError;
 use crate::executor::{Copies, Home, QueueReason};
@@ -282,6 +282,7 @@ impl FileStorage {
         };
         let gone = async {
             failover::falls_silent(provider).await;
+            metered::gave_up(provider.name(), "copy");
             let error = BackendError::TimedOut { operation: "copy", limit: provider.failover_after() };
             provider.doubt(&error);
             error

@@ -182,7 +182,7 @@ impl FileStorage {
     ///
     /// # Errors
     /// A denial; [`StorageError::ProviderNotFound`] where one of the two is not configured; [`StorageError::BucketNotFound`];
-    /// [`StorageError::InvalidRequest`] where they are the same, or where it is to go on nowhere.
+    /// [`StorageError::InvalidRequest`] where they are the same, where the spool is to get them, or where it is to go on nowhere.
     pub async fn migrate_provider(
         &self,
         context: &RlsContext,
@@ -197,6 +197,11 @@ impl FileStorage {
         let (from, to) = (known(from)?, known(to)?);
         if from == to {
             let message = "a migration goes from one provider to another one".to_owned();
+            return Err(StorageError::InvalidRequest { message });
+        }
+        // It has a bound, which a migration does not know, and its files are to leave it.
+        if self.inner.options.load().queue.spool.as_deref() == Some(&*to) {
+            let message = format!("'{to}' is the spool: files only wait there, and none is moved to it");
             return Err(StorageError::InvalidRequest { message });
         }
         let foreign = || StorageError::InvalidRequest {

@@ -50,7 +50,7 @@ pub struct CleanupReport {
     pub deleted_rows: u64,
     /// Blobs that wait for their ordinary deletion.
     pub pending_deletions: u64,
-    /// Why the run did not touch rows, where something looked wrong.
+    /// Why the run did not touch rows, or blobs, where something looked wrong.
     pub halted: Option<String>,
     /// The first orphans.
     pub orphans: Vec<OrphanBlob>,

@@ -1,7 +1,9 @@
-//! Gives up unfinished uploads whose time is over: their parts' blobs go the way of all that are not used any more.
+//! Gives up unfinished uploads whose time is over: their parts' blobs go the way of all that are not used any more. And has
+//! providers that answer again forget what they were asked to forget in vain.
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use crate::errors::StorageError;
@@ -30,7 +32,18 @@ pub(super) async fn run(storage: FileStorage, stop: CancellationToken) {
                 }
             }
         }
+        // Cut off by the end of the process, it is left to the next start.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = give_up_leftovers(&storage) => {}
+        }
     }
+}
+
+/// Asks each provider that is not known to be away; one that takes its time does not keep the others from theirs.
+async fn give_up_leftovers(storage: &FileStorage) {
+    let asked = storage.providers().all().filter(|provider| provider.is_remote() && !provider.is_away());
+    join_all(asked.map(|provider| provider.backend().give_up_leftovers())).await;
 }
 
 /// Gives up one batch; says whether there may be more.

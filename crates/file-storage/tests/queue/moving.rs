@@ -14,7 +14,7 @@ use file_storage::{FileStorage, StorageError};
 use futures_util::StreamExt;
 
 use crate::fault_proxy::{Fault, FaultProxy};
-use crate::scene::{Scene, bytes, cloud, disk, moto, options};
+use crate::scene::{Scene, bytes, cloud, disk, moto, options, without_spool};
 use crate::support::{TestDatabase, chunked, credential_key, keys, path, service, user};
 
 /// Another process over the same metadata and disks: its leases are its own.
@@ -26,7 +26,7 @@ fn other_process(scene: &Scene) -> FileStorage {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_that_a_provider_has_is_moved_while_it_is_overwritten_and_read() {
-    let scene = Arc::new(Scene::new().await);
+    let scene = Arc::new(Scene::without_spool().await);
     let names: Vec<String> = (0..50).map(|at| format!("file-{at}")).collect();
     for name in &names {
         scene.put(name, &bytes(20_000, 0)).await.unwrap();
@@ -76,7 +76,7 @@ async fn all_that_a_provider_has_is_moved_while_it_is_overwritten_and_read() {
 
 #[tokio::test]
 async fn a_migration_names_two_providers_and_a_bucket_that_are_there() {
-    let scene = Scene::new().await;
+    let scene = Scene::without_spool().await;
     let asked = async |from: &str, to: &str, bucket: Option<&str>| {
         let bucket = bucket.map(crate::support::bucket);
         let outcome = scene
@@ -95,12 +95,19 @@ async fn a_migration_names_two_providers_and_a_bucket_that_are_there() {
     let nowhere = MigrationRequest { after: Some("../x"), ..MigrationRequest::new("home", "away") };
     let refused = scene.storage.migrate_provider(&service(), &nowhere).await.unwrap_err();
     assert_eq!(refused.code(), "INVALID_REQUEST");
+
+    // Files leave the spool, and come to it by its bound alone.
+    let scene = Scene::new().await;
+    let to_spool = MigrationRequest::new("home", "away");
+    let refused = scene.storage.migrate_provider(&service(), &to_spool).await.unwrap_err();
+    assert!(refused.code() == "INVALID_REQUEST" && refused.to_string().contains("spool"), "{refused}");
+    scene.storage.migrate_provider(&service(), &MigrationRequest::new("away", "home")).await.unwrap();
 }
 
 /// However many blobs there are, a call looks at a part of them, and says where the next one goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_migration_is_queued_part_by_part_and_waited_for_by_its_bucket() {
-    let scene = Scene::new().await;
+    let scene = Scene::without_spool().await;
     let other = crate::support::bucket("other");
     scene.storage.create_bucket(&user(1), &other, &Default::default()).await.unwrap();
     for at in 0..10 {
@@ -142,7 +149,7 @@ async fn a_migration_is_queued_part_by_part_and_waited_for_by_its_bucket() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_moves_or_goes_away_between_two_parts_is_neither_queued_twice_nor_lost() {
     const FILES: usize = 16;
-    let scene = Scene::new().await;
+    let scene = Scene::without_spool().await;
     let mut kept: Vec<Option<u8>> = (0..FILES).map(|at| Some(at as u8)).collect();
     for (at, seed) in kept.iter().enumerate() {
         scene.put(&format!("file-{at}"), &bytes(30_000, seed.unwrap())).await.unwrap();
@@ -226,6 +233,7 @@ async fn a_download_follows_what_another_process_moves_and_deletes_meanwhile() {
 
     // The other process knows nothing of this one's readers.
     let other = other_process(&scene);
+    without_spool(&other, scene.dir.path());
     let upkeep = Upkeep::start(&other, UpkeepOptions { interval: None, ..UpkeepOptions::default() });
     other.migrate_provider(&service(), &MigrationRequest::new("home", "away")).await.unwrap();
     scene.until_home().await;
@@ -264,6 +272,7 @@ async fn a_download_goes_on_in_the_middle_of_a_blob_that_is_moved() {
         Providers::new(cloud(scene.dir.path(), "home", proxy.address(), 3), [disk(scene.dir.path(), "away")]);
     let options = options(scene.dir.path());
     let other = FileStorage::new(scene.executor.clone(), providers, keys(), credential_key(), options);
+    without_spool(&other, scene.dir.path());
     let upkeep = Upkeep::start(&other, UpkeepOptions { interval: None, ..UpkeepOptions::default() });
     other.migrate_provider(&service(), &MigrationRequest::new("home", "away")).await.unwrap();
     scene.until_home().await;
@@ -277,7 +286,7 @@ async fn a_download_goes_on_in_the_middle_of_a_blob_that_is_moved() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn parts_of_an_upload_that_waits_are_moved_and_stay_its_parts() {
-    let scene = Scene::new().await;
+    let scene = Scene::without_spool().await;
     let (storage, upload) = (&scene.storage, begin(&scene, "later").await);
     let body = PartBody { bytes: chunked(&bytes(50_000, 1)), length: None, wanted: Wanted::default() };
     let part = storage.upload_part(&user(1), &upload.at, 1, body).await.unwrap();

@@ -77,6 +77,11 @@ pub(crate) fn options(dir: &Path) -> StorageOptions {
     StorageOptions { queue, ..support::options(dir) }
 }
 
+/// Has a storage go on without a spool, so that `away` may get what is moved there.
+pub(crate) fn without_spool(storage: &FileStorage, dir: &Path) {
+    storage.reconfigure(support::options(dir), keys());
+}
+
 pub(crate) fn bytes(size: usize, seed: u8) -> Vec<u8> {
     (0..size).map(|at| (at as u8).wrapping_mul(31).wrapping_add(seed)).collect()
 }
@@ -87,6 +92,13 @@ impl Scene {
         let (dir, database) = (TempDir::new().unwrap(), TestDatabase::if_asked_for());
         let scene = Self::open(dir, database, |dir| disk(dir, "home")).await;
         scene.storage.create_bucket(&user(1), &scene.bucket, &BucketConfig::default()).await.unwrap();
+        scene
+    }
+
+    /// Two disks, neither of which is a spool.
+    pub(crate) async fn without_spool() -> Self {
+        let scene = Self::new().await;
+        without_spool(&scene.storage, scene.dir.path());
         scene
     }
 

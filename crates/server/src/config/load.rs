@@ -75,11 +75,23 @@ impl Config {
     /// # Errors
     /// Every mistake, each with the place where it stands.
     pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
+        Self::read(sources, false)
+    }
+
+    /// The same again. Where a file `was_read` before, one that is gone is a mistake: all that it had said would be given up unseen.
+    ///
+    /// # Errors
+    /// Those of [`Config::load`].
+    pub fn load_again(sources: &Sources, was_read: bool) -> Result<Loaded, ConfigErrors> {
+        Self::read(sources, was_read)
+    }
+
+    fn read(sources: &Sources, was_read: bool) -> Result<Loaded, ConfigErrors> {
         let mut errors = ConfigErrors::default();
         let mut raw = RawConfig::default();
         let mut providers = RawProviders::default();
         let mut rules = RawRules::default();
-        let file = read_file(sources, &mut raw, (&mut providers, &mut rules), &mut errors);
+        let file = read_file(sources, was_read, &mut raw, (&mut providers, &mut rules), &mut errors);
         read_environment(sources, &mut raw, &mut providers, &mut errors);
         for Flag { flag, key, value } in &sources.flags {
             raw.set(key, RawValue::One(value.clone()), Origin::Flag(flag), &mut errors);
@@ -131,6 +143,7 @@ impl Loaded {
 
 fn read_file(
     sources: &Sources,
+    was_read: bool,
     raw: &mut RawConfig,
     (providers, rules): (&mut RawProviders, &mut RawRules),
     errors: &mut ConfigErrors,
@@ -141,7 +154,9 @@ fn read_file(
         Ok(text) => text,
         // A data directory that is no directory is not the configuration's mistake: the start says so.
         Err(error)
-            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) && !asked_for =>
+            if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+                && !asked_for
+                && !was_read =>
         {
             return None;
         }

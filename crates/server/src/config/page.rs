@@ -22,7 +22,7 @@ An unknown key, an unknown `AEROSTORE_…` variable or a bad value stops the sta
 probably meant. `aerostore serve --check` checks without starting and shows what is in force and where it comes from.
 
 Keys marked ↻ also change **without a restart**: on `SIGHUP` (`systemctl reload aerostore`) a server reads its configuration
-again. A mistake anywhere leaves everything as it was, and the log says what is wrong; keys without the mark that differ are
+again. A mistake anywhere, or a file that was read before and is gone, leaves everything as it was, and the log says what is wrong; keys without the mark that differ are
 named there, and wait for a restart. Variables and flags are those that the server was started with, and still win: what shall
 change belongs into the file.
 

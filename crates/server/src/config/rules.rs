@@ -103,8 +103,9 @@ fn rule(name: &str, config: RuleConfig) -> Result<LifecycleRule, (&'static str, 
         abort_incomplete_days: config.abort_incomplete_days,
     };
     let rule = LifecycleRule::configured(bucket, spec);
-    match rule.check() {
-        Ok(()) => Ok(rule),
-        Err(error) => wrong("bucket", &error.to_string()),
+    match rule.fault() {
+        None => Ok(rule),
+        // Who reads it sees the key before it.
+        Some((key, problem)) => wrong(key, problem.strip_prefix(key).map_or(&*problem, str::trim_start)),
     }
 }

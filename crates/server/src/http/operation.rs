@@ -111,7 +111,7 @@ impl Ongoing {
     /// Writes the operation's line and takes its measure. `sent` counts bytes that were handed to the connection.
     pub(super) fn finish(&self, end: End, sent: u64) {
         let elapsed = self.started.elapsed();
-        observe(self.log.operation, self.status, elapsed.as_secs_f64());
+        observe(self.log.operation, self.class(), elapsed.as_secs_f64());
         if end != End::Complete {
             metrics::counter!("http_interrupted_total", "operation" => self.log.operation).increment(1);
         }
@@ -151,27 +151,32 @@ impl Ongoing {
         if has_failed || end == End::Broken { line!(error) } else { line!(info) }
     }
 
-    /// Whether the server is to blame. What it does not have, and whose quota is used up, is asked for by clients.
+    /// Whether the server is to blame.
     fn has_failed(&self) -> bool {
-        let is_refusal =
-            self.status == StatusCode::NOT_IMPLEMENTED || self.log.code == Some("QUOTA_EXCEEDED");
-        self.status.is_server_error() && !is_refusal
+        self.class() == "5xx"
+    }
+
+    /// The class of the status, as figures tell it. What the server does not have, and whose quota is used up, is asked for by
+    /// clients: that is refused, and none of the server's failures. A full disk has the same status as a full quota, and is one.
+    fn class(&self) -> &'static str {
+        match self.status.as_u16() {
+            100..=199 => "1xx",
+            200..=299 => "2xx",
+            300..=399 => "3xx",
+            400..=499 => "4xx",
+            501 => "501",
+            _ if self.log.code == Some("QUOTA_EXCEEDED") => "quota",
+            _ => "5xx",
+        }
     }
 }
 
 /// Takes the measure of a request. The registry's lookup by labels costs more than the measurement, so each thread
 /// keeps the few handles it uses.
-fn observe(operation: &'static str, status: StatusCode, seconds: f64) {
+fn observe(operation: &'static str, class: &'static str, seconds: f64) {
     thread_local! {
         static HANDLES: RefCell<Vec<(&'static str, &'static str, Histogram)>> = const { RefCell::new(Vec::new()) };
     }
-    let class = match status.as_u16() / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
-    };
     HANDLES.with_borrow_mut(|handles| {
         let known = handles.iter().find(|(name, of, _)| *name == operation && *of == class);
         match known {
@@ -185,4 +190,33 @@ fn observe(operation: &'static str, status: StatusCode, seconds: f64) {
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_cause_is_none_of_the_servers_failures() {
+        let check = |status: u16, code: Option<&'static str>, class: &str, has_failed: bool| {
+            let ongoing = Ongoing {
+                started: Instant::now(),
+                request_id: "1".into(),
+                status: StatusCode::from_u16(status).unwrap(),
+                log: OperationLog { code, ..OperationLog::new("upload") },
+                span: Span::none(),
+            };
+            assert_eq!((ongoing.class(), ongoing.has_failed()), (class, has_failed), "{status} {code:?}");
+        };
+        check(201, None, "2xx", false);
+        check(304, None, "3xx", false);
+        check(404, Some("OBJECT_NOT_FOUND"), "4xx", false);
+        check(403, Some("QUOTA_EXCEEDED"), "4xx", false);
+        check(507, Some("QUOTA_EXCEEDED"), "quota", false);
+        check(507, Some("DISK_FULL"), "5xx", true);
+        check(507, None, "5xx", true);
+        check(501, Some("NOT_IMPLEMENTED"), "501", false);
+        check(500, Some("INTERNAL"), "5xx", true);
+        check(503, Some("PROVIDER_UNAVAILABLE"), "5xx", true);
+    }
 }

@@ -1,14 +1,27 @@
 //! `GET` and `POST /cleanup`: blobs without metadata, metadata without blobs.
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use file_storage::upkeep::{CleanupReport, MissingBlob, OrphanBlob};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Maintainer, answer};
 use crate::app::AppState;
 use crate::errors::ApiError;
+use crate::rest::json;
+
+const OPERATION: &str = "cleanup";
+
+/// How a cleanup goes.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ApplyCleanup {
+    /// Whether it only says what it would find, as `GET` does.
+    #[serde(default)]
+    dry_run: bool,
+}
 
 /// What a run found, and did.
 #[derive(Serialize, ToSchema)]
@@ -108,17 +121,22 @@ pub(super) async fn preview(State(app): State<AppState>, caller: Maintainer) -> 
 /// Deletes blobs without metadata, and rows whose bytes are lost for sure.
 #[utoipa::path(
     post, path = "/cleanup", tag = "Management", operation_id = "applyCleanup",
+    request_body = ApplyCleanup,
     responses(
         (status = 200, description = "What was found and done", body = Cleanup),
+        (status = 400, description = "A bad body"),
         (status = 401, description = "No token, or a bad one"),
         (status = 403, description = "The service role does this"),
     ),
 )]
-pub(super) async fn apply(State(app): State<AppState>, caller: Maintainer) -> Response {
-    run(&app, &caller, true).await
+pub(super) async fn apply(State(app): State<AppState>, caller: Maintainer, body: Body) -> Response {
+    match json::read_optional::<ApplyCleanup>(body).await {
+        Ok(asked) => run(&app, &caller, !asked.dry_run).await,
+        Err(error) => answer::<()>(&caller, OPERATION, Err(error)),
+    }
 }
 
 async fn run(app: &AppState, caller: &Maintainer, apply: bool) -> Response {
     let report = app.upkeep.cleanup(apply).await;
-    answer(caller, "cleanup", report.map(Cleanup::from).map_err(ApiError::from))
+    answer(caller, OPERATION, report.map(Cleanup::from).map_err(ApiError::from))
 }

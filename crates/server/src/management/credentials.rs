@@ -3,7 +3,7 @@
 #![allow(unused_qualifications, reason = "utoipa's macro writes paths out")]
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use file_storage::Timestamp;
 use file_storage::credentials::{Credential, NewCredential};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Caller, answer};
+use super::{Caller, Path, answer};
 use crate::app::AppState;
 use crate::errors::ApiError;
 use crate::rest::json;
@@ -22,6 +22,7 @@ const OPERATION: &str = "manage_credentials";
 
 /// A credential to be made.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct CreateCredential {
     /// What its people call it.
     #[serde(default)]
@@ -34,6 +35,7 @@ pub(super) struct CreateCredential {
 
 /// A change of a credential.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ChangeCredential {
     /// Whether it is accepted.
     enabled: bool,

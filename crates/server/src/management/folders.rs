@@ -18,6 +18,7 @@ use crate::rest::json;
 
 /// What is to be deleted.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct DeleteFolder {
     bucket: String,
     /// The folder, with or without the slash at its end; empty for all of the bucket.
@@ -52,6 +53,7 @@ pub(super) async fn delete(State(app): State<AppState>, caller: Caller, body: Bo
 
 /// What is to go where.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RelocateFolder {
     bucket: String,
     /// The folder, with or without the slash at its end; empty for all of the bucket.

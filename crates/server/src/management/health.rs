@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use file_storage::backend::provider::ProviderStatus;
@@ -11,7 +11,7 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Maintainer, answer};
+use super::{Maintainer, Path, answer};
 use crate::app::AppState;
 use crate::errors::ApiError;
 use crate::telemetry::uptime;

@@ -2,7 +2,8 @@
 
 #![allow(unused_qualifications, reason = "utoipa's macro writes paths out")]
 
-use axum::extract::{Path, State};
+use axum::body::Body;
+use axum::extract::State;
 use axum::response::Response;
 use file_storage::executor::{Job, JobError, JobFailure, JobKind, JobListing, JobReport, JobStatus};
 use file_storage::{Operation, Timestamp};
@@ -12,10 +13,10 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Caller, answer};
+use super::{Caller, Path, answer};
 use crate::app::AppState;
 use crate::errors::ApiError;
-use crate::rest::query;
+use crate::rest::{json, query};
 
 /// Jobs of a page, unless asked otherwise.
 const DEFAULT_LIMIT: u32 = 100;
@@ -198,9 +199,15 @@ pub(super) async fn show(State(app): State<AppState>, caller: Caller, Path(id): 
         (status = 409, description = "It has ended"),
     ),
 )]
-pub(super) async fn cancel(State(app): State<AppState>, caller: Caller, Path(id): Path<String>) -> Response {
+pub(super) async fn cancel(
+    State(app): State<AppState>,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: Body,
+) -> Response {
     let outcome = async {
         app.storage.may_ask(caller.context(), Operation::ChangeJobs, None).await?;
+        json::none(body).await?;
         Ok(JobShown::from(app.storage.cancel_job(caller.context(), parse(&id)?).await?))
     };
     answer(&caller, Operation::ChangeJobs.name(), outcome.await)

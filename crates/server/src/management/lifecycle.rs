@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use file_storage::lifecycle::{ArchiveTarget, LifecycleAction, LifecycleRule, RuleSpec};
 use file_storage::{BucketName, StorageError, Timestamp};
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::jobs::{self, JobShown};
-use super::{Maintainer, answer};
+use super::{Maintainer, Path, answer};
 use crate::app::AppState;
 use crate::errors::ApiError;
 use crate::rest::{json, query};
@@ -62,7 +62,7 @@ pub(super) struct RuleBody {
     #[serde(default = "delete")]
     action: String,
     /// Where archived objects go.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "json::object")]
     archive_to: Option<ArchivePlace>,
     /// Days before the action, on which it is told of. No object goes that was not told of so long ago.
     #[serde(default)]

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
@@ -13,6 +14,7 @@ use utoipa::ToSchema;
 use super::health::ProviderHealth;
 use super::{Maintainer, answer};
 use crate::app::AppState;
+use crate::rest::json;
 use crate::telemetry::{Distribution, Snapshot, uptime};
 
 const OPERATION: &str = "metrics";
@@ -48,9 +50,9 @@ struct Requests {
     /// The operation, as log lines name it.
     #[schema(example = "download")]
     operation: String,
-    /// Those that were refused (4xx).
+    /// Those that were refused: 4xx, 501, and 507 for a quota.
     refused: u64,
-    /// Those that failed (5xx).
+    /// Those that failed: any other 5xx.
     failed: u64,
     /// How long they took, from their head to the end of their answer.
     #[serde(flatten)]
@@ -65,18 +67,18 @@ struct BackendCalls {
     /// The operation.
     #[schema(example = "write")]
     operation: String,
-    /// Calls that failed.
+    /// Calls that failed, with those that were given up.
     errors: u64,
     /// Calls that were tried again.
     retries: u64,
-    /// Calls that were given up after their time.
+    /// Calls that were given up, as they took too long. How long they took does not hold them.
     timeouts: u64,
     /// How long they took.
     #[serde(flatten)]
     latency: Latency,
 }
 
-/// A number of times. Percentiles are estimated between the bounds of the histogram that Prometheus reads.
+/// A number of times. Percentiles are within 1% of what was measured, up to an hour.
 #[derive(Serialize, ToSchema)]
 struct Latency {
     /// How many.
@@ -186,13 +188,14 @@ pub(super) async fn show(State(app): State<AppState>, caller: Maintainer) -> Res
     post, path = "/metrics/reset", tag = "Management", operation_id = "resetMetrics",
     responses(
         (status = 200, description = "Counted from now on", body = Reset),
+        (status = 400, description = "There is a body that asks for something"),
         (status = 401, description = "No token, or a bad one"),
         (status = 403, description = "The service role does this"),
     ),
 )]
-pub(super) async fn reset(State(app): State<AppState>, caller: Maintainer) -> Response {
-    let since = app.figures.reset();
-    answer(&caller, OPERATION, Ok(Reset { since: since.into() }))
+pub(super) async fn reset(State(app): State<AppState>, caller: Maintainer, body: Body) -> Response {
+    let outcome = json::none(body).await.map(|()| Reset { since: app.figures.reset().into() });
+    answer(&caller, OPERATION, outcome)
 }
 
 impl Metrics {
@@ -233,14 +236,15 @@ impl Metrics {
 
 fn requests(figures: &Snapshot) -> Vec<Requests> {
     const NAME: &str = "http_request_duration_seconds";
-    let by_status = figures.distributions(NAME, ["operation", "status"]);
-    let of_status = |operation: &str, status: &str| {
-        by_status.get(&[operation.to_owned(), status.to_owned()]).map_or(0, |found| found.count)
+    let by_class = figures.by(&format!("{NAME}_count"), ["operation", "status"]);
+    let of_classes = |operation: &str, classes: &[&str]| {
+        let keys = classes.iter().map(|class| [operation.to_owned(), (*class).to_owned()]);
+        whole(keys.filter_map(|key| by_class.get(&key)).sum())
     };
     let by_operation = figures.distributions(NAME, ["operation"]).into_iter();
     let shown = by_operation.map(|([operation], times)| Requests {
-        refused: of_status(&operation, "4xx"),
-        failed: of_status(&operation, "5xx"),
+        refused: of_classes(&operation, &["4xx", "501", "quota"]),
+        failed: of_classes(&operation, &["5xx"]),
         latency: Latency::of(&times),
         operation,
     });
@@ -251,8 +255,12 @@ fn backend(figures: &Snapshot) -> Vec<BackendCalls> {
     const LABELS: [&str; 2] = ["backend", "operation"];
     let [errors, retries, timeouts] = ["errors", "retries", "timeouts"]
         .map(|what| figures.by(&format!("storage_backend_{what}_total"), LABELS));
-    let calls = figures.distributions("storage_backend_latency_seconds", LABELS).into_iter();
-    let shown = calls.map(|(key, times)| {
+    let mut calls = figures.distributions("storage_backend_latency_seconds", LABELS);
+    // What was given up every time never took a time.
+    for (key, _) in errors.iter().filter(|(_, count)| **count > 0.0) {
+        calls.entry(key.clone()).or_default();
+    }
+    let shown = calls.into_iter().map(|(key, times)| {
         let of = |counts: &BTreeMap<_, f64>| whole(counts.get(&key).copied().unwrap_or_default());
         let (errors, retries, timeouts) = (of(&errors), of(&retries), of(&timeouts));
         let [provider, operation] = key;
@@ -300,4 +308,41 @@ impl Latency {
 /// A count: whole and not negative, far below what a double holds.
 fn whole(value: f64) -> u64 {
     value.max(0.0).round() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    const TEXT: &str = r#"
+http_request_duration_seconds_count{operation="upload",status="2xx"} 5
+http_request_duration_seconds_count{operation="upload",status="4xx"} 4
+http_request_duration_seconds_count{operation="upload",status="501"} 1
+http_request_duration_seconds_count{operation="upload",status="quota"} 8
+http_request_duration_seconds_count{operation="upload",status="5xx"} 2
+storage_backend_latency_seconds_count{operation="read",backend="s3"} 9
+storage_backend_errors_total{operation="read",backend="s3"} 1
+storage_backend_errors_total{operation="probe",backend="s3"} 8
+storage_backend_timeouts_total{operation="probe",backend="s3"} 8
+storage_backend_errors_total{operation="copy",backend="s3"} 0
+"#;
+
+    #[test]
+    fn quotas_are_refusals() {
+        let rows = requests(&Snapshot::parse(TEXT, HashMap::new()));
+        let told: Vec<_> = rows.iter().map(|row| (row.latency.count, row.refused, row.failed)).collect();
+        assert_eq!(told, [(20, 13, 2)]);
+    }
+
+    #[test]
+    fn what_was_only_ever_given_up_is_shown() {
+        let rows = backend(&Snapshot::parse(TEXT, HashMap::new()));
+        let told: Vec<_> = rows
+            .iter()
+            .map(|row| (row.operation.as_str(), row.latency.count, row.errors, row.timeouts))
+            .collect();
+        assert_eq!(told, [("probe", 0, 8, 8), ("read", 9, 1, 0)]);
+    }
 }

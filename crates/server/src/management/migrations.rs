@@ -18,6 +18,7 @@ const OPERATION: &str = "migrate_provider";
 
 /// What is to go where.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct StartMigration {
     /// The provider that has the bytes.
     from: String,
@@ -49,7 +50,7 @@ pub(super) struct MigrationStarted {
     request_body = StartMigration,
     responses(
         (status = 202, description = "It is queued", body = MigrationStarted),
-        (status = 400, description = "A bad body, or both are one provider"),
+        (status = 400, description = "A bad body, both are one provider, or the spool is to get them"),
         (status = 401, description = "No token, or a bad one"),
         (status = 403, description = "The service role does this"),
         (status = 404, description = "There is no such provider"),

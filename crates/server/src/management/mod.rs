@@ -14,6 +14,7 @@ mod jobs;
 mod lifecycle;
 mod metrics;
 mod migrations;
+mod path;
 mod policies;
 mod providers;
 mod queue;
@@ -33,6 +34,7 @@ use crate::errors::ApiError;
 use crate::http::OperationLog;
 
 use caller::{Caller, Maintainer};
+use path::Path;
 
 /// Where these routes are mounted.
 pub(crate) const BASE: &str = "/api/v1/storage";

@@ -1,14 +1,14 @@
 //! `/policies`: rules in SQL, added, listed and dropped by the service role.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use file_storage::permissions::Policy;
 use file_storage::storage::PolicyChange;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Caller, answer};
+use super::{Caller, Path, answer};
 use crate::app::AppState;
 use crate::errors::ApiError;
 use crate::rest::json;
@@ -17,6 +17,7 @@ const OPERATION: &str = "manage_policies";
 
 /// A statement to be run.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ChangePolicies {
     /// One `CREATE POLICY` or `DROP POLICY`, in PostgreSQL's form.
     sql: String,

@@ -2,8 +2,9 @@
 
 #![allow(unused_qualifications, reason = "utoipa's macro writes paths out")]
 
+use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::response::Response;
 use file_storage::executor::{QueueDepth, QueueEntry, QueueStatus};
 use file_storage::{BucketName, Timestamp};
@@ -11,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Maintainer, answer};
+use super::{Maintainer, Path, answer};
 use crate::app::AppState;
 use crate::errors::ApiError;
-use crate::rest::QueueEntryBody;
+use crate::rest::{QueueEntryBody, json};
 
 const OPERATION: &str = "manage_queue";
 
@@ -126,8 +127,12 @@ pub(super) async fn retry(
     State(app): State<AppState>,
     caller: Maintainer,
     Path(id): Path<String>,
+    body: Body,
 ) -> Response {
-    let outcome = async { Ok(app.storage.retry_entry(caller.context(), parse(&id)?).await?) };
+    let outcome = async {
+        json::none(body).await?;
+        Ok(app.storage.retry_entry(caller.context(), parse(&id)?).await?)
+    };
     shown(&caller, outcome.await)
 }
 
@@ -148,8 +153,12 @@ pub(super) async fn cancel(
     State(app): State<AppState>,
     caller: Maintainer,
     Path(id): Path<String>,
+    body: Body,
 ) -> Response {
-    let outcome = async { Ok(app.storage.cancel_entry(caller.context(), parse(&id)?).await?) };
+    let outcome = async {
+        json::none(body).await?;
+        Ok(app.storage.cancel_entry(caller.context(), parse(&id)?).await?)
+    };
     shown(&caller, outcome.await)
 }
 
@@ -165,13 +174,17 @@ pub(super) struct Retried {
     post, path = "/upload-queue/retry", tag = "Management", operation_id = "retryUploadQueue",
     responses(
         (status = 200, description = "What was queued again", body = Retried),
+        (status = 400, description = "There is a body that asks for something"),
         (status = 401, description = "No token, or a bad one"),
         (status = 403, description = "The service role does this"),
     ),
 )]
-pub(super) async fn retry_failed(State(app): State<AppState>, caller: Maintainer) -> Response {
-    let retried = app.storage.retry_failed(caller.context()).await.map_err(ApiError::from);
-    answer(&caller, OPERATION, retried.map(|retried| Retried { retried }))
+pub(super) async fn retry_failed(State(app): State<AppState>, caller: Maintainer, body: Body) -> Response {
+    let outcome = async {
+        json::none(body).await?;
+        Ok(Retried { retried: app.storage.retry_failed(caller.context()).await? })
+    };
+    answer(&caller, OPERATION, outcome.await)
 }
 
 fn parse(id: &str) -> Result<Uuid, ApiError> {

@@ -1,14 +1,14 @@
 //! `/quota`, `/user-quotas` and `/global-quota`: how much may be stored, told to whom it concerns and set by the service role.
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use file_storage::{Operation, Quota, QuotaScope, StorageError};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Caller, answer};
+use super::{Caller, Path, answer};
 use crate::app::AppState;
 use crate::errors::ApiError;
 use crate::rest::json;
@@ -21,6 +21,7 @@ const LIMIT: u32 = 10_000;
 
 /// A quota to be set.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct SetQuota {
     /// The quota, in bytes. It may be less than what is in use: nothing new is let in until there is room again.
     quota_bytes: u64,

@@ -3,7 +3,7 @@
 #![allow(unused_qualifications, reason = "utoipa's macro writes paths out")]
 
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use file_storage::storage::StartAt;
 use file_storage::webhooks::{NewWebhook, Webhook, WebhookSecret, WebhookStatus, WebhookUpdate};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Maintainer, answer};
+use super::{Maintainer, Path, answer};
 use crate::app::AppState;
 use crate::errors::ApiError;
 use crate::rest::events::KINDS;
@@ -324,8 +324,10 @@ pub(super) async fn rotate(
     State(app): State<AppState>,
     caller: Maintainer,
     Path(id): Path<String>,
+    body: Body,
 ) -> Response {
     let outcome = async {
+        json::none(body).await?;
         let id = parse(&id)?;
         let rotated = app.storage.rotate_webhook(caller.context(), id).await?;
         let (_, last) = app.storage.webhook(caller.context(), id).await?;
@@ -350,8 +352,10 @@ pub(super) async fn test(
     State(app): State<AppState>,
     caller: Maintainer,
     Path(id): Path<String>,
+    body: Body,
 ) -> Response {
     let outcome = async {
+        json::none(body).await?;
         let ready = app.storage.ready_webhook(caller.context(), parse(&id)?).await?;
         Ok(match app.webhooks.sender().send(&ready, &ready.webhook.test()).await {
             Ok(reply) => WebhookTested {

@@ -1,9 +1,12 @@
 //! JSON bodies of requests: bounded, and refused in the words of a schema where they do not fit.
 
+use std::marker::PhantomData;
+
 use axum::body::Body;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::{self, DeserializeOwned, Deserializer, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use utoipa::ToSchema;
@@ -28,6 +31,15 @@ pub(crate) async fn read_optional<T: DeserializeOwned + Default>(body: Body) -> 
     if bytes.is_empty() { Ok(T::default()) } else { parse(&bytes) }
 }
 
+/// Reads a body that has nothing to say: none, or an empty object. What somebody asks for there would not be done, and so is refused.
+pub(crate) async fn none(body: Body) -> Result<(), ApiError> {
+    #[derive(Default, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    read_optional::<Nothing>(body).await?;
+    Ok(())
+}
+
 async fn collect(body: Body) -> Result<Bytes, ApiError> {
     match Limited::new(body, MAX_JSON_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
@@ -38,7 +50,7 @@ async fn collect(body: Body) -> Result<Bytes, ApiError> {
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let place = error.path().to_string();
         wording(&place, error.inner())
     })?;
@@ -79,6 +91,37 @@ fn wording(place: &str, error: &serde_json::Error) -> ApiError {
         _ => return ApiError::schema(format!("{place}: {text}")),
     };
     ApiError::schema(format!("{place} must be {kind}"))
+}
+
+/// What is sent as an object. A struct would take an array as well: as its fields, one after the other and without their names.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+/// A field that is an object, or null; no array either.
+pub(crate) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    let object = Option::<Object<T>>::deserialize(deserializer)?;
+    Ok(object.map(|Object(value)| value))
 }
 
 /// A whole number, also as text: `3600` or `"3600"`, as some clients send it.
@@ -217,11 +260,50 @@ mod tests {
         refused(r#"{"name": "a", "list": [1]}"#, "body/list/0 must be string");
         refused(r#"{"name": "a", "list": "x"}"#, "body/list must be array");
         refused(r#"{"name": "a", "on": "yes"}"#, "body/on must be boolean");
-        refused("[]", "body must");
         refused("5", "body must be object");
+        refused("null", "body must be object");
         refused("{nonsense", "Body is not valid JSON");
         refused(r#"{"name": "a"} x"#, "Body is not valid JSON");
         refused(r#"{"name": "a""#, "Body is not valid JSON");
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Strict {
+        #[serde(default)]
+        on: bool,
+        #[serde(default, deserialize_with = "object")]
+        inner: Option<Box<Strict>>,
+    }
+
+    #[test]
+    fn an_array_is_no_object() {
+        refused("[]", "body must be object");
+        refused(r#"["a", 5, null, [], true]"#, "body must be object");
+        let strict = |body: &str| parse::<Strict>(body.as_bytes()).map_err(|error| error.to_string());
+        assert!(strict("{}").unwrap().inner.is_none());
+        assert!(strict(r#"{"inner": {"on": true}}"#).unwrap().inner.unwrap().on);
+        assert!(strict(r#"{"on": true, "inner": null}"#).unwrap().on);
+        for array in ["[]", "[true]"] {
+            assert_eq!(strict(array).unwrap_err(), "body must be object");
+            let inner = format!(r#"{{"inner": {array}}}"#);
+            assert_eq!(strict(&inner).unwrap_err(), "body/inner must be object");
+        }
+        let unknown = strict(r#"{"inner": {"of": true}}"#).unwrap_err();
+        assert!(unknown.contains("unknown field `of`"), "{unknown}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_says_nothing_has_no_field() {
+        for nothing in ["", "{}", " { } "] {
+            none(Body::from(nothing)).await.unwrap();
+        }
+        for something in ["[]", "null", r#"{"dry_run": true}"#, "x"] {
+            let refused = none(Body::from(something)).await.unwrap_err();
+            assert_eq!(refused.code(), "INVALID_REQUEST", "{something}");
+        }
+        let named = none(Body::from(r#"{"dry_run": true}"#)).await.unwrap_err().to_string();
+        assert!(named.contains("`dry_run`"), "{named}");
     }
 
     #[test]

@@ -1,15 +1,24 @@
 //! The audit log of a server that is configured to keep one.
 
-use file_storage::audit::{AuditError, AuditLog, AuditOptions};
+use file_storage::audit::{self, AuditError, AuditLog, AuditOptions};
 use file_storage::failpoint;
 
 use crate::config::{AuditFailure, AuditedOperations, Config, Durability};
 
 /// The log, where one is wanted.
 pub(super) fn open(config: &Config) -> Result<Option<AuditLog>, AuditError> {
+    options(config).map(AuditLog::open).transpose()
+}
+
+/// Whether it could be kept, where one is wanted. Leaves a server alone that keeps it.
+pub(super) fn check(config: &Config) -> Result<(), AuditError> {
+    options(config).map_or(Ok(()), |options| audit::check(&options))
+}
+
+fn options(config: &Config) -> Option<AuditOptions> {
     let audit = &config.audit;
-    let Some(directory) = audit.directory.clone() else { return Ok(None) };
-    AuditLog::open(AuditOptions {
+    let directory = audit.directory.clone()?;
+    Some(AuditOptions {
         directory,
         server: audit.server.clone().unwrap_or_else(machine),
         keeps_all: audit.operations == AuditedOperations::All,
@@ -19,7 +28,6 @@ pub(super) fn open(config: &Config) -> Result<Option<AuditLog>, AuditError> {
         keep: audit.keep,
         failpoints: failpoint::Scope::new(&config.data_dir),
     })
-    .map(Some)
 }
 
 /// The name of this machine, as far as it can be a file's.

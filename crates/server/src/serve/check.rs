@@ -1,4 +1,4 @@
-//! What `serve --check` looks at: everything that a start would need. Changes nothing on the disk, and binds nothing.
+//! What `serve --check` looks at: everything that a start would need. Leaves nothing on the disk, and binds nothing.
 
 use std::io;
 use std::net::ToSocketAddrs;
@@ -8,7 +8,7 @@ use file_storage::executor::look::look;
 use file_storage::identities::IdentityError;
 use rustix::fs::{Access, access};
 
-use super::{ServerError, identities, open, overlaps, providers, unfinished};
+use super::{ServerError, audit, identities, open, overlaps, providers, unfinished};
 use crate::auth;
 use crate::config::{Config, Database, ProviderKind};
 use crate::secrets::{Secrets, SecretsError};
@@ -56,6 +56,7 @@ pub(super) fn of_machine(config: &Config) -> Vec<ServerError> {
         key_set,
         providers::check(config),
         overlaps,
+        audit::check(config).map_err(ServerError::Audit),
     ];
     all.into_iter().chain(directories(config)).filter_map(Result::err).collect()
 }

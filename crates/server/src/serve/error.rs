@@ -109,7 +109,8 @@ pub enum ServerError {
     BackupInside(PathBuf),
     /// A restore into the data directory was not finished.
     #[error(
-        "a backup is being restored into {}, or was not restored wholly: run `aerostore backup restore` again; or delete the          directory, and restore into a new one", .0.display()
+        "a backup is being restored into {}, or was not restored wholly: run `aerostore backup restore` again; or delete the \
+         directory, and restore into a new one", .0.display()
     )]
     RestoreUnfinished(PathBuf),
     /// A backup is to be restored over something.

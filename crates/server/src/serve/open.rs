@@ -53,11 +53,12 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
     let webhooks = Webhooks::new(&config.webhooks).map_err(ServerError::Webhooks)?;
     let s3_keys = s3::Keys::new(secrets.first_s3_key(), &secrets.keys()?.anon_key);
 
+    // Before the database is brought to this version: what can't start leaves it to the one before.
+    let audit = audit::open(&config).map_err(ServerError::Audit)?;
     let executor = executor(&config).await.map_err(ServerError::Database)?;
     let foreign = identities::foreign(&config, &*executor).await?;
     let (providers, keys) = (providers::open(&config, &foreign)?, secrets.signing_keys());
     let (credential_key, options) = (secrets.credential_key(), storage_options(&config));
-    let audit = audit::open(&config).map_err(ServerError::Audit)?;
     let storage = if audit.is_some() || config.telemetry.otlp_endpoint.is_some() {
         FileStorage::watched(executor.clone(), audit.clone(), providers, keys, credential_key, options)
     } else {

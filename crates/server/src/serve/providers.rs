@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use file_storage::backend::BackendError;
-use file_storage::backend::local::{self, LocalBackend, LocalOptions};
+use file_storage::backend::local::{self, Directory, LocalBackend, LocalOptions};
 use file_storage::backend::metered::Metered;
+use file_storage::backend::place::Place;
 use file_storage::backend::provider::Provider;
 use file_storage::backend::registry::Providers;
 use file_storage::backend::remote::{
@@ -31,18 +32,29 @@ pub(super) fn open(config: &Config, foreign: &BTreeSet<String>) -> Result<Provid
     let mut all = Vec::new();
     if !foreign.contains(LOCAL) {
         let local = disk(blobs(config, &config.data_dir)).map_err(ServerError::Blobs)?;
+        let local = local.in_place(Arc::new(Directory::new(config.data_dir.clone())));
         all.push(with_options(local, config.providers.get(LOCAL)));
     }
     for (name, provider) in config.providers.iter().filter(|(name, _)| !foreign.contains(*name)) {
-        let opened = match provider.kind {
+        let (opened, place): (Opened, Option<Arc<dyn Place>>) = match provider.kind {
             None => continue,
             Some(ProviderKind::Local) => match &provider.path {
                 None => continue,
-                Some(path) => disk(LocalOptions { provider: name.as_str().into(), ..blobs(config, path) }),
+                Some(path) => (
+                    disk(LocalOptions { provider: name.as_str().into(), ..blobs(config, path) }),
+                    Some(Arc::new(Directory::new(path.clone())) as Arc<dyn Place>),
+                ),
             },
-            Some(kind) => remote(config, name, kind, provider)?,
+            Some(kind) => {
+                let place = place(config, name, kind, provider)?.map(|at| Arc::new(at) as Arc<dyn Place>);
+                (remote(config, name, kind, provider)?, place)
+            }
         };
         let opened = opened.map_err(|error| ServerError::Provider { name: name.clone(), error })?;
+        let opened = match place {
+            Some(place) => opened.in_place(place),
+            None => opened,
+        };
         all.push(with_options(opened, Some(provider)));
     }
     // The configuration was checked: it names one of them.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{ServerError, open};
 use crate::app::AppState;
 use crate::auth::Authenticator;
-use crate::config::{Config, ConfigErrors, Sources};
+use crate::config::{Config, ConfigErrors, Loaded, Sources};
 use crate::http::Harness;
 use crate::s3;
 use crate::secrets::Secrets;
@@ -22,12 +22,15 @@ pub(super) struct Reload {
     sources: Sources,
     /// What is in force.
     config: Config,
+    /// Whether a file has a part in it.
+    has_file: bool,
     logs: LogControl,
 }
 
 /// Parts that are ready to take the place of those in force.
 struct Prepared {
     config: Config,
+    has_file: bool,
     secrets: Secrets,
     authenticator: Authenticator,
     s3_keys: s3::Keys,
@@ -48,9 +51,9 @@ enum Refusal {
 
 impl Reload {
     /// From this call on, SIGHUP no longer kills the process.
-    pub(super) fn new(sources: Sources, config: Config, logs: LogControl) -> Result<Self, ServerError> {
+    pub(super) fn new(sources: Sources, loaded: Loaded, logs: LogControl) -> Result<Self, ServerError> {
         let signal = signal(SignalKind::hangup()).map_err(ServerError::Signals)?;
-        Ok(Self { signal, sources, config, logs })
+        Ok(Self { signal, sources, has_file: loaded.file.is_some(), config: loaded.config, logs })
     }
 
     /// Reads again whenever it is asked for, until stopped.
@@ -72,14 +75,14 @@ impl Reload {
     }
 
     async fn prepare(&self, app: &AppState) -> Result<Prepared, Refusal> {
-        let (sources, was) = (self.sources.clone(), self.config.clone());
+        let (sources, was, had_file) = (self.sources.clone(), self.config.clone(), self.has_file);
         let read = move || {
-            let read = Config::load(&sources)?.config;
-            let (config, taken, left) = was.adopt(&read);
+            let read = Config::load_again(&sources, had_file)?;
+            let (config, taken, left) = was.adopt(&read.config);
             let secrets = Secrets::open(&config).map_err(ServerError::from)?;
-            Ok::<_, Refusal>((config, secrets, taken, left))
+            Ok::<_, Refusal>((config, read.file.is_some(), secrets, taken, left))
         };
-        let (config, secrets, taken, left) = tokio::task::spawn_blocking(read).await??;
+        let (config, has_file, secrets, taken, left) = tokio::task::spawn_blocking(read).await??;
         let before = app.authenticator.load_full();
         let made = before.successor(&self.config.auth, &config.auth, secrets.jwt(), secrets.previous_jwt());
         let authenticator = made.await.map_err(ServerError::from)?;
@@ -90,12 +93,12 @@ impl Reload {
             let configured = app.storage.configure_quotas(&open::quota_settings(&config)).await;
             configured.map_err(ServerError::Database)?;
         }
-        Ok(Prepared { config, secrets, authenticator, s3_keys, taken, left })
+        Ok(Prepared { config, has_file, secrets, authenticator, s3_keys, taken, left })
     }
 
     /// Nothing in here fails.
     fn put_in_force(&mut self, app: &AppState, harnesses: &[Arc<Harness>], prepared: Prepared) {
-        let Prepared { config, secrets, authenticator, s3_keys, taken, left } = prepared;
+        let Prepared { config, has_file, secrets, authenticator, s3_keys, taken, left } = prepared;
         app.storage.reconfigure(open::storage_options(&config), secrets.signing_keys());
         app.upkeep.reconfigure(open::upkeep_options(&config));
         app.rate_limits.change(&config.rate_limit);
@@ -108,7 +111,7 @@ impl Reload {
             harness.allow_origins(&config.cors.allowed_origins);
         }
         self.logs.set_level(config.log.level);
-        self.config = config;
+        (self.config, self.has_file) = (config, has_file);
         tracing::info!(changed = taken.join(", "), "configuration reloaded");
         if !left.is_empty() {
             tracing::warn!(keys = left.join(", "), "these settings differ, and wait for a restart");

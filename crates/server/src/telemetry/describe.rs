@@ -44,13 +44,13 @@ pub static DESCRIPTIONS: &[Description] = &[
         "storage_backend_latency_seconds",
         &["operation", "backend"],
         Kind::Histogram,
-        "Time that an operation took in a provider of bytes; of a read, the time to its stream",
+        "Time that an operation took in a provider of bytes; of a read, the time to its stream. Without those that were given up",
     ),
     (
         "storage_backend_errors_total",
         &["operation", "backend"],
         Kind::Counter,
-        "Operations that failed in a provider of bytes",
+        "Operations that failed in a provider of bytes, with those that were given up",
     ),
     (
         "storage_backend_retries_total",
@@ -150,7 +150,7 @@ pub static DESCRIPTIONS: &[Description] = &[
         "storage_orphan_job_halted_total",
         &[],
         Kind::Counter,
-        "Runs of the orphan job that refused to delete rows, as too many blobs looked missing, or blobs, as they may be another database's",
+        "Runs of the orphan job that refused to delete rows, as too many blobs looked missing, or blobs, as the database knows far fewer",
     ),
     ("storage_scrub_bytes_total", &[], Kind::Counter, "Bytes that scrubs have read"),
     (
@@ -237,7 +237,7 @@ pub static DESCRIPTIONS: &[Description] = &[
         "http_request_duration_seconds",
         &["operation", "status"],
         Kind::Histogram,
-        "Time from a request's head to the end of its answer, by operation and class of status",
+        "Time from a request's head to the end of its answer, by operation and class of status. What clients cause is no `5xx`: 501 is `501`, and 507 for a quota `quota`; 507 for a full disk is `5xx`",
     ),
     (
         "http_interrupted_total",

@@ -8,6 +8,7 @@ mod log_file;
 mod logs;
 mod process;
 mod snapshot;
+mod times;
 pub mod traces;
 
 pub use describe::{DESCRIPTIONS, Description, Kind};

@@ -1,5 +1,7 @@
 //! The management API: who may call it, and what it says.
 
+use std::time::Duration;
+
 use file_storage::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -102,6 +104,113 @@ async fn a_cleanup_says_what_it_found() {
         "deleted_rows": 0, "pending_deletions": 0, "halted": null, "orphans": [], "missing": []
     });
     assert_eq!(report, nothing);
+}
+
+#[tokio::test]
+async fn a_cleanup_that_only_looks_deletes_nothing() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let server =
+        TestServer::start(data_dir.path(), &[("cleanup.enabled", "false"), ("cleanup.grace", "1s")]).await;
+    let service = server.token(Role::ServiceRole);
+    let folder = data_dir.path().join("blobs/00000000-0000-4000-8000-000000000001/ab");
+    std::fs::create_dir_all(&folder).unwrap();
+    let orphan = folder.join("00000000-0000-4000-8000-000000000002");
+    std::fs::write(&orphan, "nobody's").unwrap();
+    // Older than the grace by then, also by a file system's clock.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let cleanup = async |asked: Value| post(&server, "/api/v1/storage/cleanup", &service, &asked).await;
+
+    let (status, looked) = cleanup(json!({ "dry_run": true })).await;
+    assert_eq!((status, &looked["orphan_blobs"]), (200, &json!(1)), "{looked}");
+    assert_eq!(looked["deleted_blobs"], json!(0), "{looked}");
+    for wrong in [json!({ "dryRun": true }), json!([true]), json!("dry_run"), json!({ "dry_run": "yes" })] {
+        let (status, refused) = cleanup(wrong).await;
+        assert_eq!((status, &refused["code"]), (400, &json!("INVALID_REQUEST")), "{refused}");
+    }
+    assert!(orphan.exists());
+    let (_, done) = cleanup(json!({})).await;
+    assert_eq!(done["deleted_blobs"], json!(1), "{done}");
+    assert!(!orphan.exists());
+}
+
+#[tokio::test]
+async fn a_body_is_an_object_of_known_fields() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    let service = server.token(Role::ServiceRole);
+    let one = "00000000-0000-0000-0000-000000000007";
+    let way = json!({ "bucket": "none", "prefix": "a", "to_prefix": "b" });
+    let rule = json!({ "bucket": "none", "max_age_days": 1 });
+    let quota = json!({ "quota_bytes": 1 });
+    let routes = [
+        (Method::POST, "/folders/delete".to_owned(), json!({ "bucket": "none", "prefix": "" })),
+        (Method::POST, "/folders/move".to_owned(), way.clone()),
+        (Method::POST, "/folders/copy".to_owned(), way),
+        (Method::DELETE, "/files/batch".to_owned(), json!({ "bucket": "none", "paths": ["a"] })),
+        (Method::POST, "/migrations".to_owned(), json!({ "from": "a", "to": "b" })),
+        (Method::PUT, "/quota/none".to_owned(), quota.clone()),
+        (Method::PUT, format!("/user-quotas/{one}"), quota.clone()),
+        (Method::PUT, "/global-quota".to_owned(), quota),
+        (Method::POST, "/policies".to_owned(), json!({ "sql": "DROP POLICY none ON objects" })),
+        (Method::POST, "/credentials".to_owned(), json!({ "role": "service_role" })),
+        (Method::PATCH, "/credentials/none".to_owned(), json!({ "enabled": true })),
+        (Method::POST, "/webhooks".to_owned(), json!({ "url": "https://example.org/" })),
+        (Method::PATCH, format!("/webhooks/{one}"), json!({ "enabled": true })),
+        (Method::POST, "/lifecycle".to_owned(), rule.clone()),
+        (Method::PUT, format!("/lifecycle/{one}"), rule),
+        (Method::POST, "/lifecycle/run".to_owned(), json!({})),
+        (Method::POST, "/scrub".to_owned(), json!({})),
+        (Method::POST, "/adopt".to_owned(), json!({ "bucket": "none", "provider": "none" })),
+        (Method::POST, "/cleanup".to_owned(), json!({})),
+        // These take none at all.
+        (Method::POST, "/usage".to_owned(), json!({})),
+        (Method::POST, "/metrics/reset".to_owned(), json!({})),
+        (Method::POST, "/upload-queue/retry".to_owned(), json!({})),
+        (Method::POST, format!("/upload-queue/{one}/retry"), json!({})),
+        (Method::POST, format!("/upload-queue/{one}/cancel"), json!({})),
+        (Method::POST, format!("/jobs/{one}/cancel"), json!({})),
+        (Method::POST, format!("/webhooks/{one}/rotate"), json!({})),
+        (Method::POST, format!("/webhooks/{one}/test"), json!({})),
+    ];
+    for (method, path, body) in routes {
+        let array = Value::Array(body.as_object().unwrap().values().cloned().collect());
+        let mut odd = body;
+        odd["dryRun"] = json!(true);
+        for (wrong, words) in [(odd, "unknown field `dryRun`"), (array, "body must be object")] {
+            let url = format!("http://{}/api/v1/storage{path}", server.address);
+            let request = server.client.request(method.clone(), url).bearer_auth(&service).json(&wrong);
+            let answer = request.send().await.unwrap();
+            let (status, refused) = (answer.status().as_u16(), answer.json::<Value>().await.unwrap());
+            let code = (status, &refused["code"]);
+            assert_eq!(code, (400, &json!("INVALID_REQUEST")), "{method} {path} {wrong}: {refused}");
+            assert!(refused["message"].as_str().unwrap().contains(words), "{method} {path}: {refused}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_is_no_text_is_refused_as_everything_else_is() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    let service = server.token(Role::ServiceRole);
+    for (method, path) in [
+        (Method::GET, "/jobs/%ff"),
+        (Method::POST, "/jobs/%ff/cancel"),
+        (Method::GET, "/health/%ff"),
+        (Method::GET, "/webhooks/%ff"),
+        (Method::GET, "/lifecycle/%ff"),
+        (Method::GET, "/user-quotas/%ff"),
+        (Method::GET, "/usage/photos/%ff"),
+        (Method::GET, "/quota/photos/%ff"),
+        (Method::DELETE, "/policies/%ff"),
+        (Method::DELETE, "/credentials/%ff"),
+        (Method::POST, "/upload-queue/%ff/retry"),
+    ] {
+        let (status, refused) = call(&server, method.clone(), path, Some(&service)).await;
+        let code = (status, &refused["code"]);
+        assert_eq!(code, (400, &json!("INVALID_REQUEST")), "{method} {path}: {refused}");
+        assert!(!refused["request_id"].as_str().unwrap().is_empty(), "{method} {path}: {refused}");
+    }
 }
 
 #[tokio::test]

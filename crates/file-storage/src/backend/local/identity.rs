@@ -2,13 +2,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{error, folder, layout};
+use crate::Timestamp;
 use crate::backend::BackendError;
 use crate::backend::place::{Place, WORD as FILE, said};
 use crate::file::BlobKey;
@@ -45,6 +46,17 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Which one it is, and since when its file is there: as of blobs, the time at which it came to this directory.
+    ///
+    /// # Errors
+    /// As [`Directory::identity`].
+    pub fn identified(&self) -> io::Result<Option<(Uuid, Timestamp)>> {
+        let Some(identity) = self.identity()? else { return Ok(None) };
+        let metadata = fs::metadata(self.file())?;
+        let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or_default();
+        Ok(Timestamp::from_timestamp(metadata.ctime(), nanoseconds).map(|since| (identity, since)))
     }
 
     /// Says which one it is, unless that was said before; gives the identity that it then has.
@@ -137,6 +149,10 @@ impl Place for Directory {
         self.blocking(Self::identity).await
     }
 
+    async fn identified(&self) -> Result<Option<(Uuid, Timestamp)>, BackendError> {
+        self.blocking(Self::identified).await
+    }
+
     async fn identify(&self, identity: Uuid) -> Result<Uuid, BackendError> {
         self.blocking(move |directory| directory.identify(identity)).await
     }
@@ -180,6 +196,7 @@ mod tests {
         assert_eq!(directory.identity().unwrap(), Some(first));
         directory.identify_anew(second).unwrap();
         assert_eq!(directory.identity().unwrap(), Some(second));
+        assert_eq!(directory.identified().unwrap().map(|(said, _)| said), Some(second));
         // Nothing else is left there.
         assert_eq!(fs::read_dir(directory.root()).unwrap().count(), 1);
         directory.withdraw(first).unwrap();

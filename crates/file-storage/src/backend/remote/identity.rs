@@ -10,6 +10,7 @@ use object_store::{ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use uuid::Uuid;
 
 use super::{Client, RemoteOptions, Store, fault};
+use crate::Timestamp;
 use crate::backend::BackendError;
 use crate::backend::place::{Place, WORD, said};
 use crate::file::BlobKey;
@@ -63,16 +64,19 @@ impl RemotePlace {
         }
     }
 
-    async fn read(&self) -> Result<Option<Uuid>, BackendError> {
+    async fn read(&self) -> Result<Option<(Uuid, Timestamp)>, BackendError> {
         let during = "identify";
         let found = match self.client.get(&self.named(WORD)).await.map_err(fault::during(during)) {
             Ok(found) => found,
             Err(BackendError::NotFound) => return Ok(None),
             Err(error) => return Err(error),
         };
+        let since = found.meta.last_modified;
         let bytes = found.bytes().await.map_err(fault::during(during))?;
-        let identity = said(&String::from_utf8_lossy(&bytes));
-        identity.map(Some).map_err(|error| BackendError::Io { operation: during, source: Arc::new(error) })
+        match said(&String::from_utf8_lossy(&bytes)) {
+            Ok(identity) => Ok(Some((identity, since))),
+            Err(error) => Err(BackendError::Io { operation: during, source: Arc::new(error) }),
+        }
     }
 
     async fn has(&self, key: &BlobKey) -> Result<bool, BackendError> {
@@ -122,6 +126,10 @@ impl Place for RemotePlace {
     }
 
     async fn identity(&self) -> Result<Option<Uuid>, BackendError> {
+        Ok(self.identified().await?.map(|(identity, _)| identity))
+    }
+
+    async fn identified(&self) -> Result<Option<(Uuid, Timestamp)>, BackendError> {
         self.attempts.run("identify", || self.read()).await
     }
 

@@ -53,7 +53,7 @@ impl Journal {
     }
 
     /// The notes of processes that died, each with the folder that it holds. Those of the living are left alone; what is
-    /// not struck out is found by the next start.
+    /// not struck out is found the next time.
     pub(super) async fn of_the_dead(&self) -> io::Result<Vec<(Arc<Instance>, Note)>> {
         let root = self.root.clone();
         blocking(move || {

@@ -6,7 +6,8 @@
 //!
 //! A mark of what is not settled yet would be two more requests for each upload. So there is none: a crash between a
 //! blob and its row leaves a blob that the orphan job finds after its grace. Uploads in parts, which no list of blobs
-//! shows, are noted in a journal on the local disk, and given up at the next start.
+//! shows, are noted in a journal on the local disk, and given up at the next start; those that the store would not let go of while
+//! it did not answer, as soon as it answers again.
 //!
 //! Beside the blobs, an object `{prefix}/provider-id` says which place this is ([`RemotePlace`]); no list shows it as a blob.
 //!
@@ -31,7 +32,7 @@ mod tests;
 
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -134,6 +135,8 @@ struct Inner {
     client: Arc<dyn Client>,
     attempts: Attempts,
     journal: journal::Journal,
+    /// Uploads in parts that the store was asked to forget, and has not. Those under way are none of them.
+    leftovers: Mutex<Vec<parts::Leftover>>,
     /// What goes on though nobody waits for it: uploads being given up.
     tasks: TaskTracker,
 }
@@ -149,8 +152,8 @@ impl RemoteBackend {
         let journal = journal::Journal::open(&options.journal);
         let journal =
             journal.map_err(|error| BackendError::Io { operation: "open", source: Arc::new(error) })?;
-        let tasks = TaskTracker::new();
-        Ok(Self { inner: Arc::new(Inner { options, client, attempts, journal, tasks }) })
+        let (leftovers, tasks) = (Mutex::default(), TaskTracker::new());
+        Ok(Self { inner: Arc::new(Inner { options, client, attempts, journal, leftovers, tasks }) })
     }
 }
 
@@ -251,6 +254,12 @@ impl StorageBackend for RemoteBackend {
         let inner = self.inner.clone();
         self.inner.tasks.spawn(async move { parts::give_up_noted(&inner).await });
         Ok(Vec::new())
+    }
+
+    /// Those of this process, and those of dead ones, of which the start may have asked in vain.
+    async fn give_up_leftovers(&self) {
+        parts::give_up_again(&self.inner).await;
+        parts::give_up_noted(&self.inner).await;
     }
 
     async fn probe(&self) -> Result<(), BackendError> {

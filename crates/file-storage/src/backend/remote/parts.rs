@@ -1,6 +1,6 @@
 //! An upload in parts: begun, several parts on their way, completed; or given up, whatever becomes of who waits for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use object_store::PutPayload;
 use object_store::multipart::PartId;
@@ -27,6 +27,13 @@ pub(super) struct Upload {
     parts: Vec<Option<PartId>>,
     /// Tasks, so that parts go on while the next one is waited for. Dropped, they are ended.
     in_flight: JoinSet<Arrival>,
+}
+
+/// An upload that is over, and that the store has not forgotten.
+pub(super) struct Leftover {
+    key: BlobKey,
+    id: String,
+    note: Option<Note>,
 }
 
 /// A part that came, and its number.
@@ -135,16 +142,10 @@ impl Upload {
 
     /// Has the store forget the parts. Goes on though nobody waits for it.
     fn give_up(&mut self) {
-        let (inner, path, key) = (self.inner.clone(), self.path.clone(), self.key.clone());
+        let (inner, key) = (self.inner.clone(), self.key.clone());
         let (id, note) = (std::mem::take(&mut self.id), self.note.take());
         self.in_flight.abort_all();
-        self.inner.tasks.spawn(async move {
-            if abort(&inner, &path, &key, &id).await
-                && let Some(note) = note
-            {
-                Journal::strike_out(note).await;
-            }
-        });
+        self.inner.tasks.spawn(async move { Leftover { key, id, note }.give_up(&inner).await });
     }
 }
 
@@ -154,6 +155,20 @@ impl Drop for Upload {
         if !self.id.is_empty() {
             self.give_up();
         }
+    }
+}
+
+impl Leftover {
+    /// Has the store forget it, or keeps it for the next time; says whether it is forgotten.
+    async fn give_up(self, inner: &Inner) -> bool {
+        if !abort(inner, &self.key, &self.id).await {
+            inner.leftovers.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+            return false;
+        }
+        if let Some(note) = self.note {
+            Journal::strike_out(note).await;
+        }
+        true
     }
 }
 
@@ -168,20 +183,36 @@ fn refused(error: BackendError) -> BackendError {
 }
 
 /// Has a store forget an upload; says whether it has. One that it does not know is forgotten.
-async fn abort(inner: &Inner, path: &Path, key: &BlobKey, id: &str) -> bool {
-    let id = id.to_owned();
-    let abort =
-        || async { write::within(inner.options.part_timeout, inner.client.abort_multipart(path, &id)).await };
+async fn abort(inner: &Inner, key: &BlobKey, id: &str) -> bool {
+    let (path, id) = (inner.path(key), id.to_owned());
+    let abort = || async {
+        write::within(inner.options.part_timeout, inner.client.abort_multipart(&path, &id)).await
+    };
     match inner.attempts.run("abort", abort).await {
         Ok(()) | Err(BackendError::NotFound) => true,
         Err(error) => {
-            tracing::warn!(%key, %error, "an unfinished upload was not given up; the next start does it");
+            tracing::warn!(%key, %error, "an unfinished upload was not given up; it will be tried again");
             false
         }
     }
 }
 
-/// Gives up the uploads that dead processes left. What fails is noted still, for the next start.
+/// Gives up the uploads of this process that the store did not let go of before. Who is cut off in between leaves their notes to the next
+/// start.
+pub(super) async fn give_up_again(inner: &Arc<Inner>) {
+    let mut left = std::mem::take(&mut *inner.leftovers.lock().unwrap_or_else(PoisonError::into_inner));
+    while let Some(leftover) = left.pop() {
+        let key = leftover.key.clone();
+        if !leftover.give_up(inner).await {
+            // The others would fail alike.
+            inner.leftovers.lock().unwrap_or_else(PoisonError::into_inner).append(&mut left);
+            return;
+        }
+        tracing::info!(blob = %key, "gave up an upload that a failure cut off");
+    }
+}
+
+/// Gives up the uploads that dead processes left. What fails is noted still, for the next time.
 pub(super) async fn give_up_noted(inner: &Arc<Inner>) {
     let notes = match inner.journal.of_the_dead().await {
         Ok(notes) => notes,
@@ -191,8 +222,7 @@ pub(super) async fn give_up_noted(inner: &Arc<Inner>) {
         }
     };
     for (folder, note) in notes {
-        let path = inner.path(&note.key);
-        if !abort(inner, &path, &note.key, &note.upload).await {
+        if !abort(inner, &note.key, &note.upload).await {
             // The others would fail alike.
             return;
         }

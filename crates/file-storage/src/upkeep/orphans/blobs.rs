@@ -7,6 +7,7 @@ use std::time::Instant;
 use chrono::{TimeDelta, Utc};
 use futures_util::StreamExt;
 
+use super::crowd::Crowd;
 use super::{BATCH, Orphans, of};
 use crate::Timestamp;
 use crate::backend::{BlobInfo, StorageBackend};
@@ -17,65 +18,34 @@ use crate::permissions::{Access, RlsContext};
 use crate::storage::ScrubRequest;
 use crate::upkeep::report::CleanupReport;
 
-/// Orphans that crashes and outages may leave, beside as many as there are blobs that rows know: with more than that, something else
-/// is wrong.
-const FEW: u64 = 100;
-
 /// How far a file may seem older than the entry that was queued before it: a provider's clock is not the database's, and a
 /// file system's is a few milliseconds late even on the same machine.
 const CLOCKS: TimeDelta = TimeDelta::hours(24);
 
 impl Orphans {
-    /// Says so where a provider has far more blobs than rows speak of: this is not their database then, but a new one, or an old
-    /// backup, and they are no orphans.
-    pub(super) async fn is_foreign(
-        &self,
-        provider: &Arc<dyn StorageBackend>,
-        access: &Access,
-    ) -> Result<Option<String>, StorageError> {
-        let name = provider.provider();
-        let (mut listed, mut most, mut blobs) = (0_u64, FEW, provider.list());
-        while let Some(blob) = blobs.next().await {
-            blob.map_err(of(provider))?;
-            listed += 1;
-            if listed <= most {
-                continue;
-            }
-            // Asked here, and again where more are listed: what was uploaded meanwhile is known by then.
-            let usage = self.storage.executor().provider_usage(access).await?;
-            let known = usage.iter().find(|usage| usage.provider == *name);
-            let known = known.map_or(0, |usage| usage.blobs + usage.copies + usage.pending_deletions);
-            most = known.saturating_mul(2).saturating_add(FEW);
-            if listed > most {
-                tracing::error!(provider = %name, known, "a provider has far more blobs than this database knows: none is deleted");
-                metrics::counter!("storage_orphan_job_halted_total").increment(1);
-                return Ok(Some(format!(
-                    "the provider '{name}' has more than {most} blobs, and this database knows {known}: they may be another \
-                     database's, and none was deleted. What is nobody's is deleted by the provider's own tools"
-                )));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Finds blobs that no row knows, and deletes them.
+    /// Finds blobs that no row knows, and deletes them. Of a crowd, most are only counted; gives how many of them.
     pub(super) async fn sweep_blobs(
         &mut self,
         provider: &Arc<dyn StorageBackend>,
         access: &Access,
         apply: bool,
+        crowd: Option<&Crowd>,
         unknown_before: &HashMap<BlobKey, Instant>,
         report: &mut CleanupReport,
-    ) -> Result<(), StorageError> {
-        let mut batches = provider.list().chunks(BATCH);
+    ) -> Result<u64, StorageError> {
+        let (mut spared, mut batches) = (0, provider.list().chunks(BATCH));
         while let Some(batch) = batches.next().await {
             let blobs: Result<Vec<BlobInfo>, _> = batch.into_iter().collect();
             let blobs = blobs.map_err(of(provider))?;
-            for orphan in self.orphans_among(provider, access, blobs).await? {
+            for orphan in self.orphans_among(provider, access, blobs, crowd).await? {
                 if orphan.modified.is_none() && !self.is_unknown_long(&orphan.key, unknown_before) {
                     continue;
                 }
                 report.add_orphan(provider.provider(), &orphan);
+                if crowd.is_some_and(|crowd| crowd.spares(&orphan)) {
+                    spared += 1;
+                    continue;
+                }
                 if apply && report.deleted_blobs < u64::from(self.options.borrow().max_per_run) {
                     match provider.delete(&orphan.key).await {
                         Ok(()) => {
@@ -87,7 +57,7 @@ impl Orphans {
                 }
             }
         }
-        Ok(())
+        Ok(spared)
     }
 
     /// Whether a blob was without metadata for as long as the grace. Remembers it; no more of them than a run may delete.
@@ -105,6 +75,7 @@ impl Orphans {
         provider: &Arc<dyn StorageBackend>,
         access: &Access,
         blobs: Vec<BlobInfo>,
+        crowd: Option<&Crowd>,
     ) -> Result<Vec<BlobInfo>, StorageError> {
         let now = Utc::now();
         let is_old = |blob: &BlobInfo| {
@@ -134,8 +105,10 @@ impl Orphans {
         let mut orphans = Vec::new();
         for blob in self.unknown_among(access, candidates).await? {
             // IMPORTANT: asked last. A queued blob is forgotten once it is deleted, by whichever process: one that went
-            // that way after it was listed is not known any more, and is no orphan either.
-            if provider.exists(&blob.key).await.map_err(of(provider))? {
+            // that way after it was listed is not known any more, and is no orphan either. What stays in any case is not asked for:
+            // there may be as many as another database has.
+            let stays = crowd.is_some_and(|crowd| crowd.spares(&blob));
+            if stays || provider.exists(&blob.key).await.map_err(of(provider))? {
                 orphans.push(blob);
             }
         }
@@ -143,7 +116,7 @@ impl Orphans {
     }
 
     /// Those blobs that no row knows.
-    async fn unknown_among(
+    pub(super) async fn unknown_among(
         &self,
         access: &Access,
         blobs: Vec<BlobInfo>,

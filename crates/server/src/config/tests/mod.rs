@@ -328,6 +328,32 @@ fn addresses_urls_and_databases_are_checked() {
     }
 }
 
+#[test]
+fn a_lifecycle_rule_is_refused_by_the_key_that_is_wrong() {
+    let check = |keys: &str, problem: &str| {
+        let expected = format!("storage.yml:1: lifecycle.rules.r.{problem}");
+        check_refused(&format!("lifecycle: {{rules: {{r: {{bucket: logs, {keys}}}}}}}"), &[&expected]);
+    };
+    check("max_age_days: 0", "max_age_days: is between 1 and 36500");
+    check("max_age_days: 9, noncurrent_days: 40000", "noncurrent_days: is between 1 and 36500");
+    check("max_age_days: 9, noncurrent_keep: 2", "noncurrent_keep: goes with noncurrent_days");
+    check("max_age_days: 9, action: archive", "action: the action archive goes with archive_to");
+}
+
+#[test]
+fn a_file_that_was_read_before_and_is_gone_is_a_mistake() {
+    let directory = tempfile::tempdir().unwrap();
+    let data_dir =
+        Flag { flag: "--data-dir", key: "data_dir", value: directory.path().display().to_string() };
+    let sources = Sources { flags: vec![data_dir], ..Sources::default() };
+    assert!(Config::load(&sources).unwrap().file.is_none());
+    assert!(Config::load_again(&sources, false).is_ok(), "there was none");
+    let problem = Config::load_again(&sources, true).unwrap_err().to_string();
+    assert!(problem.contains("storage.yml: cannot be read: No such file"), "{problem}");
+    std::fs::write(directory.path().join("storage.yml"), "listen: 127.0.0.1:1\n").unwrap();
+    assert!(Config::load_again(&sources, true).unwrap().file.is_some());
+}
+
 /// `UPDATE_DOCS=1` rewrites the page.
 #[test]
 fn the_reference_page_is_the_one_in_docs() {

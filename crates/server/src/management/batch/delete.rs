@@ -20,6 +20,7 @@ const OPERATION: &str = "delete_batch";
 
 /// What is to be deleted.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(in crate::management) struct DeleteBatch {
     bucket: String,
     /// Whole paths, 1 to `batch.max_files` of them.

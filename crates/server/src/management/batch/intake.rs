@@ -52,7 +52,7 @@ impl Intake {
         let boundary = boundary
             .ok_or_else(|| ApiError::schema("the body must be multipart/form-data, with a boundary"))?;
         let mut form = FormData::new(body, boundary, Limit::Between(MAX_BETWEEN));
-        let (mut bucket, mut mode, mut fields) = (None, PutMode::Create, 0);
+        let (mut bucket, mut mode, mut fields) = (None, None, 0);
         let first = loop {
             let field = form.next().await.map_err(form_failed)?;
             let field = field.ok_or_else(|| ApiError::schema("the form has no file"))?;
@@ -66,9 +66,12 @@ impl Intake {
             let name = field.name().unwrap_or_default().to_owned();
             let text = text(&mut form, field).await?;
             match name.as_str() {
+                // Which of two is meant, nobody can tell.
+                "bucket" if bucket.is_some() => return Err(twice("bucket")),
+                "upsert" if mode.is_some() => return Err(twice("upsert")),
                 "bucket" => bucket = Some(BucketName::parse(&text)?),
-                "upsert" if text == "true" => mode = PutMode::Upsert,
-                "upsert" if text == "false" => mode = PutMode::Create,
+                "upsert" if text == "true" => mode = Some(PutMode::Upsert),
+                "upsert" if text == "false" => mode = Some(PutMode::Create),
                 "upsert" => return Err(ApiError::schema("upsert must be true or false")),
                 // Unknown fields are for others, as in query strings.
                 _ => {}
@@ -76,6 +79,7 @@ impl Intake {
         };
         let bucket =
             bucket.ok_or_else(|| ApiError::schema("the field `bucket` must stand before the files"))?;
+        let mode = mode.unwrap_or(PutMode::Create);
         let batch = app.storage.begin_batch(caller.context(), &bucket, mode).await?;
         let most = app.storage.options().batch.max_files;
         Ok(Self { form, batch, next: Some(first), most, dialect: Dialect::of(app) })
@@ -153,6 +157,10 @@ impl Drop for Lent {
     fn drop(&mut self) {
         *self.back.lock().unwrap_or_else(PoisonError::into_inner) = self.field.take();
     }
+}
+
+fn twice(name: &str) -> ApiError {
+    ApiError::schema(format!("the field `{name}` stands more than once"))
 }
 
 async fn text(form: &mut FormData, mut field: Field<'static>) -> Result<String, ApiError> {

@@ -54,7 +54,7 @@ pub(in crate::management) async fn upload(
         value.to_str().is_ok_and(|accepted| accepted.split(',').any(|kind| kind.trim().starts_with(LINES)))
     });
     let mut response = if wants_lines {
-        lines(intake)
+        lines(intake, caller.context().request_id())
     } else {
         match to_the_end(intake).await {
             Ok(items) => shown(items).respond(),
@@ -80,19 +80,20 @@ fn shown(items: Vec<BatchItem<Written>>) -> BatchResult {
 }
 
 /// The answer as it comes about: whoever stops reading it gives the batch up.
-fn lines(intake: Intake) -> Response {
-    let lines = stream::unfold(Some(intake), |intake| async move {
-        let mut intake = intake?;
+fn lines(intake: Intake, request_id: &str) -> Response {
+    let begun = Some((intake, request_id.to_owned()));
+    let lines = stream::unfold(begun, |begun| async move {
+        let (mut intake, request_id) = begun?;
         let (line, rest) = match intake.take().await {
             Ok(Some(current)) => {
                 let line = json!({ "completed": intake.files(), "total": null, "current": current });
-                (line.to_string(), Some(intake))
+                (line.to_string(), Some((intake, request_id)))
             }
             Ok(None) => match intake.finish().await {
                 Ok(items) => (serde_json::to_string(&shown(items)).unwrap_or_default(), None),
-                Err(error) => (failed(&error.into()), None),
+                Err(error) => (failed(&error.into(), &request_id), None),
             },
-            Err(error) => (failed(&error), None),
+            Err(error) => (failed(&error, &request_id), None),
         };
         Some((Ok::<_, std::convert::Infallible>(Bytes::from(line + "\n")), rest))
     });
@@ -101,7 +102,7 @@ fn lines(intake: Intake) -> Response {
     response
 }
 
-/// The last line where nothing was written.
-fn failed(error: &ApiError) -> String {
-    json!({ "error": { "code": error.code(), "message": error.to_string() } }).to_string()
+/// The last line where nothing was written: what the answer would have been, had it not begun.
+fn failed(error: &ApiError, request_id: &str) -> String {
+    json!({ "error": error.body(request_id) }).to_string()
 }

@@ -1,7 +1,7 @@
 //! What objects take by a look at all of them, which the domain keeps for a while.
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::response::Response;
 use chrono::{DateTime, Utc};
 use file_storage::executor::{self, UsageGroup};
@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::app::AppState;
 use crate::errors::ApiError;
-use crate::management::{Caller, answer};
+use crate::management::{Caller, Path, answer};
 
 /// By what usage is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]

@@ -4,6 +4,7 @@
 
 mod look;
 
+use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::Response;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 use super::{Caller, Maintainer, answer};
 use crate::app::AppState;
 use crate::errors::ApiError;
+use crate::rest::json;
 
 pub(super) use look::{__path_of_folder, of_folder};
 
@@ -151,13 +153,17 @@ async fn shown(
     post, path = "/usage", tag = "Management", operation_id = "repairUsage",
     responses(
         (status = 200, description = "Usage, and what differed from it before", body = Usage),
+        (status = 400, description = "There is a body that asks for something"),
         (status = 401, description = "No token, or a bad one"),
         (status = 403, description = "The service role does this"),
     ),
 )]
-pub(super) async fn repair(State(app): State<AppState>, caller: Maintainer) -> Response {
-    let outcome = usage(&app, caller.context(), Recount::Repair).await;
-    answer(&caller, "usage", outcome)
+pub(super) async fn repair(State(app): State<AppState>, caller: Maintainer, body: Body) -> Response {
+    let outcome = async {
+        json::none(body).await?;
+        usage(&app, caller.context(), Recount::Repair).await
+    };
+    answer(&caller, "usage", outcome.await)
 }
 
 /// Whether everything is counted anew, and what is done about a difference.

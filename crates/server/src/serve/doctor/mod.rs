@@ -1,5 +1,5 @@
 //! What `aerostore doctor` looks at: what commonly goes wrong, and what to do about it. Changes nothing, but for the small blob
-//! that a remote provider is asked to take, give back and delete.
+//! that a remote provider is asked to take, give back and delete, and the small file that is tried in the audit log's directory.
 
 mod backups;
 mod certificate;

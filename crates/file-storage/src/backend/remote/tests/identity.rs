@@ -24,6 +24,9 @@ async fn check(place: RemotePlace) {
     let (there, missing) = (BlobKey::new(Uuid::now_v7()), BlobKey::new(Uuid::now_v7()));
     backend.write(&there, body::from_bytes(vec![1, 2, 3].into()), Some(3)).await.unwrap();
     let listed: Vec<_> = backend.list().try_collect().await.unwrap();
+    let (said, since) = word.identified().await.unwrap().unwrap();
+    assert_eq!(said, second);
+    assert!(listed.iter().all(|blob| blob.modified.is_some_and(|came| came >= since)), "{since}: {listed:?}");
     assert_eq!(
         listed.into_iter().map(|blob| blob.key).collect::<Vec<_>>(),
         std::slice::from_ref(&there),

@@ -104,3 +104,35 @@ async fn one_that_a_crash_cut_off_is_given_up_at_the_next_start() {
     place.get().drain().await;
     assert_eq!(proxy.count("DELETE"), 4);
 }
+
+#[tokio::test]
+async fn one_that_a_silent_store_kept_is_given_up_when_it_answers_again() {
+    let proxy = FaultProxy::before(&emulator("AEROSTORE_TEST_S3")).await;
+    let place = RemotePlace::guarded(s3_at(proxy.address()));
+    let journal = &place.options.journal;
+    let cut_off = |seed| {
+        let (body, waits) = stalling(&bytes(11_000_000, seed));
+        let backend: Arc<dyn StorageBackend> = place.get().clone();
+        (tokio::spawn(async move { backend.write(&key(), body, None).await.map(drop) }), waits)
+    };
+    let ((failed, waits), (running, goes_on)) = (cut_off(1), cut_off(2));
+    waits.await.unwrap();
+    goes_on.await.unwrap();
+    proxy.plan("DELETE", [Fault::Answer(503); 6]);
+    failed.abort();
+    drop(failed.await);
+    // Of two uploads, only what is over is asked for; drained, as giving up goes on behind the dropped call.
+    place.get().drain().await;
+    assert_eq!((proxy.count("DELETE"), notes(journal)), (3, 2));
+    // The store still does not answer: it stays noted.
+    place.get().give_up_leftovers().await;
+    assert_eq!((proxy.count("DELETE"), notes(journal)), (6, 2));
+    place.get().give_up_leftovers().await;
+    assert_eq!((proxy.count("DELETE"), notes(journal)), (7, 1), "that of the upload under way stays");
+    place.get().give_up_leftovers().await;
+    assert_eq!(proxy.count("DELETE"), 7, "nothing is left to ask for");
+    running.abort();
+    drop(running.await);
+    place.get().drain().await;
+    assert_eq!((proxy.count("DELETE"), notes(journal)), (8, 0));
+}
