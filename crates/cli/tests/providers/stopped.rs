@@ -209,12 +209,14 @@ async fn large_uploads_hold_nobody_up_and_end() {
         let reply = put(&server, name, 3_000_000).await.expect_error(503, "PROVIDER_UNAVAILABLE");
         assert!(!reply.header("retry-after").is_empty(), "{}", reply.text());
     };
-    // They have begun by then.
+    // The large ones have the slots by then.
+    let later = async || tokio::time::sleep(Duration::from_secs(1)).await;
     let small = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        later().await;
         put(&server, "small", 100_000).await.expect_status(200);
     };
     let copy = async {
+        later().await;
         let body = json!({ "bucketId": "box", "sourceKey": "source", "destinationKey": "copy" });
         let reply = server.call(ME, "POST", "/object/copy").json(&body).send().await;
         assert!(matches!(reply.status, 503 | 504), "{} {}", reply.status, reply.text());
