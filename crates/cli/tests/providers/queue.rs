@@ -150,6 +150,13 @@ async fn what_did_not_wait_or_could_not_comes_home_after_an_outage() {
     let call = server.call(ME, "PUT", "/object/box/deferred").header("prefer", "respond-async");
     let deferred = call.body(pattern(100_000)).send().await.expect_status(202);
     server.put(ME, "box/failed-over", pattern(200_000)).await;
+    // A look at the disk keeps a file there for a moment.
+    for _ in 0..100 {
+        if server.files_on_disk() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert_eq!(server.files_on_disk(), 2);
     let (list, _) = expect(&run(&server, &["queue", "list"]), 0);
     assert!(
