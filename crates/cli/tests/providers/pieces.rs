@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::cloud::Cloud;
 use crate::fault_proxy::{Fault, FaultProxy};
+use crate::queue::expect_on_disk;
 use crate::signer::{Ask, Client, Signer};
 use crate::support::{OWNER, Reply, Server, Who, pattern};
 
@@ -56,7 +57,7 @@ async fn a_resumable_upload_goes_on_through_an_outage() {
     assert_eq!(server.files_on_disk(), 0);
     proxy.otherwise(Fault::Drop);
     append(&server, place, 600_000, &whole[600_000..1_200_000]).await.expect_status(204);
-    assert_eq!(server.files_on_disk(), 1);
+    expect_on_disk(&server, 1).await;
     proxy.otherwise(Fault::Pass);
     goes_to(&server, "cloud").await;
     append(&server, place, 1_200_000, &whole[1_200_000..]).await.expect_status(204);
@@ -96,7 +97,7 @@ async fn an_upload_in_parts_goes_on_and_is_completed_in_an_outage() {
     let document = format!("<CompleteMultipartUpload>{listed}</CompleteMultipartUpload>");
     let complete = Ask::new("POST", "/box/film").query("uploadId", &upload).body(document);
     s3.signed(&key, complete).await.expect_status(200);
-    assert_eq!(server.files_on_disk(), 2);
+    expect_on_disk(&server, 2).await;
 
     proxy.otherwise(Fault::Pass);
     goes_to(&server, "cloud").await;

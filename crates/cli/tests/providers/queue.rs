@@ -135,6 +135,17 @@ async fn a_server_that_is_killed_amid_a_move_finishes_it_when_it_is_back() {
     panic!("old copies stay on the disk: {}", server.log());
 }
 
+/// Expects so many files, once a look at the disk is over, which keeps one there for a moment.
+pub(crate) async fn expect_on_disk(server: &Server, files: usize) {
+    for _ in 0..100 {
+        if server.files_on_disk() == files {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(server.files_on_disk(), files, "{}", server.log());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_did_not_wait_or_could_not_comes_home_after_an_outage() {
     let moto = Cloud::moto();
@@ -150,14 +161,7 @@ async fn what_did_not_wait_or_could_not_comes_home_after_an_outage() {
     let call = server.call(ME, "PUT", "/object/box/deferred").header("prefer", "respond-async");
     let deferred = call.body(pattern(100_000)).send().await.expect_status(202);
     server.put(ME, "box/failed-over", pattern(200_000)).await;
-    // A look at the disk keeps a file there for a moment.
-    for _ in 0..100 {
-        if server.files_on_disk() == 2 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(server.files_on_disk(), 2);
+    expect_on_disk(&server, 2).await;
     let (list, _) = expect(&run(&server, &["queue", "list"]), 0);
     assert!(
         list.contains("deferred") && list.contains("failover") && list.contains("box/failed-over"),
