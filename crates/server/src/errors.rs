@@ -277,9 +277,10 @@ fn native_storage(error: &StorageError) -> Native {
         E::LifecycleHeld { .. } => (StatusCode::CONFLICT, "Held"),
         E::TooManyJobs { .. } => (StatusCode::TOO_MANY_REQUESTS, "TooManyJobs"),
         E::DigestMismatch { .. } => (StatusCode::BAD_REQUEST, "InvalidChecksum"),
-        E::BucketExists { .. } | E::ObjectExists { .. } | E::PolicyExists { .. } => {
-            (StatusCode::CONFLICT, "Duplicate")
-        }
+        E::BucketExists { .. }
+        | E::ObjectExists { .. }
+        | E::PolicyExists { .. }
+        | E::LifecycleRuleExists { .. } => (StatusCode::CONFLICT, "Duplicate"),
         E::BucketNotEmpty { .. } => (StatusCode::CONFLICT, "ResourceNotEmpty"),
         E::UploadNotFound { .. } => (StatusCode::NOT_FOUND, "NoSuchUpload"),
         E::UploadExpired { .. } => (StatusCode::GONE, "ExpiredUpload"),
@@ -366,6 +367,7 @@ fn storage_context(error: &StorageError) -> Value {
         E::QueueEntryNotFound { entry } | E::QueueEntryEnded { entry } => json!({ "entry": entry }),
         E::WebhookNotFound { webhook } => json!({ "webhook": webhook }),
         E::LifecycleRuleNotFound { rule } => json!({ "rule": rule }),
+        E::LifecycleRuleExists { name } => json!({ "name": &**name }),
         E::LifecycleHeld { until } => json!({ "until": until }),
         E::CredentialNotFound { access_key_id } => json!({ "access_key_id": access_key_id }),
         E::PayloadTooLarge { limit } => json!({ "limit": limit }),

@@ -44,5 +44,5 @@ pub use file_storage::permissions::PolicyStatement;
 pub use serve::{
     BackupError, BackupMade, BackupOptions, BackupProgress, Created, Finding, Losses, Manifest, Migration,
     Moved, MovedTable, Progress, Restored, Server, ServerError, Severity, TakenOver, Verified, check,
-    create_backup, doctor, migration, restore_backup, serve, take_over, verify_backup,
+    create_backup, doctor, migration, remarks, restore_backup, serve, take_over, verify_backup,
 };

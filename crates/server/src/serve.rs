@@ -42,7 +42,7 @@ pub use backup::{
     BackupError, BackupMade, BackupOptions, BackupProgress, Created, Losses, Manifest, Restored, Verified,
     create_backup, restore_backup, verify_backup,
 };
-pub use check::check;
+pub use check::{check, remarks};
 pub use doctor::{Finding, Severity, doctor};
 pub use error::ServerError;
 pub use identities::{TakenOver, take_over};

@@ -51,7 +51,9 @@ impl Client {
         overwrite: bool,
         files: &[BatchFile],
     ) -> Result<BatchAnswer, Failure> {
-        let mut form = Form::new().text("bucket", bucket.to_owned()).text("upsert", overwrite.to_string());
+        let form = Form::new().text("bucket", bucket.to_owned()).text("upsert", overwrite.to_string());
+        // What is lost on the way is noticed.
+        let mut form = form.text("total", files.len().to_string());
         for BatchFile { path, content_type, content } in files {
             let part = Part::stream(content.clone()).file_name(path.clone());
             let part = part

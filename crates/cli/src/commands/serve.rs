@@ -69,10 +69,13 @@ async fn check(loaded: &Loaded, out: &Output) -> Result<(), Failure> {
         .into_iter()
         .map(|error| format!("{:#}", anyhow::Error::from(error)))
         .collect();
+    let notes = server::remarks(&loaded.config);
     if out.is_json() {
-        out.json(&json!({ "ok": stumbles.is_empty(), "file": loaded.file, "problems": stumbles }))?;
+        let ok = stumbles.is_empty();
+        out.json(&json!({ "ok": ok, "file": loaded.file, "problems": stumbles, "notes": notes }))?;
     } else {
         out.text(&loaded.in_force())?;
+        notes.iter().for_each(|note| out.note(note));
     }
     if stumbles.is_empty() {
         out.note("the configuration is good, and nothing is in the way of a start");

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{OTHER, OWNER, Reply, Server, Who};
+use crate::support::{Data, OTHER, OWNER, Reply, Server, Who};
 use crate::tus::{append, begin, place};
 
 const ME: Who = Who::User(OWNER);
@@ -242,6 +242,33 @@ async fn resumable_uploads_and_jobs_have_lines_of_who_asked_for_them() {
         let gone = lines.iter().find(|line| line["action"] == "delete" && line["path"] == path);
         assert_eq!(gone.unwrap_or_else(|| panic!("{path}: {lines:#?}"))["user_id"], json!(OWNER));
     }
+    log.verified();
+}
+
+/// What looks at a server's configuration is run beside it, daily.
+#[tokio::test]
+async fn a_check_tells_the_servers_own_log_from_anothers() {
+    let log = Log::new();
+    let settings = [&log.settings("changes")[..], &[("AEROSTORE_LISTEN", "127.0.0.1:0")]].concat();
+    let server = Server::start_with(&settings);
+    server.bucket(ME, "box", "private").await;
+    let other = Data::new();
+    for look in [["serve", "--check"].as_slice(), &["doctor"]] {
+        let (_, said) = server.command(&settings, look);
+        assert!(said.contains("the running server of this data directory writes the lines of"), "{said}");
+        assert!(!said.contains("another process"), "{said}");
+        let (good, said) = other.command(&settings, look);
+        assert!(!good && said.contains("another process writes the lines of"), "{said}");
+    }
+    let (good, said) = server.command(&settings, &["serve", "--check", "--json"]);
+    assert!(good, "{said}");
+    let notes = &serde_json::from_str::<Value>(&said).unwrap()["notes"];
+    assert_eq!(notes.as_array().unwrap().len(), 1, "{notes}");
+    // Nobody was disturbed, and whoever has ended has no name.
+    server.put(ME, "box/a", "1").await;
+    drop(server);
+    let (good, said) = other.command(&settings, &["serve", "--check"]);
+    assert!(good && !said.contains("the lines of"), "{said}");
     log.verified();
 }
 

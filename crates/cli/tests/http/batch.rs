@@ -131,6 +131,13 @@ async fn what_is_no_batch_is_refused_and_leaves_nothing() {
         form(&[("bucket", "box"), ("upsert", "maybe")], &[("x", b"1")]),
         form(&[("bucket", "none"), ("bucket", "box")], &[("x", b"1")]),
         form(&[("bucket", "box"), ("upsert", "false"), ("upsert", "true")], &[("x", b"1")]),
+        form(&[("bucket", "box"), ("total", "some")], &[("x", b"1")]),
+        form(&[("bucket", "box"), ("total", "0")], &[("x", b"1")]),
+        form(&[("bucket", "box"), ("total", "1001")], &[("x", b"1")]),
+        form(&[("bucket", "box"), ("total", "1"), ("total", "1")], &[("x", b"1")]),
+        // Another number of files than is said.
+        form(&[("bucket", "box"), ("total", "2")], &[("x", b"1")]),
+        form(&[("bucket", "box"), ("total", "1")], &[("x", b"1"), ("y", b"2")]),
         b"nonsense".to_vec(),
         Vec::new(),
     ] {
@@ -169,6 +176,36 @@ async fn deletions_say_what_stays_and_why() {
     assert!(server.content("box/mine").await.is_none() && server.content("box/theirs").await.is_some());
 }
 
+fn read_lines(reply: &Reply) -> Vec<Value> {
+    reply.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn progress_of_a_deletion_knows_how_many_there_are() {
+    let server = Server::start();
+    server.bucket(Who::Service, "box", "authenticated").await;
+    server.put(ME, "box/mine", "1").await;
+    server.put(Who::User(OTHER), "box/theirs", "1").await;
+    let asked = async |who, bucket: &str| {
+        let asked = json!({ "bucket": bucket, "paths": ["theirs", "mine", "a/../b"] });
+        let call = server.request(who, "DELETE", BATCH).header("accept", "application/x-ndjson");
+        call.json(&asked).send().await
+    };
+    asked(Who::Anon, "box").await.expect_error(401, "AUTH_REQUIRED");
+    let reply = asked(ME, "box").await.expect_status(200);
+    assert_eq!(reply.header("content-type"), "application/x-ndjson");
+    let lines = read_lines(&reply);
+    for (line, (completed, current)) in lines.iter().zip([(1, "theirs"), (2, "mine"), (3, "a/../b")]) {
+        assert_eq!(*line, json!({ "completed": completed, "total": 3, "current": current }));
+    }
+    let result = &lines[3];
+    assert_eq!((paths(result, "successful"), paths(result, "failed").len()), (vec!["mine".to_owned()], 2));
+    assert!(server.content("box/mine").await.is_none() && server.content("box/theirs").await.is_some());
+    // What fails as a whole says so in the only line.
+    let lines = read_lines(&asked(ME, "nothing").await.expect_status(200));
+    assert_eq!((lines.len(), &lines[0]["error"]["code"]), (1, &json!("BUCKET_NOT_FOUND")), "{lines:?}");
+}
+
 #[tokio::test]
 async fn progress_is_told_line_by_line() {
     let server = Server::start();
@@ -177,10 +214,17 @@ async fn progress_is_told_line_by_line() {
     let accept = [("accept", "application/x-ndjson")];
     let reply = send(&server, ME, body.clone(), &accept).await.expect_status(200);
     assert_eq!(reply.header("content-type"), "application/x-ndjson");
-    let lines: Vec<Value> = reply.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines = read_lines(&reply);
     assert_eq!(lines.len(), 4, "{lines:?}");
     assert_eq!(lines[1], json!({ "completed": 2, "total": null, "current": "b//c" }));
     assert_eq!((&lines[3]["success_count"], &lines[3]["failure_count"]), (&json!(2), &json!(1)));
+    // How many there are is known where the form says so.
+    let files: [(&str, &[u8]); 2] = [("e", b"1"), ("f//g", b"2")];
+    let counted = form(&[("bucket", "box"), ("total", "2")], &files);
+    let reply = send(&server, ME, counted, &accept).await.expect_status(200);
+    let lines = read_lines(&reply);
+    assert_eq!(lines[0], json!({ "completed": 1, "total": 2, "current": "e" }));
+    assert_eq!((lines.len(), &lines[2]["total"]), (3, &json!(2)), "{lines:?}");
     // A body that breaks off is told in the last line, and leaves nothing.
     let reply = send(&server, ME, body[..body.len() - 30].to_vec(), &accept).await.expect_status(200);
     let text = reply.text();

@@ -43,6 +43,13 @@ async fn rules_are_made_shown_changed_and_removed() {
     for (key, value) in expected.as_object().unwrap() {
         assert_eq!(made[key], *value, "{key}");
     }
+    // A name is a bucket's once, for a rule that is made and for one that is changed.
+    let again = json!({ "bucket": "logs", "name": "old", "max_age_days": 5 });
+    let taken = make(&server, &again).await.expect_error(409, "LIFECYCLE_RULE_EXISTS").json();
+    assert_eq!(taken["name"], "old", "{taken}");
+    let elsewhere = format!("{PATH}/{}", uuid::Uuid::new_v4());
+    let put = server.request(Who::Service, "PUT", &elsewhere).json(&again).send().await;
+    put.expect_error(409, "LIFECYCLE_RULE_EXISTS");
     let one = format!("{PATH}/{}", made["id"].as_str().unwrap());
     let changed = json!({ "bucket": "logs", "prefix": "b/", "max_age_days": 60, "warn_before_days": 7 });
     let set = server.request(Who::Service, "PUT", &one).json(&changed).send().await.expect_status(200).json();

@@ -8,13 +8,13 @@ use std::path::Path;
 use uuid::Uuid;
 
 use super::writer::End;
-use super::{AuditError, AuditOptions, series};
+use super::{AuditError, AuditOptions, holder, series};
 
-/// Looks for what a start would stumble over at the log's place: tries to write there, and leaves nothing behind. Whether the
-/// server's name is taken it does not ask, as a running server is to have it: only taking it would tell.
+/// Looks for what a start would stumble over at the log's place: tries to write there, and leaves nothing behind. The server's
+/// name may be taken by the server of the same data directory, or by a process that can't be told from it ([`holder`] says which).
 ///
 /// # Errors
-/// [`AuditError`]: its place can't be used, or its last line is none.
+/// [`AuditError`]: its place can't be used, another server has its name, or its last line is none.
 pub fn check(options: &AuditOptions) -> Result<(), AuditError> {
     let directory = &options.directory;
     // A name of its own, not the log's: a server may be starting meanwhile.
@@ -37,6 +37,7 @@ pub fn check(options: &AuditOptions) -> Result<(), AuditError> {
         Err(_) if options.continues_on_failure && has_lock => {}
         written => written.map_err(AuditError::at(directory))?,
     }
+    holder(options)?;
     let files = series::all(directory).map_err(AuditError::at(directory))?;
     for path in files.get(&options.server).into_iter().flat_map(|files| files.values().rev()) {
         match End::of(path) {

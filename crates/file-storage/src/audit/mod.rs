@@ -16,6 +16,7 @@
 mod check;
 mod entry;
 mod export;
+mod hold;
 mod line;
 mod log;
 mod series;
@@ -32,6 +33,7 @@ pub use check::check;
 pub(crate) use entry::SYSTEM;
 pub use entry::{Action, Entry, Event, Outcome};
 pub use export::{AuditFilter, AuditFormat, export};
+pub use hold::{Holder, holder};
 pub use line::Line;
 pub use log::AuditLog;
 pub(crate) use log::Unanswered;
@@ -46,6 +48,8 @@ pub struct AuditOptions {
     pub directory: PathBuf,
     /// The server's name, which its files begin with: one process has it at a time.
     pub server: String,
+    /// The server's data directory, by which it is told from another server that has the name.
+    pub data_dir: PathBuf,
     /// Whether reads, lists and refusals are in it, besides changes.
     pub keeps_all: bool,
     /// Whether a line is on stable storage before its change is answered; else a power failure may take the last ones.
@@ -71,7 +75,7 @@ pub enum AuditError {
         /// What the system says.
         source: io::Error,
     },
-    /// Another process writes lines of this server.
+    /// The server of another data directory writes lines of this name.
     #[error("another process writes the lines of \"{server}\" in {}: give each server a name of its own", directory.display())]
     Taken {
         /// The server's name.

@@ -22,6 +22,7 @@ impl Place {
         AuditOptions {
             directory: self.0.path().join("audit"),
             server: "a.b".to_owned(),
+            data_dir: self.0.path().to_owned(),
             keeps_all: true,
             sync: true,
             continues_on_failure: false,
@@ -190,6 +191,53 @@ async fn a_place_is_looked_at_without_beginning_a_log_or_disturbing_one() {
         let refused = check(&AuditOptions { directory, ..place.options() }).unwrap_err();
         assert!(matches!(refused, AuditError::Place { .. }), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn who_has_a_name_is_told_beside_whoever_has_it() {
+    let place = Place::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let of_another = AuditOptions { data_dir: elsewhere.path().to_owned(), ..place.options() };
+    let of_none = AuditOptions { data_dir: elsewhere.path().join("none"), ..place.options() };
+    assert_eq!(holder(&place.options()).unwrap(), Holder::Nobody);
+    let log = place.open();
+    assert_eq!(holder(&place.options()).unwrap(), Holder::Ours);
+    for other in [&of_another, &of_none] {
+        assert!(matches!(holder(other), Err(AuditError::Taken { .. })), "{other:?}");
+        assert!(matches!(check(other), Err(AuditError::Taken { .. })), "{other:?}");
+    }
+    // A directory that another one shares, and one in which nothing was kept yet.
+    assert_eq!(
+        holder(&AuditOptions { server: "c".to_owned(), ..of_another.clone() }).unwrap(),
+        Holder::Nobody
+    );
+    // An older version says nothing of itself, which is no reason to refuse anything.
+    let lock = series::lock(&place.directory(), "a.b");
+    let said = fs::read(&lock).unwrap();
+    fs::write(&lock, "").unwrap();
+    assert_eq!(holder(&place.options()).unwrap(), Holder::Unknown);
+    check(&of_another).unwrap();
+    fs::write(&lock, said).unwrap();
+    changes(&log, 1).await;
+    log.close().await;
+    assert_eq!(holder(&of_another).unwrap(), Holder::Nobody, "whoever had it has ended");
+    AuditLog::open(of_another.clone()).unwrap().close().await;
+    assert_eq!(holder(&place.options()).unwrap(), Holder::Nobody);
+}
+
+#[tokio::test]
+async fn a_look_at_a_name_keeps_no_server_from_starting() {
+    let place = Place::new();
+    place.open().close().await;
+    let lock = fs::File::open(series::lock(&place.directory(), "a.b")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockShared).unwrap();
+    assert_eq!(holder(&place.options()).unwrap(), Holder::Nobody, "nor another look from telling");
+    let looks = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(30));
+        drop(lock);
+    });
+    place.open().close().await;
+    looks.join().unwrap();
 }
 
 #[tokio::test]

@@ -7,10 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 use chrono::{Datelike as _, Utc};
-use rustix::fs::{FlockOperation, flock};
 
 use super::line::{self, Found, NOTHING};
-use super::{AuditError, AuditOptions, Entry, Event, Line, log, series};
+use super::{AuditError, AuditOptions, Entry, Event, Line, hold, log, series};
 use crate::file::Sha256;
 
 /// Writes lines of one server, and is the only one who does.
@@ -42,7 +41,7 @@ impl Writer {
         let directory = &options.directory;
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.map_err(AuditError::at(directory))?;
-        let held = hold(&options)?;
+        let held = hold::take(&options)?;
         let files = series::all(directory).map_err(AuditError::at(directory))?;
         let mut last = (0, NOTHING);
         let mut torn = 0;
@@ -224,21 +223,6 @@ fn first_line(path: &Path) -> io::Result<Option<Line>> {
     let mut buffer = Vec::new();
     let found = line::read(&mut BufReader::new(File::open(path)?), &mut buffer)?;
     Ok(matches!(found, Found::Whole).then(|| Line::parse(&buffer)).flatten())
-}
-
-/// Takes the server's name for as long as the process lives.
-fn hold(options: &AuditOptions) -> Result<File, AuditError> {
-    let path = series::lock(&options.directory, &options.server);
-    let held = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-    let held = held.map_err(AuditError::at(&path))?;
-    match flock(&held, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(held),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            let (server, directory) = (options.server.clone(), options.directory.clone());
-            Err(AuditError::Taken { server, directory })
-        }
-        Err(error) => Err(AuditError::Place { path, source: error.into() }),
-    }
 }
 
 /// How a file ends.

@@ -155,6 +155,15 @@ pub struct BlobInfo {
     /// When it was there in full, by the provider's clock; `None` where the provider tells another time, as S3 does
     /// of a blob that was written in parts: when its writing began.
     pub modified: Option<Timestamp>,
+    /// When its writing began, or later, by the provider's clock: it was there in full at some time after that.
+    pub begun: Option<Timestamp>,
+}
+
+impl BlobInfo {
+    /// Before when it was not there, by the provider's clock, as far as that can be told.
+    pub(crate) fn earliest(&self) -> Option<Timestamp> {
+        self.modified.or(self.begun)
+    }
 }
 
 /// What can go wrong with a provider. No text of it has a secret or a signed URL in it.

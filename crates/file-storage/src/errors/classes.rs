@@ -56,6 +56,7 @@ impl StorageError {
             | Self::QueueEntryNotFound { .. }
             | Self::QueueEntryEnded { .. }
             | Self::LifecycleRuleNotFound { .. }
+            | Self::LifecycleRuleExists { .. }
             | Self::LifecycleHeld { .. }
             | Self::JobNotFound { .. }
             | Self::JobEnded { .. }
@@ -122,6 +123,7 @@ impl StorageError {
             Self::QueueEntryNotFound { .. } => "QUEUE_ENTRY_NOT_FOUND",
             Self::QueueEntryEnded { .. } => "QUEUE_ENTRY_COMPLETED",
             Self::LifecycleRuleNotFound { .. } => "LIFECYCLE_RULE_NOT_FOUND",
+            Self::LifecycleRuleExists { .. } => "LIFECYCLE_RULE_EXISTS",
             Self::LifecycleHeld { .. } => "LIFECYCLE_HELD",
             Self::JobNotFound { .. } => "JOB_NOT_FOUND",
             Self::JobEnded { .. } => "JOB_ENDED",

@@ -284,6 +284,12 @@ pub enum StorageError {
         /// The rule asked for.
         rule: Uuid,
     },
+    /// Names of lifecycle rules are unique among those of a bucket that were made in the same way.
+    #[error("The bucket has a lifecycle rule named \"{name}\" already")]
+    LifecycleRuleExists {
+        /// The name that is taken.
+        name: Arc<str>,
+    },
     /// Lifecycle rules wait, as the clock has leapt, or nobody looked at it for a day.
     #[error(
         "Lifecycle rules wait until {until}: the clock is more than a day ahead of when it was last looked at"

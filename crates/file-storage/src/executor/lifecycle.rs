@@ -128,7 +128,8 @@ pub trait LifecycleExecutor: Send + Sync {
     /// Keeps a rule, in place of the one of its identity.
     ///
     /// # Errors
-    /// [`StorageError::BucketNotFound`]; [`StorageError::InvalidRequest`] where its name is taken, or there are too many of them.
+    /// [`StorageError::BucketNotFound`]; [`StorageError::LifecycleRuleExists`]; [`StorageError::InvalidRequest`] where there are too many
+    /// of them.
     async fn set_lifecycle_rule(&self, access: &Access, rule: &LifecycleRule) -> Result<(), StorageError>;
 
     /// Forgets a rule; `false` where there is none.
@@ -281,6 +282,5 @@ pub(super) fn too_many_rules() -> StorageError {
 
 /// The answer where a bucket has a rule of this name already.
 pub(super) fn name_is_taken(rule: &LifecycleRule) -> StorageError {
-    let name = rule.spec.name.as_deref().unwrap_or_default();
-    StorageError::InvalidRequest { message: format!("the bucket has a lifecycle rule named {name} already") }
+    StorageError::LifecycleRuleExists { name: rule.spec.name.as_deref().unwrap_or_default().into() }
 }

@@ -61,25 +61,57 @@ impl FileStorage {
         bucket: &BucketName,
         paths: &[ObjectPath],
     ) -> Result<Vec<Result<bool, StorageError>>, StorageError> {
+        let together = self.begin_delete_each(context, bucket, paths).await?;
+        let mut outcomes = Vec::with_capacity(paths.len());
+        for path in paths {
+            outcomes.push(together.outcome(path).await?);
+        }
+        Ok(outcomes)
+    }
+
+    /// The same, for whoever wants to know of one after the other: what goes in one transaction is gone when this returns.
+    ///
+    /// # Errors
+    /// As [`FileStorage::delete_each`].
+    pub async fn begin_delete_each(
+        &self,
+        context: &RlsContext,
+        bucket: &BucketName,
+        paths: &[ObjectPath],
+    ) -> Result<DeletedTogether, StorageError> {
         let deleted = match self.delete_many(context, bucket, paths).await {
             Ok(deleted) => deleted,
             // One by one, it turns out of which.
             Err(error) if is_of_one_object(&error) => Vec::new(),
             Err(error) => return Err(error),
         };
-        let gone: HashSet<&ObjectPath> = deleted.iter().map(|deletion| &deletion.path).collect();
-        let mut outcomes = Vec::with_capacity(paths.len());
-        for path in paths {
-            if gone.contains(path) {
-                outcomes.push(Ok(true));
-                continue;
-            }
-            match self.delete(context, bucket, path, None).await {
-                Ok(deletion) => outcomes.push(Ok(deletion.object.is_some())),
-                Err(error) if is_of_one_object(&error) => outcomes.push(Err(error)),
-                Err(error) => return Err(error),
-            }
+        let gone = deleted.into_iter().map(|deletion| deletion.path).collect();
+        Ok(DeletedTogether { storage: self.clone(), context: context.clone(), bucket: bucket.clone(), gone })
+    }
+}
+
+/// What one transaction has deleted of what was asked for; the rest goes one by one.
+#[must_use]
+pub struct DeletedTogether {
+    storage: FileStorage,
+    context: RlsContext,
+    bucket: BucketName,
+    gone: HashSet<ObjectPath>,
+}
+
+impl DeletedTogether {
+    /// Whether an object was there, or why it still is.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn outcome(&self, path: &ObjectPath) -> Result<Result<bool, StorageError>, StorageError> {
+        if self.gone.contains(path) {
+            return Ok(Ok(true));
         }
-        Ok(outcomes)
+        match self.storage.delete(&self.context, &self.bucket, path, None).await {
+            Ok(deletion) => Ok(Ok(deletion.object.is_some())),
+            Err(error) if is_of_one_object(&error) => Ok(Err(error)),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -68,6 +68,7 @@ pub use adopt::{AdoptRequest, AdoptSource};
 pub use batch::{Batch, BatchItem};
 pub use cache::{CacheOptions, SharedPage};
 pub use copy::CopyOptions;
+pub use delete::DeletedTogether;
 pub use download::{Download, DownloadBody};
 pub use events::{Delivery, EventFilter, StartAt, Subscription};
 pub use folders::{Folder, FolderWay};

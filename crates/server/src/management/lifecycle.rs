@@ -236,6 +236,7 @@ pub(super) async fn show(
         (status = 401, description = "No token, or a bad one"),
         (status = 403, description = "The service role does this"),
         (status = 404, description = "There is no such bucket, or no such provider"),
+        (status = 409, description = "The bucket has a rule of this name, made by the API"),
     ),
 )]
 pub(super) async fn create(State(app): State<AppState>, caller: Maintainer, body: Body) -> Response {
@@ -263,6 +264,7 @@ pub(super) async fn create(State(app): State<AppState>, caller: Maintainer, body
         (status = 401, description = "No token, or a bad one"),
         (status = 403, description = "The service role does this"),
         (status = 404, description = "There is no such bucket, or no such provider"),
+        (status = 409, description = "The bucket has a rule of this name, made by the API"),
     ),
 )]
 pub(super) async fn set(

@@ -144,7 +144,9 @@ impl From<StorageError> for Failure {
             | E::OriginalUnusable { .. }
             | E::LifecycleHeld { .. } => (StatusCode::CONFLICT, "InvalidState"),
             E::TooManyJobs { .. } => (StatusCode::BAD_REQUEST, "InvalidRequest"),
-            E::PolicyExists { .. } => (StatusCode::CONFLICT, "EntityAlreadyExists"),
+            E::PolicyExists { .. } | E::LifecycleRuleExists { .. } => {
+                (StatusCode::CONFLICT, "EntityAlreadyExists")
+            }
             E::BucketExists { .. } => (StatusCode::CONFLICT, "BucketAlreadyExists"),
             E::ObjectExists { .. } | E::PreconditionFailed { .. } => {
                 (StatusCode::PRECONDITION_FAILED, "PreconditionFailed")

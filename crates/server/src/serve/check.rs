@@ -4,6 +4,7 @@ use std::io;
 use std::net::ToSocketAddrs;
 use std::path::Path;
 
+use file_storage::audit::Holder;
 use file_storage::executor::look::look;
 use file_storage::identities::IdentityError;
 use rustix::fs::{Access, access};
@@ -33,7 +34,13 @@ pub async fn check(config: &Config) -> Vec<ServerError> {
     stumbles
 }
 
-/// The same without what only the database knows.
+/// What a check says besides, and what keeps no server from starting: who keeps the audit log now.
+pub fn remarks(config: &Config) -> Vec<String> {
+    let kept = audit::kept_by(config).filter(|(holder, _)| *holder != Holder::Nobody);
+    kept.map(|(_, said)| said).into_iter().collect()
+}
+
+/// What a start would stumble over, without what only the database knows.
 pub(super) fn of_machine(config: &Config) -> Vec<ServerError> {
     let data_dir = writable(&config.data_dir).map_err(|source| match source.kind() {
         io::ErrorKind::NotADirectory => SecretsError::NoDirectory(config.data_dir.clone()).into(),

@@ -72,5 +72,5 @@ fn describe(blobs: &Path, entry: &DirEntry) -> io::Result<Option<BlobInfo>> {
     // source, and would look as old as that, long past the grace that protects an upload in flight.
     let nanoseconds = u32::try_from(metadata.ctime_nsec()).unwrap_or_default();
     let modified = Timestamp::from_timestamp(metadata.ctime(), nanoseconds).unwrap_or_default();
-    Ok(Some(BlobInfo { key, size: metadata.len(), modified: Some(modified) }))
+    Ok(Some(BlobInfo { key, size: metadata.len(), modified: Some(modified), begun: None }))
 }

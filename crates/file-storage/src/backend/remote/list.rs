@@ -81,10 +81,11 @@ impl Walk {
             prefix => name.strip_prefix(prefix)?.strip_prefix('/')?,
         };
         let key = BlobKey::from_stored(name)?;
-        // S3 dates what came in parts by when its writing began; its entity tag tells that it did.
+        // S3 dates what came in parts by when its writing began, and others that speak its protocol by when it ended; its entity tag
+        // tells that it did.
         let came_in_parts = matches!(self.inner.options.store, Store::S3(_))
             && found.e_tag.as_ref().is_none_or(|tag| tag.contains('-'));
         let modified = (!came_in_parts).then_some(found.last_modified);
-        Some(BlobInfo { key, size: found.size, modified })
+        Some(BlobInfo { key, size: found.size, modified, begun: Some(found.last_modified) })
     }
 }

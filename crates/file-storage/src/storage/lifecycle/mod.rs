@@ -52,7 +52,7 @@ impl FileStorage {
     ///
     /// # Errors
     /// A denial; [`StorageError::InvalidRequest`] with what is wrong with it; [`StorageError::BucketNotFound`],
-    /// [`StorageError::ProviderNotFound`].
+    /// [`StorageError::ProviderNotFound`], [`StorageError::LifecycleRuleExists`].
     pub async fn create_lifecycle_rule(
         &self,
         context: &RlsContext,

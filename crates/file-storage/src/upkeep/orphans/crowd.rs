@@ -1,4 +1,10 @@
 //! Far more blobs than rows speak of: another database's, an old backup's, or what crashes left in a place that is ours.
+//!
+//! Whose they are is told by times of one clock, the provider's: the place's word about itself has one, since which no other database's
+//! server starts there, and so have blobs. Of a blob that came to S3 in parts its store says when its writing began, and not when it was
+//! there in full. For this that is as good: what began after the word came after it, and what began before it stays, whenever it ended.
+//! How long it has been there its time does not say. So such a blob goes when its writing began long enough ago, and besides an earlier
+//! run, by the grace, has found it without a row: an upload that went on until now has its row by then, as where there is no crowd.
 
 use std::sync::Arc;
 
@@ -27,7 +33,7 @@ pub(super) struct Crowd {
     known: u64,
     /// Since when the place has been this database's, where it says so, and no more than a few unknown blobs are older than that.
     ours_since: Option<Timestamp>,
-    /// Blobs that were there at this time are past the longer grace.
+    /// Blobs that were there at this time, or whose writing had begun, are past the longer grace.
     until: Timestamp,
 }
 
@@ -40,7 +46,7 @@ impl Crowd {
     /// Whether a blob that no row knows stays in any case.
     pub(super) fn spares(&self, blob: &BlobInfo) -> bool {
         let Some(since) = self.ours_since else { return true };
-        blob.modified.is_none_or(|came| came < since || came > self.until)
+        blob.earliest().is_none_or(|came| came < since || came > self.until)
     }
 
     /// Why the run deleted fewer blobs than it found, if it did; says so to all who listen.
@@ -126,7 +132,7 @@ impl Orphans {
         while let Some(batch) = batches.next().await {
             let blobs: Result<Vec<BlobInfo>, _> = batch.into_iter().collect();
             let mut blobs = blobs.map_err(of(provider))?;
-            blobs.retain(|blob| blob.modified.is_none_or(|came| came < since));
+            blobs.retain(|blob| blob.earliest().is_none_or(|came| came < since));
             strangers += self.unknown_among(access, blobs).await?.len() as u64;
             if strangers > FEW {
                 return Ok(false);

@@ -34,6 +34,8 @@ pub(super) struct Intake {
     /// A file whose bytes were not read yet.
     next: Option<Field<'static>>,
     most: usize,
+    /// How many files there are, where the form said so before them.
+    total: Option<usize>,
     dialect: Dialect,
 }
 
@@ -52,7 +54,8 @@ impl Intake {
         let boundary = boundary
             .ok_or_else(|| ApiError::schema("the body must be multipart/form-data, with a boundary"))?;
         let mut form = FormData::new(body, boundary, Limit::Between(MAX_BETWEEN));
-        let (mut bucket, mut mode, mut fields) = (None, None, 0);
+        let most = app.storage.options().batch.max_files;
+        let (mut bucket, mut mode, mut total, mut fields) = (None, None, None, 0);
         let first = loop {
             let field = form.next().await.map_err(form_failed)?;
             let field = field.ok_or_else(|| ApiError::schema("the form has no file"))?;
@@ -73,6 +76,8 @@ impl Intake {
                 "upsert" if text == "true" => mode = Some(PutMode::Upsert),
                 "upsert" if text == "false" => mode = Some(PutMode::Create),
                 "upsert" => return Err(ApiError::schema("upsert must be true or false")),
+                "total" if total.is_some() => return Err(twice("total")),
+                "total" => total = Some(announced(&text, most)?),
                 // Unknown fields are for others, as in query strings.
                 _ => {}
             }
@@ -81,18 +86,25 @@ impl Intake {
             bucket.ok_or_else(|| ApiError::schema("the field `bucket` must stand before the files"))?;
         let mode = mode.unwrap_or(PutMode::Create);
         let batch = app.storage.begin_batch(caller.context(), &bucket, mode).await?;
-        let most = app.storage.options().batch.max_files;
-        Ok(Self { form, batch, next: Some(first), most, dialect: Dialect::of(app) })
+        Ok(Self { form, batch, next: Some(first), most, total, dialect: Dialect::of(app) })
     }
 
     /// Takes the next file in, and gives its name; `None` where there was none left.
     pub(super) async fn take(&mut self) -> Result<Option<String>, ApiError> {
-        let Some(field) = self.next.take() else { return Ok(None) };
+        let Some(field) = self.next.take() else {
+            return match self.total {
+                Some(total) if total != self.batch.files() => Err(not_as_announced(total)),
+                _ => Ok(None),
+            };
+        };
         if field.file_name().is_none() {
             return Err(ApiError::schema("text fields must stand before the files"));
         }
         if self.batch.files() >= self.most {
-            return Err(ApiError::schema(format!("a batch has at most {} files", self.most)));
+            return Err(too_many(self.most));
+        }
+        if let Some(total) = self.total.filter(|total| self.batch.files() >= *total) {
+            return Err(not_as_announced(total));
         }
         let name = field.file_name().unwrap_or_default().to_owned();
         let kind = field.content_type().map(ToString::to_string);
@@ -121,6 +133,11 @@ impl Intake {
     /// How many files came so far.
     pub(super) fn files(&self) -> usize {
         self.batch.files()
+    }
+
+    /// How many there will be, where the form said so before them.
+    pub(super) fn total(&self) -> Option<usize> {
+        self.total
     }
 
     /// Makes all of it visible.
@@ -161,6 +178,23 @@ impl Drop for Lent {
 
 fn twice(name: &str) -> ApiError {
     ApiError::schema(format!("the field `{name}` stands more than once"))
+}
+
+/// How many files are to come. More than may is refused before any of them has come.
+fn announced(text: &str, most: usize) -> Result<usize, ApiError> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err(ApiError::schema("total must be the number of files")),
+        Ok(total) if total > most => Err(too_many(most)),
+        Ok(total) => Ok(total),
+    }
+}
+
+fn too_many(most: usize) -> ApiError {
+    ApiError::schema(format!("a batch has at most {most} files"))
+}
+
+fn not_as_announced(total: usize) -> ApiError {
+    ApiError::schema(format!("the form has another number of files than `total` says: {total}"))
 }
 
 async fn text(form: &mut FormData, mut field: Field<'static>) -> Result<String, ApiError> {

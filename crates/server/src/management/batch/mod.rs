@@ -2,6 +2,7 @@
 
 mod delete;
 mod intake;
+mod lines;
 mod upload;
 
 use std::collections::BTreeMap;

@@ -1,6 +1,7 @@
 //! What `aerostore doctor` looks at: what commonly goes wrong, and what to do about it. Changes nothing, but for the small blob
 //! that a remote provider is asked to take, give back and delete, and the small file that is tried in the audit log's directory.
 
+mod audit;
 mod backups;
 mod certificate;
 mod database;
@@ -80,6 +81,7 @@ pub async fn doctor(loaded: &Loaded) -> Vec<Finding> {
         of_start
     };
     findings.extend(machine::look(loaded));
+    findings.extend(audit::look(config));
     findings.extend(secrets::weak(config));
     findings.extend(reach::look(config).await);
     findings.extend(of_database);

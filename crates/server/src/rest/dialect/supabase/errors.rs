@@ -128,7 +128,9 @@ fn storage(error: &StorageError) -> Worded {
         E::LifecycleHeld { .. } => wrapped(409, "Held", "InvalidRequest", message),
         E::TooManyJobs { .. } => wrapped(429, "TooManyJobs", "InvalidRequest", message),
         E::DigestMismatch { .. } => wrapped(400, "InvalidChecksum", "InvalidChecksum", message),
-        E::PolicyExists { .. } => wrapped(409, "Duplicate", "ResourceAlreadyExists", message),
+        E::PolicyExists { .. } | E::LifecycleRuleExists { .. } => {
+            wrapped(409, "Duplicate", "ResourceAlreadyExists", message)
+        }
         E::BucketExists { .. } => wrapped(409, "Duplicate", "BucketAlreadyExists", message),
         E::ObjectExists { .. } => wrapped(409, "Duplicate", "KeyAlreadyExists", message),
         E::BucketNotEmpty { .. } => wrapped(409, "ResourceNotEmpty", "ResourceNotEmpty", message),

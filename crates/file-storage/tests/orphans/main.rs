@@ -2,6 +2,8 @@
 #![cfg(feature = "failpoints")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod in_parts;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::BTreeSet;
@@ -48,6 +50,8 @@ enum Lie {
     Down,
     /// It lists and answers, and takes nothing: no probe succeeds.
     TakesNothing,
+    /// No lie: it says when its blobs' writing began, and not when they were there, as S3 does of what came in parts.
+    DatesBeginnings,
 }
 
 /// The provider: what lies below, and what it says of that.
@@ -138,6 +142,10 @@ impl StorageBackend for Liar {
                 Lie::ListsTwice => all.into_iter().flat_map(|blob| [blob.clone(), blob]).map(Ok).collect(),
                 Lie::ListsPhantoms => all.into_iter().chain(phantoms).map(Ok).collect(),
                 Lie::Down => vec![Err(down())],
+                Lie::DatesBeginnings => {
+                    let dated = |blob: BlobInfo| BlobInfo { modified: None, begun: blob.modified, ..blob };
+                    all.into_iter().map(dated).map(Ok).collect()
+                }
                 Lie::None | Lie::HidesAll | Lie::HidesOne | Lie::TakesNothing => {
                     all.into_iter().map(Ok).collect()
                 }
@@ -348,49 +356,61 @@ async fn fs_o1_what_another_database_knows_is_no_orphan() {
 
 #[tokio::test]
 async fn fs_o1_what_crashes_left_in_a_place_of_ours_goes_however_much_it_is() {
-    let (other, scene) = (Scene::new(true, 130).await, Scene::new(true, 10).await);
-    let grace = Duration::from_millis(200);
-    let upkeep = scene.in_its_place(grace).await;
-    scene.takes_blobs_of(&other).await;
-    tokio::time::sleep(grace * 2).await;
-    // The database may be an old copy of itself: somebody hears of it before they go.
-    let report = upkeep.cleanup(true).await.unwrap();
-    assert_eq!((report.orphan_blobs, report.deleted_blobs, report.orphans.len()), (130, 0, 100));
-    let halted = report.halted.unwrap();
-    assert!(halted.contains("130 without an object were left for now"), "{halted}");
-    assert_eq!(scene.blobs().await.len(), 140);
+    for times in [Lie::None, Lie::DatesBeginnings] {
+        let (other, scene) = (Scene::new(true, 130).await, Scene::new(true, 10).await);
+        scene.say(times);
+        let grace = Duration::from_millis(200);
+        let upkeep = scene.in_its_place(grace).await;
+        scene.takes_blobs_of(&other).await;
+        tokio::time::sleep(grace * 2).await;
+        if times == Lie::DatesBeginnings {
+            // How long they have been there in full, only a second look tells.
+            let report = upkeep.cleanup(true).await.unwrap();
+            assert_eq!((report.orphan_blobs, report.deleted_blobs, report.halted), (0, 0, None));
+            tokio::time::sleep(grace).await;
+        }
+        // The database may be an old copy of itself: somebody hears of it before they go.
+        let report = upkeep.cleanup(true).await.unwrap();
+        assert_eq!((report.orphan_blobs, report.deleted_blobs, report.orphans.len()), (130, 0, 100));
+        let halted = report.halted.unwrap();
+        assert!(halted.contains("130 without an object were left for now"), "{halted}");
+        assert_eq!(scene.blobs().await.len(), 140);
 
-    let options = UpkeepOptions { interval: None, grace: Duration::ZERO, ..UpkeepOptions::default() };
-    upkeep.reconfigure(options);
-    let report = upkeep.cleanup(true).await.unwrap();
-    assert_eq!((report.orphan_blobs, report.deleted_blobs, report.halted), (130, 130, None));
-    assert_eq!(scene.blobs().await.len(), 10);
-    upkeep.stop().await;
-    scene.fixture.audit().await;
-    scene.end().await;
-    other.end().await;
+        let options = UpkeepOptions { interval: None, grace: Duration::ZERO, ..UpkeepOptions::default() };
+        upkeep.reconfigure(options);
+        let report = upkeep.cleanup(true).await.unwrap();
+        assert_eq!((report.orphan_blobs, report.deleted_blobs, report.halted), (130, 130, None));
+        assert_eq!(scene.blobs().await.len(), 10);
+        upkeep.stop().await;
+        scene.fixture.audit().await;
+        scene.end().await;
+        other.end().await;
+    }
 }
 
 #[tokio::test]
 async fn fs_o1_what_was_there_before_the_place_was_ours_is_no_orphan() {
-    let (other, scene) = (Scene::new(true, 130).await, Scene::new(true, 10).await);
-    scene.takes_blobs_of(&other).await;
-    // A file system's clock goes in steps.
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let upkeep = scene.in_its_place(Duration::ZERO).await;
-    let halts = async || {
-        let report = upkeep.cleanup(true).await.unwrap();
-        assert_eq!((report.orphan_blobs, report.deleted_blobs), (130, 0), "{report:?}");
-        assert!(report.halted.unwrap().contains("another database's"));
-    };
-    halts().await;
-    // Nor is anything where the place says no more whose it is, or that it is somebody else's.
-    let directory = Directory::new(scene.fixture.dir.path().join("local"));
-    std::fs::remove_file(directory.file()).unwrap();
-    halts().await;
-    directory.identify_anew(uuid::Uuid::from_u128(1)).unwrap();
-    halts().await;
-    upkeep.stop().await;
-    scene.end().await;
-    other.end().await;
+    for times in [Lie::None, Lie::DatesBeginnings] {
+        let (other, scene) = (Scene::new(true, 130).await, Scene::new(true, 10).await);
+        scene.say(times);
+        scene.takes_blobs_of(&other).await;
+        // A file system's clock goes in steps.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let upkeep = scene.in_its_place(Duration::ZERO).await;
+        let halts = async || {
+            let report = upkeep.cleanup(true).await.unwrap();
+            assert_eq!((report.orphan_blobs, report.deleted_blobs), (130, 0), "{report:?}");
+            assert!(report.halted.unwrap().contains("another database's"));
+        };
+        halts().await;
+        // Nor is anything where the place says no more whose it is, or that it is somebody else's.
+        let directory = Directory::new(scene.fixture.dir.path().join("local"));
+        std::fs::remove_file(directory.file()).unwrap();
+        halts().await;
+        directory.identify_anew(uuid::Uuid::from_u128(1)).unwrap();
+        halts().await;
+        upkeep.stop().await;
+        scene.end().await;
+        other.end().await;
+    }
 }

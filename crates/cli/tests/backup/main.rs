@@ -9,199 +9,25 @@
 )]
 
 #[allow(dead_code, reason = "shared with other suites, each of which uses a part of it")]
-#[path = "../../file-storage/tests/support/database.rs"]
+#[path = "../../../file-storage/tests/support/database.rs"]
 mod database;
+mod doctor;
+mod scene;
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, Method, StatusCode};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use database::TestDatabase;
+use scene::{Said, Scene, Server, aerostore, files};
 
 const WRITERS: usize = 4;
 const KEYS: usize = 6;
-
-fn aerostore(data_dir: &Path, database: Option<&TestDatabase>, arguments: &[&str]) -> Command {
-    let mut process = Command::new(env!("CARGO_BIN_EXE_aerostore"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("AEROSTORE_"))
-    {
-        process.env_remove(name);
-    }
-    process.args(arguments).arg("--data-dir").arg(data_dir).stdin(Stdio::null());
-    process.env("AEROSTORE_POSTGRES_DELETION_GRACE", "0s").env("AEROSTORE_CLEANUP_GRACE", "1s");
-    process.envs(database.map(|database| ("AEROSTORE_DATABASE", database.url())));
-    process
-}
-
-/// What a command said, and whether it succeeded.
-struct Said {
-    ok: bool,
-    out: Value,
-    err: String,
-}
-
-impl Said {
-    fn of(mut command: Command) -> Self {
-        let output = command.arg("--json").output().unwrap();
-        let err = String::from_utf8_lossy(&output.stderr).into_owned();
-        let out = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
-        Self { ok: output.status.success(), out, err }
-    }
-
-    #[track_caller]
-    fn ok(self) -> Value {
-        assert!(self.ok, "{}", self.err);
-        self.out
-    }
-
-    #[track_caller]
-    fn fails(self, words: &str) {
-        assert!(!self.ok && self.err.contains(words), "`{words}` is not in: {}{}", self.out, self.err);
-    }
-}
-
-/// A directory of data, the database beside it, and a place for backups.
-struct Scene {
-    dir: tempfile::TempDir,
-    database: Option<TestDatabase>,
-}
-
-impl Scene {
-    fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), database: TestDatabase::if_asked_for() }
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn serve(&self) -> Server {
-        Server::start(&self.at("data"), self.database.as_ref())
-    }
-
-    /// Backs up into `backup`.
-    fn create(&self, more: &[&str], points: &str) -> Said {
-        let to = self.at("backup");
-        let arguments = [&["backup", "create", "--to", to.to_str().unwrap()], more].concat();
-        let mut command = aerostore(&self.at("data"), self.database.as_ref(), &arguments);
-        command.env("AEROSTORE_FAILPOINTS", points);
-        Said::of(command)
-    }
-
-    fn verify(&self) -> Said {
-        let from = self.at("backup");
-        Said::of(aerostore(&self.at("none"), None, &["backup", "verify", from.to_str().unwrap()]))
-    }
-
-    fn restore(&self, name: &str, database: Option<&TestDatabase>, points: &str) -> Said {
-        let from = self.at("backup");
-        let mut command = aerostore(&self.at(name), database, &["backup", "restore", from.to_str().unwrap()]);
-        command.env("AEROSTORE_FAILPOINTS", points);
-        Said::of(command)
-    }
-
-    /// Some blob in a directory of data or of a backup.
-    fn blob(&self, name: &str) -> PathBuf {
-        files(&self.at(name).join("blobs")).pop().expect("there is a blob")
-    }
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
-struct Server {
-    child: Child,
-    url: String,
-    service: String,
-    client: Client,
-}
-
-impl Server {
-    fn start(data_dir: &Path, database: Option<&TestDatabase>) -> Self {
-        let mut child = aerostore(data_dir, database, &["serve", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let url = lines
-            .find_map(|line| line.unwrap().split_once("ready on ").map(|(_, url)| url.trim().to_owned()))
-            .expect("the server is ready");
-        std::thread::spawn(move || lines.for_each(drop));
-        let keys = Said::of(aerostore(data_dir, None, &["keys"])).ok();
-        let service = keys["service_key"].as_str().unwrap().to_owned();
-        Self { child, url, service, client: Client::builder().no_proxy().build().unwrap() }
-    }
-
-    async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> (StatusCode, Vec<u8>) {
-        let mut request = self.client.request(method, format!("{}{path}", self.url));
-        if path.ends_with("/bucket") {
-            request = request.header("content-type", "application/json");
-        }
-        let answer = request.bearer_auth(&self.service).body(body).send().await.unwrap();
-        (answer.status(), answer.bytes().await.unwrap().to_vec())
-    }
-
-    async fn bucket(&self, name: &str) {
-        let body = json!({ "name": name, "policy": "private" }).to_string().into_bytes();
-        let (status, said) = self.send(Method::POST, "/storage/v1/bucket", body).await;
-        assert!(status.is_success(), "{status} {}", String::from_utf8_lossy(&said));
-    }
-
-    async fn put(&self, path: &str, body: Vec<u8>) {
-        let (status, said) = self.send(Method::PUT, &format!("/storage/v1/object/docs/{path}"), body).await;
-        assert!(status.is_success(), "{path}: {status} {}", String::from_utf8_lossy(&said));
-    }
-
-    async fn delete(&self, path: &str) {
-        let (status, said) =
-            self.send(Method::DELETE, &format!("/storage/v1/object/docs/{path}"), Vec::new()).await;
-        assert!(status.is_success(), "{path}: {status} {}", String::from_utf8_lossy(&said));
-    }
-
-    /// The bytes of an object; `None` where there is none.
-    async fn get(&self, path: &str) -> Option<Vec<u8>> {
-        match self.send(Method::GET, &format!("/storage/v1/object/docs/{path}"), Vec::new()).await {
-            (StatusCode::OK, bytes) => Some(bytes),
-            (StatusCode::NOT_FOUND, _) => None,
-            (status, said) => panic!("{path}: {status} {}", String::from_utf8_lossy(&said)),
-        }
-    }
-
-    async fn json(&self, path: &str) -> Value {
-        let (status, said) = self.send(Method::GET, path, Vec::new()).await;
-        assert!(status.is_success(), "{path}: {status} {}", String::from_utf8_lossy(&said));
-        serde_json::from_slice(&said).unwrap()
-    }
-
-    /// Counters equal a recount, every row has its bytes, and there are no others.
-    async fn audit(&self) {
-        let recount = self.json("/api/v1/storage/usage?recalculate=true").await;
-        assert_eq!(recount["differences"], json!([]), "{recount}");
-        let found = self.json("/api/v1/storage/cleanup").await;
-        for name in ["orphan_blobs", "missing_blobs", "damaged_blobs", "pending_deletions"] {
-            assert_eq!(found[name], json!(0), "{found}");
-        }
-        assert_eq!(found["halted"], Value::Null, "{found}");
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 /// What a key holds in its `state`th state; every fifth one is that it is deleted. Large and small ones take turns.
 fn content(key: &str, state: u64) -> Option<Vec<u8>> {
@@ -308,53 +134,6 @@ async fn a_backup_under_load_has_all_that_was_acknowledged_and_goes_to_either_en
         drop(server);
         scene.restore(name, database, "").fails("is not empty");
     }
-}
-
-#[tokio::test]
-async fn a_doctor_knows_how_old_the_last_backup_is() {
-    let scene = Scene::new();
-    let asked = |name: &str, database: Option<&TestDatabase>| {
-        let mut command = aerostore(&scene.at(name), database, &["doctor"]);
-        command.env("AEROSTORE_LISTEN", "127.0.0.1:0");
-        let report = Said::of(command).out;
-        let found = report["findings"].as_array().unwrap_or_else(|| panic!("{report}")).clone();
-        let mut told = found.into_iter().filter(|finding| finding["about"] == "backup");
-        told.next()
-            .map(|it| format!("{}: {}", it["severity"].as_str().unwrap(), it["found"].as_str().unwrap()))
-    };
-    let doctor = || asked("data", scene.database.as_ref());
-    if scene.database.is_none() {
-        assert_eq!(doctor(), None, "there is nothing yet");
-    }
-    let server = scene.serve();
-    server.bucket("docs").await;
-    server.put("f", vec![1; 50_000]).await;
-    assert_eq!(doctor().unwrap(), "warning: no backup was ever made");
-    scene.create(&[], "backup.before_manifest=fail").fails("");
-    assert_eq!(doctor().unwrap(), "warning: no backup was ever made", "none is whole");
-    assert_eq!(scene.create(&[], "").ok()["unrecorded"], Value::Null);
-    let place = scene.at("backup").canonicalize().unwrap();
-    assert_eq!(
-        doctor().unwrap(),
-        format!("ok: the last backup is less than a day old ({})", place.display())
-    );
-    let record = scene.at("data/last-backup.json");
-    let mut last: Value = serde_json::from_slice(&std::fs::read(&record).unwrap()).unwrap();
-    last["created_at"] = json!("2026-01-01T00:00:00Z");
-    std::fs::write(&record, last.to_string()).unwrap();
-    let told = doctor().unwrap();
-    assert!(told.starts_with("warning: the last backup is ") && told.contains(" days old"), "{told}");
-    drop(server);
-    // What is restored was not backed up yet.
-    scene.restore("elsewhere", None, "").ok();
-    assert_eq!(asked("elsewhere", None).unwrap(), "warning: no backup was ever made");
-    // One that can't be noted is a backup all the same.
-    std::fs::remove_file(&record).unwrap();
-    std::fs::create_dir_all(record.join("in the way")).unwrap();
-    let unrecorded = scene.create(&[], "").ok()["unrecorded"].clone();
-    assert!(unrecorded.as_str().unwrap().contains("will not know of it"), "{unrecorded}");
-    assert!(doctor().unwrap().contains("can't be read"));
-    scene.verify().ok();
 }
 
 #[tokio::test]
