@@ -29,7 +29,7 @@ const QUEUE: usize = 8192;
 const BATCH: usize = 512;
 /// How long spans gather.
 const GATHER: Duration = Duration::from_secs(2);
-/// How long a request may take, with those that repeat it.
+/// How long a request may take, and until when it is sent again.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the end of the server waits for the last spans.
 const LAST_WORDS: Duration = Duration::from_secs(3);
@@ -195,7 +195,7 @@ impl SpanProcessor for Queue {
         }
     }
 
-    /// The exporter has a time of its own, and an end.
+    /// The exporter has its own times, and its own end.
     fn force_flush(&self) -> OTelSdkResult {
         Ok(())
     }
