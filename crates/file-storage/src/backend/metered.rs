@@ -159,7 +159,14 @@ impl Meter {
     ) -> Result<T, BackendError> {
         let started = Instant::now();
         // Where requests are traced, a span of its own.
-        let span = tracing::info_span!(target: "trace", "provider", operation = self.operation, aerostore.provider = &*self.provider);
+        let span = tracing::info_span!(
+            target: "trace",
+            "provider",
+            otel.name = %format_args!("provider {}", self.operation),
+            otel.kind = "client",
+            operation = self.operation,
+            aerostore.provider = &*self.provider,
+        );
         let outcome = operation.instrument(span).await;
         self.latency.record(started.elapsed());
         match &outcome {

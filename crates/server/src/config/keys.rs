@@ -382,7 +382,7 @@ settings! {
 
     /// Traces for OpenTelemetry: what each request took, and what of it went to the database and to providers.
     telemetry: TelemetryConfig {
-        /// Who collects traces, by OTLP over HTTP with JSON: `http://collector:4318`. Without it, none are made.
+        /// Who collects traces, by OTLP over HTTP with protobuf: `http://collector:4318`. Without it, none are made.
         otlp_endpoint: Option<WebUrl> = "";
         /// What this service is called there.
         service_name: String = "aerostore";

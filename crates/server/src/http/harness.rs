@@ -24,6 +24,7 @@ use super::request_id::{self, RequestId};
 use super::response_body::MeasuredBody;
 use super::{HttpOptions, answer, host};
 use crate::client_address::Proxies;
+use crate::telemetry::traces;
 
 /// The socket's other end: the client, or the proxy in front of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,18 +77,7 @@ impl Harness {
         let stalled = Stalled::default();
         let client = self.audit.as_ref().map(|_| self.client(&request, peer));
         let bad_host = host::check(request.version(), request.uri(), request.headers()).err();
-        // Of no cost where nobody collects traces.
-        let span = tracing::info_span!(
-            target: "trace",
-            "request",
-            traceparent = request.headers().get("traceparent").and_then(|parent| parent.to_str().ok()),
-            http.request.method = %request.method(),
-            aerostore.request_id = &*request_id.0,
-            operation = tracing::field::Empty,
-            outcome = tracing::field::Empty,
-            error = tracing::field::Empty,
-            http.response.status_code = tracing::field::Empty,
-        );
+        let span = traces::begin(&method, request.headers(), &request_id.0);
         let request = self.prepare(request, peer, &request_id, &stalled);
 
         let own_cors = self.says_itself(request.uri().path());

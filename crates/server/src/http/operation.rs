@@ -9,6 +9,8 @@ use metrics::Histogram;
 use tracing::Span;
 use uuid::Uuid;
 
+use crate::telemetry::traces;
+
 /// What a handler tells the harness about its operation, in the extensions of its answer. Holds names and sizes;
 /// never a token, a query string or a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,12 +124,8 @@ impl Ongoing {
             (End::Complete, 400..) => "refused",
             (End::Complete, _) => "ok",
         };
-        self.span.record("operation", self.log.operation);
-        self.span.record("outcome", outcome);
-        self.span.record("http.response.status_code", self.status.as_u16());
-        if has_failed || end == End::Broken {
-            self.span.record("error", true);
-        }
+        let is_error = has_failed || end == End::Broken;
+        traces::end(&self.span, self.log.operation, outcome, self.status, is_error);
         // The level is part of a call site, hence twice the same line. At a quieter level, nothing is formatted.
         macro_rules! line {
             ($level:ident) => {
@@ -148,7 +146,7 @@ impl Ongoing {
                 )
             };
         }
-        if has_failed || end == End::Broken { line!(error) } else { line!(info) }
+        if is_error { line!(error) } else { line!(info) }
     }
 
     /// Whether the server is to blame.

@@ -12,6 +12,7 @@ use file_storage::identities::IdentityError;
 use crate::auth::{KeySetError, MintError};
 use crate::secrets::SecretsError;
 use crate::telemetry::FiguresError;
+use crate::telemetry::traces::TraceError;
 
 /// Why a server can't start. Its sources say why in turn, and are not repeated in its own words.
 #[derive(Debug, thiserror::Error)]
@@ -166,9 +167,9 @@ pub enum ServerError {
     /// There is no client for webhooks: the system has no certificates, mostly.
     #[error("webhooks can't be sent")]
     Webhooks(#[source] reqwest::Error),
-    /// There is no client for traces: the system has no certificates, mostly.
+    /// Traces can't be sent, whoever collects them.
     #[error("traces can't be sent")]
-    Traces(#[source] reqwest::Error),
+    Traces(#[source] TraceError),
     /// Log lines can't be written.
     #[error("logs can't be written")]
     Logs(#[source] io::Error),

@@ -42,7 +42,13 @@ pub(crate) struct WatchedExecutor {
 
 /// What the database is asked, in a span of its own where requests are traced.
 fn asked<F: Future>(operation: &'static str, run: F) -> Instrumented<F> {
-    run.instrument(tracing::info_span!(target: "trace", "database", operation))
+    run.instrument(tracing::info_span!(
+        target: "trace",
+        "database",
+        otel.name = %format_args!("database {operation}"),
+        otel.kind = "client",
+        operation,
+    ))
 }
 
 impl WatchedExecutor {

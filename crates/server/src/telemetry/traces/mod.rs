@@ -2,23 +2,28 @@
 //!
 //! ```text
 //! tracing spans of the target "trace"     request → database, provider
-//!   → TraceLayer     those of a trace that is sampled, when they end; never waits
-//!     → Exporter     a task: batches, as OTLP's JSON over HTTP
+//!   → tracing-opentelemetry     makes spans of OpenTelemetry of them, of those traces that are sampled
+//!     → Queue     takes them when they end; never waits, and counts what has no room
+//!       → Exporter     a task: batches, by opentelemetry-otlp as protobuf over HTTP
 //! ```
 //!
 //! A request with `traceparent` (W3C Trace Context) goes on with its caller's trace. Spans tell operations, providers, statuses
-//! and the request's id, which the log has as well; no path, no user, no token. Written by hand, as OTLP's JSON is a page, and
-//! OpenTelemetry's own crates bring a second way of serializing everything. Without an endpoint, no span is ever made.
+//! and the request's id, which the log has as well; no path, no user, no token. Without an endpoint, no span is ever made.
+//!
+//! NOTE: the SDK's own batches are not used. They run on a thread that blocks, where the client of HTTP wants this runtime; they
+//! don't tell what they drop; and a collector that is away is an error for each batch.
 
-mod context;
+mod client;
 mod exporter;
 mod layer;
-mod otlp;
+mod request;
+mod sampling;
 
-pub use exporter::{Exporter, TraceOptions};
+pub use exporter::{Exporter, TraceError, TraceOptions};
 pub use layer::TraceLayer;
 
 pub(super) use layer::with;
+pub(crate) use request::{begin, end};
 
 /// What spans are known by to those who collect them, and to filters.
 const TARGET: &str = "trace";
