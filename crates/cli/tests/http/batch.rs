@@ -201,9 +201,10 @@ async fn progress_of_a_deletion_knows_how_many_there_are() {
     let result = &lines[3];
     assert_eq!((paths(result, "successful"), paths(result, "failed").len()), (vec!["mine".to_owned()], 2));
     assert!(server.content("box/mine").await.is_none() && server.content("box/theirs").await.is_some());
-    // What fails as a whole says so in the only line.
+    // What is wrong with the request is no line, and what is wrong with the bucket is wrong with each path.
+    asked(ME, "no/bucket").await.expect_error(400, "INVALID_BUCKET_NAME");
     let lines = read_lines(&asked(ME, "nothing").await.expect_status(200));
-    assert_eq!((lines.len(), &lines[0]["error"]["code"]), (1, &json!("BUCKET_NOT_FOUND")), "{lines:?}");
+    assert_eq!(lines[3]["errors_by_code"], json!({ "BUCKET_NOT_FOUND": 2, "INVALID_PATH": 1 }), "{lines:?}");
 }
 
 #[tokio::test]

@@ -356,8 +356,9 @@ async fn fs_o1_what_another_database_knows_is_no_orphan() {
 
 #[tokio::test]
 async fn fs_o1_what_crashes_left_in_a_place_of_ours_goes_however_much_it_is() {
+    let other = Scene::new(true, 130).await;
     for times in [Lie::None, Lie::DatesBeginnings] {
-        let (other, scene) = (Scene::new(true, 130).await, Scene::new(true, 10).await);
+        let scene = Scene::new(true, 10).await;
         scene.say(times);
         let grace = Duration::from_millis(200);
         let upkeep = scene.in_its_place(grace).await;
@@ -384,14 +385,15 @@ async fn fs_o1_what_crashes_left_in_a_place_of_ours_goes_however_much_it_is() {
         upkeep.stop().await;
         scene.fixture.audit().await;
         scene.end().await;
-        other.end().await;
     }
+    other.end().await;
 }
 
 #[tokio::test]
 async fn fs_o1_what_was_there_before_the_place_was_ours_is_no_orphan() {
+    let other = Scene::new(true, 130).await;
     for times in [Lie::None, Lie::DatesBeginnings] {
-        let (other, scene) = (Scene::new(true, 130).await, Scene::new(true, 10).await);
+        let scene = Scene::new(true, 10).await;
         scene.say(times);
         scene.takes_blobs_of(&other).await;
         // A file system's clock goes in steps.
@@ -411,6 +413,6 @@ async fn fs_o1_what_was_there_before_the_place_was_ours_is_no_orphan() {
         halts().await;
         upkeep.stop().await;
         scene.end().await;
-        other.end().await;
     }
+    other.end().await;
 }
