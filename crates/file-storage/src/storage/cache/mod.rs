@@ -153,9 +153,9 @@ impl ListCache {
                 return read().await;
             }
         };
-        self.asked.note(&question, context);
         if let Kept::Answer { mark: known, page, .. } = kept {
             if known == mark {
+                self.asked.note(&question, context);
                 metrics::counter!("storage_cache_hits_total").increment(1);
                 return Ok(Found::InMemory(page));
             }
@@ -164,6 +164,8 @@ impl ListCache {
         count_miss();
         let page = list(executor, access, bucket, listing).await?;
         self.keep_answer(&question, mark, &page);
+        // Now that it is kept: nobody need read it ahead besides.
+        self.asked.note(&question, context);
         Ok(Found::InDatabase(page))
     }
 
