@@ -92,7 +92,7 @@ impl Notes {
                 self.has_warned = false;
             }
             Err(error) if self.has_warned => {
-                tracing::debug!(%error, "which lists are asked for is not written down")
+                tracing::debug!(%error, "which lists are asked for is not written down");
             }
             Err(error) => {
                 self.has_warned = true;
@@ -115,7 +115,7 @@ impl Notes {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => {
-                tracing::debug!(file = %file.display(), %error, "a list of what was asked for stays")
+                tracing::debug!(file = %file.display(), %error, "a list of what was asked for stays");
             }
         }
     }
