@@ -246,3 +246,23 @@ fn streams_of_events_end_when_a_reload_comes_into_force() {
     assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
     server.events(&server.service_key()).unwrap();
 }
+
+#[test]
+fn lists_are_read_ahead_or_not_while_the_server_runs() {
+    let server = Reloaded::start("");
+    let file = server.folder.path().join("data/lists-asked-for.json");
+    std::fs::write(&file, "of a start before").unwrap();
+    server.run(None, &["bucket", "create", "box"]).ok();
+    let line = server.reload("cache: {warm: 257}\n", "what was in force stays");
+    assert!(line.contains("cache.warm") && line.contains("is at most 256"), "{line}");
+    assert!(file.exists());
+    let line = server.reload("cache: {warm: 0}\n", "configuration reloaded");
+    assert!(line.contains("cache.warm"), "{line}");
+    for _ in 0..2000 {
+        if !file.exists() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("nothing is read ahead, and the file that is about it stays");
+}

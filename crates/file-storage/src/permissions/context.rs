@@ -136,6 +136,19 @@ impl RlsContext {
         Self { request_id: request_id.into(), ..self }
     }
 
+    /// The same caller, in whose name the server itself reads what he is expected to ask for. It is no access of his, and told of to nobody.
+    #[must_use]
+    pub(crate) fn in_absence(self) -> Self {
+        let origin = Origin { is_system: true, ..Origin::default() };
+        Self { request_id: "read ahead".into(), origin, ..self }
+    }
+
+    /// When the caller's token is no longer good, in seconds since 1970, where it says so.
+    pub(crate) fn expires_at(&self) -> Option<i64> {
+        let exp = self.claims.get("exp")?;
+        exp.as_i64().or_else(|| exp.as_f64().map(|seconds| seconds as i64))
+    }
+
     /// The user, where there is one.
     pub fn user_id(&self) -> Option<Uuid> {
         self.user_id

@@ -66,7 +66,7 @@ use crate::signed_url::SigningKeys;
 
 pub use adopt::{AdoptRequest, AdoptSource};
 pub use batch::{Batch, BatchItem};
-pub use cache::{CacheOptions, SharedPage};
+pub use cache::{CacheOptions, SharedPage, WarmingOptions};
 pub use copy::CopyOptions;
 pub use delete::DeletedTogether;
 pub use download::{Download, DownloadBody};
@@ -89,7 +89,8 @@ pub use upload::PendingUpload;
 pub use usage::UsageTold;
 
 pub(crate) use adopt::{Adopted, Adoption};
-pub(crate) use cache::ListCache;
+use cache::MostAsked;
+pub(crate) use cache::{ListCache, Notes};
 pub(crate) use carry::CarryFault;
 use credentials::KnownCredentials;
 use events::Feed;
@@ -125,6 +126,10 @@ struct Inner {
     leases: Leases,
     /// Lists that were answered before.
     lists: ArcSwapOption<ListCache>,
+    /// Which of them are asked for most.
+    most_asked: Arc<MostAsked>,
+    /// Rung when it may be another number of them that is read ahead.
+    warming_changed: Notify,
     labels: BucketLabels,
     /// Requests that append to uploads.
     writers: Writers,
@@ -187,7 +192,8 @@ impl FileStorage {
         credential_key: CredentialKey,
         options: StorageOptions,
     ) -> Self {
-        let lists = cache::cache(options.cache);
+        let most_asked = Arc::new(MostAsked::new(cache::lists_to_warm(&options)));
+        let lists = cache::cache(options.cache, &most_asked);
         Self {
             inner: Arc::new(Inner {
                 audit,
@@ -202,6 +208,8 @@ impl FileStorage {
                 options: ArcSwap::from_pointee(options),
                 leases: Leases::default(),
                 lists: ArcSwapOption::new(lists),
+                most_asked,
+                warming_changed: Notify::new(),
                 labels: BucketLabels::default(),
                 writers: Writers::default(),
                 commits: TaskTracker::new(),
@@ -302,7 +310,9 @@ impl FileStorage {
     pub fn reconfigure(&self, options: StorageOptions, signing_keys: SigningKeys) {
         self.keep_lists(options.cache);
         self.limit_subscribers(options.events);
-        self.inner.options.store(Arc::new(options));
+        let options = Arc::new(options);
+        self.inner.options.store(options.clone());
+        self.warm_lists(&options);
         self.inner.signing_keys.store(Arc::new(signing_keys));
     }
 
@@ -352,6 +362,7 @@ impl FileStorage {
         };
         if let (Err(error), Some(audit)) = (&outcome, &self.inner.audit)
             && audit.keeps_all()
+            && !context.is_system()
         {
             let entry = Entry::by(context, operation.name());
             let entry = bucket.map_or_else(|| entry.clone(), |bucket| entry.clone().bucket(bucket));

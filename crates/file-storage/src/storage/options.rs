@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::cache::CacheOptions;
+use super::cache::{CacheOptions, WarmingOptions};
 use crate::backend::originals::AllowedDirectories;
 use crate::failpoint;
 use crate::lifecycle::LifecycleRule;
@@ -41,6 +41,8 @@ pub struct StorageOptions {
     pub queue: QueueOptions,
     /// How many answers are kept in memory; `None`: none are.
     pub cache: Option<CacheOptions>,
+    /// Which of them are read before somebody asks.
+    pub warming: WarmingOptions,
     /// Many files in one request.
     pub batch: BatchOptions,
     /// Rules that let old files go.
@@ -74,6 +76,7 @@ impl Default for StorageOptions {
             events: EventOptions::default(),
             queue: QueueOptions::default(),
             cache: Some(CacheOptions::default()),
+            warming: WarmingOptions::default(),
             batch: BatchOptions::default(),
             lifecycle: LifecycleOptions::default(),
             jobs: JobOptions::default(),

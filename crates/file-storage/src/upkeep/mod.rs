@@ -1,15 +1,16 @@
 //! What a storage does for itself: deleting blobs that nothing uses any more, giving up uploads whose time is over,
-//! bringing blobs to the providers where they belong, keeping copies of them, comparing provider and metadata, and the long work that
-//! callers ask for.
+//! bringing blobs to the providers where they belong, keeping copies of them, comparing provider and metadata, reading lists ahead, and the
+//! long work that callers ask for.
 //!
 //! Everything here runs under the service role, explicitly, and through [`FileStorage`]'s executor and backend; but for jobs,
-//! which touch objects as whoever asked for them.
+//! which touch objects as whoever asked for them, and lists, which are read as whoever asks for them.
 
 mod copies;
 mod deletions;
 mod events;
 mod jobs;
 mod lifecycle;
+mod lists;
 mod orphans;
 mod queue;
 mod report;
@@ -102,7 +103,7 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    /// Starts the deletion of queued blobs, the upload queue's worker, who looks for lacking copies, the runner of jobs, and the orphan job.
+    /// Starts the deletion of queued blobs, the upload queue's worker, who looks for lacking copies, the runner of jobs, who reads lists ahead, and the orphan job.
     pub fn start(storage: &FileStorage, options: UpkeepOptions) -> Self {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
@@ -113,6 +114,7 @@ impl Upkeep {
         tasks.spawn(copies::run(storage.clone(), stop.clone()));
         tasks.spawn(jobs::run(storage.clone(), stop.clone()));
         tasks.spawn(scrubs::run(storage.clone(), stop.clone()));
+        tasks.spawn(lists::run(storage.clone(), stop.clone()));
         let (options, seen) = watch::channel(options);
         tasks.spawn(lifecycle::run(storage.clone(), seen.clone(), stop.clone()));
         let orphans = Arc::new(Mutex::new(Orphans::new(storage.clone(), seen.clone())));

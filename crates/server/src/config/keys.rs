@@ -301,6 +301,10 @@ settings! {
         /// The most memory that they take together; 0 keeps none.
         #[live = true]
         max_size: ByteSize = "100MB";
+        /// How many of them, those that are asked for most, are read again after a change, and after a start, before somebody asks; 0 for none, and 256 at
+        /// most. After a start, only those of callers without a token and of the service key.
+        #[live = true]
+        warm: u32 = "16", some_lists;
     }
 
     /// The job that reads everything and compares it with its SHA-256: `aerostore scrub`.
@@ -419,6 +423,10 @@ fn server_name(name: &Option<String>) -> Result<(), String> {
         }
         Some(_) | None => Ok(()),
     }
+}
+
+fn some_lists(number: &u32) -> Result<(), String> {
+    if *number > 256 { Err("is at most 256".into()) } else { Ok(()) }
 }
 
 fn percent(number: &u32) -> Result<(), String> {

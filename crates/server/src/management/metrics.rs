@@ -127,6 +127,8 @@ struct Cache {
     invalidations: u64,
     /// Kept lists that went for lack of room, or as they were too old.
     evictions: u64,
+    /// Lists that were read before somebody asked for them.
+    warmed: u64,
     /// Memory in use now, more or less.
     bytes: u64,
 }
@@ -213,6 +215,7 @@ impl Metrics {
                 misses: total("storage_cache_misses_total"),
                 invalidations: total("storage_cache_invalidations_total"),
                 evictions: total("storage_cache_evictions_total"),
+                warmed: total("storage_cache_warmed_total"),
                 bytes: total("storage_cache_bytes"),
             },
             providers,

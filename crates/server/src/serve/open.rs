@@ -15,7 +15,7 @@ use file_storage::permissions::AccessRules;
 use file_storage::quota::{QuotaEnforcement, QuotaSettings};
 use file_storage::storage::{
     BatchOptions, CacheOptions, EventOptions, JobOptions, LifecycleOptions, QueryOptions, QueueOptions,
-    ScrubOptions, StorageOptions,
+    ScrubOptions, StorageOptions, WarmingOptions,
 };
 use file_storage::upkeep::{EventRetention, LifecycleSchedule, Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
@@ -35,6 +35,9 @@ use crate::webhooks::Webhooks;
 
 /// The metadata's file, in the data directory.
 const DATABASE_FILE: &str = "metadata.sqlite";
+
+/// Where it is noted, in the data directory, which lists are asked for most.
+const LISTS_FILE: &str = "lists-asked-for.json";
 
 pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
     // Before anything is made: a second server on the same address must not touch the first one's data.
@@ -219,6 +222,11 @@ pub(super) fn storage_options(config: &Config) -> StorageOptions {
             .cache
             .enabled
             .then_some(CacheOptions { max_bytes: config.cache.max_size.0, ttl: config.cache.ttl }),
+        warming: WarmingOptions {
+            lists: usize::try_from(config.cache.warm).unwrap_or(usize::MAX),
+            notes: Some(config.data_dir.join(LISTS_FILE).into()),
+            ..WarmingOptions::default()
+        },
         batch: BatchOptions {
             max_files: usize::try_from(config.batch.max_files).unwrap_or(usize::MAX),
             concurrency: usize::try_from(config.batch.concurrency).unwrap_or(usize::MAX),

@@ -32,6 +32,7 @@ pub static DESCRIPTIONS: &[Description] = &[
         Kind::Counter,
         "Kept lists that went for lack of room, or as they were too old",
     ),
+    ("storage_cache_warmed_total", &[], Kind::Counter, "Lists that were read before somebody asked for them"),
     ("storage_cache_bytes", &[], Kind::Gauge, "Memory that kept lists take, more or less"),
     ("storage_cache_entries", &[], Kind::Gauge, "Lists that are kept, or known to have been asked for"),
     ("storage_upload_total", &["bucket", "status"], Kind::Counter, "Uploads, by `success` or `error`"),

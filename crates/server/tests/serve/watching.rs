@@ -222,3 +222,58 @@ async fn a_route_that_is_not_there_is_a_404_in_json() {
     assert_eq!(body["message"], "Route GET:/nowhere not found");
     assert_eq!(body["request_id"].as_str().unwrap().len(), 16);
 }
+
+/// Waits until a figure of lists from memory is so much.
+async fn lists_until(server: &TestServer, token: &str, figure: &str, least: u64) {
+    let is_so = async {
+        loop {
+            let (_, metrics) = server.get("/api/v1/storage/metrics", Some(token)).await;
+            let metrics: Value = serde_json::from_str(&metrics).unwrap();
+            if metrics["cache"][figure].as_u64().unwrap() >= least {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), is_so).await.unwrap();
+}
+
+#[tokio::test]
+async fn lists_are_read_ahead_after_a_change_and_after_a_start_and_counted() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let file = data_dir.path().join("lists-asked-for.json");
+    let server = TestServer::start(data_dir.path(), &[("cache.warm", "4")]).await;
+    let service = server.token(Role::ServiceRole);
+    let url = |server: &TestServer, path: &str| format!("http://{}/storage/v1/{path}", server.address);
+    let made = server.client.post(url(&server, "bucket")).bearer_auth(&service);
+    let made = made.json(&serde_json::json!({ "name": "docs" })).send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    let list = async |server: &TestServer| {
+        let asked = server.client.post(url(server, "object/list/docs")).bearer_auth(&service);
+        let listed = asked.json(&serde_json::json!({ "prefix": "" })).send().await.unwrap();
+        assert_eq!(listed.status(), 200);
+        listed.text().await.unwrap()
+    };
+    for _ in 0..3 {
+        list(&server).await;
+    }
+    let put = server.client.post(url(&server, "object/docs/a")).bearer_auth(&service).body("1");
+    assert_eq!(put.send().await.unwrap().status(), 201);
+    lists_until(&server, &service, "warmed", 1).await;
+    let (_, text) = server.get("/metrics", None).await;
+    assert!(text.lines().any(|line| line == "storage_cache_warmed_total 1"), "{text}");
+    assert!(list(&server).await.contains("\"a\""));
+    lists_until(&server, &service, "hits", 2).await;
+    server.stop().await;
+    let noted = fs::read_to_string(&file).unwrap();
+    assert!(noted.contains("service_role") && !noted.contains(&service), "{noted}");
+
+    let server = TestServer::start(data_dir.path(), &[("cache.warm", "4")]).await;
+    lists_until(&server, &service, "warmed", 2).await;
+    assert!(list(&server).await.contains("\"a\""));
+    lists_until(&server, &service, "hits", 3).await;
+    server.stop().await;
+    // Where none are wanted, nothing is known.
+    TestServer::start(data_dir.path(), &[("cache.warm", "0")]).await.stop().await;
+    assert!(!file.exists());
+}

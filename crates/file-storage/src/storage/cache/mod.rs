@@ -17,9 +17,14 @@
 //!
 //! A list is kept when it is asked for again: most are read once, page by page, and would only push others out. The bound is in bytes.
 //! What is older than the TTL goes; no answer depends on it.
+//!
+//! Those that are asked for most are also read before somebody asks, after a change and after a start: each is kept under the same
+//! key, with the mark that was told before it was read, and given only after the same mark is told. So that can't make an
+//! answer wrong (`warm/`).
 
 mod page;
 mod question;
+mod warm;
 mod weight;
 
 use std::sync::Arc;
@@ -36,6 +41,9 @@ use crate::executor::{Executor, Listing, Mark};
 use crate::permissions::{Access, Permission};
 pub use page::SharedPage;
 use question::Question;
+pub(crate) use warm::Notes;
+pub use warm::WarmingOptions;
+pub(super) use warm::{MostAsked, lists as lists_to_warm};
 
 /// How much is kept, and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +64,8 @@ impl Default for CacheOptions {
 pub(crate) struct ListCache {
     options: CacheOptions,
     kept: Cache<Arc<Question>, Kept>,
+    /// Told of what is asked for again.
+    asked: Arc<MostAsked>,
 }
 
 /// What is known of a question.
@@ -98,7 +108,12 @@ impl ListCache {
                 RemovalCause::Replaced | RemovalCause::Explicit => {}
             })
             .build();
-        Self { options, kept }
+        Self { options, kept, asked: Arc::new(MostAsked::new(0)) }
+    }
+
+    /// The same, of which this table learns what is asked for again.
+    fn telling(self, asked: Arc<MostAsked>) -> Self {
+        Self { asked, ..self }
     }
 
     /// A list, from memory where that is as good as from the database.
@@ -140,6 +155,7 @@ impl ListCache {
         };
         if let Kept::Answer { mark: known, page, .. } = kept {
             if known == mark {
+                self.asked.note(&question, context);
                 metrics::counter!("storage_cache_hits_total").increment(1);
                 return Ok(Found::InMemory(page));
             }
@@ -147,12 +163,25 @@ impl ListCache {
         }
         count_miss();
         let page = list(executor, access, bucket, listing).await?;
-        let bytes = weight::of_page(&page);
-        self.keep(question, Kept::Answer { mark, page: page.clone(), bytes });
+        self.keep_answer(&question, mark, &page);
+        // Now that it is kept: nobody need read it ahead besides.
+        self.asked.note(&question, context);
+        Ok(Found::InDatabase(page))
+    }
+
+    /// Keeps an answer with the mark that was told before it was read; whether there was room for it.
+    fn keep_answer(&self, question: &Arc<Question>, mark: Mark, page: &Arc<SharedPage>) -> bool {
+        let bytes = weight::of_page(page);
+        self.keep(question.clone(), Kept::Answer { mark, page: page.clone(), bytes });
         // What it pushes out goes at once, and not some answers later.
         self.kept.run_pending_tasks();
         self.measure();
-        Ok(Found::InDatabase(page))
+        self.kept.contains_key(question)
+    }
+
+    /// Whether the answer is kept that goes with this mark.
+    fn has(&self, question: &Arc<Question>, mark: &Mark) -> bool {
+        matches!(self.kept.get(question), Some(Kept::Answer { mark: known, .. }) if known == *mark)
     }
 
     fn keep(&self, question: Arc<Question>, kept: Kept) {
@@ -212,7 +241,7 @@ impl FileStorage {
     pub(super) fn keep_lists(&self, options: Option<CacheOptions>) {
         let now = self.inner.lists.load();
         if now.as_ref().map(|cache| cache.options) != options {
-            self.inner.lists.store(cache(options));
+            self.inner.lists.store(cache(options, &self.inner.most_asked));
         }
     }
 }
@@ -228,8 +257,9 @@ async fn list(
 }
 
 /// A cache, where there is to be one.
-pub(super) fn cache(options: Option<CacheOptions>) -> Option<Arc<ListCache>> {
-    let cache = options.filter(|options| options.max_bytes > 0).map(ListCache::new).map(Arc::new);
+pub(super) fn cache(options: Option<CacheOptions>, asked: &Arc<MostAsked>) -> Option<Arc<ListCache>> {
+    let cache = options.filter(|options| options.max_bytes > 0).map(ListCache::new);
+    let cache = cache.map(|cache| Arc::new(cache.telling(asked.clone())));
     match &cache {
         Some(cache) => cache.measure(),
         None => {

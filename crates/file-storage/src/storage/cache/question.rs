@@ -13,8 +13,8 @@ use crate::permissions::RlsContext;
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Question {
     caller: [u8; digest::SHA256_OUTPUT_LEN],
-    bucket: BucketName,
-    listing: Listing,
+    pub(super) bucket: BucketName,
+    pub(super) listing: Listing,
 }
 
 impl Question {
