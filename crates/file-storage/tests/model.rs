@@ -10,6 +10,7 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use file_storage::errors::StorageError;
@@ -19,7 +20,8 @@ use file_storage::storage::CopyOptions;
 use file_storage::{BucketPolicy, QuotaScope, RlsContext};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use support::{Fixture, anon, bucket, path, service, user};
+use support::{Fixture, TestDatabase, anon, bucket, options, path, service, user};
+use tempfile::TempDir;
 
 const BUCKETS: [(&str, BucketPolicy, Option<u128>); 5] = [
     ("public", BucketPolicy::Public, Some(1)),
@@ -235,19 +237,24 @@ fn code<T>(outcome: Result<T, StorageError>) -> Result<T, &'static str> {
     outcome.map_err(|error| error.code())
 }
 
-async fn run(steps: Vec<Step>) {
-    let mut fixture = Fixture::new().await;
+/// Takes the steps on an empty storage. In PostgreSQL, which takes its time to be set up, that is in the database of the steps
+/// before, if any are given.
+async fn run(steps: Vec<Step>, database: Option<TestDatabase>) -> Option<TestDatabase> {
+    let dir = TempDir::new().unwrap();
+    let options = options(dir.path());
+    let mut fixture = Fixture::open_on((dir, database), options, |backend| backend).await;
     let mut model = Model::default();
     for (name, policy, owner) in BUCKETS {
         let owner = owner.map_or_else(service, user);
         fixture.bucket(&owner, name, policy).await;
     }
     // Too large to refuse anything: the audit at the end counts them anew.
-    for folder in ["public/d", "private/d", "private/d/e", "system/d"] {
-        let scope = QuotaScope::folder(folder).unwrap();
+    let folders = ["public/d", "private/d", "private/d/e", "system/d"];
+    let quotas =
+        || folders.map(|folder| QuotaScope::folder(folder).unwrap()).into_iter().chain([QuotaScope::Global]);
+    for scope in quotas() {
         fixture.storage.set_quota(&service(), &scope, Some(1 << 40)).await.unwrap();
     }
-    fixture.storage.set_quota(&service(), &QuotaScope::Global, Some(1 << 40)).await.unwrap();
     let buckets = BUCKETS.map(|(name, ..)| bucket(name));
     let paths = PATHS.map(path);
     let at = |place: Place| (&buckets[place.0], &paths[place.1]);
@@ -300,6 +307,14 @@ async fn run(steps: Vec<Step>) {
         }
     }
     fixture.audit().await;
+    for scope in quotas() {
+        fixture.storage.set_quota(&service(), &scope, None).await.unwrap();
+    }
+    for bucket in &buckets {
+        fixture.storage.delete_bucket(&service(), bucket, true).await.unwrap();
+    }
+    fixture.settle().await;
+    fixture.database
 }
 
 async fn list(fixture: &Fixture, caller: Caller, index: usize) -> Vec<String> {
@@ -329,9 +344,12 @@ fn random_operations_do_as_the_model_does() {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let steps = prop::collection::vec(step(), 1..60);
+    let database = RefCell::new(None);
     TestRunner::new(config)
         .run(&steps, |steps| {
-            runtime.block_on(run(steps));
+            // Lost where steps fail: the next ones have a database of their own.
+            let left = database.take().or_else(TestDatabase::if_asked_for);
+            database.replace(runtime.block_on(run(steps, left)));
             Ok(())
         })
         .unwrap();

@@ -474,6 +474,7 @@ async fn it_is_told_to_no_audit_log() {
     let dir = fixture.dir.path();
     let log = AuditLog::open(AuditOptions {
         directory: dir.join("audit"),
+        data_dir: dir.to_owned(),
         server: "one".to_owned(),
         keeps_all: true,
         sync: false,

@@ -4,10 +4,11 @@ use async_trait::async_trait;
 
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
+use crate::path::ObjectPath;
 use crate::permissions::Access;
 
-/// What is at a bucket now: its row, the objects in it, and the rules by which callers see them. Another mark means that any of it
-/// may have changed. No mark comes back.
+/// What is at a bucket now: its row, the objects in it, and the rules by which callers see them; or what is at one object. Another mark
+/// means that any of it may have changed. No mark comes back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mark(pub(super) Box<str>);
 
@@ -30,4 +31,23 @@ pub trait MarkExecutor: Send + Sync {
     /// # Errors
     /// Only those of the engine, and a denial of an access that is not to a bucket's objects.
     async fn mark(&self, access: &Access, bucket: &BucketName) -> Result<Option<Mark>, StorageError>;
+
+    /// Whether objects have marks. They have none where looking up a row takes no more than its mark would.
+    fn marks_objects(&self) -> bool;
+
+    /// The mark of an object, also of one that is not there: of its row, of its segments wherever they are, and of what decides who is
+    /// shown it. It promises of the object's row and segments what [`MarkExecutor::mark`] does of a bucket, and other objects of the bucket have no
+    /// part in it.
+    ///
+    /// `None` where a bucket's would be, where policies look at other rows than the object's, and of objects of many segments; always where
+    /// objects have no marks.
+    ///
+    /// # Errors
+    /// Only those of the engine, and a denial of an access that is not to the object.
+    async fn object_mark(
+        &self,
+        access: &Access,
+        bucket: &BucketName,
+        path: &ObjectPath,
+    ) -> Result<Option<Mark>, StorageError>;
 }

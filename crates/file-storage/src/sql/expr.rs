@@ -332,6 +332,41 @@ impl Expr {
         follows
     }
 
+    /// Whether its value depends on more rows than one, and on more than the caller and the time beside it.
+    pub fn looks_at_others(&self) -> bool {
+        let mut looks = false;
+        self.visit(&mut |expr| {
+            // IMPORTANT: without a default, so that who adds a subquery has to say so here.
+            looks |= match expr {
+                Self::Column(column) => column.source > 0,
+                Self::Literal(..)
+                | Self::Caller(_)
+                | Self::Now
+                | Self::Not(_)
+                | Self::And(_)
+                | Self::Or(_)
+                | Self::Compare(..)
+                | Self::Is(..)
+                | Self::Arithmetic(..)
+                | Self::Negate(_)
+                | Self::Concat(..)
+                | Self::Like { .. }
+                | Self::In { .. }
+                | Self::AnyOf(..)
+                | Self::Case(..)
+                | Self::Coalesce(..)
+                | Self::NullIf(..)
+                | Self::Cast(..)
+                | Self::Json(..)
+                | Self::Element(..)
+                | Self::Array(_)
+                // A function of its arguments alone.
+                | Self::Call(..) => false,
+            };
+        });
+        looks
+    }
+
     /// Calls `visit` with every expression in it.
     pub fn visit(&self, visit: &mut impl FnMut(&Self)) {
         visit(self);

@@ -10,6 +10,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::FileStorage;
 use super::fallback::is_the_places;
 use super::follow::{Segments, Tries};
+use super::leases::Lease;
 use crate::body::{ByteStream, from_bytes};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
@@ -88,20 +89,24 @@ impl FileStorage {
         path: &ObjectPath,
     ) -> Result<StorageObject, StorageError> {
         let access = self.access(context, Operation::Info, Some(bucket)).await?;
-        self.executor().object(&access, bucket, path).await
+        self.cached_info(&access, bucket, path).await
     }
 
-    /// Looks an object up and leases its blobs.
+    /// Looks an object up for a download, in memory where it is kept, and leases its blobs.
     pub(super) async fn open(
         &self,
         access: &Access,
         bucket: &BucketName,
         path: &ObjectPath,
     ) -> Result<Download, StorageError> {
-        self.open_version_or_current(access, bucket, path, None).await
+        let lookup = self.inner.leases.begin_lookup().await;
+        let stored = self.cached_download(access, bucket, path).await?;
+        let lease = self.lease(&stored);
+        drop(lookup);
+        Ok(self.opened(access, stored, lease))
     }
 
-    /// The same with an old version, where one is named.
+    /// Looks an object up in the database, or an old version where one is named, and leases its blobs.
     pub(super) async fn open_version_or_current(
         &self,
         access: &Access,
@@ -110,15 +115,25 @@ impl FileStorage {
         version: Option<VersionId>,
     ) -> Result<Download, StorageError> {
         let lookup = self.inner.leases.begin_lookup().await;
-        let StoredObject { object, segments } = match version {
+        let stored = match version {
             None => self.executor().open_object(access, bucket, path).await?,
             Some(version) => self.executor().open_version(access, bucket, path, version).await?,
         };
-        let keys: Vec<_> = segments.iter().filter_map(|segment| segment.blob_key().cloned()).collect();
-        let lease = (!keys.is_empty()).then(|| self.inner.leases.hold(keys));
+        let lease = self.lease(&stored);
         drop(lookup);
+        Ok(self.opened(access, stored, lease))
+    }
+
+    /// Leases the blobs of an object, within the lookup that found it.
+    fn lease(&self, stored: &StoredObject) -> Option<Lease> {
+        let keys: Vec<_> = stored.segments.iter().filter_map(|segment| segment.blob_key().cloned()).collect();
+        (!keys.is_empty()).then(|| self.inner.leases.hold(keys))
+    }
+
+    fn opened(&self, access: &Access, stored: StoredObject, lease: Option<Lease>) -> Download {
+        let StoredObject { object, segments } = stored;
         let reader = Segments::of(self, access.clone(), &object, lease);
-        Ok(Download { storage: self.clone(), object, segments, reader, signed: None })
+        Download { storage: self.clone(), object, segments, reader, signed: None }
     }
 }
 

@@ -98,7 +98,7 @@ impl FileStorage {
         to: (&BucketName, &ObjectPath),
         mode: PutMode,
     ) -> Result<StorageObject, StorageError> {
-        let source = self.open(&access, from.0, from.1).await?;
+        let source = self.open_version_or_current(&access, from.0, from.1, None).await?;
         let version = source.object().version;
         if expected.is_some_and(|expected| expected != version) {
             let (bucket, path) = (from.0.clone(), from.1.clone());

@@ -289,10 +289,10 @@ settings! {
         max_per_run: u32 = "1000", at_least_one;
     }
 
-    /// Lists that were answered before, kept in memory for who asks again. Whoever writes, in whichever server: what is given is never out of
+    /// Lists that were answered before, and on PostgreSQL rows of objects, kept in memory for who asks again. Whoever writes, in whichever server: what is given is never out of
     /// date, and never what another caller was shown.
     cache: CacheConfig {
-        /// Whether lists are kept.
+        /// Whether they are kept.
         #[live = true]
         enabled: bool = "true";
         /// How long one is kept at most.

@@ -34,7 +34,7 @@ pub(super) struct Metrics {
     downloads: Transfers,
     /// Commits of SQLite's writer; null on PostgreSQL, or where there was none.
     commits: Option<Commits>,
-    /// Lists that are kept in memory.
+    /// Lists and objects that are kept in memory.
     cache: Cache,
     /// The providers, as of the last look at each.
     providers: Vec<ProviderHealth>,
@@ -116,16 +116,16 @@ struct Commits {
     latency: Latency,
 }
 
-/// Lists that are kept in memory.
+/// Lists and objects that are kept in memory.
 #[derive(Serialize, ToSchema)]
 struct Cache {
-    /// Lists that were answered from there.
+    /// Lists and objects that were answered from there.
     hits: u64,
-    /// Lists that were read from the database.
+    /// Those that were read from the database.
     misses: u64,
     /// Of those, the ones that were kept and had changed.
     invalidations: u64,
-    /// Kept lists that went for lack of room, or as they were too old.
+    /// Kept answers that went for lack of room, or as they were too old.
     evictions: u64,
     /// Lists that were read before somebody asked for them.
     warmed: u64,

@@ -18,23 +18,33 @@ pub type Description = (&'static str, &'static [&'static str], Kind, &'static st
 
 /// All figures.
 pub static DESCRIPTIONS: &[Description] = &[
-    ("storage_cache_hits_total", &[], Kind::Counter, "Lists that were answered from memory"),
-    ("storage_cache_misses_total", &[], Kind::Counter, "Lists that were read from the database"),
+    (
+        "storage_cache_hits_total",
+        &["kind"],
+        Kind::Counter,
+        "Answers from memory: a `list`, or an `object`'s row",
+    ),
+    ("storage_cache_misses_total", &["kind"], Kind::Counter, "Those that were read from the database"),
     (
         "storage_cache_invalidations_total",
-        &[],
+        &["kind"],
         Kind::Counter,
-        "Of those, lists that were kept and had changed, or whose policies had",
+        "Of those, what was kept and had changed, or whose policies had",
     ),
     (
         "storage_cache_evictions_total",
-        &[],
+        &["kind"],
         Kind::Counter,
-        "Kept lists that went for lack of room, or as they were too old",
+        "Kept answers that went for lack of room, or as they were too old",
+    ),
+    ("storage_cache_bytes", &[], Kind::Gauge, "Memory that kept lists and objects take, more or less"),
+    (
+        "storage_cache_entries",
+        &[],
+        Kind::Gauge,
+        "Lists and objects that are kept, or known to have been asked for",
     ),
     ("storage_cache_warmed_total", &[], Kind::Counter, "Lists that were read before somebody asked for them"),
-    ("storage_cache_bytes", &[], Kind::Gauge, "Memory that kept lists take, more or less"),
-    ("storage_cache_entries", &[], Kind::Gauge, "Lists that are kept, or known to have been asked for"),
     ("storage_upload_total", &["bucket", "status"], Kind::Counter, "Uploads, by `success` or `error`"),
     ("storage_upload_bytes_total", &["bucket"], Kind::Counter, "Bytes of successful uploads"),
     ("storage_upload_errors_total", &["error"], Kind::Counter, "Failed uploads, by the error's code"),

@@ -20,7 +20,7 @@ use crate::storage::{CacheOptions, ListCache};
 /// An executor with an empty database, and what must live as long.
 pub(crate) struct Subject {
     pub(crate) executor: Arc<dyn Executor>,
-    /// Lists are asked for through it, too.
+    /// Lists and objects are asked for through it, too.
     kept: ListCache,
     _keep: Box<dyn Any + Send + Sync>,
 }
@@ -74,7 +74,18 @@ impl Subject {
         name: &str,
         at: &str,
     ) -> Result<StorageObject, StorageError> {
-        self.executor.object(&allow(caller, Operation::Info), &bucket(name), &path(at)).await
+        let (access, name, at) = (allow(caller, Operation::Info), bucket(name), path(at));
+        let read = async || self.executor.object(&access, &name, &at).await;
+        let right = read().await;
+        // As with lists. Refusals are never kept.
+        for _ in 0..3 {
+            let kept = self.kept.object(&*self.executor, &access, &name, &at).await;
+            assert!(
+                alike(&kept, &right) || !alike(&read().await, &right),
+                "{at} in {name}: {kept:?} is not {right:?}"
+            );
+        }
+        right
     }
 
     pub(crate) async fn delete(
@@ -149,6 +160,15 @@ pub(crate) fn user() -> RlsContext {
 
 pub(crate) fn service() -> RlsContext {
     RlsContext::service(None, Map::new(), "test")
+}
+
+/// Whether two answers are the same, also where they are refusals.
+fn alike(one: &Result<StorageObject, StorageError>, other: &Result<StorageObject, StorageError>) -> bool {
+    match (one, other) {
+        (Ok(one), Ok(other)) => one == other,
+        (Err(one), Err(other)) => one.to_string() == other.to_string(),
+        (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
+    }
 }
 
 pub(crate) fn bucket(name: &str) -> BucketName {

@@ -56,6 +56,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(22, "0022", "provider_events"),
     migration!(23, "0023", "marks"),
     migration!(24, "0024", "adopt"),
+    migration!(25, "0025", "marks_of_objects"),
 ];
 
 /// The oldest server that has all that the scripts use.

@@ -123,7 +123,7 @@ pub struct PostgresExecutor {
     /// The place for a batch: a lock for each of its paths and blobs is a good part of what the database has room for.
     batches: Semaphore,
     /// Who waits to be told of marks.
-    marks: Arc<Marks>,
+    marks: Marks,
     /// Which process it is that claims work.
     instance: Uuid,
 }
@@ -144,7 +144,7 @@ impl PostgresExecutor {
             let queries = Arc::new(Semaphore::new(queries.max(1)));
             let pool = Arc::new(pool);
             policies::mirror(&pool).await?;
-            let (batches, marks) = (Semaphore::new(1), Arc::default());
+            let (batches, marks) = (Semaphore::new(1), Marks::default());
             Ok(Self { pool, queries, batches, marks, instance: Uuid::new_v4() })
         };
         open.await.map_err(|fault: Fault| fault.into_storage("open"))

@@ -28,22 +28,29 @@ pub(super) struct Caller {
     pub(super) role: &'static str,
     /// The claims, as JSON.
     pub(super) claims: String,
+    /// Whether tables may be scanned.
+    pub(super) scans: bool,
 }
 
 impl Caller {
     /// The caller as such, under row-level security.
     pub(super) fn of(context: &RlsContext) -> Self {
-        Self { role: context.role().as_str(), claims: claims(context) }
+        Self { role: context.role().as_str(), claims: claims(context), scans: false }
     }
 
     /// The keeper, asking conditions as if the caller did.
     pub(super) fn keeper_for(context: &RlsContext) -> Self {
-        Self { role: KEEPER, claims: claims(context) }
+        Self { role: KEEPER, claims: claims(context), scans: true }
     }
 
     /// The keeper, who sees all rows.
     pub(super) fn keeper() -> Self {
-        Self { role: KEEPER, claims: String::new() }
+        Self { role: KEEPER, claims: String::new(), scans: true }
+    }
+
+    /// The keeper, for a statement that knows the keys of all that it looks at.
+    pub(super) fn keeper_by_keys() -> Self {
+        Self { scans: false, ..Self::keeper() }
     }
 }
 

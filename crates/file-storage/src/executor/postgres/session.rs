@@ -18,7 +18,7 @@ use tokio_postgres::{Client, Row, Statement};
 use super::connection::Manager;
 use super::errors::{Fault, unavailable};
 use super::pool::Pool;
-use super::rls::{Caller, KEEPER};
+use super::rls::Caller;
 
 /// Values for a statement.
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -97,7 +97,7 @@ impl Session {
                     &caller.role as &(dyn ToSql + Sync),
                     &caller.claims as _,
                     &timeout as _,
-                    if caller.role == KEEPER { &SCANS } else { &NO_SCANS },
+                    if caller.scans { &SCANS } else { &NO_SCANS },
                 ]),
                 Step::Run(..) | Step::Once(_) | Step::Commit => None,
             })

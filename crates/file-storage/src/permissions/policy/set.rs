@@ -80,6 +80,12 @@ impl PolicySet {
         asked(true).chain(asked(false)).any(|(_, condition)| condition.follows_the_clock())
     }
 
+    /// Whether what the role sees of a row may depend on other rows.
+    pub fn look_at_others(&self, role: Role) -> bool {
+        let asked = |permissive| self.old_rows(role, Permission::ObjectRead, permissive);
+        asked(true).chain(asked(false)).any(|(_, condition)| condition.looks_at_others())
+    }
+
     /// Whether some policy may give the role this permission on some row of a bucket, whatever rows there are.
     pub fn opens(&self, role: Role, permission: Permission, bucket: &BucketName) -> bool {
         let mut said = self.new_rows(role, permission, true).chain(self.old_rows(role, permission, true));

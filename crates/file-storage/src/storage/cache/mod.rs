@@ -12,8 +12,8 @@
 //! - **A change of policies, of a bucket or of an object holds at once**, as it does without a cache: all of them are in the mark. Where
 //!   policies ask for the time, or were made by hand in the database, no mark is told, and nothing is kept.
 //!
-//! What a hit costs is the mark: one row by its key in SQLite, and in PostgreSQL one statement for all who ask at a time. Rows of
-//! single objects are not kept: to look one up takes little more than a mark does, next to all else that a request takes.
+//! What a hit costs is the mark: one row by its key in SQLite, and in PostgreSQL one statement for all who ask at a time. So rows of single
+//! objects are kept on PostgreSQL alone, where one that is looked up takes a transaction ([`rows`]).
 //!
 //! A list is kept when it is asked for again: most are read once, page by page, and would only push others out. The bound is in bytes.
 //! What is older than the TTL goes; no answer depends on it.
@@ -24,6 +24,7 @@
 
 mod page;
 mod question;
+mod rows;
 mod warm;
 mod weight;
 
@@ -38,6 +39,7 @@ use crate::audit::{Action, Entry};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::{Executor, Listing, Mark};
+use crate::file::StoredObject;
 use crate::permissions::{Access, Permission};
 pub use page::SharedPage;
 use question::Question;
@@ -60,12 +62,13 @@ impl Default for CacheOptions {
     }
 }
 
-/// The lists that are kept.
+/// The lists that are kept, and rows of objects beside them: one bound for both.
 pub(crate) struct ListCache {
     options: CacheOptions,
     kept: Cache<Arc<Question>, Kept>,
     /// Told of what is asked for again.
     asked: Arc<MostAsked>,
+    readers: rows::Readers,
 }
 
 /// What is known of a question.
@@ -77,6 +80,8 @@ enum Kept {
     Never,
     /// The answer, and the mark that was told before it was read.
     Answer { mark: Mark, page: Arc<SharedPage>, bytes: u32 },
+    /// The same of an object.
+    Row { mark: Mark, row: Arc<StoredObject>, bytes: u32 },
 }
 
 /// A list, and where it was.
@@ -101,14 +106,15 @@ impl ListCache {
             .max_capacity(options.max_bytes)
             .time_to_live(options.ttl)
             .weigher(|question: &Arc<Question>, kept: &Kept| question.weight().saturating_add(kept.weight()))
-            .eviction_listener(|_, _, cause| match cause {
+            .eviction_listener(|question: Arc<Arc<Question>>, _, cause| match cause {
                 RemovalCause::Size | RemovalCause::Expired => {
-                    metrics::counter!("storage_cache_evictions_total").increment(1);
+                    metrics::counter!("storage_cache_evictions_total", "kind" => question.kind())
+                        .increment(1);
                 }
                 RemovalCause::Replaced | RemovalCause::Explicit => {}
             })
             .build();
-        Self { options, kept, asked: Arc::new(MostAsked::new(0)) }
+        Self { options, kept, readers: rows::Readers::default(), asked: Arc::new(MostAsked::new(0)) }
     }
 
     /// The same, of which this table learns what is asked for again.
@@ -129,12 +135,12 @@ impl ListCache {
         let read = || async { list(executor, access, bucket, listing).await.map(Found::InDatabase) };
         let kept = match self.kept.get(&question) {
             None => {
-                count_miss();
+                count_miss(&question);
                 self.keep(question, Kept::Asked);
                 return read().await;
             }
             Some(Kept::Never) => {
-                count_miss();
+                count_miss(&question);
                 return read().await;
             }
             Some(kept) => kept,
@@ -143,25 +149,25 @@ impl ListCache {
         let mark = match executor.mark(access, bucket).await {
             Ok(Some(mark)) => mark,
             Ok(None) => {
-                count_miss();
+                count_miss(&question);
                 self.keep(question, Kept::Never);
                 return read().await;
             }
             // A database that does not answer says so itself.
             Err(_) => {
-                count_miss();
+                count_miss(&question);
                 return read().await;
             }
         };
         if let Kept::Answer { mark: known, page, .. } = kept {
             if known == mark {
                 self.asked.note(&question, context);
-                metrics::counter!("storage_cache_hits_total").increment(1);
+                count_hit(&question);
                 return Ok(Found::InMemory(page));
             }
-            metrics::counter!("storage_cache_invalidations_total").increment(1);
+            count_invalidation(&question);
         }
-        count_miss();
+        count_miss(&question);
         let page = list(executor, access, bucket, listing).await?;
         self.keep_answer(&question, mark, &page);
         // Now that it is kept: nobody need read it ahead besides.
@@ -199,7 +205,7 @@ impl Kept {
         let own = u32::try_from(size_of::<Self>()).unwrap_or(u32::MAX);
         match self {
             Self::Asked | Self::Never => own,
-            Self::Answer { mark, bytes, .. } => {
+            Self::Answer { mark, bytes, .. } | Self::Row { mark, bytes, .. } => {
                 let mark = u32::try_from(mark.weight()).unwrap_or(u32::MAX);
                 own.saturating_add(mark).saturating_add(*bytes)
             }
@@ -207,8 +213,16 @@ impl Kept {
     }
 }
 
-fn count_miss() {
-    metrics::counter!("storage_cache_misses_total").increment(1);
+fn count_hit(question: &Question) {
+    metrics::counter!("storage_cache_hits_total", "kind" => question.kind()).increment(1);
+}
+
+fn count_miss(question: &Question) {
+    metrics::counter!("storage_cache_misses_total", "kind" => question.kind()).increment(1);
+}
+
+fn count_invalidation(question: &Question) {
+    metrics::counter!("storage_cache_invalidations_total", "kind" => question.kind()).increment(1);
 }
 
 impl FileStorage {

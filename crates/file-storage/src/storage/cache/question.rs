@@ -7,24 +7,74 @@ use aws_lc_rs::digest;
 use super::weight;
 use crate::bucket::BucketName;
 use crate::executor::Listing;
+use crate::path::ObjectPath;
 use crate::permissions::RlsContext;
 
-/// A list that somebody asks for.
+/// What somebody asks for.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Question {
     caller: [u8; digest::SHA256_OUTPUT_LEN],
-    pub(super) bucket: BucketName,
-    pub(super) listing: Listing,
+    bucket: BucketName,
+    what: What,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum What {
+    List(Listing),
+    Row(ObjectPath, Reading),
+}
+
+/// What an object's row is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Reading {
+    /// For itself.
+    Info,
+    /// For its bytes: with the way to them.
+    Download,
 }
 
 impl Question {
     pub(super) fn new(context: &RlsContext, bucket: &BucketName, listing: &Listing) -> Arc<Self> {
-        Arc::new(Self { caller: caller(context), bucket: bucket.clone(), listing: listing.clone() })
+        let what = What::List(listing.clone());
+        Arc::new(Self { caller: caller(context), bucket: bucket.clone(), what })
+    }
+
+    pub(super) fn row(
+        context: &RlsContext,
+        (bucket, path): (&BucketName, &ObjectPath),
+        reading: Reading,
+    ) -> Arc<Self> {
+        let what = What::Row(path.clone(), reading);
+        Arc::new(Self { caller: caller(context), bucket: bucket.clone(), what })
+    }
+
+    /// Whose objects it is about.
+    pub(super) fn bucket(&self) -> &BucketName {
+        &self.bucket
+    }
+
+    /// The list, where it asks for one.
+    pub(super) fn listing(&self) -> Option<&Listing> {
+        match &self.what {
+            What::List(listing) => Some(listing),
+            What::Row(..) => None,
+        }
+    }
+
+    /// What figures call it.
+    pub(super) fn kind(&self) -> &'static str {
+        match self.what {
+            What::List(_) => "list",
+            What::Row(..) => "object",
+        }
     }
 
     /// Bytes that it takes, more or less.
     pub(super) fn weight(&self) -> u32 {
-        weight::of_question(&self.bucket, &self.listing)
+        match &self.what {
+            What::List(listing) => weight::of_question(&self.bucket, listing),
+            What::Row(path, _) => weight::of_place(&self.bucket, path),
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use crate::bucket::BucketName;
 use crate::executor::{Cursor, Entry, Listing, Page, PageStart};
-use crate::file::StorageObject;
+use crate::file::{Place, Segment, StorageObject, StoredObject};
+use crate::path::ObjectPath;
 
 /// What is kept of each entry by the cache itself, and by the allocator around every piece of memory.
 const OVERHEAD: usize = 256;
@@ -39,7 +40,31 @@ pub(super) fn of_question(bucket: &BucketName, listing: &Listing) -> u32 {
     bounded(OVERHEAD + size_of::<Listing>() + texts)
 }
 
+/// Bytes of a question for one object.
+pub(super) fn of_place(bucket: &BucketName, path: &ObjectPath) -> u32 {
+    bounded(OVERHEAD + size_of::<Listing>() + bucket.as_str().len() + path.as_str().len())
+}
+
+/// Bytes of an object's row with its segments, and of those that are in them.
+pub(super) fn of_row(row: &StoredObject) -> u32 {
+    let segments = row.segments.iter().map(|segment| {
+        size_of::<Segment>()
+            + ELEMENT
+            + match &segment.place {
+                Place::Inline(bytes) => bytes.len(),
+                Place::Blob { provider, key } => ELEMENT + provider.len() + key.as_str().len(),
+            }
+    });
+    bounded(OVERHEAD + size_of::<StoredObject>() + said_of(&row.object) + segments.sum::<usize>())
+}
+
 fn of_object(object: &StorageObject) -> usize {
+    // Texts stand in what is written, too, some of them twice.
+    size_of::<StorageObject>() + ELEMENT + WRITTEN + 3 * said_of(object)
+}
+
+/// Bytes that an object's texts take.
+fn said_of(object: &StorageObject) -> usize {
     let texts = object.path.as_str().len()
         + object.bucket.as_str().len()
         + object.content_type.len()
@@ -52,9 +77,7 @@ fn of_object(object: &StorageObject) -> usize {
     } else {
         serde_json::to_string(&object.extra).map_or(0, |text| ELEMENT + 2 * text.len())
     };
-    // Texts stand in what is written, too, some of them twice.
-    let said = texts + metadata.sum::<usize>() + extra;
-    size_of::<StorageObject>() + ELEMENT + WRITTEN + 3 * said
+    texts + metadata.sum::<usize>() + extra
 }
 
 fn of_value(value: &Value) -> usize {

@@ -9,6 +9,7 @@ pub(in crate::executor) mod database;
 mod agreement;
 mod concurrency;
 mod events;
+mod marks;
 mod moves;
 mod schema;
 mod versions;

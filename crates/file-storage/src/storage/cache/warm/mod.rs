@@ -89,7 +89,7 @@ impl FileStorage {
     pub(crate) async fn warm_list(&self, wanted: &Wanted) -> Result<(), StorageError> {
         let Some(cache) = self.inner.lists.load_full() else { return Ok(()) };
         let (question, most_asked) = (&wanted.question, &self.inner.most_asked);
-        let (bucket, listing) = (&question.bucket, &question.listing);
+        let (bucket, Some(listing)) = (question.bucket(), question.listing()) else { return Ok(()) };
         let access = match self.access(&wanted.caller, Operation::List, Some(bucket)).await {
             Ok(access) => access,
             Err(StorageError::AuthRequired(_) | StorageError::Unauthorized(_)) => {

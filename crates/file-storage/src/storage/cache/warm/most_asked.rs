@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn prefixes(table: &MostAsked) -> Vec<String> {
-        table.wanted(LONG).iter().map(|wanted| wanted.question.listing.prefix.clone()).collect()
+        table.wanted(LONG).iter().map(|wanted| wanted.question.listing().unwrap().prefix.clone()).collect()
     }
 
     #[tokio::test(start_paused = true)]

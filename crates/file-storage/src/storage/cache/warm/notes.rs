@@ -57,7 +57,7 @@ impl Notes {
                 Vec::new()
             });
             for wanted in noted {
-                let bucket = &wanted.question.bucket;
+                let bucket = wanted.question.bucket();
                 match storage.bucket(&RlsContext::system("read lists ahead"), bucket).await {
                     Ok(_) => {
                         held.insert(wanted.question.clone());
@@ -175,7 +175,7 @@ fn noted(wanted: Wanted) -> Option<(Arc<Question>, NotedList)> {
         (Role::Authenticated, _) | (Role::Anon | Role::ServiceRole, Some(_)) => return None,
     };
     let claims = caller.claims().clone();
-    let listing = &question.listing;
+    let listing = question.listing()?;
     let offset = match listing.start {
         PageStart::First => 0,
         PageStart::Offset(offset) if offset > 0 => offset,
@@ -187,7 +187,7 @@ fn noted(wanted: Wanted) -> Option<(Arc<Question>, NotedList)> {
     let list = NotedList {
         caller: who,
         claims,
-        bucket: question.bucket.as_str().to_owned(),
+        bucket: question.bucket().as_str().to_owned(),
         prefix: listing.prefix.clone(),
         delimiter: listing.delimiter.as_ref().map(|delimiter| delimiter.as_str().to_owned()),
         search: listing.search.clone(),
