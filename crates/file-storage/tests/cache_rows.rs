@@ -523,7 +523,7 @@ async fn a_read_from_memory_has_its_line() {
     let directory = fixture.dir.path().join("audit");
     let log = AuditLog::open(AuditOptions {
         directory: directory.clone(),
-        data_dir: dir.to_owned(),
+        data_dir: fixture.dir.path().to_owned(),
         server: "a".to_owned(),
         keeps_all: true,
         sync: true,
