@@ -20,6 +20,7 @@ pub mod health;
 pub mod identities;
 pub mod lifecycle;
 pub mod multipart;
+pub mod ownership;
 pub mod path;
 pub mod permissions;
 pub mod quota;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use file_storage::backup::Manifest;
+use file_storage::ownership;
 use serde::{Deserialize, Serialize};
 
 const FILE: &str = "last-backup.json";
@@ -33,6 +34,8 @@ impl LastBackup {
         let new = data_dir.join(format!(".{FILE}.{}", uuid::Uuid::new_v4()));
         let written = File::create_new(&new).and_then(|mut file| {
             file.write_all(&serde_json::to_vec_pretty(self)?)?;
+            // The server says when it was, too.
+            ownership::hand_over(&file, data_dir)?;
             file.sync_all()?;
             fs::rename(&new, data_dir.join(FILE))?;
             File::open(data_dir)?.sync_all()

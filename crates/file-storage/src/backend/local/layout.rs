@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::folder;
 use crate::file::BlobKey;
+use crate::ownership;
 
 /// The directory of the blobs.
 const BLOBS: &str = "blobs";
@@ -63,9 +64,20 @@ pub(crate) fn blob_below(root: &Path, key: &BlobKey) -> PathBuf {
     root.join(BLOBS).join(key.as_str())
 }
 
-/// Makes a directory for its owner alone, and those above it where they are missing.
+/// Makes a directory for its owner alone, and those above it where they are missing. What root makes belongs to the owner of what it is in.
 pub(super) fn make_directories(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    if path.is_dir() {
+        return Ok(());
+    }
+    let missing: Vec<&Path> = path.ancestors().take_while(|place| !place.exists()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for made in missing.into_iter().rev() {
+        if let Some(parent) = made.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            // Where root may not give it away, whoever is to write there says so.
+            let _ = ownership::hand_over_path(made, parent);
+        }
+    }
+    Ok(())
 }
 
 /// The name, inside an instance's folder, of a file that is being written or is not settled.
