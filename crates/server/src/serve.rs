@@ -11,7 +11,7 @@ mod doctor;
 mod error;
 mod identities;
 mod inventory;
-mod last_backup;
+pub(crate) mod last_backup;
 mod migrate;
 mod open;
 mod overlaps;
@@ -133,8 +133,9 @@ impl Server {
         drop(new_keys);
         let (jobs, stop) = (TaskTracker::new(), CancellationToken::new());
         jobs.spawn(app.figures.clone().upkeep(stop.clone()));
-        let gauges =
-            Gauges::new(app.storage.clone(), open::disks(&app.config), app.config.metrics.usage_per_user);
+        let disks = open::disks(&app.config);
+        let per_user = app.config.metrics.usage_per_user;
+        let gauges = Gauges::new(app.storage.clone(), disks, app.config.data_dir.clone(), per_user);
         jobs.spawn(gauges.run(stop.clone()));
         jobs.spawn(inventory::look(app.storage.clone(), stop.clone()));
         jobs.spawn(Courier::new(app.clone(), stop.clone()).run());
