@@ -1,7 +1,7 @@
 //! A server from its start to its end.
 //!
-//! Start: bind, secrets, database, provider, what a crash left, and only then the first request. End: no new
-//! requests, running ones finish, jobs stop, the database is closed.
+//! Start: bind, secrets, database, provider, what a crash left, and only then the first request. End: no longer ready,
+//! no new requests, running ones finish, jobs stop, the database is closed.
 
 mod announce;
 mod audit;
@@ -62,10 +62,11 @@ pub async fn serve(loaded: Loaded, sources: Sources) -> Result<(), ServerError> 
     let (_flush, logs) = logs;
     let reload = Reload::new(sources, loaded, logs)?;
     let shutdown = Shutdown::default();
-    let signals = tokio::spawn(signals::watch(shutdown.clone())?);
+    let signals = tokio::spawn(signals::watch(shutdown.clone(), config.server.drain)?);
     let opened = tokio::select! {
         opened = Server::open(config) => opened,
-        () = shutdown.stopping() => return Ok(()),
+        // Nobody was told yet that it is ready: there is nothing to drain.
+        () = shutdown.draining() => return Ok(()),
     };
     // Whoever called says why it can't start: once.
     let server = Server { reload: Some(reload), exporter, ..opened? };
@@ -159,7 +160,11 @@ impl Server {
             shutdown.stopping().await;
             app.storage.end_subscriptions();
         };
-        tokio::join!(listener.serve(harness, &http, shutdown), s3, streams);
+        let drained = async {
+            shutdown.draining().await;
+            app.readiness.end();
+        };
+        tokio::join!(listener.serve(harness, &http, shutdown), s3, streams, drained);
         let end = async {
             app.health_checks.stop().await;
             app.upkeep.stop().await;

@@ -36,6 +36,29 @@ async fn readiness_follows_the_disk_and_says_no_secrets() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_to_stop_is_not_ready_and_serves_on() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    assert_eq!(server.get("/readyz", None).await.0, 200);
+    server.drain();
+    let told = async {
+        while server.get("/readyz", None).await != (503, "stopping\n".to_owned()) {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), told).await.unwrap();
+    // A connection of its own: new ones are taken, too.
+    let fresh = reqwest::Client::new();
+    let made = fresh
+        .post(format!("http://{}/storage/v1/bucket", server.address))
+        .bearer_auth(server.token(Role::Authenticated))
+        .json(&serde_json::json!({ "name": "photos" }))
+        .send();
+    assert_eq!(made.await.unwrap().status(), 201);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn metrics_are_for_whom_the_configuration_says() {
     let cases = [("anyone", [200, 200, 200]), ("loopback", [200, 200, 200]), ("service", [401, 403, 200])];
     for (access, expected) in cases {

@@ -1,9 +1,11 @@
 //! Which names things have under the root.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::syncfs;
 
 use super::folder;
 use crate::file::BlobKey;
@@ -25,18 +27,18 @@ pub(super) struct Layout {
 impl Layout {
     /// Makes what is missing of the root's directories, for their owner alone.
     pub(super) fn make(root: &Path) -> io::Result<Self> {
-        make_directories(root)?;
-        let root = root.canonicalize()?;
+        make_directories(root).map_err(named(root))?;
+        let root = root.canonicalize().map_err(named(root))?;
         let (blobs, staging) = (root.join(BLOBS), root.join("staging"));
-        make_directories(&blobs)?;
-        make_directories(&staging)?;
+        make_directories(&blobs).map_err(named(&blobs))?;
+        make_directories(&staging).map_err(named(&staging))?;
         if fs::metadata(&blobs)?.dev() != fs::metadata(&staging)?.dev() {
             let message = "blobs and staging must lie on one file system";
             return Err(io::Error::new(io::ErrorKind::CrossesDevices, message));
         }
-        folder::sync(&root)?;
+        folder::sync(&root).map_err(named(&root))?;
         if let Some(parent) = root.parent() {
-            folder::sync(parent)?;
+            sync_name(&root, parent).map_err(named(parent))?;
         }
         Ok(Self { root, blobs, staging })
     }
@@ -57,6 +59,20 @@ impl Layout {
     pub(super) fn blob(&self, key: &BlobKey) -> PathBuf {
         self.blobs.join(key.as_str())
     }
+}
+
+/// Makes the root's own name durable. What is above it may be passed and not read by the server's user: then it can't be synced alone,
+/// and the whole file system is.
+fn sync_name(root: &Path, parent: &Path) -> io::Result<()> {
+    match folder::sync(parent) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(syncfs(File::open(root)?)?),
+        synced => synced,
+    }
+}
+
+/// An error that says where it happened.
+fn named(path: &Path) -> impl FnOnce(io::Error) -> io::Error + '_ {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }
 
 /// Where a blob is below a root that is not opened.

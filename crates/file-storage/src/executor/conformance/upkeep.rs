@@ -96,7 +96,7 @@ pub(crate) async fn replaced_and_deleted_blobs_are_queued(subject: &Subject) {
     assert_eq!(left, keys);
     let backlog = on.backlog(&maintain()).await.unwrap();
     assert_eq!(backlog.pending_deletions, 2);
-    let waited = chrono::Utc::now() - backlog.oldest_deletion.unwrap();
+    let waited = Utc::now() - backlog.oldest_deletion.unwrap();
     assert!(waited.abs() < chrono::TimeDelta::minutes(5), "{waited}");
 }
 
