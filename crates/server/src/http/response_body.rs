@@ -20,19 +20,18 @@ pub(super) struct MeasuredBody {
     bodiless: bool,
     ongoing: Option<Ongoing>,
     /// Told when it is gone.
-    running: Option<TaskTrackerToken>,
+    _running: Option<TaskTrackerToken>,
 }
 
 impl MeasuredBody {
     pub(super) fn new(inner: Body, length: Option<u64>, bodiless: bool, ongoing: Ongoing) -> Self {
-        Self { inner, sent: 0, length, bodiless, ongoing: Some(ongoing), running: None }
+        Self { inner, sent: 0, length, bodiless, ongoing: Some(ongoing), _running: None }
     }
 
     /// Counts as running for as long as it is there.
-    pub(super) fn counted(self, running: TaskTrackerToken) -> Self {
-        let mut body = self;
-        body.running = Some(running);
-        body
+    pub(super) fn counted(mut self, running: TaskTrackerToken) -> Self {
+        self._running = Some(running);
+        self
     }
 
     /// Whether all of it was handed over. The last byte tells, where the head said how many come: nobody asks such a
