@@ -47,7 +47,7 @@ impl Readiness {
         let ready = match self.probe().await {
             Ok(()) => true,
             Err(error) => {
-                tracing::error!(%error, cause = std::error::Error::source(&error), "not ready");
+                tracing::error!(error = error.with_causes(), "not ready");
                 false
             }
         };

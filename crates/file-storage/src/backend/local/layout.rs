@@ -81,7 +81,7 @@ pub(crate) fn blob_below(root: &Path, key: &BlobKey) -> PathBuf {
 }
 
 /// Makes a directory for its owner alone, and those above it where they are missing. What root makes belongs to the owner of what it is in.
-pub(super) fn make_directories(path: &Path) -> io::Result<()> {
+pub(in crate::backend) fn make_directories(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }

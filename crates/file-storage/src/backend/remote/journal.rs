@@ -12,8 +12,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::backend::local::instance::Instance;
+use crate::backend::local::make_directories;
 use crate::file::BlobKey;
-use crate::ownership;
 
 /// The notes of one process about one provider.
 #[derive(Clone)]
@@ -33,12 +33,7 @@ pub(super) struct Note {
 
 impl Journal {
     pub(super) fn open(root: &Path) -> io::Result<Self> {
-        let is_new = !root.exists();
-        fs::create_dir_all(root)?;
-        if let Some(above) = root.parent().filter(|_| is_new) {
-            // Where root may not give it away, a server of another user says that it can't write there.
-            let _ = ownership::hand_over_path(root, above);
-        }
+        make_directories(root)?;
         Ok(Self { root: root.to_owned(), own: Arc::new(Instance::start(root)?) })
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::Finding;
 use crate::config::Config;
@@ -14,8 +14,15 @@ const NAMED: usize = 5;
 /// The file that tells whose the server is: nobody else can read it.
 const SECRETS: &str = "secrets.json";
 
-/// What file systems put at their top themselves.
-const OF_THE_DISK: &str = "lost+found";
+/// What a server has at the tops of its directories, and what it needs of it at least. What else lies there is not its own.
+const OURS: [(&str, u32); 6] = [
+    ("blobs", ALL),
+    ("staging", ALL),
+    ("unfinished", ALL),
+    ("provider-id", READ),
+    ("last-backup.json", READ),
+    ("storage.yml", READ),
+];
 
 /// Files of SQLite's, by what they add to the database's name.
 const OF_SQLITE: [&str; 6] = ["", "-wal", "-shm", "-lock", "-hold", "-reserve"];
@@ -27,13 +34,11 @@ const ALL: u32 = 7;
 /// Looks at the tops of the data directory and of the directories of providers, and at the database's files.
 pub(super) fn look(config: &Config) -> Option<Finding> {
     let server = fs::metadata(config.data_dir.join(SECRETS)).ok()?;
-    let places = config.providers.values().filter_map(|provider| provider.path.clone());
-    let database = database(config);
-    let tops = places.chain([config.data_dir.clone()]).flat_map(|place| top(&place));
-    let mut files: Vec<(PathBuf, u32)> = tops.filter(|(path, _)| !database.contains(path)).collect();
-    files.extend(database.iter().map(|path| (path.clone(), READ_AND_WRITE)));
-    files.sort_unstable();
-    files.dedup();
+    let mut places: Vec<PathBuf> = vec![config.data_dir.clone()];
+    places.extend(config.providers.values().filter_map(|provider| provider.path.clone()));
+    let of_place = |place: &PathBuf| OURS.map(|(name, needed)| (place.join(name), needed));
+    let mut files: Vec<(PathBuf, u32)> = places.iter().flat_map(of_place).collect();
+    files.extend(database(config).into_iter().map(|path| (path, READ_AND_WRITE)));
     let foreign = files.iter().filter(|(path, needed)| {
         fs::metadata(path).is_ok_and(|found| !is_usable((server.uid(), server.gid()), &found, *needed))
     });
@@ -61,17 +66,6 @@ fn database(config: &Config) -> Vec<PathBuf> {
         PathBuf::from(name)
     };
     OF_SQLITE.iter().map(beside).collect()
-}
-
-/// What lies in a directory, and what a server needs of it at least.
-fn top(place: &Path) -> Vec<(PathBuf, u32)> {
-    let entries = fs::read_dir(place).into_iter().flatten().filter_map(Result::ok);
-    let ours = entries.filter(|entry| entry.file_name() != OF_THE_DISK);
-    let needs = |path: PathBuf| {
-        let needed = if path.is_dir() { ALL } else { READ };
-        (path, needed)
-    };
-    ours.map(|entry| needs(entry.path())).collect()
 }
 
 /// Whether a user of a group may do that to a file.
