@@ -2,7 +2,7 @@
 //!
 //! Knows no HTTP: protocols translate into calls of [`FileStorage`] and translate its answers and
 //! [`StorageError`]s back. SQL lives only under `executor/`, paths on a disk only under `backend/`
-//! and, of a backup, under `backup/`, and of the audit log, under `audit/`.
+//! and, of a backup, under `backup/`, and of the audit log, under `audit/`; `ownership` says whose a file becomes that root makes.
 
 pub mod audit;
 pub mod backend;
@@ -20,6 +20,7 @@ pub mod health;
 pub mod identities;
 pub mod lifecycle;
 pub mod multipart;
+pub mod ownership;
 pub mod path;
 pub mod permissions;
 pub mod quota;

@@ -1,15 +1,19 @@
-//! Figures that somebody must go and look for: room on the disks, bytes by bucket and user, jobs that wait.
+//! Figures that somebody must go and look for: whether the database answers, room on the disks, bytes by bucket and user, what waits.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use file_storage::executor::{BucketListing, BucketSort, JobListing, JobStatus, SortOrder};
 use file_storage::{FileStorage, RlsContext, StorageError};
 use tokio_util::sync::CancellationToken;
 
+use crate::serve::last_backup::LastBackup;
+
 /// Time between two looks. A bucket's bytes are its row's counter, so that a look reads rows and counts nothing.
 const PAUSE: Duration = Duration::from_secs(60);
+/// How long the database may take to answer before it counts as away.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Labels of each kind at most, so that no caller can make a metrics store grow without bound.
 const MAX_LABELS: usize = 100;
 /// Buckets that are read at once.
@@ -25,6 +29,8 @@ pub(crate) struct Gauges {
     storage: FileStorage,
     /// Directories whose disks are measured, by the label that they have.
     disks: Vec<(&'static str, PathBuf)>,
+    /// Where backups are noted.
+    data_dir: PathBuf,
     per_user: bool,
     buckets: Labels,
     users: Labels,
@@ -45,23 +51,35 @@ struct Measured {
 }
 
 impl Gauges {
-    /// Of this storage, and of the disks of these directories.
-    pub(crate) fn new(storage: FileStorage, disks: Vec<(&'static str, PathBuf)>, per_user: bool) -> Self {
-        Self { storage, disks, per_user, buckets: Labels::default(), users: Labels::default() }
+    /// Of this storage and data directory, and of the disks of these directories.
+    pub(crate) fn new(
+        storage: FileStorage,
+        disks: Vec<(&'static str, PathBuf)>,
+        data_dir: PathBuf,
+        per_user: bool,
+    ) -> Self {
+        Self { storage, disks, data_dir, per_user, buckets: Labels::default(), users: Labels::default() }
     }
 
     /// Looks now and then, until stopped.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         loop {
-            let disks = self.disks.clone();
+            let (disks, data_dir) = (self.disks.clone(), self.data_dir.clone());
             // A network file system may keep its caller waiting; nobody but this job waits for it.
-            let looked = tokio::task::spawn_blocking(move || measure_disks(&disks));
+            let looked = tokio::task::spawn_blocking(move || {
+                measure_disks(&disks);
+                measure_backup(&data_dir);
+            });
             let look = async {
+                self.measure_database().await;
+                if let Err(error) = self.measure_deletions().await {
+                    tracing::warn!(error = error.with_causes(), "blobs that wait for deletion not counted");
+                }
                 if let Err(error) = self.measure_usage().await {
-                    tracing::warn!(%error, cause = std::error::Error::source(&error), "usage not measured");
+                    tracing::warn!(error = error.with_causes(), "usage not measured");
                 }
                 if let Err(error) = self.measure_jobs().await {
-                    tracing::warn!(%error, cause = std::error::Error::source(&error), "jobs not counted");
+                    tracing::warn!(error = error.with_causes(), "jobs not counted");
                 }
                 let _ = looked.await;
                 tokio::time::sleep(PAUSE).await;
@@ -70,6 +88,21 @@ impl Gauges {
                 return;
             }
         }
+    }
+
+    /// Asks the database whether it answers. Also where nobody else asks it, it is noticed then that it does not.
+    async fn measure_database(&self) {
+        let answer = tokio::time::timeout(PATIENCE, self.storage.check_database()).await;
+        metrics::gauge!("storage_database_up").set(if matches!(answer, Ok(Ok(()))) { 1.0 } else { 0.0 });
+    }
+
+    /// Counts blobs that nothing refers to any more and that are still there: many, or old ones, are a deletion that does not go on.
+    async fn measure_deletions(&self) -> Result<(), StorageError> {
+        let backlog = self.storage.backlog().await?;
+        let waited = backlog.oldest_deletion.map(|since| (chrono::Utc::now() - since).num_seconds().max(0));
+        metrics::gauge!("storage_deletions_pending").set(backlog.pending_deletions as f64);
+        metrics::gauge!("storage_deletions_oldest_seconds").set(waited.unwrap_or(0) as f64);
+        Ok(())
     }
 
     /// Counts jobs that have not ended. Lists begin with the youngest, so that the last one is the oldest.
@@ -175,6 +208,18 @@ fn measure_disks(disks: &[(&'static str, PathBuf)]) {
             metrics::gauge!("storage_disk_size_bytes", "place" => *place).set(size as f64);
             metrics::gauge!("storage_disk_free_bytes", "place" => *place).set(free as f64);
         }
+    }
+}
+
+/// Tells when the last backup was made, where the data directory says so.
+fn measure_backup(data_dir: &Path) {
+    match LastBackup::read(data_dir) {
+        Ok(Some(last)) => {
+            let made = last.created_at.timestamp();
+            metrics::gauge!("storage_last_backup_timestamp_seconds").set(made as f64);
+        }
+        Ok(None) => {}
+        Err(error) => tracing::warn!(%error, "when the last backup was made can't be read"),
     }
 }
 

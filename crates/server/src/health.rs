@@ -1,5 +1,6 @@
 //! Whether the server lives, and whether it can do its work.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use file_storage::{FileStorage, StorageError};
@@ -14,12 +15,24 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Readiness {
     storage: FileStorage,
     last: Mutex<Option<(Instant, bool)>>,
+    /// Whether the server is about to stop.
+    is_ending: AtomicBool,
 }
 
 impl Readiness {
     /// Of this storage.
     pub fn new(storage: FileStorage) -> Self {
-        Self { storage, last: Mutex::new(None) }
+        Self { storage, last: Mutex::new(None), is_ending: AtomicBool::new(false) }
+    }
+
+    /// From now on it is not ready, however well it is: it is about to stop.
+    pub fn end(&self) {
+        self.is_ending.store(true, Ordering::Release);
+    }
+
+    /// Whether it is about to stop.
+    pub fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Acquire)
     }
 
     /// Whether the server can do its work, as of now or of a second ago. Those who ask meanwhile share one probe.
@@ -34,7 +47,7 @@ impl Readiness {
         let ready = match self.probe().await {
             Ok(()) => true,
             Err(error) => {
-                tracing::error!(%error, cause = std::error::Error::source(&error), "not ready");
+                tracing::error!(error = error.with_causes(), "not ready");
                 false
             }
         };

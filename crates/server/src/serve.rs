@@ -1,7 +1,7 @@
 //! A server from its start to its end.
 //!
-//! Start: bind, secrets, database, provider, what a crash left, and only then the first request. End: no new
-//! requests, running ones finish, jobs stop, the database is closed.
+//! Start: bind, secrets, database, provider, what a crash left, and only then the first request. End: no longer ready,
+//! no new requests, running ones finish, jobs stop, the database is closed.
 
 mod announce;
 mod audit;
@@ -11,7 +11,7 @@ mod doctor;
 mod error;
 mod identities;
 mod inventory;
-mod last_backup;
+pub(crate) mod last_backup;
 mod migrate;
 mod open;
 mod overlaps;
@@ -62,10 +62,11 @@ pub async fn serve(loaded: Loaded, sources: Sources) -> Result<(), ServerError> 
     let (_flush, logs) = logs;
     let reload = Reload::new(sources, loaded, logs)?;
     let shutdown = Shutdown::default();
-    let signals = tokio::spawn(signals::watch(shutdown.clone())?);
+    let signals = tokio::spawn(signals::watch(shutdown.clone(), config.server.drain)?);
     let opened = tokio::select! {
         opened = Server::open(config) => opened,
-        () = shutdown.stopping() => return Ok(()),
+        // Nobody was told yet that it is ready: there is nothing to drain.
+        () = shutdown.draining() => return Ok(()),
     };
     // Whoever called says why it can't start: once.
     let server = Server { reload: Some(reload), exporter, ..opened? };
@@ -133,8 +134,9 @@ impl Server {
         drop(new_keys);
         let (jobs, stop) = (TaskTracker::new(), CancellationToken::new());
         jobs.spawn(app.figures.clone().upkeep(stop.clone()));
-        let gauges =
-            Gauges::new(app.storage.clone(), open::disks(&app.config), app.config.metrics.usage_per_user);
+        let disks = open::disks(&app.config);
+        let per_user = app.config.metrics.usage_per_user;
+        let gauges = Gauges::new(app.storage.clone(), disks, app.config.data_dir.clone(), per_user);
         jobs.spawn(gauges.run(stop.clone()));
         jobs.spawn(inventory::look(app.storage.clone(), stop.clone()));
         jobs.spawn(Courier::new(app.clone(), stop.clone()).run());
@@ -158,7 +160,11 @@ impl Server {
             shutdown.stopping().await;
             app.storage.end_subscriptions();
         };
-        tokio::join!(listener.serve(harness, &http, shutdown), s3, streams);
+        let drained = async {
+            shutdown.draining().await;
+            app.readiness.end();
+        };
+        tokio::join!(listener.serve(harness, &http, shutdown), s3, streams, drained);
         let end = async {
             app.health_checks.stop().await;
             app.upkeep.stop().await;

@@ -15,9 +15,11 @@ pub(crate) async fn alive() -> Response {
     plain(StatusCode::OK, "ok\n", "healthz")
 }
 
-/// `GET /readyz`: database and provider answer. The reason why not is in the log: this route is open to all.
+/// `GET /readyz`: database and provider answer, and the server is not about to stop. The reason why not is in the log: this route is open to all.
 pub(crate) async fn ready(State(app): State<AppState>) -> Response {
-    if app.readiness.check().await {
+    if app.readiness.is_ending() {
+        plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n", "readyz")
+    } else if app.readiness.check().await {
         plain(StatusCode::OK, "ready\n", "readyz")
     } else {
         plain(StatusCode::SERVICE_UNAVAILABLE, "not ready; see the server's log\n", "readyz")

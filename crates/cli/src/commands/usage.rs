@@ -11,7 +11,7 @@ use crate::units;
 /// Options of `usage`.
 #[derive(Debug, Args)]
 pub(crate) struct Usage {
-    /// Count anew and say what differs from the counters (it must be nothing)
+    /// Count anew and say what differs from the counters: it must be nothing, else the exit code is 1
     #[arg(long)]
     recalculate: bool,
     /// Also set right the counters that differ
@@ -67,7 +67,18 @@ pub(crate) async fn run(usage: &Usage, context: &Context<'_>) -> Result<(), Fail
         true => context.client.repair_usage().await?,
         false => context.client.usage(usage.recalculate).await?,
     };
-    context.out.result(&report, describe)
+    context.out.result(&report, describe)?;
+    if usage.recalculate { confirmed(&report) } else { Ok(()) }
+}
+
+/// Whether a recount found what the counters say. Else it is a failure: somebody must look.
+fn confirmed(report: &Value) -> Result<(), Failure> {
+    match report.get("differences").and_then(Value::as_array).map_or(0, Vec::len) {
+        0 => Ok(()),
+        found => Err(Failure::Other(anyhow::anyhow!(
+            "{found} counters differ from what was counted: aerostore usage --repair sets them right"
+        ))),
+    }
 }
 
 /// What was found by a look at objects.
@@ -171,10 +182,12 @@ mod tests {
         let text = describe(&all);
         assert!(text.contains("BUCKET  FILES     SIZE    QUOTA\nbox        12  2.00 MB  5.00 MB"), "{text}");
         assert!(text.ends_with("the recount found no difference"), "{text}");
+        confirmed(&all).unwrap();
         let mut wrong = all;
         wrong["differences"] = json!([{
             "scope": "bucket", "name": "box", "counted_files": 1, "actual_files": 2, "counted_bytes": 3, "actual_bytes": 4,
         }]);
+        assert_eq!(confirmed(&wrong).unwrap_err().exit_code(), 1);
         let text = describe(&wrong);
         assert!(text.lines().last().unwrap().starts_with("bucket  box"), "{text}");
     }

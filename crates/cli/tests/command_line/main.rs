@@ -4,9 +4,11 @@
 
 mod cutting_proxy;
 mod doctor;
+mod drain;
 mod reload;
 mod server;
 mod starts;
+mod users;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

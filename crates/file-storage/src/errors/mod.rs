@@ -3,6 +3,7 @@
 //! Lower layers (a database, [`crate::backend::BackendError`]) are folded in at one place each
 //! and in no other. Protocols map a [`StorageError`] to their statuses by an exhaustive match.
 
+mod causes;
 mod classes;
 mod denial;
 

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::UsageDifference;
+use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::file::BlobKey;
@@ -23,6 +24,8 @@ pub struct Backlog {
     pub objects: u64,
     /// Buckets.
     pub buckets: u64,
+    /// Since when the oldest of those blobs waits.
+    pub oldest_deletion: Option<Timestamp>,
 }
 
 /// Leave to do what one process does at a time. Over when dropped.

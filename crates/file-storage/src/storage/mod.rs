@@ -58,7 +58,7 @@ use crate::backend::registry::Providers;
 use crate::bucket::{Bucket, BucketName};
 use crate::credentials::CredentialKey;
 use crate::errors::StorageError;
-use crate::executor::{Admission, Executor, WatchedExecutor};
+use crate::executor::{Admission, Backlog, Executor, WatchedExecutor};
 use crate::failpoint;
 use crate::permissions::{Access, AccessRules, AnonGrants, Operation, RlsContext};
 use crate::quota::QuotaSettings;
@@ -263,6 +263,23 @@ impl FileStorage {
             }
         }
         outcome
+    }
+
+    /// Asks the database whether it answers.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub async fn check_database(&self) -> Result<(), StorageError> {
+        self.inner.executor.ping().await
+    }
+
+    /// How much upkeep has to do, for those who watch the server.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn backlog(&self) -> Result<Backlog, StorageError> {
+        let access = self.maintain("look at the backlog")?;
+        self.inner.executor.backlog(&access).await
     }
 
     /// Asks the active provider how it is.

@@ -66,12 +66,18 @@ impl Keeper {
             };
             self.walk = now + wait;
             if let Err(error) = outcome {
-                tracing::warn!(%error, "blobs were not looked at for their copies; it will be tried again");
+                tracing::warn!(
+                    error = error.with_causes(),
+                    "blobs were not looked at for their copies; it will be tried again"
+                );
             }
         }
         if now >= self.counting {
             if let Err(error) = self.count().await {
-                tracing::warn!(%error, "missing copies were not counted; it will be tried again");
+                tracing::warn!(
+                    error = error.with_causes(),
+                    "missing copies were not counted; it will be tried again"
+                );
             }
             self.counting = Instant::now() + COUNTING.max(now.elapsed() * SHARE);
         }

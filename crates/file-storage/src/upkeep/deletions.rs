@@ -24,7 +24,10 @@ pub(super) async fn run(storage: FileStorage, grace: Duration, stop: Cancellatio
         let emptied = match run_round(&storage, grace).await {
             Ok(more) => !more,
             Err(error) => {
-                tracing::warn!(%error, "deletion of queued blobs failed; it will run again");
+                tracing::warn!(
+                    error = error.with_causes(),
+                    "deletion of queued blobs failed; it will run again"
+                );
                 true
             }
         };
@@ -69,7 +72,7 @@ async fn run_round(storage: &FileStorage, grace: Duration) -> Result<bool, Stora
         match outcome {
             Ok(()) => deleted.push(blob.key),
             Err(error) => {
-                tracing::warn!(blob = %blob.key, attempts = blob.attempts, %error, "blob not deleted");
+                tracing::warn!(blob = %blob.key, attempts = blob.attempts, error = error.with_causes(), "blob not deleted");
                 failed.push(blob.key);
             }
         }

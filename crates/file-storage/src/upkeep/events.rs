@@ -21,7 +21,10 @@ pub(super) async fn run(storage: FileStorage, retention: EventRetention, stop: C
         match run_round(&storage, retention).await {
             Ok(true) if !stop.is_cancelled() => continue,
             Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "old events were not deleted; it will be tried again"),
+            Err(error) => tracing::warn!(
+                error = error.with_causes(),
+                "old events were not deleted; it will be tried again"
+            ),
         }
         tokio::select! {
             () = stop.cancelled() => return,

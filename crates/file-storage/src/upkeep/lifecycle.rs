@@ -31,7 +31,10 @@ pub(super) async fn run(
         if let Some(when) = when
             && let Err(error) = schedule.look(when).await
         {
-            tracing::warn!(%error, "lifecycle rules were not followed; it will be tried again");
+            tracing::warn!(
+                error = error.with_causes(),
+                "lifecycle rules were not followed; it will be tried again"
+            );
         }
         tokio::select! {
             () = stop.cancelled() => return,

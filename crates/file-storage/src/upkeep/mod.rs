@@ -186,7 +186,9 @@ async fn run_orphan_job(
         match outcome {
             Ok(Some(report)) => tracing::info!(?report, "orphan job finished"),
             Ok(None) => tracing::info!("orphan job left to another server, which is at it"),
-            Err(error) => tracing::error!(%error, "orphan job failed; it will run again"),
+            Err(error) => {
+                tracing::error!(error = error.with_causes(), "orphan job failed; it will run again")
+            }
         }
     }
 }

@@ -34,7 +34,9 @@ pub(super) async fn run(storage: FileStorage, stop: CancellationToken) {
         match outcome {
             // Another server was first.
             Ok(()) | Err(StorageError::JobRunning { .. }) => {}
-            Err(error) => tracing::warn!(%error, "no scrub was asked for; it will be tried again"),
+            Err(error) => {
+                tracing::warn!(error = error.with_causes(), "no scrub was asked for; it will be tried again")
+            }
         }
     }
 }

@@ -27,7 +27,10 @@ pub(super) async fn run(storage: FileStorage, stop: CancellationToken) {
                 Ok(true) if !stop.is_cancelled() => {}
                 Ok(_) => break,
                 Err(error) => {
-                    tracing::warn!(%error, "uploads whose time is over were not given up; it will be tried again");
+                    tracing::warn!(
+                        error = error.with_causes(),
+                        "uploads whose time is over were not given up; it will be tried again"
+                    );
                     break;
                 }
             }

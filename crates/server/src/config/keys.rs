@@ -45,7 +45,10 @@ settings! {
         request_header_timeout: Duration = "30s", positive;
         /// How long a body may stand still before the request is given up.
         body_idle_timeout: Duration = "1m", positive;
-        /// How long running requests may take to finish when the server is stopped.
+        /// How long a server that is told to stop goes on taking requests while `/readyz` says 503, so that a load balancer sends no
+        /// more of them: somewhat longer than it takes to notice; 10m at most. A second signal ends the waiting.
+        drain: Duration = "0s", drain_limit;
+        /// How long running requests may take to finish when the server is stopped, once it takes no more.
         shutdown_grace: Duration = "30s";
     }
 
@@ -409,6 +412,10 @@ pub(super) fn at_least_one(number: &u32) -> Result<(), String> {
 
 pub(super) fn positive(duration: &Duration) -> Result<(), String> {
     if duration.as_secs() == 0 { Err("is at least 1s".into()) } else { Ok(()) }
+}
+
+fn drain_limit(duration: &Duration) -> Result<(), String> {
+    if *duration > Duration::from_secs(600) { Err("is at most 10m".into()) } else { Ok(()) }
 }
 
 /// A name that can begin a file's.

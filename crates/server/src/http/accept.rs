@@ -18,9 +18,11 @@ const BACKLOG: u32 = 4096;
 /// How long accepting rests after it failed for lack of file descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How a server is told to end: first politely, then at once.
+/// How a server is told to end: that it will, then politely, then at once. Each of these says those before it, too.
 #[derive(Debug, Clone, Default)]
 pub struct Shutdown {
+    /// Of who sends requests here.
+    drain: CancellationToken,
     stop: CancellationToken,
     /// Of running requests.
     cut: CancellationToken,
@@ -29,22 +31,33 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
+    /// Requests are taken as before; whoever asks is told to send no more.
+    pub fn drain(&self) {
+        self.drain.cancel();
+    }
+
     /// No new requests; running ones finish.
     pub fn stop(&self) {
+        self.drain();
         self.stop.cancel();
     }
 
     /// Running requests are cut off, too, and nothing is waited for.
     pub fn cut(&self) {
-        self.stop.cancel();
+        self.stop();
         self.cut.cancel();
         self.abandon.cancel();
     }
 
     /// Running requests are cut off; what they brought is still brought to an end.
     fn cut_off_requests(&self) {
-        self.stop.cancel();
+        self.stop();
         self.cut.cancel();
+    }
+
+    /// Waits for [`Shutdown::drain`].
+    pub async fn draining(&self) {
+        self.drain.cancelled().await;
     }
 
     /// Waits for [`Shutdown::stop`].

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::rand;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use file_storage::Timestamp;
+use file_storage::{Timestamp, ownership};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -164,6 +164,8 @@ fn publish(data_dir: &Path, contents: &[u8]) -> Result<bool, SecretsError> {
         .mode(0o600)
         .open(&temporary.0)
         .map_err(io(&temporary.0))?;
+    // Where root may not give it away, a server of another user says that it can't read it.
+    let _ = ownership::hand_over(&file, data_dir);
     file.write_all(contents).and_then(|()| file.sync_all()).map_err(io(&temporary.0))?;
     let made = match fs::hard_link(&temporary.0, &path) {
         Ok(()) => true,

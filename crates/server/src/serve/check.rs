@@ -120,6 +120,8 @@ fn writable(directory: &Path) -> io::Result<()> {
         let place = if place.as_os_str().is_empty() { Path::new(".") } else { place };
         match std::fs::metadata(place) {
             Ok(found) if !found.is_dir() => return Err(io::ErrorKind::NotADirectory.into()),
+            // Nothing but the directory itself is read.
+            Ok(_) if place != directory => return Ok(access(place, Access::WRITE_OK | Access::EXEC_OK)?),
             Ok(_) => return Ok(access(place, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),

@@ -35,7 +35,7 @@ pub enum ServerError {
     #[error(transparent)]
     KeySet(#[from] KeySetError),
     /// The metadata can't be opened.
-    #[error("the database can't be opened: {}", causes(.0))]
+    #[error("the database can't be opened: {}", .0.with_causes())]
     Database(StorageError),
     /// The bytes can't be reached.
     #[error("the blobs in the data directory can't be opened: {0}")]
@@ -92,7 +92,7 @@ pub enum ServerError {
         source: io::Error,
     },
     /// The provider that new bytes go to refuses them.
-    #[error("the provider '{name}', which new bytes are to go to, refuses them: {}", causes(error))]
+    #[error("the provider '{name}', which new bytes are to go to, refuses them: {}", error.with_causes())]
     ActiveProvider {
         /// Its name.
         name: String,
@@ -100,7 +100,7 @@ pub enum ServerError {
         error: StorageError,
     },
     /// The metadata could not be moved to another engine.
-    #[error("the metadata was not moved: {}", causes(.0))]
+    #[error("the metadata was not moved: {}", .0.with_causes())]
     Migration(StorageError),
     /// There is no backup, or none was restored.
     #[error("{}", backup(.0))]
@@ -148,7 +148,7 @@ pub enum ServerError {
         source: io::Error,
     },
     /// What a crash interrupted can be neither finished nor undone.
-    #[error("the start-up check failed: {}", causes(.0))]
+    #[error("the start-up check failed: {}", .0.with_causes())]
     Recovery(StorageError),
     /// The database's place can't be used.
     #[error("the database {} can't be made or written", path.display())]
@@ -183,7 +183,7 @@ pub enum ServerError {
 
 fn backup(error: &BackupError) -> String {
     match error {
-        BackupError::Storage(error) => causes(error),
+        BackupError::Storage(error) => error.with_causes(),
         other => other.to_string(),
     }
 }
@@ -196,21 +196,7 @@ impl From<IdentityError> for ServerError {
 
 fn identity(error: &IdentityError) -> String {
     match error {
-        IdentityError::Database(error) => format!("the start-up check failed: {}", causes(error)),
+        IdentityError::Database(error) => format!("the start-up check failed: {}", error.with_causes()),
         other => other.to_string(),
     }
-}
-
-/// An error with all its causes: the operator, unlike a client, sees them.
-fn causes(error: &StorageError) -> String {
-    let mut text = match error {
-        StorageError::Internal { context, .. } => context.clone(),
-        other => other.to_string(),
-    };
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

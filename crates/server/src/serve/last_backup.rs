@@ -7,32 +7,35 @@ use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 use file_storage::backup::Manifest;
+use file_storage::ownership;
 use serde::{Deserialize, Serialize};
 
 const FILE: &str = "last-backup.json";
 
 /// What is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct LastBackup {
+pub(crate) struct LastBackup {
     /// The instant that it is of.
-    pub(super) created_at: DateTime<Utc>,
+    pub(crate) created_at: DateTime<Utc>,
     /// The directory that it went to.
-    pub(super) to: PathBuf,
+    pub(crate) to: PathBuf,
     /// Blobs that it lacks, as they were lost before.
-    pub(super) lost_blobs: u64,
+    pub(crate) lost_blobs: u64,
 }
 
 impl LastBackup {
-    pub(super) fn of(manifest: &Manifest, to: &Path) -> Self {
+    pub(crate) fn of(manifest: &Manifest, to: &Path) -> Self {
         let to = to.canonicalize().unwrap_or_else(|_| to.to_owned());
         Self { created_at: manifest.created_at, to, lost_blobs: manifest.lost.count }
     }
 
     /// Writes it down, in place of the one before: wholly or not at all.
-    pub(super) fn write(&self, data_dir: &Path) -> io::Result<()> {
+    pub(crate) fn write(&self, data_dir: &Path) -> io::Result<()> {
         let new = data_dir.join(format!(".{FILE}.{}", uuid::Uuid::new_v4()));
         let written = File::create_new(&new).and_then(|mut file| {
             file.write_all(&serde_json::to_vec_pretty(self)?)?;
+            // The server says when it was, too.
+            ownership::hand_over(&file, data_dir)?;
             file.sync_all()?;
             fs::rename(&new, data_dir.join(FILE))?;
             File::open(data_dir)?.sync_all()
@@ -41,7 +44,7 @@ impl LastBackup {
     }
 
     /// Reads it; `None` where none was made.
-    pub(super) fn read(data_dir: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn read(data_dir: &Path) -> io::Result<Option<Self>> {
         match fs::read(data_dir.join(FILE)) {
             Ok(text) => Ok(Some(serde_json::from_slice(&text)?)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -131,6 +131,30 @@ pub static DESCRIPTIONS: &[Description] = &[
     ),
     ("storage_disk_size_bytes", &["place"], Kind::Gauge, "Size of the same disk"),
     (
+        "storage_database_up",
+        &[],
+        Kind::Gauge,
+        "Whether the database answered this server's last look at it, every minute: 1, or 0",
+    ),
+    (
+        "storage_deletions_pending",
+        &[],
+        Kind::Gauge,
+        "Blobs that nothing refers to any more, and that are still to be deleted; of all servers over one database each says the same",
+    ),
+    (
+        "storage_deletions_oldest_seconds",
+        &[],
+        Kind::Gauge,
+        "How long the oldest of them waits, on PostgreSQL at least `postgres.deletion_grace`; 0 where there is none. It grows while a backup is made, while a provider is away, or where deletion fails",
+    ),
+    (
+        "storage_last_backup_timestamp_seconds",
+        &[],
+        Kind::Gauge,
+        "When the last backup was made that the data directory knows of, in Unix time; absent where none was",
+    ),
+    (
         "storage_copies_missing",
         &["backend"],
         Kind::Gauge,

@@ -63,6 +63,11 @@ impl TestServer {
         mint_token(secrets.jwt(), &self.config.auth, &token).unwrap()
     }
 
+    /// Tells it that it is to stop soon.
+    pub(crate) fn drain(&self) {
+        self.shutdown.drain();
+    }
+
     pub(crate) async fn stop(self) {
         self.shutdown.stop();
         self.running.await.unwrap();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 
 use file_storage::Role;
+use file_storage::executor::snapshot::Database;
 use futures_util::stream::{self, StreamExt};
 use serde_json::Value;
 
@@ -32,6 +33,29 @@ async fn readiness_follows_the_disk_and_says_no_secrets() {
     assert_eq!(status, 503);
     assert_eq!(body, "not ready; see the server's log\n");
     assert_eq!(server.get("/healthz", None).await.0, 200, "the process itself is well");
+}
+
+#[tokio::test]
+async fn a_server_that_is_to_stop_is_not_ready_and_serves_on() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    assert_eq!(server.get("/readyz", None).await.0, 200);
+    server.drain();
+    let told = async {
+        while server.get("/readyz", None).await != (503, "stopping\n".to_owned()) {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), told).await.unwrap();
+    // A connection of its own: new ones are taken, too.
+    let fresh = reqwest::Client::new();
+    let made = fresh
+        .post(format!("http://{}/storage/v1/bucket", server.address))
+        .bearer_auth(server.token(Role::Authenticated))
+        .json(&serde_json::json!({ "name": "photos" }))
+        .send();
+    assert_eq!(made.await.unwrap().status(), 201);
+    server.stop().await;
 }
 
 #[tokio::test]
@@ -137,6 +161,46 @@ async fn disks_buckets_and_users_are_measured_from_the_start_on() {
     for start in [r#"storage_usage_bytes{bucket="photos"} 5"#, r#"storage_disk_size_bytes{place="blobs"} "#] {
         assert!(text.lines().any(|line| line.starts_with(start)), "{start}\nin\n{text}");
     }
+}
+
+#[tokio::test]
+async fn what_waits_for_its_deletion_the_database_and_the_last_backup_are_told() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    let user = server.token(Role::Authenticated);
+    let at = |path: &str| format!("http://{}/storage/v1{path}", server.address);
+    let made = server.client.post(at("/bucket")).bearer_auth(&user);
+    let made = made.json(&serde_json::json!({ "name": "photos" })).send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    let put = server.client.post(at("/object/photos/a")).bearer_auth(&user);
+    assert_eq!(put.body(vec![1_u8; 50_000]).send().await.unwrap().status(), 201);
+    // As a backup does: nothing is deleted meanwhile.
+    let database = Database::Sqlite(data_dir.path().join("metadata.sqlite"));
+    let hold = database.hold_blobs().await.unwrap();
+    let gone = server.client.delete(at("/object/photos/a")).bearer_auth(&user).send().await.unwrap();
+    assert!(gone.status().is_success());
+    server.stop().await;
+    let last = r#"{"created_at": "2026-01-02T03:04:05Z", "to": "/backup", "lost_blobs": 0}"#;
+    fs::write(data_dir.path().join("last-backup.json"), last).unwrap();
+
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    let lines = [
+        "storage_database_up 1",
+        "storage_deletions_pending 1",
+        "storage_last_backup_timestamp_seconds 1767323045",
+    ];
+    let measured = async {
+        loop {
+            let (_, text) = server.get("/metrics", None).await;
+            let is_there = |line: &&str| text.lines().any(|have| have == *line);
+            if lines.iter().all(is_there) && text.contains("storage_deletions_oldest_seconds ") {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), measured).await.unwrap();
+    drop(hold);
 }
 
 /// Bytes by bucket, as metrics tell them.

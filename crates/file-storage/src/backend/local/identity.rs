@@ -13,6 +13,7 @@ use crate::Timestamp;
 use crate::backend::BackendError;
 use crate::backend::place::{Place, WORD as FILE, said};
 use crate::file::BlobKey;
+use crate::ownership;
 
 /// A directory that is to be a provider, before anything is opened in it. What is not of [`Place`] blocks: it is for start-up.
 #[derive(Debug, Clone)]
@@ -126,6 +127,8 @@ impl Directory {
         layout::make_directories(&self.root)?;
         let temporary = Temporary(self.root.join(format!(".{FILE}.{}", Uuid::new_v4())));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary.0)?;
+        // Where root may not give it away, a server of another user says that it can't read it.
+        let _ = ownership::hand_over(&file, &self.root);
         writeln!(file, "{identity}").and_then(|()| File::sync_all(&file))?;
         Ok(temporary)
     }

@@ -14,6 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 use uuid::Uuid;
 
 use super::layout::make_directories;
+use crate::ownership;
 
 /// Ends the name of the file by which a process holds its folder.
 const LOCK: &str = "lock";
@@ -46,6 +47,8 @@ impl Instance {
     pub(in crate::backend) fn take(folder: &Path) -> io::Result<Option<Self>> {
         let lock = folder.with_extension(LOCK);
         let held = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock)?;
+        // Another process could not take the folder over, else, if this one is killed.
+        let _ = ownership::hand_over(&held, lock.parent().unwrap_or(folder));
         match flock(&held, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),

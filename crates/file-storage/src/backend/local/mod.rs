@@ -47,6 +47,7 @@ use crate::file::BlobKey;
 
 pub use identity::Directory;
 pub(crate) use layout::blob_below;
+pub(in crate::backend) use layout::make_directories;
 
 /// How many steps of uploads touch the disk at once. More only wait for the same device, and would take every
 /// thread of the blocking pool from readers and from the database; fewer would share fewer journal commits.

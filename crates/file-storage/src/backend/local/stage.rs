@@ -13,6 +13,7 @@ use super::publish::Unsettled;
 use super::{Durability, Inner, layout};
 use crate::backend::BlobWritten;
 use crate::file::{BlobKey, Sha256};
+use crate::ownership;
 
 /// How many chunks go to the system in one call (`IOV_MAX`).
 const CHUNKS_PER_CALL: usize = 1024;
@@ -36,6 +37,8 @@ impl Staged {
         inner.failpoints.hit("local.stage.create")?;
         let path = inner.instance.folder().join(layout::staged_name(key));
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+        // A backup that root restores into a server's directory is for that server to read.
+        let _ = ownership::hand_over(&file, inner.instance.folder());
         Ok(Self { file, trace: Unsettled::staged(inner, key), unflushed: 0, flush: None })
     }
 

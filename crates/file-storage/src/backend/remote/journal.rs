@@ -12,6 +12,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::backend::local::instance::Instance;
+use crate::backend::local::make_directories;
 use crate::file::BlobKey;
 
 /// The notes of one process about one provider.
@@ -32,7 +33,7 @@ pub(super) struct Note {
 
 impl Journal {
     pub(super) fn open(root: &Path) -> io::Result<Self> {
-        fs::create_dir_all(root)?;
+        make_directories(root)?;
         Ok(Self { root: root.to_owned(), own: Arc::new(Instance::start(root)?) })
     }
 

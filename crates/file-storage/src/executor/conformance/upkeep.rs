@@ -38,7 +38,7 @@ pub(crate) async fn counters_follow_every_change(subject: &Subject) {
     let all: Vec<_> = all.iter().map(|one| (one.user_id, one.file_count, one.total_bytes)).collect();
     assert_eq!(all, [(owner.user_id(), 1, 1), (writer.user_id(), 0, 0)]);
     let backlog = subject.executor.backlog(&maintain()).await.unwrap();
-    assert_eq!(backlog, Backlog { pending_deletions: 0, objects: 2, buckets: 1 });
+    assert_eq!(backlog, Backlog { pending_deletions: 0, objects: 2, buckets: 1, oldest_deletion: None });
     assert!(subject.executor.recount_usage(&maintain(), true).await.unwrap().is_empty());
 }
 
@@ -94,7 +94,10 @@ pub(crate) async fn replaced_and_deleted_blobs_are_queued(subject: &Subject) {
     keys.remove(0);
     keys.sort();
     assert_eq!(left, keys);
-    assert_eq!(on.backlog(&maintain()).await.unwrap().pending_deletions, 2);
+    let backlog = on.backlog(&maintain()).await.unwrap();
+    assert_eq!(backlog.pending_deletions, 2);
+    let waited = Utc::now() - backlog.oldest_deletion.unwrap();
+    assert!(waited.abs() < chrono::TimeDelta::minutes(5), "{waited}");
 }
 
 pub(crate) async fn every_segments_blob_is_queued(subject: &Subject) {

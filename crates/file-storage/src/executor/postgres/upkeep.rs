@@ -88,7 +88,8 @@ pub(super) const BEGIN_TURN: &str = "BEGIN; SET LOCAL idle_in_transaction_sessio
 pub(super) const TAKE_TURN: &str = "SELECT pg_try_advisory_xact_lock($1)";
 
 const BACKLOG: &str = "SELECT (SELECT count(*) FROM {schema}.blob_deletions), \
-     coalesce(sum(file_count), 0)::bigint, count(*) FROM {schema}.storage_buckets";
+     coalesce(sum(file_count), 0)::bigint, count(*), \
+     (SELECT min(queued_at) FROM {schema}.blob_deletions) FROM {schema}.storage_buckets";
 
 /// Whether the tables are there.
 const PING: &str = "SELECT count(*) FROM {schema}.storage_buckets WHERE id = ''";
@@ -245,7 +246,12 @@ pub(super) async fn backlog(pool: &Arc<Pool>, access: &Access) -> Result<Backlog
     access.on_rows(Permission::Maintain, None)?;
     let found = read(pool, "backlog", &Caller::keeper(), BACKLOG, &[]).await?;
     let Some(row) = found.first() else { return Ok(Backlog::default()) };
-    Ok(Backlog { pending_deletions: count(row, 0)?, objects: count(row, 1)?, buckets: count(row, 2)? })
+    Ok(Backlog {
+        pending_deletions: count(row, 0)?,
+        objects: count(row, 1)?,
+        buckets: count(row, 2)?,
+        oldest_deletion: row.try_get(3)?,
+    })
 }
 
 /// Whether the database answers.

@@ -5,9 +5,9 @@
 //! The file is empty, or says where the metadata was moved to. Then no server opens the database any more: of two that
 //! keep the same blobs by different metadata, each would take the other's for orphans.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::errors::StorageError;
+use crate::ownership;
 
 /// Longest word that is read: an address fits well.
 const MAX_WORD: u64 = 4096;
@@ -98,6 +99,8 @@ impl Lock {
                 .truncate(false)
                 .mode(0o600)
                 .open(&path)?;
+            // Where that is not allowed it is as it was: who can't open it says so at its start.
+            let _ = ownership::hand_over(&file, like(database));
             match flock(&file, how) {
                 Ok(()) => Ok(Some(file)),
                 Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -126,6 +129,7 @@ impl BlobHold {
         let take = || {
             let mut options = OpenOptions::new();
             let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+            refuse_foreign(&file, database, &path)?;
             let until = Instant::now() + LOOKS;
             loop {
                 match flock(&file, FlockOperation::NonBlockingLockExclusive) {
@@ -156,6 +160,32 @@ fn refuse_word(database: &Path, path: &Path, file: impl Read) -> Result<(), Stor
     )))
 }
 
+/// Gives the file of a hold to the servers' user, or else takes it away again: a server that can't open it can't tell whether its
+/// blobs are held, and would delete none any more, for good.
+fn refuse_foreign(file: &File, database: &Path, path: &Path) -> io::Result<()> {
+    let servers = fs::metadata(like(database))?.uid();
+    let given = ownership::hand_over(file, like(database));
+    let refused = match given {
+        Ok(()) if rustix::process::geteuid().is_root() || file.metadata()?.uid() == servers => return Ok(()),
+        Ok(()) => io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("the database is user {servers}'s: run this as that user, or as root"),
+        ),
+        Err(error) => error,
+    };
+    fs::remove_file(path)?;
+    Err(refused)
+}
+
+/// Whose files beside a database are: whose the database is; where there is none yet, whose the directory is.
+fn like(database: &Path) -> &Path {
+    match database.parent() {
+        _ if database.exists() => database,
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        Some(_) | None => Path::new("."),
+    }
+}
+
 /// A file beside the database.
 fn beside(database: &Path, ending: &str) -> PathBuf {
     let mut path = database.as_os_str().to_owned();
@@ -166,4 +196,27 @@ fn beside(database: &Path, ending: &str) -> PathBuf {
 fn failed(path: &Path, source: io::Error) -> StorageError {
     let context = format!("the database's lock {}", path.display());
     StorageError::Internal { context, source: Some(Arc::new(source)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_that_root_takes_can_be_seen_by_the_databases_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("metadata.sqlite");
+        File::create(&database).unwrap();
+        // Only root can have a database that is another user's.
+        let _ = std::os::unix::fs::chown(&database, Some(12_345), Some(12_345));
+        let owner = fs::metadata(&database).unwrap().uid();
+        let hold = BlobHold::take(&database).unwrap().unwrap();
+        let lock = Lock::serve(&database).unwrap();
+        assert!(lock.blobs_are_held().unwrap());
+        for ending in ["-hold", "-lock"] {
+            assert_eq!(fs::metadata(beside(&database, ending)).unwrap().uid(), owner, "{ending}");
+        }
+        drop(hold);
+        assert!(!lock.blobs_are_held().unwrap());
+    }
 }

@@ -19,6 +19,7 @@ use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use super::checkpoint::checkpoint;
 use super::errors::Fault;
 use crate::failpoint::Scope;
+use crate::ownership;
 
 /// Bytes of the reserve; on a small disk, an eighth of it.
 const RESERVE: u64 = 8 << 20;
@@ -231,6 +232,9 @@ impl Room {
 /// Makes a file whose blocks are all there.
 fn allocate(path: &Path, size: u64) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    // A reserve that can't be given away can still be deleted by whoever owns its directory.
+    let _ = ownership::hand_over(&file, folder.unwrap_or(Path::new(".")));
     match fallocate(&file, FallocateFlags::empty(), 0, size) {
         Ok(()) => Ok(()),
         Err(rustix::io::Errno::OPNOTSUPP) => {

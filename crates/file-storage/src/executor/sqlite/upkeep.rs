@@ -175,12 +175,18 @@ pub(super) fn is_nonce_used(conn: &Connection, nonce: Uuid) -> Result<bool, Faul
 pub(super) fn backlog(conn: &Connection, access: &Access) -> Result<Backlog, Fault> {
     maintainer(access)?;
     let mut statement = conn.prepare_cached(
-        "SELECT (SELECT count(*) FROM blob_deletions), coalesce(sum(file_count), 0), count(*) \
-         FROM storage_buckets",
+        "SELECT (SELECT count(*) FROM blob_deletions), coalesce(sum(file_count), 0), count(*), \
+         (SELECT min(queued_at) FROM blob_deletions) FROM storage_buckets",
     )?;
     let mut rows = statement.query([])?;
     let Some(row) = rows.next()? else { return Ok(Backlog::default()) };
-    Ok(Backlog { pending_deletions: count(row, 0)?, objects: count(row, 1)?, buckets: count(row, 2)? })
+    let oldest: Option<i64> = row.get(3)?;
+    Ok(Backlog {
+        pending_deletions: count(row, 0)?,
+        objects: count(row, 1)?,
+        buckets: count(row, 2)?,
+        oldest_deletion: oldest.and_then(Timestamp::from_timestamp_micros),
+    })
 }
 
 fn maintainer(access: &Access) -> Result<Caller, Fault> {

@@ -113,6 +113,8 @@ fn bad_values_are_refused_all_at_once() {
         "storage: {max_file_size: [1, 2]}",
         &["storage.yml:1: storage.max_file_size: is one value, not a list"],
     );
+    check_refused("server: {drain: 11m}", &["storage.yml:1: server.drain: is at most 10m"]);
+    assert!(load("server: {drain: 10m}", &[], &[]).is_ok());
     check_refused(
         "signing: {default_expiry: 2d, max_expiry: 1d}",
         &["storage.yml:1: signing.default_expiry: is longer than signing.max_expiry"],

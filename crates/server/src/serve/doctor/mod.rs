@@ -6,6 +6,7 @@ mod backups;
 mod certificate;
 mod database;
 mod machine;
+mod owners;
 mod providers;
 mod reach;
 mod secrets;
@@ -81,6 +82,7 @@ pub async fn doctor(loaded: &Loaded) -> Vec<Finding> {
         of_start
     };
     findings.extend(machine::look(loaded));
+    findings.extend(owners::look(config));
     findings.extend(audit::look(config));
     findings.extend(secrets::weak(config));
     findings.extend(reach::look(config).await);
