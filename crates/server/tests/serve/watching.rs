@@ -83,7 +83,8 @@ async fn jobs_that_fail_have_figures_before_one_does() {
     let there = async {
         loop {
             let (_, text) = server.get("/metrics", None).await;
-            let failed = |kind: &str| format!(r#"storage_jobs_ended_total{{kind="{kind}",status="failed"}} 0"#);
+            let failed =
+                |kind: &str| format!(r#"storage_jobs_ended_total{{kind="{kind}",status="failed"}} 0"#);
             if ["scrub", "adopt", "delete_folder"].iter().all(|kind| text.contains(&failed(kind))) {
                 return;
             }
