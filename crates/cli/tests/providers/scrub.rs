@@ -126,3 +126,22 @@ async fn a_killed_server_goes_on_with_its_scrub_where_it_was() {
     assert_eq!(json!([ended["done"], ended["total"], ended["bytes"], ended["failures"]]), wanted, "{ended}");
     assert_eq!(ended["report"]["findings"], Value::Null, "{ended}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_last_scrub_ended_is_known_after_a_restart() {
+    let server = Server::start();
+    server.bucket(ME, "box", "private").await;
+    server.put(ME, "box/a", pattern(50_000)).await;
+    expect(&scrub(&server, &[]), 0);
+    let data = server.terminate();
+    let server = Server::start_in(data, &[]);
+    let waits = Instant::now();
+    loop {
+        let metrics = server.request(Who::Service, "GET", "/metrics").send().await.text();
+        if metrics.lines().any(|line| line.starts_with("storage_scrub_last_end_seconds ")) {
+            return;
+        }
+        assert!(waits.elapsed() < Duration::from_secs(20), "{metrics}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}

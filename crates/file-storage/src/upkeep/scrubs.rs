@@ -6,7 +6,7 @@ use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
 use crate::errors::StorageError;
-use crate::executor::{JobKind, JobListing};
+use crate::executor::{Job, JobKind, JobListing, JobStatus};
 use crate::permissions::RlsContext;
 use crate::storage::{FileStorage, ScrubProblem, ScrubRequest};
 
@@ -18,6 +18,14 @@ pub(super) async fn run(storage: FileStorage, stop: CancellationToken) {
     // Of a figure that comes to be with its first event, Prometheus does not see that event.
     for problem in ScrubProblem::ALL {
         metrics::counter!("storage_scrub_findings_total", "problem" => problem.as_str()).increment(0);
+    }
+    // Scrubs are weeks apart, and a figure ends with its process.
+    let told = tokio::select! {
+        () = stop.cancelled() => return,
+        told = last(&storage) => told,
+    };
+    if let Err(error) = told {
+        tracing::warn!(%error, "no figure says when the last scrub ended");
     }
     loop {
         // Asked each time: a reload may have changed it.
@@ -44,13 +52,23 @@ pub(super) async fn run(storage: FileStorage, stop: CancellationToken) {
 /// Asks for one if it is time.
 async fn look(storage: &FileStorage) -> Result<(), StorageError> {
     let Some(interval) = storage.options().scrub.interval else { return Ok(()) };
-    let context = RlsContext::system("scrub");
-    let listing = JobListing { kind: Some(JobKind::Scrub), limit: 1, ..JobListing::default() };
-    if let Some(last) = storage.jobs(&context, &listing).await?.first() {
+    if let Some(last) = last(storage).await? {
         let age = Utc::now().signed_duration_since(last.created_at).to_std().unwrap_or_default();
         if !last.status.is_ended() || age < interval {
             return Ok(());
         }
     }
-    storage.start_scrub(&context, &ScrubRequest::default()).await.map(drop)
+    storage.start_scrub(&RlsContext::system("scrub"), &ScrubRequest::default()).await.map(drop)
+}
+
+/// The last one that was asked for, by whomever. Says when one ended, which may have been on another server.
+async fn last(storage: &FileStorage) -> Result<Option<Job>, StorageError> {
+    // The one before it, too, as the last may be under way.
+    let listing = JobListing { kind: Some(JobKind::Scrub), limit: 2, ..JobListing::default() };
+    let scrubs = storage.jobs(&RlsContext::system("scrub"), &listing).await?;
+    let completed = scrubs.iter().find(|job| job.status == JobStatus::Completed);
+    if let Some(ended) = completed.and_then(|job| job.completed_at) {
+        metrics::gauge!("storage_scrub_last_end_seconds").set(ended.timestamp() as f64);
+    }
+    Ok(scrubs.into_iter().next())
 }

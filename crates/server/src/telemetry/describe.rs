@@ -205,7 +205,7 @@ pub static DESCRIPTIONS: &[Description] = &[
         "storage_scrub_last_end_seconds",
         &[],
         Kind::Gauge,
-        "When the last scrub ended on this server, in Unix time",
+        "When the last scrub ended, in Unix time: on this server, or on another one before this one started; with `scrub.interval`, on any",
     ),
     ("storage_scrub_last_left", &[], Kind::Gauge, "Bad bytes that it found and left"),
     (

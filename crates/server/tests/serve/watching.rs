@@ -99,6 +99,25 @@ async fn metrics_are_described_and_name_the_process() {
     }
 }
 
+/// Prometheus sees no increase in a figure that comes to be with its first event.
+#[tokio::test]
+async fn jobs_that_fail_have_figures_before_one_does() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let server = TestServer::start(data_dir.path(), &[]).await;
+    let there = async {
+        loop {
+            let (_, text) = server.get("/metrics", None).await;
+            let failed =
+                |kind: &str| format!(r#"storage_jobs_ended_total{{kind="{kind}",status="failed"}} 0"#);
+            if ["scrub", "adopt", "delete_folder"].iter().all(|kind| text.contains(&failed(kind))) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), there).await.unwrap();
+}
+
 /// What `GET /api/v1/storage/metrics` says of an operation.
 async fn requests(server: &TestServer, operation: &str) -> Option<Value> {
     let service = server.token(Role::ServiceRole);
