@@ -64,7 +64,7 @@ pub use job::{
     JobStatus, NewJob,
 };
 pub use lifecycle::{
-    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, UploadScan, Warned, Warning,
+    AgedScan, ArchiveOrder, Ending, Judged, LifecycleClock, LifecycleExecutor, UploadScan, Warned, Warning,
 };
 pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{WatchedExecutor, asked, deleted, moved, written};
+use super::{WatchedExecutor, asked, deleted, moved, settings, written};
 use crate::Timestamp;
 use crate::audit::{Action, Entry};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
@@ -27,7 +27,7 @@ impl Executor for WatchedExecutor {
         name: &BucketName,
         config: &BucketConfig,
     ) -> Result<Bucket, StorageError> {
-        let entry = Entry::of(access, Action::Create).bucket(name);
+        let entry = Entry::of(access, Action::Create).bucket(name).settings(settings::of_bucket(config));
         self.change(
             entry,
             asked("create_bucket", self.inner.create_bucket(access, name, config)),
@@ -63,7 +63,8 @@ impl Executor for WatchedExecutor {
         name: &BucketName,
         update: &BucketUpdate,
     ) -> Result<Bucket, StorageError> {
-        let entry = Entry::of(access, Action::Change).bucket(name);
+        let entry =
+            Entry::of(access, Action::Change).bucket(name).settings(settings::of_bucket_update(update));
         self.change(
             entry,
             asked("update_bucket", self.inner.update_bucket(access, name, update)),
@@ -282,7 +283,9 @@ impl Executor for WatchedExecutor {
     }
 
     async fn create_policy(&self, access: &Access, policy: &Policy) -> Result<(), StorageError> {
-        let entry = Entry::of(access, Action::Create).subject(format!("policy {}", policy.name));
+        let entry = Entry::of(access, Action::Create)
+            .subject(format!("policy {}", policy.name))
+            .settings(settings::of_policy(policy));
         self.change(entry, asked("create_policy", self.inner.create_policy(access, policy)), |_, entry| {
             Some(entry)
         })
@@ -340,7 +343,10 @@ impl Executor for WatchedExecutor {
         name: &BucketName,
         update: &BucketExtraUpdate,
     ) -> Result<(), StorageError> {
-        let entry = Entry::of(access, Action::Change).bucket(name).subject("S3 settings");
+        let entry = Entry::of(access, Action::Change)
+            .bucket(name)
+            .subject("S3 settings")
+            .settings(serde_json::to_value(update).unwrap_or_default());
         self.change(
             entry,
             asked("update_bucket_extra", self.inner.update_bucket_extra(access, name, update)),
