@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 
 use super::emptying;
 use super::errors::Fault;
-use super::multipart::DISCARD_OF_BUCKET;
+use super::multipart::{self, DISCARD_OF_BUCKET};
 use super::pool::Pool;
 use super::rls::{Caller, Subject, flag, refused};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, int, now};
@@ -16,6 +16,7 @@ use super::session::{Session, Step, Values, alone, read};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
 use crate::errors::{DenialReason, StorageError};
 use crate::executor::{BucketListing, BucketSort, SortOrder, decide};
+use crate::multipart::GoneUpload;
 use crate::permissions::{Access, Permission, RlsContext};
 use crate::versions::Versioning;
 
@@ -268,7 +269,7 @@ pub(super) async fn discard_uploads(
     access: &Access,
     name: &BucketName,
     limit: u32,
-) -> Result<u64, Fault> {
+) -> Result<Vec<GoneUpload>, Fault> {
     let permission = Permission::BucketUpdate;
     let context = access.on_rows(permission, Some(name))?;
     access.on_rows(Permission::ObjectDelete, Some(name))?;
@@ -278,7 +279,7 @@ pub(super) async fn discard_uploads(
     let (bucket, limit) = (name.as_str(), i64::from(limit));
     let values = [&bucket as _, &everybodys as _, &role as _, &user as _, &limit as _];
     let gone = alone(pool, "discard_uploads", &Caller::keeper(), DISCARD_OF_BUCKET, &values).await?;
-    Ok(gone.rows.len() as u64)
+    multipart::given_up(&gone)
 }
 
 /// Deletes an empty bucket. What the caller has begun to upload goes with it, and what others have keeps it.

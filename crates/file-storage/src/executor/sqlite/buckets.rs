@@ -12,6 +12,7 @@ use super::{emptying, events, history, multipart, removal};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
 use crate::errors::StorageError;
 use crate::executor::{BucketListing, BucketSort, SortOrder, decide};
+use crate::multipart::GoneUpload;
 use crate::permissions::{Access, Permission, RlsContext};
 use crate::versions::Versioning;
 
@@ -204,7 +205,7 @@ pub(super) fn discard_uploads(
     access: &Access,
     name: &BucketName,
     limit: u32,
-) -> Result<u64, Fault> {
+) -> Result<Vec<GoneUpload>, Fault> {
     reach(conn, access, Permission::BucketUpdate, name)?;
     let context = access.on_rows(Permission::ObjectDelete, Some(name))?;
     let everybodys = !rules.of(context).has_policies();
