@@ -417,7 +417,8 @@ fn a_line_of_before_there_were_rules_and_settings_is_read() {
 
 #[test]
 fn what_was_set_is_told_as_it_is_unless_it_is_long() {
-    let told = |settings: serde_json::Value| Entry::new(Event::Operation).settings(settings).settings.unwrap();
+    let told =
+        |settings: serde_json::Value| Entry::new(Event::Operation).settings(settings).settings.unwrap();
     let short = serde_json::json!({ "prefix": "a/", "max_age_days": 3 });
     assert_eq!(told(short.clone()), short);
     let long = told(serde_json::json!({ "prefix": "ü".repeat(5000) }));
