@@ -133,6 +133,8 @@ async fn each_change_has_its_line_when_it_is_answered_with_who_and_what() {
     call("PUT", "/object/box/d").body("1").send().await.expect_status(200);
     let many = call("DELETE", "/object/box").json(&json!({ "prefixes": ["a", "d", "nothing"] }));
     check(many, &["delete delete ok box a", "delete delete ok box d"]).await;
+    call("PUT", "/object/box/e").body("1").send().await.expect_status(200);
+    check(call("POST", "/bucket/box/empty"), &["empty_bucket delete ok box e"]).await;
     check(call("POST", "/bucket/box/empty"), &["empty_bucket delete ok box -"]).await;
     check(call("DELETE", "/bucket/box"), &["delete_bucket delete ok box -"]).await;
     let text = log.text();

@@ -99,6 +99,7 @@ impl FileStorage {
                 }
                 outcome => outcome?,
             };
+            let batch = batch.len() as u64;
             self.inner.deletions_queued.notify_one();
             self.ring_events();
             deleted += batch;

@@ -9,8 +9,8 @@ use crate::audit::{Action, Entry};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::{
-    Admission, Announced, BucketListing, Executor, Explanation, Listing, Page, Question, Relocation, UsageBy,
-    UsageGroup, UserUsage, Written,
+    Admission, Announced, BucketListing, Emptied, Executor, Explanation, Listing, Page, Question, Relocation,
+    UsageBy, UsageGroup, UserUsage, Written,
 };
 use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
 use crate::file::{ETags, NewObject, PutMode, StorageObject, StoredObject};
@@ -78,12 +78,20 @@ impl Executor for WatchedExecutor {
         access: &Access,
         name: &BucketName,
         limit: u32,
-    ) -> Result<u64, StorageError> {
+    ) -> Result<Vec<Emptied>, StorageError> {
         let entry = Entry::of(access, Action::Delete).bucket(name);
         self.change(
             entry,
             asked("empty_bucket", self.inner.empty_bucket(access, name, limit)),
-            |done, entry| Some(entry.count(*done)),
+            |done, entry| {
+                if done.is_empty() {
+                    return vec![entry.count(0)];
+                }
+                let line = |gone: &Emptied| {
+                    entry.clone().object(name, &gone.path).version(gone.version).bytes(gone.size)
+                };
+                done.iter().map(line).collect()
+            },
         )
         .await
     }
