@@ -332,6 +332,16 @@ async fn changes_are_refused_while_the_audit_logs_disk_is_full() {
     assert_eq!(server.put(last + 2, INLINE).await, 507);
     assert_eq!(server.delete(0).await, 507);
     server.expect_content(0, INLINE).await;
+    // Health says so, and so does who looks from outside.
+    let (status, health) = server.send(Method::GET, "/api/v1/storage/health", Vec::new()).await;
+    let health: Value = serde_json::from_slice(&health).unwrap();
+    assert_eq!((status, &health["status"]), (200, &json!("degraded")), "{health}");
+    assert!(health["problem"].as_str().unwrap().contains("its disk is full"), "{health}");
+    assert_eq!(server.send(Method::GET, "/readyz", Vec::new()).await.0, 200);
+    let mut doctor = disk.aerostore("doctor", data.path());
+    let doctor = doctor.env("AEROSTORE_AUDIT_DIRECTORY", disk.place.path().join("audit")).output().unwrap();
+    let said = String::from_utf8_lossy(&doctor.stdout);
+    assert!(!doctor.status.success() && said.contains("the disk of the audit log has 0% left"), "{said}");
     disk.remove_filler();
     server.recovers_at(last + 2, INLINE).await;
     assert_eq!(server.delete(0).await, 204);

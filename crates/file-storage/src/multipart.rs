@@ -32,6 +32,15 @@ pub struct UploadAt {
     pub id: Uuid,
 }
 
+/// An upload that is not known any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GoneUpload {
+    /// Which.
+    pub at: UploadAt,
+    /// Whether it had become an object, so that nothing went but the memory of it; else it was given up.
+    pub ended: bool,
+}
+
 /// An upload that is not an object yet (SPEC 4, `multipart_uploads`).
 #[derive(Debug, Clone, PartialEq)]
 pub struct MultipartUpload {

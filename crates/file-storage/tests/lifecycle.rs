@@ -4,12 +4,15 @@
 mod support;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use file_storage::audit::{AuditFilter, AuditFormat, AuditLog, AuditOptions, export};
 use file_storage::errors::StorageError;
-use file_storage::file::PutMode;
+use file_storage::file::{ObjectAttributes, PutMode};
 use file_storage::lifecycle::{ArchiveTarget, LifecycleAction, LifecycleRule, RuleSource, RuleSpec};
-use file_storage::storage::{LifecycleOptions, LifecycleReport, LifecycleRun, StorageOptions};
-use file_storage::{BucketName, BucketPolicy, BucketUpdate, Versioning};
-use support::{Fixture, options, path, service, user};
+use file_storage::storage::{
+    LifecycleOptions, LifecycleReport, LifecycleRun, MultipartOptions, StorageOptions,
+};
+use file_storage::{BucketName, BucketPolicy, BucketUpdate, FileStorage, Versioning};
+use support::{Fixture, credential_key, keys, options, path, service, user};
 use tempfile::TempDir;
 
 fn after(days: i64) -> DateTime<Utc> {
@@ -259,4 +262,97 @@ async fn rules_are_the_service_roles_business() {
     assert!(storage.s3_lifecycle(&user(1), &docs).await.is_ok(), "who may change the bucket is shown");
     assert!(storage.s3_lifecycle(&user(2), &docs).await.is_err());
     assert_eq!(storage.lifecycle_rules(&service(), None).await.unwrap(), [rule]);
+}
+
+/// A storage like the fixture's, whose changes, reads and refusals are in an audit log.
+fn audited(fixture: &Fixture, options: StorageOptions) -> FileStorage {
+    let log = AuditLog::open(AuditOptions {
+        directory: fixture.dir.path().join("audit"),
+        server: "one".to_owned(),
+        data_dir: fixture.dir.path().to_owned(),
+        keeps_all: true,
+        sync: false,
+        continues_on_failure: false,
+        max_file_size: 1 << 20,
+        keep: None,
+        failpoints: file_storage::failpoint::Scope::new(fixture.dir.path()),
+    });
+    let (executor, backend) = (fixture.executor.clone(), fixture.backend.clone());
+    FileStorage::watched(executor, Some(log.unwrap()), backend, keys(), credential_key(), options)
+}
+
+/// Lines of an audit log, those that are wanted.
+fn lines(fixture: &Fixture, filter: &AuditFilter) -> Vec<serde_json::Value> {
+    let mut out = Vec::new();
+    export(&fixture.dir.path().join("audit"), filter, AuditFormat::JsonLines, &mut out).unwrap();
+    out.split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_audit_log_names_what_a_rule_ends_and_the_rule_and_what_it_said() {
+    let fixture = Fixture::new().await;
+    let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    fixture.bucket(&user(1), "attic", BucketPolicy::Private).await;
+    write(&fixture, &docs, &["mm/1", "mm/2", "old/1", "other"]).await;
+    let (attributes, begun, big) = (ObjectAttributes::default(), MultipartOptions::default(), path("mm/big"));
+    let (owner, at) = (user(1), (&docs, &big));
+    fixture.storage.create_multipart(&owner, at, PutMode::Upsert, attributes, begun).await.unwrap();
+    let storage = audited(&fixture, options(fixture.dir.path()));
+    let make = async |spec| storage.create_lifecycle_rule(&service(), docs.clone(), spec).await.unwrap();
+    let ends = RuleSpec { prefix: "mm/".to_owned(), abort_incomplete_days: Some(1), ..aged(3) };
+    let archive_to = Some(ArchiveTarget::Folder { bucket: "attic".to_owned(), prefix: String::new() });
+    let action = LifecycleAction::Archive;
+    let moves = RuleSpec { prefix: "old/".to_owned(), action, archive_to, ..aged(3) };
+    let (ends, moves) = (make(ends).await, make(moves).await);
+    let mut run = LifecycleRun::at(after(4), false);
+    while !storage.step_lifecycle(&mut run).await.unwrap() {}
+    storage.remove_lifecycle_rule(&service(), ends.id).await.unwrap();
+
+    let of = |bucket: &str, path: &str| AuditFilter {
+        bucket: Some(bucket.to_owned()),
+        path: Some(path.to_owned()),
+        ..AuditFilter::default()
+    };
+    let gone = lines(&fixture, &of("docs", "mm/"));
+    let told: Vec<_> = gone.iter().map(|line| line["path"].as_str().unwrap()).collect();
+    assert_eq!(told, ["mm/1", "mm/2", "mm/big"], "{gone:#?}");
+    for line in &gone {
+        assert_eq!((&line["action"], &line["role"]), (&"delete".into(), &"system".into()), "{line}");
+        assert_eq!(line["rule"], ends.id.to_string(), "{line}");
+        assert_eq!(line["purpose"], "follow lifecycle rules", "{line}");
+        assert!(line.get("request_id").is_none() && line.get("count").is_none(), "{line}");
+    }
+    assert_eq!(gone[0]["bytes"], 4);
+    let moved = lines(&fixture, &of("attic", "old/1"));
+    assert_eq!(moved.len(), 1, "{moved:#?}");
+    assert_eq!((&moved[0]["rule"], &moved[0]["from_bucket"]), (&moves.id.to_string().into(), &"docs".into()));
+
+    // What the rule said is there when it is gone.
+    let all = lines(&fixture, &AuditFilter::default());
+    let of_rule: Vec<_> =
+        all.iter().filter(|line| line["subject"] == format!("lifecycle rule {}", ends.id)).collect();
+    let actions: Vec<_> = of_rule.iter().map(|line| line["action"].as_str().unwrap()).collect();
+    assert_eq!(actions, ["change", "delete"], "{of_rule:#?}");
+    let spec = &of_rule[0]["settings"]["spec"];
+    assert_eq!((&spec["prefix"], &spec["max_age_days"]), (&"mm/".into(), &3.into()), "{of_rule:#?}");
+    storage.close().await;
+}
+
+#[tokio::test]
+async fn the_audit_log_says_that_a_configured_rule_was_not_removed() {
+    let fixture = Fixture::new().await;
+    let logs = fixture.bucket(&user(1), "logs", BucketPolicy::Private).await;
+    let rule = LifecycleRule::configured(logs, RuleSpec { name: Some("old".to_owned()), ..aged(3) });
+    let lifecycle = LifecycleOptions { rules: [rule.clone()].into(), ..LifecycleOptions::default() };
+    let storage = audited(&fixture, StorageOptions { lifecycle, ..options(fixture.dir.path()) });
+    storage.remove_lifecycle_rule(&service(), rule.id).await.unwrap_err();
+    // Such lines come behind their answers: closing waits for them.
+    storage.close().await;
+    let all = lines(&fixture, &AuditFilter::default());
+    let told: Vec<_> = all.iter().filter(|line| line["action"] == "delete").collect();
+    let [line] = &told[..] else { panic!("{all:#?}") };
+    assert_eq!((&line["outcome"], &line["code"]), (&"refused".into(), &"INVALID_REQUEST".into()), "{line}");
 }

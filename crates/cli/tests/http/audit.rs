@@ -133,10 +133,50 @@ async fn each_change_has_its_line_when_it_is_answered_with_who_and_what() {
     call("PUT", "/object/box/d").body("1").send().await.expect_status(200);
     let many = call("DELETE", "/object/box").json(&json!({ "prefixes": ["a", "d", "nothing"] }));
     check(many, &["delete delete ok box a", "delete delete ok box d"]).await;
+    call("PUT", "/object/box/e").body("1").send().await.expect_status(200);
+    check(call("POST", "/bucket/box/empty"), &["empty_bucket delete ok box e"]).await;
     check(call("POST", "/bucket/box/empty"), &["empty_bucket delete ok box -"]).await;
     check(call("DELETE", "/bucket/box"), &["delete_bucket delete ok box -"]).await;
     let text = log.text();
     assert!(!text.contains(&user) && !text.contains(&server.key("jwt_secret")), "{text}");
+    log.verified();
+}
+
+/// What is removed later has said what it was.
+#[tokio::test]
+async fn what_was_set_is_told_and_what_opens_something_is_not() {
+    let log = Log::new();
+    let here = ("AEROSTORE_WEBHOOKS_ALLOW_PRIVATE_NETWORKS", "127.0.0.0/8");
+    let server = Server::start_with(&[&log.settings("changes")[..], &[here]].concat());
+    server.bucket(ME, "box", "private").await;
+    let post = async |route: &str, body: Value| {
+        let asked = server.request(Who::Service, "POST", &format!("/api/v1/storage{route}")).json(&body);
+        let reply = asked.send().await;
+        assert!(reply.status < 300, "{}: {}", reply.what, reply.text());
+        (log.of(&reply).remove(0), reply.json())
+    };
+    let rule = json!({ "bucket": "box", "prefix": "old/", "max_age_days": 9 });
+    let (line, _) = post("/lifecycle", rule).await;
+    let spec = &line["settings"]["spec"];
+    assert_eq!((&spec["prefix"], &spec["max_age_days"]), (&json!("old/"), &json!(9)), "{line}");
+    let sql = "CREATE POLICY told ON storage.objects FOR SELECT TO authenticated USING (bucket_id = 'box')";
+    let (line, _) = post("/policies", json!({ "sql": sql })).await;
+    assert!(line["settings"]["definition"].as_str().unwrap().contains("bucket_id = 'box'"), "{line}");
+    let asked = json!({ "url": "http://127.0.0.1:9/hook?token=opens", "bucket": "box" });
+    let (line, made) = post("/webhooks", asked).await;
+    let said = &line["settings"];
+    assert_eq!((&said["url"], &said["bucket"]), (&json!("http://127.0.0.1:9/hook"), &json!("box")), "{line}");
+    let text = log.text();
+    assert!(!text.contains("token=opens") && !text.contains(made["secret"].as_str().unwrap()), "{text}");
+    // A long one is cut.
+    let long = format!(
+        "CREATE POLICY long ON storage.objects FOR SELECT TO authenticated USING (name <> '{}')",
+        "x".repeat(6000)
+    );
+    let (line, _) = post("/policies", json!({ "sql": long })).await;
+    assert!(line["settings"]["cut"].as_str().unwrap().len() <= 4096, "{line}");
+    let bucket = log.lines().into_iter().find(|line| line["operation"] == "create_bucket").unwrap();
+    assert_eq!(bucket["settings"]["policy"], "private", "{bucket}");
     log.verified();
 }
 

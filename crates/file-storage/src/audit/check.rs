@@ -1,7 +1,7 @@
 //! Whether a log could be kept, before one is; also beside a server that keeps it.
 
 use std::fs::{self, OpenOptions};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
@@ -9,6 +9,9 @@ use uuid::Uuid;
 
 use super::writer::End;
 use super::{AuditError, AuditOptions, holder, series};
+
+/// Bytes that are tried: more than a file system keeps beside the file's name.
+const PROBE: usize = 4096;
 
 /// Looks for what a start would stumble over at the log's place: tries to write there, and leaves nothing behind. The server's
 /// name may be taken by the server of the same data directory, or by a process that can't be told from it ([`holder`] says which).
@@ -31,8 +34,13 @@ pub fn check(options: &AuditOptions) -> Result<(), AuditError> {
         Err(error) => return Err(AuditError::Place { path: lock, source: error }),
     };
     let probe = directory.join(probe);
-    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe);
-    match written.and_then(|_| fs::remove_file(&probe)) {
+    let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe);
+    // A full disk may have room for a name, and none for a line.
+    let written = made.and_then(|mut file| {
+        let written = file.write_all(&[b'\n'; PROBE]);
+        fs::remove_file(&probe).and(written)
+    });
+    match written {
         // Its lines come later, then.
         Err(_) if options.continues_on_failure && has_lock => {}
         written => written.map_err(AuditError::at(directory))?,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use chrono::SubsecRound as _;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::Timestamp;
@@ -21,6 +22,9 @@ const LONGEST_TOKEN_ID: usize = 128;
 
 /// Most bytes of a prefix that are told: as long as a path may be, while what is asked for has no such bound.
 const LONGEST_PREFIX: usize = 1024;
+
+/// Most bytes of what was set that are told, as JSON: what is longer is cut.
+const LONGEST_SETTINGS: usize = 4096;
 
 /// What a line is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,9 +114,15 @@ pub struct Entry {
     /// The client's address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<IpAddr>,
-    /// The request, or what the server does by itself.
+    /// The request, or the job that somebody asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+    /// What the server does by itself, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
+    /// The lifecycle rule that it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Uuid>,
     /// The bucket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bucket: Option<String>,
@@ -137,6 +147,9 @@ pub struct Entry {
     /// What else it is about, by its name: an upload, a policy, a key, a webhook, a quota, a rule, a job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
+    /// What was set: a rule, a policy, a bucket's configuration. No secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<Value>,
 }
 
 impl Entry {
@@ -155,6 +168,8 @@ impl Entry {
             signed_url: false,
             client: None,
             request_id: None,
+            purpose: None,
+            rule: None,
             bucket: None,
             path: None,
             from_bucket: None,
@@ -163,6 +178,7 @@ impl Entry {
             bytes: None,
             count: None,
             subject: None,
+            settings: None,
         }
     }
 
@@ -174,7 +190,12 @@ impl Entry {
 
     /// What somebody asks for.
     pub(crate) fn by(context: &RlsContext, operation: &'static str) -> Self {
-        let role = if context.is_system() { SYSTEM } else { context.role().as_str() };
+        let said = Some(context.request_id().to_owned()).filter(|said| !said.is_empty());
+        // The server has no request: it says what for.
+        let (role, request_id, purpose) = match context.is_system() {
+            true => (SYSTEM, None, said),
+            false => (context.role().as_str(), said, None),
+        };
         let token = || context.claims().get("jti")?.as_str().filter(|id| id.len() <= LONGEST_TOKEN_ID);
         Self {
             operation: Some(operation.into()),
@@ -182,7 +203,9 @@ impl Entry {
             user_id: context.user_id(),
             credential: context.credential().or_else(token).map(str::to_owned),
             client: context.client(),
-            request_id: Some(context.request_id().to_owned()).filter(|id| !id.is_empty()),
+            request_id,
+            purpose,
+            rule: context.rule(),
             ..Self::new(Event::Operation)
         }
     }
@@ -231,6 +254,12 @@ impl Entry {
         Self { subject: Some(subject.to_string()), ..self }
     }
 
+    /// What was set. Of what opens something, nothing may be in it.
+    #[must_use]
+    pub(crate) fn settings(self, settings: Value) -> Self {
+        Self { settings: Some(bounded(settings)), ..self }
+    }
+
     /// What came of it, known now.
     #[must_use]
     pub(crate) fn ended(self, outcome: Outcome) -> Self {
@@ -243,6 +272,15 @@ impl Entry {
         let outcome = if is_the_servers(error) { Outcome::Failed } else { Outcome::Refused };
         Self { code: Some(error.code().into()), ..self.ended(outcome) }
     }
+}
+
+/// The same, or its beginning as text.
+fn bounded(settings: Value) -> Value {
+    let text = settings.to_string();
+    if text.len() <= LONGEST_SETTINGS {
+        return settings;
+    }
+    json!({ "cut": text.get(..text.floor_char_boundary(LONGEST_SETTINGS)), "bytes": text.len() })
 }
 
 /// Whether the server is to blame, so that a change may have happened all the same.

@@ -36,7 +36,7 @@ pub enum AuditFormat {
 }
 
 /// Columns of a table, in their order.
-const COLUMNS: [&str; 23] = [
+const COLUMNS: [&str; 26] = [
     "sequence",
     "server",
     "time",
@@ -51,6 +51,8 @@ const COLUMNS: [&str; 23] = [
     "signed_url",
     "client",
     "request_id",
+    "purpose",
+    "rule",
     "bucket",
     "path",
     "from_bucket",
@@ -59,6 +61,7 @@ const COLUMNS: [&str; 23] = [
     "bytes",
     "count",
     "subject",
+    "settings",
     "previous",
 ];
 

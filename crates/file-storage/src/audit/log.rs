@@ -93,6 +93,19 @@ impl AuditLog {
         self.0.keeps_all
     }
 
+    /// What is wrong, while lines can't be written; `None` where they are.
+    pub fn problem(&self) -> Option<String> {
+        if !self.0.is_failing.load(Ordering::Acquire) {
+            return None;
+        }
+        let why = if self.0.is_full.load(Ordering::Acquire) { ", as its disk is full" } else { "" };
+        let what = match self.0.continues_on_failure {
+            true => "changes go on, and their lines wait in memory",
+            false => "changes are refused",
+        };
+        Some(format!("the audit log can't be written{why}: {what}"))
+    }
+
     /// Leave to make a change: not while its line could not be written, unless changes go on all the same.
     pub(crate) async fn admit(&self) -> Result<Room, StorageError> {
         if self.0.is_failing.load(Ordering::Acquire) && !self.0.continues_on_failure {

@@ -404,3 +404,25 @@ async fn an_export_has_the_lines_that_are_asked_for_and_no_formula() {
     assert_eq!(table.lines().count(), 7);
     assert!(table.contains(r#","'=SUM(A1)"",""","#), "{table}");
 }
+
+#[test]
+fn a_line_of_before_there_were_rules_and_settings_is_read() {
+    let line = br#"{"sequence":7,"server":"a.b","time":"2026-01-02T03:04:05.678901Z","event":"operation",
+        "operation":"maintain","action":"delete","outcome":"ok","role":"system",
+        "request_id":"follow lifecycle rules","bucket":"b","version":"v","previous":"00"}"#;
+    let entry = Line::parse(line).unwrap().entry;
+    assert_eq!((entry.purpose, entry.rule, entry.settings), (None, None, None));
+    assert_eq!(entry.request_id.as_deref(), Some("follow lifecycle rules"));
+}
+
+#[test]
+fn what_was_set_is_told_as_it_is_unless_it_is_long() {
+    let told =
+        |settings: serde_json::Value| Entry::new(Event::Operation).settings(settings).settings.unwrap();
+    let short = serde_json::json!({ "prefix": "a/", "max_age_days": 3 });
+    assert_eq!(told(short.clone()), short);
+    let long = told(serde_json::json!({ "prefix": "ü".repeat(5000) }));
+    assert_eq!(long["bytes"], 10_000 + r#"{"prefix":""}"#.len());
+    let cut = long["cut"].as_str().unwrap();
+    assert!(cut.starts_with(r#"{"prefix":"ü"#) && (4000..=4096).contains(&cut.len()), "{}", cut.len());
+}

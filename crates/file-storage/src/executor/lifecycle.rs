@@ -53,6 +53,22 @@ pub struct UploadScan {
     pub limit: u32,
 }
 
+/// What a rule is about to do something to: a version, or an unfinished upload. It is where it was seen for as long as it is there:
+/// what is moved becomes another version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judged {
+    /// The version, or the upload.
+    pub id: Uuid,
+    /// Its bucket.
+    pub bucket: BucketName,
+    /// Its path.
+    pub path: ObjectPath,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// The rule.
+    pub rule: Uuid,
+}
+
 /// How a version goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -181,14 +197,14 @@ pub trait LifecycleExecutor: Send + Sync {
         &self,
         access: &Access,
         bucket: &BucketName,
-        versions: &[(Uuid, Ending)],
+        versions: &[(Judged, Ending)],
     ) -> Result<Vec<Uuid>, StorageError>;
 
     /// Gives up those of these uploads that are unfinished still; gives them.
     ///
     /// # Errors
     /// Only those of the engine.
-    async fn end_uploads(&self, access: &Access, uploads: &[Uuid]) -> Result<Vec<Uuid>, StorageError>;
+    async fn end_uploads(&self, access: &Access, uploads: &[Judged]) -> Result<Vec<Uuid>, StorageError>;
 
     /// Queues the blobs of objects that are not on a provider to be moved there; gives the objects that have such. Each is told of
     /// by an event. What is kept in the database stays there, and so does a blob that is on its way elsewhere.
@@ -198,7 +214,7 @@ pub trait LifecycleExecutor: Send + Sync {
     async fn archive_versions(
         &self,
         access: &Access,
-        versions: &[Uuid],
+        versions: &[Judged],
         order: &ArchiveOrder,
     ) -> Result<Vec<Uuid>, StorageError>;
 

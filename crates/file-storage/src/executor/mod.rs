@@ -64,7 +64,7 @@ pub use job::{
     JobStatus, NewJob,
 };
 pub use lifecycle::{
-    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, UploadScan, Warned, Warning,
+    AgedScan, ArchiveOrder, Ending, Judged, LifecycleClock, LifecycleExecutor, UploadScan, Warned, Warning,
 };
 pub use listing::{
     BucketListing, BucketSort, Collation, Cursor, Delimiter, Entry, Listing, ObjectSort, Page, PageStart,
@@ -84,7 +84,7 @@ pub use versions::VersionExecutor;
 pub(crate) use watched::WatchedExecutor;
 pub use webhooks::{SealedWebhook, WebhookClaim, WebhookExecutor};
 pub(crate) use write::is_of_one_object;
-pub use write::{Admission, Announced, QuotaLeft, Relocation, Written};
+pub use write::{Admission, Announced, Emptied, QuotaLeft, Relocation, Written};
 
 /// What runs metadata operations in a database: those on buckets, objects, policies and usage here, the rest in traits by what
 /// they are about.
@@ -145,12 +145,16 @@ pub trait Executor:
         update: &BucketUpdate,
     ) -> Result<Bucket, StorageError>;
 
-    /// Deletes up to `limit` objects of a bucket and queues their blobs; gives the number. Zero means empty.
+    /// Deletes up to `limit` objects of a bucket and queues their blobs; gives them. None means empty.
     ///
     /// # Errors
     /// [`StorageError::BucketNotFound`], or a denial.
-    async fn empty_bucket(&self, access: &Access, name: &BucketName, limit: u32)
-    -> Result<u64, StorageError>;
+    async fn empty_bucket(
+        &self,
+        access: &Access,
+        name: &BucketName,
+        limit: u32,
+    ) -> Result<Vec<Emptied>, StorageError>;
 
     /// Deletes an empty bucket.
     ///

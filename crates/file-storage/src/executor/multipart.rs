@@ -8,7 +8,8 @@ use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::file::{PutMode, Segment};
 use crate::multipart::{
-    Append, Claimed, Completion, MultipartUpload, NewMultipart, NewPart, Part, UploadAt, UploadListing,
+    Append, Claimed, Completion, GoneUpload, MultipartUpload, NewMultipart, NewPart, Part, UploadAt,
+    UploadListing,
 };
 use crate::permissions::Access;
 
@@ -130,7 +131,7 @@ pub trait MultipartExecutor: Send + Sync {
     ) -> Result<Written, StorageError>;
 
     /// Gives up to `limit` uploads of a bucket up, for who may change the bucket: everybody's, but where policies speak of
-    /// the caller's role their own alone. Gives their number.
+    /// the caller's role their own alone. Gives them.
     ///
     /// # Errors
     /// [`StorageError::BucketNotFound`], or a denial.
@@ -139,7 +140,7 @@ pub trait MultipartExecutor: Send + Sync {
         access: &Access,
         bucket: &BucketName,
         limit: u32,
-    ) -> Result<u64, StorageError>;
+    ) -> Result<Vec<GoneUpload>, StorageError>;
 
     /// Gives an unfinished upload up; its blobs are queued.
     ///
@@ -147,9 +148,9 @@ pub trait MultipartExecutor: Send + Sync {
     /// [`StorageError::UploadNotFound`].
     async fn abort_multipart(&self, access: &Access, at: &UploadAt) -> Result<(), StorageError>;
 
-    /// Gives up to `limit` uploads up whose time is over; gives their number.
+    /// Gives up to `limit` uploads up whose time is over; gives them.
     ///
     /// # Errors
     /// Only those of the engine.
-    async fn expire_uploads(&self, access: &Access, limit: u32) -> Result<u64, StorageError>;
+    async fn expire_uploads(&self, access: &Access, limit: u32) -> Result<Vec<GoneUpload>, StorageError>;
 }

@@ -125,11 +125,11 @@ pub trait UpkeepExecutor: Send + Sync {
         limit: u32,
     ) -> Result<Vec<SegmentBlob>, StorageError>;
 
-    /// Deletes the object of this version, or gives up the upload of this id, whose bytes are lost. `false` where it is gone already.
+    /// Deletes the object, or gives up the upload, that this blob was of, as its bytes are lost. `false` where it is gone already.
     ///
     /// # Errors
     /// Only those of the engine.
-    async fn delete_lost_object(&self, access: &Access, version: Uuid) -> Result<bool, StorageError>;
+    async fn delete_lost_object(&self, access: &Access, lost: &SegmentBlob) -> Result<bool, StorageError>;
 
     /// Leave to run the orphan job, until the answer is dropped: `None` while somebody else over the same metadata has
     /// it. Who is lost loses it, soon; who has it and is cut off from the database may meet another one, which costs

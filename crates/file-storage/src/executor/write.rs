@@ -5,6 +5,7 @@ use uuid::Uuid;
 use crate::bucket::Bucket;
 use crate::errors::StorageError;
 use crate::file::{ObjectAttributes, StorageObject};
+use crate::path::ObjectPath;
 use crate::quota::QuotaEnforcement;
 
 /// What is known of an object before its bytes. Policies may ask about it.
@@ -120,4 +121,15 @@ pub(crate) fn is_of_one_object(error: &StorageError) -> bool {
             | E::QuotaExceeded { .. }
             | E::OriginalUnusable { .. }
     )
+}
+
+/// An object, or a version of one, that went as its bucket was emptied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Emptied {
+    /// Where it was.
+    pub path: ObjectPath,
+    /// Its version.
+    pub version: Uuid,
+    /// Its size, in bytes.
+    pub size: u64,
 }

@@ -58,6 +58,8 @@ struct Origin {
     credential: Option<Arc<str>>,
     /// Whether the server itself asks.
     is_system: bool,
+    /// The lifecycle rule that the server follows.
+    rule: Option<Uuid>,
 }
 
 impl RlsContext {
@@ -121,6 +123,13 @@ impl RlsContext {
     #[must_use]
     pub fn showing(mut self, credential: impl Into<Arc<str>>) -> Self {
         self.origin.credential = Some(credential.into());
+        self
+    }
+
+    /// The server itself, doing what this lifecycle rule says.
+    #[must_use]
+    pub(crate) fn following(mut self, rule: Uuid) -> Self {
+        self.origin.rule = Some(rule);
         self
     }
 
@@ -203,6 +212,11 @@ impl RlsContext {
     /// Whether the server itself asks.
     pub fn is_system(&self) -> bool {
         self.origin.is_system
+    }
+
+    /// The lifecycle rule that the server follows, where it does what one says.
+    pub(crate) fn rule(&self) -> Option<Uuid> {
+        self.origin.rule
     }
 
     /// Whether no row is hidden from the caller.

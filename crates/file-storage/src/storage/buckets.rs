@@ -88,7 +88,7 @@ impl FileStorage {
     pub async fn empty_bucket(&self, context: &RlsContext, name: &BucketName) -> Result<u64, StorageError> {
         let access = self.access(context, Operation::EmptyBucket, Some(name)).await?;
         let most = u64::from(UPLOADS_BATCH);
-        while self.executor().discard_uploads(&access, name, UPLOADS_BATCH).await? == most {}
+        while self.executor().discard_uploads(&access, name, UPLOADS_BATCH).await?.len() as u64 == most {}
         let (mut deleted, mut limit) = (0, EMPTY_BATCH);
         loop {
             let batch = match self.executor().empty_bucket(&access, name, limit).await {
@@ -99,6 +99,7 @@ impl FileStorage {
                 }
                 outcome => outcome?,
             };
+            let batch = batch.len() as u64;
             self.inner.deletions_queued.notify_one();
             self.ring_events();
             deleted += batch;

@@ -398,6 +398,13 @@ impl FileStorage {
         }
     }
 
+    /// Has the audit log know of what was refused without the executor having been asked, where refusals are wanted.
+    async fn tell_of_refusal(&self, line: impl FnOnce() -> Entry, error: &StorageError) {
+        if let Some(audit) = self.inner.audit.as_ref().filter(|audit| audit.keeps_all()) {
+            audit.note(line().failed(error)).await;
+        }
+    }
+
     /// Whether the caller's role may ask for such a thing at all, so that what it sends along need not be read where it may
     /// not. Rows are not looked at: the operation itself decides.
     ///

@@ -52,7 +52,7 @@ async fn give_up_leftovers(storage: &FileStorage) {
 /// Gives up one batch; says whether there may be more.
 pub(super) async fn run_round(storage: &FileStorage) -> Result<bool, StorageError> {
     let access = storage.maintain("give up uploads whose time is over")?;
-    let given_up = storage.executor().expire_uploads(&access, BATCH).await?;
+    let given_up = storage.executor().expire_uploads(&access, BATCH).await?.len() as u64;
     if given_up > 0 {
         tracing::info!(given_up, "gave up unfinished uploads whose time is over");
         storage.ring_deletions();

@@ -5,6 +5,7 @@ use std::time::Instant;
 use axum::extract::State;
 use axum::response::Response;
 use chrono::{DateTime, Utc};
+use file_storage::audit::AuditLog;
 use file_storage::backend::provider::ProviderStatus;
 use file_storage::resilience::CircuitState;
 use http::StatusCode;
@@ -21,7 +22,8 @@ const OPERATION: &str = "health";
 /// The state of the server.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Health {
-    /// `ok`; `degraded` where a provider is not well and the server does its work all the same; or `unavailable`.
+    /// `ok`; `degraded` where a provider is not well and the server does its work all the same, or the audit log can't be written, so
+    /// that changes are refused and reads go on; or `unavailable`.
     #[schema(example = "ok")]
     status: &'static str,
     /// The version that runs.
@@ -32,7 +34,7 @@ pub(super) struct Health {
     provider: String,
     /// How long the database took to answer, and the disk, where new bytes go there: it wrote, read and deleted a blob.
     probe_ms: u64,
-    /// What is wrong with these.
+    /// What is wrong with these, or with the audit log.
     problem: Option<String>,
     /// All providers, by name.
     providers: Vec<ProviderHealth>,
@@ -86,17 +88,19 @@ pub(super) async fn show(State(app): State<AppState>, caller: Maintainer) -> Res
     let probe_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let providers = app.storage.provider_statuses();
     let is_well = problem.is_none();
+    let unwritten = app.audit.as_ref().and_then(AuditLog::problem);
+    let is_whole = unwritten.is_none() && providers.iter().all(|provider| provider.is_healthy);
     let health = Health {
         status: match is_well {
             false => "unavailable",
-            true if providers.iter().all(|provider| provider.is_healthy) => "ok",
+            true if is_whole => "ok",
             true => "degraded",
         },
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: uptime().as_secs(),
         provider: app.storage.provider().to_string(),
         probe_ms,
-        problem,
+        problem: problem.or(unwritten),
         providers: providers.into_iter().map(ProviderHealth::from).collect(),
     };
     unless(is_well, answer(&caller, OPERATION, Ok(health)))

@@ -142,7 +142,8 @@ pub(super) fn disks(config: &Config) -> Vec<(&'static str, PathBuf)> {
         let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
         ("database", folder)
     });
-    std::iter::once(("blobs", config.data_dir.clone())).chain(elsewhere).collect()
+    let audit = config.audit.directory.clone().map(|folder| ("audit", folder));
+    std::iter::once(("blobs", config.data_dir.clone())).chain(elsewhere).chain(audit).collect()
 }
 
 /// Opens the metadata, on the engine that is configured.
@@ -256,7 +257,7 @@ pub(super) fn storage_options(config: &Config) -> StorageOptions {
 fn own_directories(config: &Config) -> Arc<[PathBuf]> {
     let providers = config.providers.values().filter_map(|provider| provider.path.clone());
     let disks = disks(config).into_iter().map(|(_, directory)| directory);
-    disks.chain(config.audit.directory.clone()).chain(providers).collect()
+    disks.chain(providers).collect()
 }
 
 pub(super) fn quota_settings(config: &Config) -> QuotaSettings {

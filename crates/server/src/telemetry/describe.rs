@@ -127,7 +127,7 @@ pub static DESCRIPTIONS: &[Description] = &[
         "storage_disk_free_bytes",
         &["place"],
         Kind::Gauge,
-        "Room that is left on the disk of the `blobs` and, where it has a disk of its own, of the `database`",
+        "Room that is left on the disk of the `blobs`, of the `database`, where it has a directory of its own, and of the `audit` log",
     ),
     ("storage_disk_size_bytes", &["place"], Kind::Gauge, "Size of the same disk"),
     (

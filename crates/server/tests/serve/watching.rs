@@ -360,3 +360,44 @@ async fn lists_are_read_ahead_after_a_change_and_after_a_start_and_counted() {
     TestServer::start(data_dir.path(), &[("cache.warm", "0")]).await.stop().await;
     assert!(!file.exists());
 }
+
+#[tokio::test]
+async fn an_audit_log_that_cannot_be_written_shows_in_health_and_reads_go_on() {
+    let data_dir = tempfile::tempdir().unwrap();
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path().join("audit");
+    let settings = [("audit.directory", directory.to_str().unwrap())];
+    let server = TestServer::start(data_dir.path(), &settings).await;
+    let service = server.token(Role::ServiceRole);
+    let health = async || {
+        let (status, text) = server.get("/api/v1/storage/health", Some(&service)).await;
+        (status, serde_json::from_str::<Value>(&text).unwrap())
+    };
+    let make = async |name: &str| {
+        let url = format!("http://{}/storage/v1/bucket", server.address);
+        let asked = serde_json::json!({ "name": name });
+        server.client.post(url).bearer_auth(&service).json(&asked).send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(make("before").await, 201);
+    assert_eq!(health().await.1["status"], "ok");
+    let measured = async {
+        while !server.get("/metrics", None).await.1.contains(r#"storage_disk_free_bytes{place="audit"}"#) {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), measured).await.unwrap();
+    fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(make("meanwhile").await, 503);
+    let (status, said) = health().await;
+    assert_eq!((status, &said["status"]), (200, &"degraded".into()), "{said}");
+    assert!(said["problem"].as_str().unwrap().contains("audit log"), "{said}");
+    assert_eq!(server.get("/readyz", None).await.0, 200, "reads go on");
+    fs::create_dir(&directory).unwrap();
+    let well = async {
+        while health().await.1["status"] != "ok" {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), well).await.unwrap();
+    assert_eq!(make("after").await, 201);
+}

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::multipart::{begin, blob, complete, complete_with, due, listed, new_upload, put};
 use super::queue::{displaced, home, migration, shown, write};
-use super::subject::{Subject, allow, maintain, new_blob, path, service, user, with_segments};
+use super::subject::{Subject, allow, lost_bytes, maintain, new_blob, path, service, user, with_segments};
 use crate::bucket::{Bucket, BucketPolicy, BucketUpdate};
 use crate::executor::{
     BlobCopy, Claim, ClaimedEntry, Copies, CopyPlan, QueueEntry, QueueListing, QueueReason, QueueStatus,
@@ -239,7 +239,7 @@ pub(crate) async fn copies_go_with_their_blob_whichever_way_it_goes(subject: &Su
     gone(&second, 0).await;
     let lost = written("c").await;
     let version = subject.get(&owner, "photos", "c").await.unwrap().version;
-    assert!(on.delete_lost_object(&maintain(), version).await.unwrap());
+    assert!(on.delete_lost_object(&maintain(), &lost_bytes(version)).await.unwrap());
     gone(&lost, 0).await;
     let emptied = written("d").await;
     on.empty_bucket(&allow(&owner, Operation::EmptyBucket), &made.name, 10).await.unwrap();

@@ -11,8 +11,8 @@ use super::versions::{kept, put, seen, turn};
 use crate::bucket::{Bucket, BucketPolicy};
 use crate::errors::StorageError;
 use crate::executor::{
-    AgedScan, ArchiveOrder, Claim, Ending, Event, JobKind, JobStatus, NewJob, QueueListing, QueueReason,
-    UploadScan, Warning,
+    AgedScan, ArchiveOrder, Claim, Ending, Event, JobKind, JobStatus, Judged, NewJob, QueueListing,
+    QueueReason, UploadScan, Warning,
 };
 use crate::extra::ObjectExtra;
 use crate::file::PutMode;
@@ -40,8 +40,14 @@ async fn all(subject: &Subject, bucket: &Bucket, limit: u32) -> Vec<AgedVersion>
     }
 }
 
+/// As a rule judged it. Where it is, the executor asks its rows.
+fn judged(bucket: &Bucket, id: Uuid) -> Judged {
+    Judged { id, bucket: bucket.name.clone(), path: path("judged"), size: 1, rule: Uuid::from_u128(1) }
+}
+
 async fn end(subject: &Subject, bucket: &Bucket, versions: &[(Uuid, Ending)]) -> Vec<Uuid> {
-    subject.executor.end_versions(&maintain(), &bucket.name, versions).await.unwrap()
+    let versions: Vec<_> = versions.iter().map(|(id, ending)| (judged(bucket, *id), *ending)).collect();
+    subject.executor.end_versions(&maintain(), &bucket.name, &versions).await.unwrap()
 }
 
 async fn events(subject: &Subject, kind: &str) -> Vec<Event> {
@@ -205,7 +211,7 @@ pub(crate) async fn old_uploads_are_given_up(subject: &Subject) {
         paged.push(one);
     }
     assert_eq!(paged, whole);
-    let ends = [ids[0], Uuid::now_v7()];
+    let ends = [ids[0], Uuid::now_v7()].map(|id| judged(&made, id));
     assert_eq!(subject.executor.end_uploads(&maintain(), &ends).await.unwrap(), [ids[0]]);
     assert_eq!(subject.executor.end_uploads(&maintain(), &ends).await.unwrap(), NONE);
     assert_eq!(look(scan(later, None, 10)).await.len(), 2);
@@ -221,7 +227,7 @@ pub(crate) async fn blobs_of_old_objects_are_queued_once(subject: &Subject) {
     let order =
         |provider: &str, dry_run| ArchiveOrder { provider: provider.into(), max_attempts: 5, dry_run };
     let ask = async |provider: &str, dry_run| {
-        let asked = [small, big, Uuid::now_v7()];
+        let asked = [small, big, Uuid::now_v7()].map(|id| judged(&made, id));
         subject.executor.archive_versions(&maintain(), &asked, &order(provider, dry_run)).await.unwrap()
     };
     assert_eq!(ask("local", false).await, NONE, "it is there");
@@ -376,6 +382,7 @@ pub(crate) async fn rules_are_the_service_roles(subject: &Subject) {
     let scan = AgedScan { from: String::new(), below: None, until: None, limit: 10 };
     let uploads = UploadScan { prefix: String::new(), before: Utc::now(), after: None, limit: 10 };
     let order = ArchiveOrder { provider: "s3".into(), max_attempts: 1, dry_run: false };
+    let one = judged(&made, object.version);
     let refused = [
         executor.lifecycle_rules(&access, None).await.map(drop),
         executor.set_lifecycle_rule(&access, &rule).await,
@@ -383,9 +390,9 @@ pub(crate) async fn rules_are_the_service_roles(subject: &Subject) {
         executor.replace_lifecycle_rules(&access, &made.name, RuleSource::S3, &[]).await,
         executor.aged_versions(&access, &made.name, &scan).await.map(drop),
         executor.aged_uploads(&access, &made.name, &uploads).await.map(drop),
-        executor.end_versions(&access, &made.name, &[(object.version, Ending::Object)]).await.map(drop),
+        executor.end_versions(&access, &made.name, &[(one.clone(), Ending::Object)]).await.map(drop),
         executor.end_uploads(&access, &[]).await.map(drop),
-        executor.archive_versions(&access, &[object.version], &order).await.map(drop),
+        executor.archive_versions(&access, &[one], &order).await.map(drop),
         executor.lifecycle_warnings(&access, &[]).await.map(drop),
         executor.warn_of_versions(&access, &[], Utc::now()).await.map(drop),
         executor.forget_warnings(&access, None, &[], 1).await.map(drop),

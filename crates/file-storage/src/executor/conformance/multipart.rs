@@ -7,7 +7,7 @@ use chrono::Utc;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::subject::{Subject, allow, anon, bucket, maintain, path, service, user};
+use super::subject::{Subject, allow, anon, bucket, lost_bytes, maintain, path, service, user};
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketPolicy};
 use crate::digests::{Algorithm, ChecksumType, Checksums, ObjectChecksum};
@@ -16,7 +16,8 @@ use crate::executor::{Copies, Written};
 use crate::extra::{ObjectExtra, OfParts};
 use crate::file::{BlobKey, ETags, ObjectAttributes, Place, PutMode, Sha256};
 use crate::multipart::{
-    Chosen, Completion, ListedPart, MultipartUpload, NewMultipart, NewPart, Part, UploadAt, UploadListing,
+    Chosen, Completion, GoneUpload, ListedPart, MultipartUpload, NewMultipart, NewPart, Part, UploadAt,
+    UploadListing,
 };
 use crate::permissions::{Access, AccessRules, Operation, RlsContext};
 
@@ -225,8 +226,8 @@ pub(crate) async fn replaced_and_given_up_parts_are_queued(subject: &Subject) {
     // One whose bytes are lost is given up, too.
     let upload = begin(subject, &owner, new_upload(&made, "b")).await;
     put(subject, &owner, &upload.at, 1, blob(&made, b"1").0).await.unwrap();
-    assert!(subject.executor.delete_lost_object(&maintain(), upload.at.id).await.unwrap());
-    assert!(!subject.executor.delete_lost_object(&maintain(), upload.at.id).await.unwrap());
+    assert!(subject.executor.delete_lost_object(&maintain(), &lost_bytes(upload.at.id)).await.unwrap());
+    assert!(!subject.executor.delete_lost_object(&maintain(), &lost_bytes(upload.at.id)).await.unwrap());
     subject.recount().await;
 }
 
@@ -363,14 +364,17 @@ pub(crate) async fn uploads_end_by_themselves_and_with_their_bucket(subject: &Su
     let mut expired = 0;
     // One that somebody is at is left for the next time; on PostgreSQL, who was refused lets go of it behind the answer.
     for _ in 0..200 {
-        expired += subject.executor.expire_uploads(&maintain(), 10).await.unwrap();
+        for gone in subject.executor.expire_uploads(&maintain(), 10).await.unwrap() {
+            assert_eq!((&gone.at, gone.ended), (&old, false));
+            expired += 1;
+        }
         if expired > 0 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
     assert_eq!(expired, 1);
-    assert_eq!(subject.executor.expire_uploads(&maintain(), 10).await.unwrap(), 0);
+    assert_eq!(subject.executor.expire_uploads(&maintain(), 10).await.unwrap(), []);
     let late = put(subject, &owner, &old, 1, inline(b"1")).await;
     assert!(matches!(late, Err(StorageError::UploadNotFound { .. })), "{late:?}");
     subject.executor.delete_bucket(&allow(&owner, Operation::DeleteBucket), &made.name).await.unwrap();
@@ -381,8 +385,9 @@ pub(crate) async fn uploads_end_by_themselves_and_with_their_bucket(subject: &Su
     let upload = begin(subject, &owner, new_upload(&made, "a")).await;
     put(subject, &owner, &upload.at, 1, inline(b"1")).await.unwrap();
     let access = allow(&owner, Operation::EmptyBucket);
-    assert_eq!(subject.executor.discard_uploads(&access, &made.name, 10).await.unwrap(), 1);
-    assert_eq!(subject.executor.discard_uploads(&access, &made.name, 10).await.unwrap(), 0);
+    let given_up = GoneUpload { at: upload.at, ended: false };
+    assert_eq!(subject.executor.discard_uploads(&access, &made.name, 10).await.unwrap(), [given_up]);
+    assert_eq!(subject.executor.discard_uploads(&access, &made.name, 10).await.unwrap(), []);
     assert_eq!(subject.shown("photos").await.unfinished_bytes, 0);
     subject.recount().await;
 }
@@ -400,8 +405,8 @@ pub(crate) async fn what_others_upload_keeps_a_bucket(subject: &Subject) {
     assert!(matches!(stranger, Err(StorageError::Unauthorized(_))), "{stranger:?}");
     put(subject, &other, &theirs.at, 1, inline(b"1")).await.unwrap();
     let empty = allow(&owner, Operation::EmptyBucket);
-    assert_eq!(subject.executor.discard_uploads(&empty, &made.name, 1).await.unwrap(), 1);
-    assert_eq!(subject.executor.discard_uploads(&empty, &made.name, 9).await.unwrap(), 1);
+    assert_eq!(subject.executor.discard_uploads(&empty, &made.name, 1).await.unwrap().len(), 1);
+    assert_eq!(subject.executor.discard_uploads(&empty, &made.name, 9).await.unwrap().len(), 1);
     subject.executor.delete_bucket(&delete, &made.name).await.unwrap();
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::multipart::{abort, begin, blob, complete, due, listed, new_upload, put};
-use super::subject::{Subject, allow, anon, maintain, new_blob, path, service, user};
+use super::subject::{Subject, allow, anon, lost_bytes, maintain, new_blob, path, service, user};
 use crate::bucket::{Bucket, BucketPolicy, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::{
@@ -118,7 +118,7 @@ pub(crate) async fn an_entry_comes_with_its_blob_and_goes_with_it(subject: &Subj
     assert_eq!(status(subject, stays).await, None);
     let (lost, _) = write(subject, &owner, &made, "e").await;
     let version = subject.get(&owner, "photos", "e").await.unwrap().version;
-    assert!(on.delete_lost_object(&maintain(), version).await.unwrap());
+    assert!(on.delete_lost_object(&maintain(), &lost_bytes(version)).await.unwrap());
     assert_eq!(status(subject, lost).await, None);
 
     // A version that is kept keeps its entry until it goes for good.

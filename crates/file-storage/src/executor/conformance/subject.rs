@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketPolicy};
 use crate::errors::StorageError;
 use crate::executor::{
-    Copies, Executor, Listing, ObjectSort, Page, PageStart, Relocation, SortOrder, Written,
+    Copies, Executor, Listing, ObjectSort, Page, PageStart, Relocation, SegmentBlob, SortOrder, Written,
 };
 use crate::file::{BlobKey, NewObject, ObjectAttributes, Place, PutMode, Segment, Sha256, StorageObject};
 use crate::path::ObjectPath;
@@ -169,6 +169,12 @@ fn alike(one: &Result<StorageObject, StorageError>, other: &Result<StorageObject
         (Err(one), Err(other)) => one.to_string() == other.to_string(),
         (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
     }
+}
+
+/// A blob of this version, or of this upload, that is said to be lost.
+pub(crate) fn lost_bytes(version: Uuid) -> SegmentBlob {
+    let key = BlobKey::new(Uuid::nil());
+    SegmentBlob { key, size: 1, version, bucket: bucket("lost"), path: path("lost") }
 }
 
 pub(crate) fn bucket(name: &str) -> BucketName {

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use chrono::Utc;
 use uuid::Uuid;
 
-use super::subject::{Subject, allow, bucket, maintain, new_blob, path, service, user, with_segments};
+use super::subject::{
+    Subject, allow, bucket, lost_bytes, maintain, new_blob, path, service, user, with_segments,
+};
 use crate::bucket::{BucketConfig, BucketPolicy};
 use crate::errors::StorageError;
 use crate::executor::{Announced, Backlog};
@@ -140,7 +142,7 @@ pub(crate) async fn every_way_of_going_is_an_event(subject: &Subject) {
     let before = on.events(&maintain(), 0, 100).await.unwrap().last().unwrap().sequence;
     subject.delete(&owner, "photos", "one").await.unwrap();
     on.delete_objects(&allow(&owner, Operation::Delete), &made.name, &[path("many")]).await.unwrap();
-    assert!(on.delete_lost_object(&maintain(), versions[3]).await.unwrap());
+    assert!(on.delete_lost_object(&maintain(), &lost_bytes(versions[3])).await.unwrap());
     subject.rename(&owner, ("photos", "moved"), ("photos", "replaced"), PutMode::Upsert).await.unwrap();
     on.empty_bucket(&allow(&owner, Operation::EmptyBucket), &made.name, 10).await.unwrap();
     let events = on.events(&maintain(), before, 100).await.unwrap();
@@ -196,8 +198,8 @@ pub(crate) async fn known_and_lost_blobs(subject: &Subject) {
     assert!(on.segment_blobs(&maintain(), "other", None, 10).await.unwrap().is_empty());
 
     let version = written[0].1.version;
-    assert!(on.delete_lost_object(&maintain(), version).await.unwrap());
-    assert!(!on.delete_lost_object(&maintain(), version).await.unwrap());
+    assert!(on.delete_lost_object(&maintain(), &lost_bytes(version)).await.unwrap());
+    assert!(!on.delete_lost_object(&maintain(), &lost_bytes(version)).await.unwrap());
     assert!(subject.get(&owner, "photos", "a").await.is_err());
     subject.recount().await;
 }
@@ -275,7 +277,7 @@ pub(crate) async fn upkeep_is_the_service_roles(subject: &Subject) {
     assert!(on.finish_deletions(&access, &[], &[]).await.is_err());
     assert!(on.known_blobs(&access, &[]).await.is_err());
     assert!(on.segment_blobs(&access, "local", None, 1).await.is_err());
-    assert!(on.delete_lost_object(&access, Uuid::new_v4()).await.is_err());
+    assert!(on.delete_lost_object(&access, &lost_bytes(Uuid::new_v4())).await.is_err());
     assert!(on.orphan_job_turn(&access).await.is_err());
     assert!(on.events(&access, 0, 1).await.is_err());
     assert!(on.backlog(&access).await.is_err());

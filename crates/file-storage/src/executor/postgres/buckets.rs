@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 
 use super::emptying;
 use super::errors::Fault;
-use super::multipart::DISCARD_OF_BUCKET;
+use super::multipart::{self, DISCARD_OF_BUCKET};
 use super::pool::Pool;
 use super::rls::{Caller, Subject, flag, refused};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, int, now};
@@ -15,7 +15,8 @@ use super::rules;
 use super::session::{Session, Step, Values, alone, read};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
 use crate::errors::{DenialReason, StorageError};
-use crate::executor::{BucketListing, BucketSort, SortOrder, decide};
+use crate::executor::{BucketListing, BucketSort, Emptied, SortOrder, decide};
+use crate::multipart::GoneUpload;
 use crate::permissions::{Access, Permission, RlsContext};
 use crate::versions::Versioning;
 
@@ -25,14 +26,14 @@ const CREATE: &str = "INSERT INTO {schema}.storage_buckets (id, uuid, owner_id, 
 const UPDATE: &str = "UPDATE {schema}.storage_buckets SET policy = $2, allowed_mime_types = $3, \
      max_file_size = $4, quota_bytes = $5, updated_at = $6, versioning = $7 WHERE id = $1";
 
-/// The part of a bucket that is deleted at a time: how many rows were found after a path, up to which, how many of them went,
-/// and at which paths.
+/// The part of a bucket that is deleted at a time: how many rows were found after a path, up to which, and of those that went the
+/// sizes, paths and versions, in one order.
 const EMPTY: &str = "WITH found AS (SELECT path FROM {schema}.storage_objects \
          WHERE bucket_id = $1 AND path > $3 ORDER BY path LIMIT $2), \
      gone AS (DELETE FROM {schema}.storage_objects \
-         WHERE bucket_id = $1 AND path IN (SELECT path FROM found) RETURNING path) \
-     SELECT (SELECT count(*) FROM found), (SELECT max(path) FROM found), (SELECT count(*) FROM gone), \
-         ARRAY(SELECT path FROM gone)";
+         WHERE bucket_id = $1 AND path IN (SELECT path FROM found) RETURNING path, version, size) \
+     SELECT (SELECT count(*) FROM found), (SELECT max(path) FROM found), ARRAY(SELECT size FROM gone ORDER BY version), \
+         ARRAY(SELECT path FROM gone ORDER BY version), ARRAY(SELECT version FROM gone ORDER BY version)";
 
 const DELETE: &str = "DELETE FROM {schema}.storage_buckets WHERE id = $1";
 
@@ -227,13 +228,13 @@ pub(super) async fn update(
     Ok(bucket)
 }
 
-/// Deletes up to `limit` objects and versions; gives the number.
+/// Deletes up to `limit` objects and versions; gives them.
 pub(super) async fn empty(
     pool: &Arc<Pool>,
     access: &Access,
     name: &BucketName,
     limit: u32,
-) -> Result<u64, Fault> {
+) -> Result<Vec<Emptied>, Fault> {
     let permission = Permission::BucketUpdate;
     let context = access.on_rows(permission, Some(name))?;
     access.on_rows(Permission::ObjectDelete, Some(name))?;
@@ -241,18 +242,20 @@ pub(super) async fn empty(
     let keeps = bucket.config.versioning != Versioning::Off;
     let limit = u64::from(limit);
     // Old versions first: what is under an object must not come up when it goes.
-    let mut deleted = if keeps { Box::pin(emptying::versions(pool, context, name, limit)).await? } else { 0 };
+    let mut deleted = match keeps {
+        true => Box::pin(emptying::versions(pool, context, name, limit)).await?,
+        false => Vec::new(),
+    };
     let mut after = String::new();
     // Rows that policies keep from being deleted are passed over.
-    while deleted < limit {
-        let wanted = limit - deleted;
+    while let wanted @ 1.. = limit.saturating_sub(deleted.len() as u64) {
         let values = [&name.as_str() as _, &int(wanted) as _, &after as _];
         let emptied = match Box::pin(emptying::part(pool, context, name, (EMPTY, &values), true)).await {
             Ok(emptied) => emptied,
             Err(fault) => return Err(refused(fault, pool, context, Permission::ObjectDelete, name).await),
         };
         let Some(row) = emptied.rows.first() else { break };
-        deleted += rows::count(row, 2)?;
+        deleted.extend(emptying::gone(row, (3, 4))?);
         match row.try_get(1)? {
             Some(last) if rows::count(row, 0)? == wanted => after = last,
             _ => break,
@@ -268,7 +271,7 @@ pub(super) async fn discard_uploads(
     access: &Access,
     name: &BucketName,
     limit: u32,
-) -> Result<u64, Fault> {
+) -> Result<Vec<GoneUpload>, Fault> {
     let permission = Permission::BucketUpdate;
     let context = access.on_rows(permission, Some(name))?;
     access.on_rows(Permission::ObjectDelete, Some(name))?;
@@ -278,7 +281,7 @@ pub(super) async fn discard_uploads(
     let (bucket, limit) = (name.as_str(), i64::from(limit));
     let values = [&bucket as _, &everybodys as _, &role as _, &user as _, &limit as _];
     let gone = alone(pool, "discard_uploads", &Caller::keeper(), DISCARD_OF_BUCKET, &values).await?;
-    Ok(gone.rows.len() as u64)
+    multipart::given_up(&gone)
 }
 
 /// Deletes an empty bucket. What the caller has begun to upload goes with it, and what others have keeps it.

@@ -11,7 +11,8 @@ use super::rules::{RoleRules, Rules, Statement};
 use super::{emptying, events, history, multipart, removal};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
 use crate::errors::StorageError;
-use crate::executor::{BucketListing, BucketSort, SortOrder, decide};
+use crate::executor::{BucketListing, BucketSort, Emptied, SortOrder, decide};
+use crate::multipart::GoneUpload;
 use crate::permissions::{Access, Permission, RlsContext};
 use crate::versions::Versioning;
 
@@ -149,19 +150,19 @@ pub(super) fn update(
     Ok(bucket)
 }
 
-/// Deletes up to `limit` objects and versions; gives the number.
+/// Deletes up to `limit` objects and versions; gives them.
 pub(super) fn empty(
     conn: &Connection,
     rules: &Rules,
     access: &Access,
     name: &BucketName,
     limit: u32,
-) -> Result<u64, Fault> {
+) -> Result<Vec<Emptied>, Fault> {
     let bucket = reach(conn, access, Permission::BucketUpdate, name)?;
     let keeps = bucket.config.versioning != Versioning::Off;
     // Old versions first: what is under an object must not come up when it goes.
-    let versions = if keeps { emptying::versions(conn, rules, access, name, limit)? } else { 0 };
-    let limit = limit.saturating_sub(u32::try_from(versions).unwrap_or(u32::MAX));
+    let mut gone = if keeps { emptying::versions(conn, rules, access, name, limit)? } else { Vec::new() };
+    let limit = limit.saturating_sub(u32::try_from(gone.len()).unwrap_or(u32::MAX));
     let context = access.on_rows(Permission::ObjectDelete, Some(name))?;
     let caller = Caller::under(rules, context);
     let mut doomed = Vec::new();
@@ -183,7 +184,8 @@ pub(super) fn empty(
             history::promote(conn, (name, &object.path), now)?;
         }
     }
-    Ok(versions + doomed.len() as u64)
+    gone.extend(doomed.into_iter().map(emptying::emptied));
+    Ok(gone)
 }
 
 /// The first objects of a bucket that the caller sees and may delete.
@@ -204,7 +206,7 @@ pub(super) fn discard_uploads(
     access: &Access,
     name: &BucketName,
     limit: u32,
-) -> Result<u64, Fault> {
+) -> Result<Vec<GoneUpload>, Fault> {
     reach(conn, access, Permission::BucketUpdate, name)?;
     let context = access.on_rows(Permission::ObjectDelete, Some(name))?;
     let everybodys = !rules.of(context).has_policies();

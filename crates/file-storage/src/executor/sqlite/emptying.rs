@@ -8,6 +8,8 @@ use super::rls::{Caller, refused};
 use super::rows::{self, OBJECT_WIDTH, VERSION, now};
 use super::rules::{RoleRules, Rules, Statement};
 use crate::bucket::BucketName;
+use crate::executor::Emptied;
+use crate::file::StorageObject;
 use crate::permissions::{Access, Permission};
 
 pub(super) fn some_sql(rules: &RoleRules) -> String {
@@ -21,14 +23,14 @@ pub(super) fn some_sql(rules: &RoleRules) -> String {
 }
 
 /// Deletes versions of a bucket that are not current and that the caller sees and may delete, of each path the oldest first, so
-/// that none comes up that goes as well; gives their number.
+/// that none comes up that goes as well; gives them.
 pub(super) fn versions(
     conn: &Connection,
     rules: &Rules,
     access: &Access,
     bucket: &BucketName,
     limit: u32,
-) -> Result<u64, Fault> {
+) -> Result<Vec<Emptied>, Fault> {
     let context = access.on_rows(Permission::ObjectDelete, Some(bucket))?;
     let caller = Caller::under(rules, context);
     let mut statement = conn.prepare_cached(rules.of(context).sql(Statement::SomeVersions, some_sql))?;
@@ -42,14 +44,20 @@ pub(super) fn versions(
         doomed.push((rows::object(row, 0)?, row.get(OBJECT_WIDTH)?));
     }
     drop(rows);
-    let (now, gone) = (now(), doomed.len() as u64);
+    let now = now();
     for (version, is_delete_marker) in &doomed {
         history::end(conn, (version, *is_delete_marker), &[], now)?;
     }
+    let gone = doomed.iter().map(|(version, _)| emptied(version.clone())).collect();
     // What policies kept may be the newest now.
     doomed.dedup_by(|(one, _), (other, _)| one.path == other.path);
     for (version, _) in &doomed {
         history::promote(conn, (&version.bucket, &version.path), now)?;
     }
     Ok(gone)
+}
+
+/// What is said of an object, or of a version of one, that is gone.
+pub(super) fn emptied(object: StorageObject) -> Emptied {
+    Emptied { path: object.path, version: object.version, size: object.size }
 }

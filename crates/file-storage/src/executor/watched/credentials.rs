@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{WatchedExecutor, asked};
+use super::{WatchedExecutor, asked, settings};
 use crate::Timestamp;
 use crate::audit::{Action, Entry};
 use crate::credentials::Credential;
@@ -18,7 +18,9 @@ impl CredentialExecutor for WatchedExecutor {
         credential: &Credential,
         sealed_secret: &str,
     ) -> Result<Credential, StorageError> {
-        let entry = Entry::of(access, Action::Create).subject(format!("key {}", credential.access_key_id));
+        let entry = Entry::of(access, Action::Create)
+            .subject(format!("key {}", credential.access_key_id))
+            .settings(settings::of_credential(credential));
         self.change(
             entry,
             asked("create_credential", self.inner.create_credential(access, credential, sealed_secret)),

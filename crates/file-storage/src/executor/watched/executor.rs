@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{WatchedExecutor, asked, deleted, moved, written};
+use super::{WatchedExecutor, asked, deleted, moved, settings, written};
 use crate::Timestamp;
 use crate::audit::{Action, Entry};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::{
-    Admission, Announced, BucketListing, Executor, Explanation, Listing, Page, Question, Relocation, UsageBy,
-    UsageGroup, UserUsage, Written,
+    Admission, Announced, BucketListing, Emptied, Executor, Explanation, Listing, Page, Question, Relocation,
+    UsageBy, UsageGroup, UserUsage, Written,
 };
 use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
 use crate::file::{ETags, NewObject, PutMode, StorageObject, StoredObject};
@@ -27,7 +27,7 @@ impl Executor for WatchedExecutor {
         name: &BucketName,
         config: &BucketConfig,
     ) -> Result<Bucket, StorageError> {
-        let entry = Entry::of(access, Action::Create).bucket(name);
+        let entry = Entry::of(access, Action::Create).bucket(name).settings(settings::of_bucket(config));
         self.change(
             entry,
             asked("create_bucket", self.inner.create_bucket(access, name, config)),
@@ -63,7 +63,8 @@ impl Executor for WatchedExecutor {
         name: &BucketName,
         update: &BucketUpdate,
     ) -> Result<Bucket, StorageError> {
-        let entry = Entry::of(access, Action::Change).bucket(name);
+        let entry =
+            Entry::of(access, Action::Change).bucket(name).settings(settings::of_bucket_update(update));
         self.change(
             entry,
             asked("update_bucket", self.inner.update_bucket(access, name, update)),
@@ -77,12 +78,20 @@ impl Executor for WatchedExecutor {
         access: &Access,
         name: &BucketName,
         limit: u32,
-    ) -> Result<u64, StorageError> {
+    ) -> Result<Vec<Emptied>, StorageError> {
         let entry = Entry::of(access, Action::Delete).bucket(name);
         self.change(
             entry,
             asked("empty_bucket", self.inner.empty_bucket(access, name, limit)),
-            |done, entry| Some(entry.count(*done)),
+            |done, entry| {
+                if done.is_empty() {
+                    return vec![entry.count(0)];
+                }
+                let line = |gone: &Emptied| {
+                    entry.clone().object(name, &gone.path).version(gone.version).bytes(gone.size)
+                };
+                done.iter().map(line).collect()
+            },
         )
         .await
     }
@@ -282,7 +291,9 @@ impl Executor for WatchedExecutor {
     }
 
     async fn create_policy(&self, access: &Access, policy: &Policy) -> Result<(), StorageError> {
-        let entry = Entry::of(access, Action::Create).subject(format!("policy {}", policy.name));
+        let entry = Entry::of(access, Action::Create)
+            .subject(format!("policy {}", policy.name))
+            .settings(settings::of_policy(policy));
         self.change(entry, asked("create_policy", self.inner.create_policy(access, policy)), |_, entry| {
             Some(entry)
         })
@@ -340,7 +351,10 @@ impl Executor for WatchedExecutor {
         name: &BucketName,
         update: &BucketExtraUpdate,
     ) -> Result<(), StorageError> {
-        let entry = Entry::of(access, Action::Change).bucket(name).subject("S3 settings");
+        let entry = Entry::of(access, Action::Change)
+            .bucket(name)
+            .subject("S3 settings")
+            .settings(serde_json::to_value(update).unwrap_or_default());
         self.change(
             entry,
             asked("update_bucket_extra", self.inner.update_bucket_extra(access, name, update)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{WatchedExecutor, asked};
+use super::{WatchedExecutor, asked, settings};
 use crate::audit::{Action, Entry};
 use crate::errors::StorageError;
 use crate::executor::{ClaimedJob, Job, JobEnd, JobExecutor, JobKind, JobListing, JobProgress, NewJob};
@@ -14,8 +14,9 @@ use crate::permissions::Access;
 #[async_trait]
 impl JobExecutor for WatchedExecutor {
     async fn create_job(&self, access: &Access, job: &NewJob) -> Result<Job, StorageError> {
-        let entry =
-            Entry::of(access, Action::Create).subject(format!("job {} ({})", job.id, job.kind.as_str()));
+        let entry = Entry::of(access, Action::Create)
+            .subject(format!("job {} ({})", job.id, job.kind.as_str()))
+            .settings(settings::of_job(job));
         self.change(entry, asked("create_job", self.inner.create_job(access, job)), |_, entry| Some(entry))
             .await
     }

@@ -3,14 +3,14 @@
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{WatchedExecutor, asked, each_version, moved};
+use super::{WatchedExecutor, asked, by_rule, moved, settings};
 use crate::Timestamp;
 use crate::audit::{Action, Entry};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::{
-    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, NewJob, Relocation, UploadScan,
-    Warned, Warning,
+    AgedScan, ArchiveOrder, Ending, Judged, LifecycleClock, LifecycleExecutor, NewJob, Relocation,
+    UploadScan, Warned, Warning,
 };
 use crate::file::PutMode;
 use crate::lifecycle::{AgedUpload, AgedVersion, LifecycleRule, RuleSource};
@@ -35,9 +35,7 @@ impl LifecycleExecutor for WatchedExecutor {
     }
 
     async fn set_lifecycle_rule(&self, access: &Access, rule: &LifecycleRule) -> Result<(), StorageError> {
-        let entry = Entry::of(access, Action::Change)
-            .bucket(&rule.bucket)
-            .subject(format!("lifecycle rule {}", rule.id));
+        let entry = of_rule(Entry::of(access, Action::Change), rule);
         self.change(
             entry,
             asked("set_lifecycle_rule", self.inner.set_lifecycle_rule(access, rule)),
@@ -73,7 +71,11 @@ impl LifecycleExecutor for WatchedExecutor {
                 "replace_lifecycle_rules",
                 self.inner.replace_lifecycle_rules(access, bucket, source, rules),
             ),
-            |_, entry| Some(entry),
+            |_, entry| {
+                let one = Entry { count: None, ..entry.clone() };
+                let each = rules.iter().map(|rule| of_rule(one.clone(), rule));
+                std::iter::once(entry).chain(each).collect::<Vec<_>>()
+            },
         )
         .await
     }
@@ -100,22 +102,25 @@ impl LifecycleExecutor for WatchedExecutor {
         &self,
         access: &Access,
         bucket: &BucketName,
-        versions: &[(Uuid, Ending)],
+        versions: &[(Judged, Ending)],
     ) -> Result<Vec<Uuid>, StorageError> {
         let entry = Entry::of(access, Action::Delete).bucket(bucket).count(versions.len() as u64);
         self.change(
             entry,
             asked("end_versions", self.inner.end_versions(access, bucket, versions)),
-            |done, entry| each_version(&entry, done),
+            |done, entry| {
+                let gone = versions.iter().filter(|(judged, _)| done.contains(&judged.id));
+                gone.map(|(judged, _)| by_rule(&entry, judged).version(judged.id)).collect::<Vec<_>>()
+            },
         )
         .await
     }
 
-    async fn end_uploads(&self, access: &Access, uploads: &[Uuid]) -> Result<Vec<Uuid>, StorageError> {
+    async fn end_uploads(&self, access: &Access, uploads: &[Judged]) -> Result<Vec<Uuid>, StorageError> {
         let entry = Entry::of(access, Action::Delete).subject("uploads").count(uploads.len() as u64);
         self.change(entry, asked("end_uploads", self.inner.end_uploads(access, uploads)), |done, entry| {
-            done.iter()
-                .map(|id| Entry { count: None, ..entry.clone() }.subject(format!("upload {id}")))
+            let gone = uploads.iter().filter(|judged| done.contains(&judged.id));
+            gone.map(|judged| by_rule(&entry, judged).subject(format!("upload {}", judged.id)))
                 .collect::<Vec<_>>()
         })
         .await
@@ -124,7 +129,7 @@ impl LifecycleExecutor for WatchedExecutor {
     async fn archive_versions(
         &self,
         access: &Access,
-        versions: &[Uuid],
+        versions: &[Judged],
         order: &ArchiveOrder,
     ) -> Result<Vec<Uuid>, StorageError> {
         if order.dry_run {
@@ -136,7 +141,10 @@ impl LifecycleExecutor for WatchedExecutor {
         self.change(
             entry,
             asked("archive_versions", self.inner.archive_versions(access, versions, order)),
-            |done, entry| each_version(&entry, done),
+            |done, entry| {
+                let queued = versions.iter().filter(|judged| done.contains(&judged.id));
+                queued.map(|judged| by_rule(&entry, judged).version(judged.id)).collect::<Vec<_>>()
+            },
         )
         .await
     }
@@ -202,4 +210,10 @@ impl LifecycleExecutor for WatchedExecutor {
         // The job tells what it does, line by line.
         asked("take_lifecycle_turn", self.inner.take_lifecycle_turn(access, due, job)).await
     }
+}
+
+/// The line of a rule that is kept, with what it says.
+fn of_rule(entry: Entry, rule: &LifecycleRule) -> Entry {
+    let entry = entry.bucket(&rule.bucket).subject(format!("lifecycle rule {}", rule.id));
+    entry.settings(settings::of_rule(rule))
 }

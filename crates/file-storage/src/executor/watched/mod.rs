@@ -15,6 +15,7 @@ mod multipart;
 mod queue;
 mod quota;
 mod scrub;
+mod settings;
 mod upkeep;
 mod versions;
 mod webhooks;
@@ -23,12 +24,11 @@ use std::sync::Arc;
 
 use tracing::Instrument as _;
 use tracing::instrument::Instrumented;
-use uuid::Uuid;
 
 use crate::audit::{AuditLog, Entry, Outcome, SYSTEM, Unanswered};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::{Executor, Relocation};
+use crate::executor::{Executor, Judged, Relocation};
 use crate::file::NewObject;
 use crate::permissions::Access;
 use crate::quota::QuotaScope;
@@ -174,9 +174,10 @@ fn written(entry: Entry, object: &NewObject) -> Entry {
     entry.object(&object.bucket, &object.path).version(object.version).bytes(object.size)
 }
 
-/// A line for each version.
-fn each_version(entry: &Entry, versions: &[Uuid]) -> Vec<Entry> {
-    versions.iter().map(|version| Entry { count: None, ..entry.clone() }.version(version)).collect()
+/// The line of what a lifecycle rule did to one thing.
+fn by_rule(entry: &Entry, judged: &Judged) -> Entry {
+    let entry = Entry { count: None, rule: Some(judged.rule), ..entry.clone() };
+    entry.object(&judged.bucket, &judged.path).bytes(judged.size)
 }
 
 /// What a quota is for.

@@ -10,7 +10,8 @@ use crate::errors::StorageError;
 use crate::executor::{MultipartExecutor, Written};
 use crate::file::{PutMode, Segment};
 use crate::multipart::{
-    Append, Claimed, Completion, MultipartUpload, NewMultipart, NewPart, Part, UploadAt, UploadListing,
+    Append, Claimed, Completion, GoneUpload, MultipartUpload, NewMultipart, NewPart, Part, UploadAt,
+    UploadListing,
 };
 use crate::permissions::Access;
 
@@ -155,12 +156,12 @@ impl MultipartExecutor for WatchedExecutor {
         access: &Access,
         bucket: &BucketName,
         limit: u32,
-    ) -> Result<u64, StorageError> {
+    ) -> Result<Vec<GoneUpload>, StorageError> {
         let entry = Entry::of(access, Action::Delete).bucket(bucket).subject("uploads");
         self.change(
             entry,
             asked("discard_uploads", self.inner.discard_uploads(access, bucket, limit)),
-            |done, entry| (*done > 0).then(|| entry.count(*done)),
+            |done, entry| given_up(&entry, done),
         )
         .await
     }
@@ -175,13 +176,20 @@ impl MultipartExecutor for WatchedExecutor {
         .await
     }
 
-    async fn expire_uploads(&self, access: &Access, limit: u32) -> Result<u64, StorageError> {
+    async fn expire_uploads(&self, access: &Access, limit: u32) -> Result<Vec<GoneUpload>, StorageError> {
         let entry = Entry::of(access, Action::Delete).subject("expired uploads");
         self.change(
             entry,
             asked("expire_uploads", self.inner.expire_uploads(access, limit)),
-            |done, entry| (*done > 0).then(|| entry.count(*done)),
+            |done, entry| given_up(&entry, done),
         )
         .await
     }
+}
+
+/// A line for each upload that was given up. One that had become an object took nothing along.
+fn given_up(entry: &Entry, gone: &[GoneUpload]) -> Vec<Entry> {
+    let line =
+        |at: &UploadAt| entry.clone().object(&at.bucket, &at.path).subject(format!("upload {}", at.id));
+    gone.iter().filter(|gone| !gone.ended).map(|gone| line(&gone.at)).collect()
 }

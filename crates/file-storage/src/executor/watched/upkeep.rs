@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use uuid::Uuid;
 
 use super::{WatchedExecutor, asked};
 use crate::audit::{Action, Entry};
@@ -61,11 +60,14 @@ impl UpkeepExecutor for WatchedExecutor {
         asked("segment_blobs", self.inner.segment_blobs(access, provider, after, limit)).await
     }
 
-    async fn delete_lost_object(&self, access: &Access, version: Uuid) -> Result<bool, StorageError> {
-        let entry = Entry::of(access, Action::Delete).version(version).subject("lost bytes");
+    async fn delete_lost_object(&self, access: &Access, lost: &SegmentBlob) -> Result<bool, StorageError> {
+        let entry = Entry::of(access, Action::Delete)
+            .object(&lost.bucket, &lost.path)
+            .version(lost.version)
+            .subject("lost bytes");
         self.change(
             entry,
-            asked("delete_lost_object", self.inner.delete_lost_object(access, version)),
+            asked("delete_lost_object", self.inner.delete_lost_object(access, lost)),
             |done, entry| done.then_some(entry),
         )
         .await

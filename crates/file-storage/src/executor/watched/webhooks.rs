@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{WatchedExecutor, asked};
+use super::{WatchedExecutor, asked, settings};
 use crate::Timestamp;
 use crate::audit::{Action, Entry};
 use crate::errors::StorageError;
@@ -16,7 +16,9 @@ use crate::webhooks::{Webhook, WebhookStep, WebhookUpdate};
 #[async_trait]
 impl WebhookExecutor for WatchedExecutor {
     async fn create_webhook(&self, access: &Access, new: &SealedWebhook) -> Result<Webhook, StorageError> {
-        let entry = Entry::of(access, Action::Create).subject(format!("webhook {}", new.webhook.id));
+        let entry = Entry::of(access, Action::Create)
+            .subject(format!("webhook {}", new.webhook.id))
+            .settings(settings::of_webhook(&new.webhook));
         self.change(entry, asked("create_webhook", self.inner.create_webhook(access, new)), |_, entry| {
             Some(entry)
         })
@@ -40,7 +42,9 @@ impl WebhookExecutor for WatchedExecutor {
         id: Uuid,
         update: &WebhookUpdate,
     ) -> Result<Option<Webhook>, StorageError> {
-        let entry = Entry::of(access, Action::Change).subject(format!("webhook {id}"));
+        let entry = Entry::of(access, Action::Change)
+            .subject(format!("webhook {id}"))
+            .settings(settings::of_webhook_update(update));
         self.change(
             entry,
             asked("update_webhook", self.inner.update_webhook(access, id, update)),

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::FileStorage;
 use crate::Timestamp;
+use crate::audit::{Action, Entry};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::{Job, JobKind, JobListing, JobStatus, NewJob};
@@ -121,15 +122,18 @@ impl FileStorage {
     /// A denial; [`StorageError::LifecycleRuleNotFound`]; [`StorageError::InvalidRequest`] for one of the configuration.
     pub async fn remove_lifecycle_rule(&self, context: &RlsContext, id: Uuid) -> Result<(), StorageError> {
         let access = self.access(context, Operation::Maintain, None).await?;
-        if self.executor().remove_lifecycle_rule(&access, id).await? {
-            tracing::info!(rule = %id, "a lifecycle rule was removed");
-            return Ok(());
-        }
         if self.options().lifecycle.rules.iter().any(|rule| rule.id == id) {
             let message = "the rule is one of the configuration: remove it there".to_owned();
-            return Err(StorageError::InvalidRequest { message });
+            let refused = StorageError::InvalidRequest { message };
+            let line = || Entry::of(&access, Action::Delete).subject(format!("lifecycle rule {id}"));
+            self.tell_of_refusal(line, &refused).await;
+            return Err(refused);
         }
-        Err(StorageError::LifecycleRuleNotFound { rule: id })
+        if !self.executor().remove_lifecycle_rule(&access, id).await? {
+            return Err(StorageError::LifecycleRuleNotFound { rule: id });
+        }
+        tracing::info!(rule = %id, "a lifecycle rule was removed");
+        Ok(())
     }
 
     /// The rules that S3 put for a bucket, for those who may change the bucket.

@@ -16,7 +16,7 @@ use super::report::{Done, LifecycleReport};
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::{AgedScan, UploadScan};
+use crate::executor::{AgedScan, Judged, UploadScan};
 use crate::lifecycle::{AgedVersion, Judge, LifecycleRule, Rank};
 use crate::permissions::Access;
 use crate::storage::FileStorage;
@@ -273,10 +273,19 @@ impl Step<'_> {
             page.truncate(room);
             run.report.limited = true;
         }
-        let ids: Vec<Uuid> = page.iter().map(|upload| upload.id).collect();
-        let gone = match run.dry_run || ids.is_empty() {
-            true => ids,
-            false => self.storage.executor().end_uploads(self.access, &ids).await?,
+        let gone: Vec<Uuid> = match run.dry_run || page.is_empty() {
+            true => page.iter().map(|upload| upload.id).collect(),
+            false => {
+                let judged = page.iter().map(|upload| Judged {
+                    id: upload.id,
+                    bucket: bucket.clone(),
+                    path: upload.path.clone(),
+                    size: upload.size,
+                    rule: rule.id,
+                });
+                let judged: Vec<_> = judged.collect();
+                self.storage.executor().end_uploads(self.access, &judged).await?
+            }
         };
         for upload in page.iter().filter(|upload| gone.contains(&upload.id)) {
             self.did(run, rule, Done::Aborted, upload.path.as_str(), upload.size);

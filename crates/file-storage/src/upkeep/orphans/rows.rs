@@ -147,7 +147,7 @@ impl Orphans {
                 tracing::error!(bucket = %segment.bucket, path = %segment.path, "a blob is missing, and has a copy");
                 continue;
             }
-            if self.storage.executor().delete_lost_object(access, segment.version).await? {
+            if self.storage.executor().delete_lost_object(access, segment).await? {
                 let (bucket, path) = (&segment.bucket, &segment.path);
                 tracing::error!(%bucket, %path, "deleted the row of an object whose bytes are lost");
                 report.deleted_rows += 1;

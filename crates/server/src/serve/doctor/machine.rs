@@ -12,16 +12,22 @@ use crate::serve::open;
 /// File descriptors that are needed beside those of connections.
 const SPARE_DESCRIPTORS: u64 = 300;
 
+/// What to do about a disk that gets full: of files, and of the audit log.
+const DISK: &str = "make room: on a full disk uploads are refused, and deletions alone go on";
+const AUDIT_DISK: &str =
+    "make room: on a full disk changes are refused, deletions among them, or go on without lines";
+
 /// Everything about the machine.
 pub(super) fn look(loaded: &Loaded) -> Vec<Finding> {
     let config = &loaded.config;
     let mut findings: Vec<Finding> = permissions(&config.data_dir).into_iter().collect();
     findings.extend(secrets_in_sight(loaded));
     for (place, path) in open::disks(config) {
-        findings.extend(disk(place, existing(&path)));
+        let (place, advice) = if place == "audit" { ("audit log", AUDIT_DISK) } else { (place, DISK) };
+        findings.extend(disk(place, existing(&path), advice));
     }
     for (name, provider) in &config.providers {
-        findings.extend(provider.path.as_deref().and_then(|path| disk(name, existing(path))));
+        findings.extend(provider.path.as_deref().and_then(|path| disk(name, existing(path), DISK)));
     }
     findings.extend(network_disk(config));
     findings.push(descriptors(config));
@@ -43,12 +49,11 @@ fn permissions(data_dir: &Path) -> Option<Finding> {
     })
 }
 
-fn disk(place: &str, path: &Path) -> Option<Finding> {
+fn disk(place: &str, path: &Path, advice: &'static str) -> Option<Finding> {
     let found = rustix::fs::statvfs(path).ok()?;
     let percent = found.f_bavail.saturating_mul(100) / found.f_blocks.max(1);
     let mib = found.f_bavail.saturating_mul(found.f_frsize) >> 20;
     let shown = format!("the disk of the {place} has {percent}% left ({mib} MiB)");
-    let advice = "make room: on a full disk uploads are refused, and deletions alone go on";
     Some(match percent {
         0..2 => Finding::error("disk", shown, advice),
         2..10 => Finding::warning("disk", shown, advice),

@@ -9,8 +9,8 @@ use crate::errors::StorageError;
 use crate::executor::postgres::session::retried;
 use crate::executor::postgres::{PostgresExecutor, lifecycle, queue, relocate};
 use crate::executor::{
-    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, NewJob, Relocation, UploadScan,
-    Warned, Warning,
+    AgedScan, ArchiveOrder, Ending, Judged, LifecycleClock, LifecycleExecutor, NewJob, Relocation,
+    UploadScan, Warned, Warning,
 };
 use crate::file::PutMode;
 use crate::lifecycle::{AgedUpload, AgedVersion, LifecycleRule, RuleSource};
@@ -69,24 +69,27 @@ impl LifecycleExecutor for PostgresExecutor {
         &self,
         access: &Access,
         bucket: &BucketName,
-        versions: &[(Uuid, Ending)],
+        versions: &[(Judged, Ending)],
     ) -> Result<Vec<Uuid>, StorageError> {
-        let work = async { retried!(lifecycle::end_versions(&self.pool, access, bucket, versions)) };
+        let versions: Vec<_> = versions.iter().map(|(judged, ending)| (judged.id, *ending)).collect();
+        let work = async { retried!(lifecycle::end_versions(&self.pool, access, bucket, &versions)) };
         self.run("end_versions", Box::pin(work)).await
     }
 
-    async fn end_uploads(&self, access: &Access, uploads: &[Uuid]) -> Result<Vec<Uuid>, StorageError> {
-        let work = async { retried!(lifecycle::end_uploads(&self.pool, access, uploads)) };
+    async fn end_uploads(&self, access: &Access, uploads: &[Judged]) -> Result<Vec<Uuid>, StorageError> {
+        let uploads: Vec<_> = uploads.iter().map(|upload| upload.id).collect();
+        let work = async { retried!(lifecycle::end_uploads(&self.pool, access, &uploads)) };
         self.run("end_uploads", Box::pin(work)).await
     }
 
     async fn archive_versions(
         &self,
         access: &Access,
-        versions: &[Uuid],
+        versions: &[Judged],
         order: &ArchiveOrder,
     ) -> Result<Vec<Uuid>, StorageError> {
-        let work = async { retried!(queue::archive(&self.pool, access, versions, order)) };
+        let versions: Vec<_> = versions.iter().map(|version| version.id).collect();
+        let work = async { retried!(queue::archive(&self.pool, access, &versions, order)) };
         self.run("archive_versions", Box::pin(work)).await
     }
 

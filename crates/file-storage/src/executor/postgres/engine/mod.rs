@@ -31,8 +31,8 @@ use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::{
-    Admission, Announced, BucketListing, Executor, Explanation, Listing, Page, Question, Relocation, UsageBy,
-    UsageGroup, UserUsage, Written,
+    Admission, Announced, BucketListing, Emptied, Executor, Explanation, Listing, Page, Question, Relocation,
+    UsageBy, UsageGroup, UserUsage, Written,
 };
 use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
 use crate::file::{ETags, NewObject, PutMode, StorageObject, StoredObject};
@@ -93,7 +93,7 @@ impl Executor for PostgresExecutor {
         access: &Access,
         name: &BucketName,
         limit: u32,
-    ) -> Result<u64, StorageError> {
+    ) -> Result<Vec<Emptied>, StorageError> {
         let empty = async { retried!(buckets::empty(&self.pool, access, name, limit)) };
         self.run("empty_bucket", empty).await
     }

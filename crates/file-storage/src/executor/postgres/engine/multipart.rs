@@ -10,7 +10,8 @@ use crate::executor::postgres::{PostgresExecutor, buckets, multipart};
 use crate::executor::{MultipartExecutor, Written};
 use crate::file::{PutMode, Segment};
 use crate::multipart::{
-    Append, Claimed, Completion, MultipartUpload, NewMultipart, NewPart, Part, UploadAt, UploadListing,
+    Append, Claimed, Completion, GoneUpload, MultipartUpload, NewMultipart, NewPart, Part, UploadAt,
+    UploadListing,
 };
 use crate::permissions::Access;
 
@@ -114,7 +115,7 @@ impl MultipartExecutor for PostgresExecutor {
         access: &Access,
         bucket: &BucketName,
         limit: u32,
-    ) -> Result<u64, StorageError> {
+    ) -> Result<Vec<GoneUpload>, StorageError> {
         let discard = async { retried!(buckets::discard_uploads(&self.pool, access, bucket, limit)) };
         self.run("discard_uploads", discard).await
     }
@@ -124,7 +125,7 @@ impl MultipartExecutor for PostgresExecutor {
         self.run("abort_multipart", abort).await
     }
 
-    async fn expire_uploads(&self, access: &Access, limit: u32) -> Result<u64, StorageError> {
+    async fn expire_uploads(&self, access: &Access, limit: u32) -> Result<Vec<GoneUpload>, StorageError> {
         let expire = async { retried!(multipart::expire(&self.pool, access, limit)) };
         self.run("expire_uploads", expire).await
     }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use uuid::Uuid;
 
 use crate::errors::StorageError;
 use crate::executor::postgres::session::retried;
@@ -65,8 +64,8 @@ impl UpkeepExecutor for PostgresExecutor {
         self.run("segment_blobs", upkeep::segment_blobs(&self.pool, access, provider, after, limit)).await
     }
 
-    async fn delete_lost_object(&self, access: &Access, version: Uuid) -> Result<bool, StorageError> {
-        let delete = async { retried!(upkeep::delete_lost(&self.pool, access, version)) };
+    async fn delete_lost_object(&self, access: &Access, lost: &SegmentBlob) -> Result<bool, StorageError> {
+        let delete = async { retried!(upkeep::delete_lost(&self.pool, access, lost.version)) };
         self.run("delete_lost_object", delete).await
     }
 

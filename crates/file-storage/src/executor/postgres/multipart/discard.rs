@@ -2,29 +2,33 @@
 
 use std::sync::Arc;
 
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::find::any;
+use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::postgres::errors::Fault;
 use crate::executor::postgres::pool::Pool;
 use crate::executor::postgres::rls::Caller;
 use crate::executor::postgres::rows::now;
-use crate::executor::postgres::session::{Session, Step, alone};
-use crate::multipart::UploadAt;
+use crate::executor::postgres::session::{Answer, Session, Step, alone};
+use crate::multipart::{GoneUpload, UploadAt};
+use crate::path::ObjectPath;
 use crate::permissions::{Access, Permission};
 
 pub(super) const DISCARD: &str = "SELECT {inner}.discard_upload($1)";
 
 /// Gives uploads of a bucket up: everybody's, or the caller's own. Of those that became objects nothing but the memory goes,
 /// whosever they are. Takes the bucket, whether it is everybody's, the caller's role and user, and how many at most.
-pub(in crate::executor::postgres) const DISCARD_OF_BUCKET: &str = "SELECT {inner}.discard_upload(id) FROM \
-     (SELECT id FROM {schema}.multipart_uploads WHERE bucket_id = $1 \
+pub(in crate::executor::postgres) const DISCARD_OF_BUCKET: &str = "SELECT id, bucket_id, path, ended, \
+     {inner}.discard_upload(id) FROM (SELECT id, bucket_id, path, ended FROM {schema}.multipart_uploads WHERE bucket_id = $1 \
      AND ($2::boolean OR ended OR role = $3::text AND owner_id IS NOT DISTINCT FROM $4::uuid) \
      ORDER BY id LIMIT $5 FOR UPDATE) doomed";
 
 /// What another process is at is passed over.
-const EXPIRE: &str = "SELECT {inner}.discard_upload(id) FROM (SELECT id FROM {schema}.multipart_uploads \
+const EXPIRE: &str = "SELECT id, bucket_id, path, ended, {inner}.discard_upload(id) FROM \
+     (SELECT id, bucket_id, path, ended FROM {schema}.multipart_uploads \
      WHERE expires_at <= $1 ORDER BY expires_at, id LIMIT $2 FOR UPDATE SKIP LOCKED) doomed";
 
 const LOST: &str = "SELECT {inner}.discard_upload(id) FROM \
@@ -44,16 +48,25 @@ pub(in crate::executor::postgres) async fn abort(
     session.run(&[Step::Run(DISCARD, &[&at.id]), Step::Commit]).await.map(drop)
 }
 
-/// Gives up uploads whose time is over; gives their number.
+/// Gives up uploads whose time is over; gives them.
 pub(in crate::executor::postgres) async fn expire(
     pool: &Arc<Pool>,
     access: &Access,
     limit: u32,
-) -> Result<u64, Fault> {
+) -> Result<Vec<GoneUpload>, Fault> {
     access.on_rows(Permission::Maintain, None)?;
     let values = [&now() as _, &i64::from(limit) as _];
     let gone = alone(pool, "expire_uploads", &Caller::keeper(), EXPIRE, &values).await?;
-    Ok(gone.rows.len() as u64)
+    given_up(&gone)
+}
+
+/// The uploads that a statement of these gave up.
+pub(in crate::executor::postgres) fn given_up(gone: &Answer) -> Result<Vec<GoneUpload>, Fault> {
+    let upload = |row: &Row| {
+        let (bucket, path) = (BucketName::parse(row.try_get(1)?)?, ObjectPath::parse(row.try_get(2)?)?);
+        Ok(GoneUpload { at: UploadAt { bucket, path, id: row.try_get(0)? }, ended: row.try_get(3)? })
+    };
+    gone.rows.iter().map(upload).collect()
 }
 
 /// Gives an upload up whose bytes are lost; `false` where it is gone already.

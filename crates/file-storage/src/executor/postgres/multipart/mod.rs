@@ -11,6 +11,6 @@ mod part;
 pub(super) use append::{announce_length, append, claim};
 pub(super) use complete::complete;
 pub(super) use create::create;
-pub(super) use discard::{DISCARD_OF_BUCKET, abort, expire, lost};
+pub(super) use discard::{DISCARD_OF_BUCKET, abort, expire, given_up, lost};
 pub(super) use find::{first_parts, list, parts, show};
 pub(super) use part::put;

@@ -133,7 +133,9 @@ impl Side {
                 let gone = on.delete_objects(&check(Operation::Delete)?, &name, &[place, path("p")]).await?;
                 format!("{:?}", gone.iter().map(|object| object.path.as_str()).collect::<Vec<_>>())
             }
-            Deed::Empty => on.empty_bucket(&check(Operation::EmptyBucket)?, &name, 2).await?.to_string(),
+            Deed::Empty => {
+                on.empty_bucket(&check(Operation::EmptyBucket)?, &name, 2).await?.len().to_string()
+            }
             Deed::Explain(permission) => {
                 let question = Question {
                     permission: *permission,

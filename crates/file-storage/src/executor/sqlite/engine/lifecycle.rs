@@ -10,8 +10,8 @@ use crate::errors::StorageError;
 use crate::executor::sqlite::rows::now as by_the_clock;
 use crate::executor::sqlite::{SqliteExecutor, lifecycle, queue, relocate};
 use crate::executor::{
-    AgedScan, ArchiveOrder, Ending, LifecycleClock, LifecycleExecutor, NewJob, Relocation, UploadScan,
-    Warned, Warning,
+    AgedScan, ArchiveOrder, Ending, Judged, LifecycleClock, LifecycleExecutor, NewJob, Relocation,
+    UploadScan, Warned, Warning,
 };
 use crate::file::PutMode;
 use crate::lifecycle::{AgedUpload, AgedVersion, LifecycleRule, RuleSource};
@@ -77,16 +77,18 @@ impl LifecycleExecutor for SqliteExecutor {
         &self,
         access: &Access,
         bucket: &BucketName,
-        versions: &[(Uuid, Ending)],
+        versions: &[(Judged, Ending)],
     ) -> Result<Vec<Uuid>, StorageError> {
         let (access, rules) = (access.clone(), self.rules.load_full());
-        let (bucket, versions) = (bucket.clone(), versions.to_vec());
+        let bucket = bucket.clone();
+        let versions: Vec<_> = versions.iter().map(|(judged, ending)| (judged.id, *ending)).collect();
         let end = move |conn: &Connection| lifecycle::end_versions(conn, &rules, &access, &bucket, &versions);
         self.writer.free("end_versions", end).await
     }
 
-    async fn end_uploads(&self, access: &Access, uploads: &[Uuid]) -> Result<Vec<Uuid>, StorageError> {
-        let (access, uploads) = (access.clone(), uploads.to_vec());
+    async fn end_uploads(&self, access: &Access, uploads: &[Judged]) -> Result<Vec<Uuid>, StorageError> {
+        let access = access.clone();
+        let uploads: Vec<_> = uploads.iter().map(|upload| upload.id).collect();
         let end = move |conn: &Connection| lifecycle::end_uploads(conn, &access, &uploads);
         self.writer.free("end_uploads", end).await
     }
@@ -94,10 +96,11 @@ impl LifecycleExecutor for SqliteExecutor {
     async fn archive_versions(
         &self,
         access: &Access,
-        versions: &[Uuid],
+        versions: &[Judged],
         order: &ArchiveOrder,
     ) -> Result<Vec<Uuid>, StorageError> {
-        let (access, versions, order) = (access.clone(), versions.to_vec(), order.clone());
+        let (access, order) = (access.clone(), order.clone());
+        let versions: Vec<_> = versions.iter().map(|version| version.id).collect();
         let archive = move |conn: &Connection| queue::archive(conn, &access, &versions, &order);
         self.writer.run("archive_versions", archive).await
     }

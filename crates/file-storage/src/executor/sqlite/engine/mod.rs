@@ -29,8 +29,8 @@ use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::{
-    Admission, Announced, BucketListing, Executor, Explanation, Listing, Page, Question, Relocation, UsageBy,
-    UsageGroup, UserUsage, Written,
+    Admission, Announced, BucketListing, Emptied, Executor, Explanation, Listing, Page, Question, Relocation,
+    UsageBy, UsageGroup, UserUsage, Written,
 };
 use crate::extra::{BucketExtra, BucketExtraUpdate, Tag};
 use crate::file::{ETags, NewObject, PutMode, StorageObject, StoredObject};
@@ -82,7 +82,7 @@ impl Executor for SqliteExecutor {
         access: &Access,
         name: &BucketName,
         limit: u32,
-    ) -> Result<u64, StorageError> {
+    ) -> Result<Vec<Emptied>, StorageError> {
         let access = access.clone();
         let name = name.clone();
         let rules = self.rules.load_full();

@@ -10,7 +10,8 @@ use crate::executor::sqlite::{SqliteExecutor, buckets, multipart};
 use crate::executor::{MultipartExecutor, Written};
 use crate::file::{PutMode, Segment};
 use crate::multipart::{
-    Append, Claimed, Completion, MultipartUpload, NewMultipart, NewPart, Part, UploadAt, UploadListing,
+    Append, Claimed, Completion, GoneUpload, MultipartUpload, NewMultipart, NewPart, Part, UploadAt,
+    UploadListing,
 };
 use crate::permissions::Access;
 
@@ -120,7 +121,7 @@ impl MultipartExecutor for SqliteExecutor {
         access: &Access,
         bucket: &BucketName,
         limit: u32,
-    ) -> Result<u64, StorageError> {
+    ) -> Result<Vec<GoneUpload>, StorageError> {
         let (access, bucket, rules) = (access.clone(), bucket.clone(), self.rules.load_full());
         let discard =
             move |conn: &Connection| buckets::discard_uploads(conn, &rules, &access, &bucket, limit);
@@ -132,7 +133,7 @@ impl MultipartExecutor for SqliteExecutor {
         self.writer.free("abort_multipart", move |conn| multipart::abort(conn, &access, &at)).await
     }
 
-    async fn expire_uploads(&self, access: &Access, limit: u32) -> Result<u64, StorageError> {
+    async fn expire_uploads(&self, access: &Access, limit: u32) -> Result<Vec<GoneUpload>, StorageError> {
         let access = access.clone();
         self.writer.free("expire_uploads", move |conn| multipart::expire(conn, &access, limit)).await
     }

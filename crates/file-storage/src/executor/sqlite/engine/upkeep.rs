@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use uuid::Uuid;
 
 use crate::errors::StorageError;
 use crate::executor::sqlite::{SqliteExecutor, upkeep, usage};
@@ -78,8 +77,8 @@ impl UpkeepExecutor for SqliteExecutor {
         .await
     }
 
-    async fn delete_lost_object(&self, access: &Access, version: Uuid) -> Result<bool, StorageError> {
-        let access = access.clone();
+    async fn delete_lost_object(&self, access: &Access, lost: &SegmentBlob) -> Result<bool, StorageError> {
+        let (access, version) = (access.clone(), lost.version);
         self.writer.free("delete_lost_object", move |conn| upkeep::delete_lost(conn, &access, version)).await
     }
 

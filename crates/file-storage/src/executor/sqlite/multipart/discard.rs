@@ -13,7 +13,8 @@ use crate::executor::sqlite::errors::Fault;
 use crate::executor::sqlite::ledger::{Holder, release_unfinished};
 use crate::executor::sqlite::rls::{Caller, text};
 use crate::executor::sqlite::rows::{count, micros, now, opt_uuid, str, uuid};
-use crate::multipart::UploadAt;
+use crate::multipart::{GoneUpload, UploadAt};
+use crate::path::ObjectPath;
 use crate::permissions::{Access, Permission, RlsContext};
 
 /// Every number that a part can have.
@@ -72,41 +73,38 @@ pub(super) fn discard(conn: &Connection, holder: &Holder, now: Timestamp) -> Res
     Ok(())
 }
 
-/// Gives up uploads whose time is over; gives their number.
+/// Gives up uploads whose time is over; gives them.
 pub(in crate::executor::sqlite) fn expire(
     conn: &Connection,
     access: &Access,
     limit: u32,
-) -> Result<u64, Fault> {
+) -> Result<Vec<GoneUpload>, Fault> {
     access.on_rows(Permission::Maintain, None)?;
     let now = now();
     let mut statement = conn.prepare_cached(
-        "SELECT id, bucket_id, owner_id FROM multipart_uploads WHERE expires_at <= :now \
+        "SELECT id, bucket_id, owner_id, path, ended FROM multipart_uploads WHERE expires_at <= :now \
          ORDER BY expires_at LIMIT :limit",
     )?;
     let mut rows = statement.query(named_params! { ":now": micros(now), ":limit": limit })?;
     let mut doomed = Vec::new();
     while let Some(row) = rows.next()? {
-        doomed.push(holder(row)?);
+        doomed.push((holder(row)?, gone(row)?));
     }
     drop(rows);
-    for upload in &doomed {
-        discard(conn, upload, now)?;
-    }
-    Ok(doomed.len() as u64)
+    discard_all(conn, doomed, now)
 }
 
 /// Gives up to `limit` uploads of a bucket up: everybody's, or the caller's own. Of those that became objects nothing but
-/// the memory goes, whosever they are. Gives their number.
+/// the memory goes, whosever they are. Gives them.
 pub(in crate::executor::sqlite) fn of_bucket(
     conn: &Connection,
     context: &RlsContext,
     bucket: &BucketName,
     everybodys: bool,
     limit: u32,
-) -> Result<u64, Fault> {
+) -> Result<Vec<GoneUpload>, Fault> {
     let mut statement = conn.prepare_cached(
-        "SELECT id, bucket_id, owner_id FROM multipart_uploads WHERE bucket_id = :bucket \
+        "SELECT id, bucket_id, owner_id, path, ended FROM multipart_uploads WHERE bucket_id = :bucket \
          AND (:everybodys OR ended OR (role = :role AND owner_id IS :uid)) LIMIT :limit",
     )?;
     let caller = Caller::from(context);
@@ -116,12 +114,20 @@ pub(in crate::executor::sqlite) fn of_bucket(
     })?;
     let mut doomed = Vec::new();
     while let Some(row) = rows.next()? {
-        doomed.push(holder(row)?);
+        doomed.push((holder(row)?, gone(row)?));
     }
     drop(rows);
-    let now = now();
-    doomed.iter().try_for_each(|upload| discard(conn, upload, now))?;
-    Ok(doomed.len() as u64)
+    discard_all(conn, doomed, now())
+}
+
+/// Forgets uploads; gives them.
+fn discard_all(
+    conn: &Connection,
+    doomed: Vec<(Holder, GoneUpload)>,
+    now: Timestamp,
+) -> Result<Vec<GoneUpload>, Fault> {
+    let forget = |(holder, gone): (Holder, GoneUpload)| discard(conn, &holder, now).map(|()| gone);
+    doomed.into_iter().map(forget).collect()
 }
 
 /// Gives an upload up whose bytes are lost; `false` where it is gone already.
@@ -132,6 +138,12 @@ pub(in crate::executor::sqlite) fn lost(conn: &Connection, upload: Uuid) -> Resu
     let Some(holder) = rows.next()?.map(holder).transpose()? else { return Ok(false) };
     drop(rows);
     discard(conn, &holder, now()).map(|()| true)
+}
+
+/// What is said of an upload that goes, by a row that has its path and whether it ended behind its holder's columns.
+fn gone(row: &rusqlite::Row<'_>) -> Result<GoneUpload, Fault> {
+    let (bucket, path) = (BucketName::parse(str(row, 1)?)?, ObjectPath::parse(str(row, 3)?)?);
+    Ok(GoneUpload { at: UploadAt { bucket, path, id: uuid(row, 0)? }, ended: row.get(4)? })
 }
 
 fn holder(row: &rusqlite::Row<'_>) -> Result<Holder, Fault> {

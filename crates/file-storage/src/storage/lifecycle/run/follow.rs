@@ -9,7 +9,7 @@ use super::{LifecycleRun, Step, shared};
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::{ArchiveOrder, Ending, Warning};
+use crate::executor::{ArchiveOrder, Ending, Judged, Warning};
 use crate::file::PutMode;
 use crate::lifecycle::{Act, AgedVersion, Judge, LifecycleRule, Rank};
 use crate::path::ObjectPath;
@@ -23,6 +23,18 @@ const TOGETHER: usize = 100;
 struct Task<'w> {
     version: &'w AgedVersion,
     rule: &'w LifecycleRule,
+}
+
+impl Task<'_> {
+    fn judged(&self) -> Judged {
+        Judged {
+            id: self.version.version,
+            bucket: self.rule.bucket.clone(),
+            path: self.version.path.clone(),
+            size: self.version.size,
+            rule: self.rule.id,
+        }
+    }
 }
 
 /// What is to be done to the versions of a page.
@@ -148,11 +160,10 @@ impl Step<'_> {
         bucket: &BucketName,
         together: &[(Task<'_>, Ending)],
     ) -> Result<(), StorageError> {
-        let asked: Vec<(Uuid, Ending)> =
-            together.iter().map(|(task, ending)| (task.version.version, *ending)).collect();
-        let gone = match run.dry_run {
-            true => asked.into_iter().map(|(version, _)| version).collect(),
+        let gone: Vec<Uuid> = match run.dry_run {
+            true => together.iter().map(|(task, _)| task.version.version).collect(),
             false => {
+                let asked: Vec<_> = together.iter().map(|(task, ending)| (task.judged(), *ending)).collect();
                 self.storage.hit("lifecycle.before_end").await?;
                 let gone = self.storage.executor().end_versions(self.access, bucket, &asked).await?;
                 self.storage.ring_deletions();
@@ -185,7 +196,7 @@ impl Step<'_> {
             }
             return Ok(());
         }
-        let versions: Vec<Uuid> = together.iter().map(|task| task.version.version).collect();
+        let versions: Vec<Judged> = together.iter().map(Task::judged).collect();
         let order = ArchiveOrder {
             provider: shared(provider),
             max_attempts: self.storage.options().queue.max_attempts,
@@ -218,7 +229,8 @@ impl Step<'_> {
         }
         let moved = async {
             let to = (&BucketName::parse(to)?, &ObjectPath::parse(&format!("{prefix}{path}"))?);
-            let (context, from) = (RlsContext::system("lifecycle"), (bucket, &version.path));
+            let context = RlsContext::system("follow lifecycle rules").following(rule.id);
+            let from = (bucket, &version.path);
             self.storage.move_version(&context, from, version.version, to, PutMode::Create).await
         };
         match moved.await {
