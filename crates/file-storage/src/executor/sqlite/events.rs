@@ -151,7 +151,7 @@ pub(super) fn expire(
         .execute(named_params! { ":up_to": up_to })?;
     conn.prepare_cached(
         "INSERT INTO storage_events_gone (id, position) VALUES (1, :up_to) \
-         ON CONFLICT (id) DO UPDATE SET position = excluded.position",
+         ON CONFLICT (id) DO UPDATE SET position = max(position, excluded.position)",
     )?
     .execute(named_params! { ":up_to": up_to })?;
     Ok(gone as u64)
