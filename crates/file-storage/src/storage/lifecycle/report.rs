@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Timestamp;
-use crate::lifecycle::LifecycleRule;
+use crate::lifecycle::{ArchiveTarget, LifecycleRule};
 
 /// Most rules, actions and failures that a report names.
 const NAMED: usize = 100;
@@ -57,6 +57,9 @@ pub struct ReportedAction {
     pub bucket: String,
     /// The path.
     pub path: String,
+    /// Where it goes: the bucket and the path of a move, the provider of what is archived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// The code of the error, where it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -168,6 +171,18 @@ fn named(rule: &LifecycleRule, done: Done, path: &str, error: Option<String>) ->
         action: done.as_str().to_owned(),
         bucket: rule.bucket.to_string(),
         path: path.to_owned(),
+        target: target(rule, done, path),
         error,
+    }
+}
+
+/// Where a rule has something go.
+fn target(rule: &LifecycleRule, done: Done, path: &str) -> Option<String> {
+    match (done, &rule.spec.archive_to) {
+        (Done::Moved, Some(ArchiveTarget::Folder { bucket, prefix })) => {
+            Some(format!("{bucket}/{prefix}{path}"))
+        }
+        (Done::Archived, Some(ArchiveTarget::Provider(provider))) => Some(provider.clone()),
+        _ => None,
     }
 }
