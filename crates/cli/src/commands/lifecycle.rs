@@ -11,7 +11,11 @@ use crate::units;
 
 /// What to do with lifecycle rules.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    arg_required_else_help = true
+)]
 pub(crate) struct Lifecycle {
     #[command(subcommand)]
     rules: Option<Rules>,
