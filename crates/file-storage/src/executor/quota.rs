@@ -75,6 +75,20 @@ pub(super) fn warning(scope: &str, name: &str, (used, limit): (i64, i64)) -> Val
     json!({ "scope": scope, "name": name, "used": used, "limit": limit, "percent": step(used, limit) })
 }
 
+/// What that event tells where a quota is set: where what is in use makes a step towards the new limit that it had not made towards the
+/// one before.
+pub(super) fn set_step(
+    scope: &QuotaScope,
+    used: u64,
+    (before, after): (Option<u64>, Option<u64>),
+) -> Option<Value> {
+    let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let (used, limit) = (number(used), number(after?));
+    let known = before.map_or(0, |before| step(used, number(before)));
+    let is_new = used > 0 && step(used, limit) > known;
+    is_new.then(|| warning(scope.word(), &scope.to_string(), (used, limit)))
+}
+
 /// The answer where one folder more is to have a quota than a bucket may have.
 pub(super) fn too_many_folders() -> StorageError {
     let most = crate::quota::MAX_FOLDER_QUOTAS;

@@ -160,7 +160,7 @@ async fn a_receiver_says_when_to_come_again_and_that_it_is_gone() {
 async fn one_receiver_that_hangs_holds_no_other_up() {
     let server = Server::start_with(&[HERE, SOON]);
     // Takes connections and says nothing.
-    let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", deaf.local_addr().unwrap());
     let (id, _) = hook(&server, json!({ "url": url })).await;
     let receiver = Receiver::start().await;

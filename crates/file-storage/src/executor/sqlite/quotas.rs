@@ -16,7 +16,7 @@ use super::{buckets, events};
 use crate::bucket::{BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::bounds::successor;
-use crate::executor::quota::{Limits, step, too_many_folders, warning};
+use crate::executor::quota::{Limits, set_step, step, too_many_folders, warning};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Permission};
 use crate::quota::{FolderPath, MAX_FOLDER_QUOTAS, Quota, QuotaEnforcement, QuotaScope, QuotaSettings};
@@ -202,20 +202,45 @@ fn warn(conn: &Connection, change: &Change, counted: (i64, i64)) -> Result<(), F
     }
     let owner = match change.scope.as_str() {
         "global" => None,
-        "user" => Some(change.name.clone()),
-        _ => conn
-            .prepare_cached("SELECT owner_id FROM storage_buckets WHERE id = :bucket")?
-            .query_row(named_params! { ":bucket": change.bucket }, |row| row.get(0))
-            .optional()?
-            .flatten(),
+        "user" => Uuid::try_parse(&change.name).ok(),
+        _ => owner_of(conn, &change.bucket)?,
     };
-    let owner = owner.and_then(|owner: String| Uuid::try_parse(&owner).ok());
     let name = match change.scope.as_str() {
         "folder" => format!("{}/{}", change.bucket, change.name.trim_end_matches('/')),
         _ => change.name.clone(),
     };
     let payload = warning(&change.scope, &name, counted);
-    events::quota(conn, (&change.bucket, owner), &payload, now())
+    events::quota(conn, (Some(&change.bucket), owner), &payload, now())
+}
+
+fn owner_of(conn: &Connection, bucket: &str) -> Result<Option<Uuid>, Fault> {
+    let owner = conn
+        .prepare_cached("SELECT owner_id FROM storage_buckets WHERE id = :bucket")?
+        .query_row(named_params! { ":bucket": bucket }, |row| row.get::<_, Option<String>>(0))
+        .optional()?
+        .flatten();
+    Ok(owner.and_then(|owner| Uuid::try_parse(&owner).ok()))
+}
+
+/// Tells of a quota that was set, where it fills up by that: what is in use, and the limits before and after.
+pub(super) fn tell_set(
+    conn: &Connection,
+    scope: &QuotaScope,
+    used: u64,
+    limits: (Option<u64>, Option<u64>),
+) -> Result<(), Fault> {
+    let Some(payload) = set_step(scope, used, limits) else { return Ok(()) };
+    if enforcement(conn)? == QuotaEnforcement::Off {
+        return Ok(());
+    }
+    let (bucket, owner) = match scope {
+        QuotaScope::Global => (None, None),
+        QuotaScope::User(user) => (None, Some(*user)),
+        QuotaScope::Bucket(bucket) | QuotaScope::Folder(bucket, _) => {
+            (Some(bucket.as_str()), owner_of(conn, bucket.as_str())?)
+        }
+    };
+    events::quota(conn, (bucket, owner), &payload, now())
 }
 
 /// Has the configuration's word hold.
@@ -372,6 +397,7 @@ pub(super) fn set(
 ) -> Result<Quota, Fault> {
     access.on_rows(Permission::Maintain, None)?;
     let (bytes, now) = (limit.map(int), micros(now()));
+    let before = show(conn, access, scope)?;
     match scope {
         QuotaScope::Global => {
             conn.prepare_cached(
@@ -399,6 +425,10 @@ pub(super) fn set(
             buckets::reach(conn, access, Permission::BucketUpdate, name)?;
             set_folder(conn, (name, folder), bytes, now)?;
         }
+    }
+    // Of a bucket's it was told where it was changed.
+    if !matches!(scope, QuotaScope::Bucket(_)) {
+        tell_set(conn, scope, before.used, (before.limit, limit))?;
     }
     show(conn, access, scope)
 }
