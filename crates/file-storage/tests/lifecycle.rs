@@ -209,6 +209,12 @@ async fn a_dry_run_tells_what_would_not_fit_at_the_target() {
     for (which, report) in [("dry", dry), ("done", report)] {
         assert_eq!((report.totals.moved, report.totals.failed), (1, 1), "{which}");
         assert_eq!(report.failed[0].error.as_deref(), Some("QUOTA_EXCEEDED"), "{which}");
+        let context = report.failed[0].context.as_ref().unwrap();
+        assert_eq!(
+            (&context["scope"], &context["used"]),
+            (&"bucket".into(), &3.into()),
+            "{which}: {context}"
+        );
     }
     assert_eq!(left(&fixture, &attic).await, ["a/1"]);
     fixture.audit().await;

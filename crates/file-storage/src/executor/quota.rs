@@ -1,5 +1,7 @@
 //! Quotas, beside those that an upload meets: set, shown, and told of when they fill up.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
@@ -43,7 +45,7 @@ pub trait QuotaExecutor: Send + Sync {
 }
 
 /// The quotas that a write meets beside its bucket's: what is in use, and the limit.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Limits {
     /// What is done where one is passed.
     pub(super) enforcement: QuotaEnforcement,
@@ -51,8 +53,15 @@ pub(super) struct Limits {
     pub(super) user: Option<(u64, u64)>,
     /// Of the folder that has the least room.
     pub(super) folder: Option<(u64, u64)>,
+    /// What paths in that folder begin with.
+    pub(super) folder_prefix: Option<String>,
     /// Of all that is stored.
     pub(super) global: Option<(u64, u64)>,
+}
+
+/// A folder as people write it, behind its bucket's name.
+pub(super) fn folder_name(bucket: &str, prefix: &str) -> Arc<str> {
+    format!("{bucket}/{}", prefix.trim_end_matches('/')).into()
 }
 
 /// The kind of the event that tells of a step towards a quota.

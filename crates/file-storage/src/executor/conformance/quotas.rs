@@ -36,7 +36,9 @@ async fn put(subject: &Subject, caller: &RlsContext, at: (&Bucket, &str), size: 
 #[track_caller]
 fn refused(outcome: Result<impl std::fmt::Debug, StorageError>, expected: (&str, u64, u64, u64)) {
     let error = outcome.unwrap_err();
-    let StorageError::QuotaExceeded { scope, used, limit, requested } = error else { panic!("{error:?}") };
+    let StorageError::QuotaExceeded { scope, used, limit, requested, .. } = error else {
+        panic!("{error:?}")
+    };
     assert_eq!((scope, used, limit, requested), expected);
 }
 

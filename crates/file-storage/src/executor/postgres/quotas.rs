@@ -24,11 +24,12 @@ use crate::quota::{FolderPath, MAX_FOLDER_QUOTAS, Quota, QuotaEnforcement, Quota
 pub(super) const OVER: (&str, &str) = (
     ", coalesce(s.enforcement, 'enforce'), coalesce(u.total_bytes + u.unfinished_bytes, 0), \
      CASE WHEN w.id IS NOT NULL THEN coalesce(u.quota_bytes, s.default_user_bytes) END, \
-     f.used_bytes, f.quota_bytes, s.global_used_bytes, coalesce(s.global_bytes, s.configured_global_bytes)",
+     f.used_bytes, f.quota_bytes, s.global_used_bytes, coalesce(s.global_bytes, s.configured_global_bytes), \
+     f.prefix",
     "CROSS JOIN LATERAL (SELECT CASE WHEN o.id IS NULL THEN $2::uuid ELSE o.owner_id END AS id) w \
      LEFT JOIN {schema}.storage_usage u ON u.user_id = w.id \
      LEFT JOIN {schema}.storage_quota_settings s ON true \
-     LEFT JOIN LATERAL (SELECT q.used_bytes, q.quota_bytes FROM {schema}.storage_folder_quotas q \
+     LEFT JOIN LATERAL (SELECT q.used_bytes, q.quota_bytes, q.prefix FROM {schema}.storage_folder_quotas q \
         WHERE q.bucket_id = b.id AND starts_with($4, q.prefix) \
         ORDER BY q.quota_bytes - q.used_bytes LIMIT 1) f ON true",
 );
@@ -39,7 +40,8 @@ pub(super) fn limits(row: &Row, at: usize) -> Result<Limits, Fault> {
         Ok(opt_count(row, at + used)?.zip(opt_count(row, at + used + 1)?))
     };
     let enforcement = QuotaEnforcement::from_word(row.try_get(at)?).unwrap_or_default();
-    Ok(Limits { enforcement, user: pair(1)?, folder: pair(3)?, global: pair(5)? })
+    let folder_prefix = row.try_get(at + 7)?;
+    Ok(Limits { enforcement, user: pair(1)?, folder: pair(3)?, folder_prefix, global: pair(5)? })
 }
 
 const CONFIGURED: &str = "SELECT enforcement, default_user_bytes, configured_global_bytes \

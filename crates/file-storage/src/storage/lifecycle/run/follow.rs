@@ -181,7 +181,7 @@ impl Step<'_> {
             tracing::error!(provider, "a lifecycle rule archives to a provider that is not configured");
             for task in together {
                 let missing = StorageError::ProviderNotFound { provider: shared(provider) };
-                run.report.failed(task.rule, Done::Archived, task.version.path.as_str(), missing.code());
+                run.report.failed(task.rule, Done::Archived, task.version.path.as_str(), &missing);
             }
             return Ok(());
         }
@@ -242,7 +242,7 @@ impl Step<'_> {
                 if !run.dry_run {
                     tracing::warn!(%error, %bucket, path, rule = %rule.label(), "an object could not be archived");
                 }
-                run.report.failed(rule, Done::Moved, path, error.code());
+                run.report.failed(rule, Done::Moved, path, &error);
             }
         }
         Ok(())
