@@ -298,7 +298,7 @@ pub(super) async fn set(
             let at = [&name.as_str() as _, &folder.as_str() as _];
             match bytes {
                 Some(bytes) => {
-                    set_folder(pool, (name, folder), bytes, (before.limit.is_some(), told)).await?
+                    set_folder(pool, (name, folder), bytes, (before.limit.is_some(), told)).await?;
                 }
                 None => drop(alone(pool, "set_quota", &keeper, DROP_FOLDER, &at).await?),
             }
