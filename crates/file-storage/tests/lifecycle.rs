@@ -11,7 +11,7 @@ use file_storage::lifecycle::{ArchiveTarget, LifecycleAction, LifecycleRule, Rul
 use file_storage::storage::{
     LifecycleOptions, LifecycleReport, LifecycleRun, MultipartOptions, StorageOptions,
 };
-use file_storage::{BucketName, BucketPolicy, BucketUpdate, FileStorage, Versioning};
+use file_storage::{BucketName, BucketPolicy, BucketUpdate, FileStorage, QuotaScope, Versioning};
 use support::{Fixture, credential_key, keys, options, path, service, user};
 use tempfile::TempDir;
 
@@ -160,7 +160,7 @@ async fn archived_objects_move_under_their_whole_path() {
     write(&fixture, &docs, &["a/1", "a/2", "b/1"]).await;
     write(&fixture, &attic, &["old/a/2"]).await;
     let to =
-        |bucket: &str| Some(ArchiveTarget::Folder { bucket: bucket.to_owned(), prefix: "old/".to_owned() });
+        |bucket: &str| Some(ArchiveTarget::Folder { bucket: bucket.to_owned(), prefix: "old".to_owned() });
     let spec = |bucket| RuleSpec {
         prefix: "a/".to_owned(),
         action: LifecycleAction::Archive,
@@ -170,6 +170,12 @@ async fn archived_objects_move_under_their_whole_path() {
     let missing = fixture.storage.create_lifecycle_rule(&service(), docs.clone(), spec("nowhere")).await;
     assert!(matches!(missing, Err(StorageError::BucketNotFound { .. })), "{missing:?}");
     set(&fixture, &docs, spec("attic")).await;
+    // Whoever looks first is told what the run will say, and where to.
+    let dry = finish(&fixture, LifecycleRun::at(after(4), true)).await;
+    assert_eq!((dry.totals.moved, dry.totals.failed), (1, 1));
+    assert_eq!(dry.actions[0].target.as_deref(), Some("attic/old/a/1"));
+    let failed = (dry.failed[0].error.as_deref(), dry.failed[0].target.as_deref());
+    assert_eq!(failed, (Some("OBJECT_EXISTS"), Some("attic/old/a/2")));
     let report = run(&fixture, 4).await;
     assert_eq!((report.totals.moved, report.totals.failed), (1, 1));
     assert_eq!(report.failed[0].error.as_deref(), Some("OBJECT_EXISTS"));
@@ -186,6 +192,34 @@ async fn archived_objects_move_under_their_whole_path() {
     };
     let missing = fixture.storage.create_lifecycle_rule(&service(), docs, provider).await;
     assert!(matches!(missing, Err(StorageError::ProviderNotFound { .. })), "{missing:?}");
+    fixture.audit().await;
+}
+
+#[tokio::test]
+async fn a_dry_run_tells_what_would_not_fit_at_the_target() {
+    let fixture = Fixture::new().await;
+    let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    let attic = fixture.bucket(&user(1), "attic", BucketPolicy::Private).await;
+    write(&fixture, &docs, &["a/1", "a/2"]).await;
+    let to = ArchiveTarget::Folder { bucket: "attic".to_owned(), prefix: String::new() };
+    let archive = RuleSpec { action: LifecycleAction::Archive, archive_to: Some(to), ..aged(3) };
+    set(&fixture, &docs, archive).await;
+    // Three bytes each: one of them fits.
+    let quota = QuotaScope::Bucket(attic.clone());
+    fixture.storage.set_quota(&service(), &quota, Some(4)).await.unwrap();
+    let dry = finish(&fixture, LifecycleRun::at(after(4), true)).await;
+    let report = run(&fixture, 4).await;
+    for (which, report) in [("dry", dry), ("done", report)] {
+        assert_eq!((report.totals.moved, report.totals.failed), (1, 1), "{which}");
+        assert_eq!(report.failed[0].error.as_deref(), Some("QUOTA_EXCEEDED"), "{which}");
+        let context = report.failed[0].context.as_ref().unwrap();
+        assert_eq!(
+            (&context["scope"], &context["used"]),
+            (&"bucket".into(), &3.into()),
+            "{which}: {context}"
+        );
+    }
+    assert_eq!(left(&fixture, &attic).await, ["a/1"]);
     fixture.audit().await;
 }
 

@@ -217,7 +217,7 @@ impl ApiError {
     }
 
     /// What else a client can act on.
-    fn context(&self) -> Map<String, Value> {
+    pub(crate) fn context(&self) -> Map<String, Value> {
         let value = match self {
             Self::Storage(error) | Self::ClosedToPublic(error) | Self::NoSuchKey(error) => {
                 storage_context(error)
@@ -372,8 +372,11 @@ fn storage_context(error: &StorageError) -> Value {
         E::CredentialNotFound { access_key_id } => json!({ "access_key_id": access_key_id }),
         E::PayloadTooLarge { limit } => json!({ "limit": limit }),
         E::UnsupportedMediaType { content_type } => json!({ "content_type": content_type }),
-        E::QuotaExceeded { scope, used, limit, requested } => {
-            json!({ "scope": scope, "used": used, "quota": limit, "limit": limit, "requested": requested })
+        E::QuotaExceeded { scope, name, used, limit, requested } => {
+            json!({
+                "scope": scope, "name": name.as_deref(), "used": used, "quota": limit, "limit": limit,
+                "requested": requested,
+            })
         }
         E::BodyInterrupted { reason } => json!({ "reason": reason }),
         E::DiskFull { provider } | E::ProviderNotFound { provider } => json!({ "provider": &**provider }),

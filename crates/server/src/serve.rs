@@ -17,6 +17,7 @@ mod open;
 mod overlaps;
 mod providers;
 mod reload;
+mod rules;
 mod signals;
 mod supervisor;
 mod unfinished;

@@ -11,7 +11,11 @@ use crate::units;
 
 /// What to do with lifecycle rules.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    arg_required_else_help = true
+)]
 pub(crate) struct Lifecycle {
     #[command(subcommand)]
     rules: Option<Rules>,
@@ -71,8 +75,8 @@ struct Set {
     /// The provider that the bytes of archived objects go to
     #[arg(long, value_name = "NAME")]
     archive_to_provider: Option<String>,
-    /// The folder that archived objects are moved to
-    #[arg(long, value_name = "BUCKET/PREFIX", conflicts_with = "archive_to_provider")]
+    /// The folder that archived objects are moved to, under their whole paths
+    #[arg(long, value_name = "BUCKET/FOLDER", conflicts_with = "archive_to_provider")]
     archive_to: Option<String>,
     /// Days before the action, on which it is told of
     #[arg(long, value_name = "DAYS")]
@@ -183,8 +187,13 @@ fn what(rule: &Value) -> String {
     if rule.get("enabled").and_then(Value::as_bool) == Some(false) {
         words.push("disabled".to_owned());
     }
+    let tags = rule.get("tags").and_then(Value::as_object);
+    for (key, value) in tags.into_iter().flatten() {
+        words.push(format!("tag {}={}", plain(key), plain(value.as_str().unwrap_or("-"))));
+    }
     if let Some(age) = days("max_age_days") {
-        words.push(format!("{} after {age}d", text(rule, "action")));
+        let to = archive(rule).map_or(String::new(), |to| format!(" to {to}"));
+        words.push(format!("{}{to} after {age}d", text(rule, "action")));
     }
     if let Some(before) = days("warn_before_days") {
         words.push(format!("told of {before}d before"));
@@ -200,6 +209,16 @@ fn what(rule: &Value) -> String {
         words.push(format!("unfinished uploads after {age}d"));
     }
     words.join(", ")
+}
+
+/// Where a rule archives to.
+fn archive(rule: &Value) -> Option<String> {
+    let to = |key: &str| rule.pointer(&format!("/archive_to/{key}")).and_then(Value::as_str);
+    match (to("provider"), to("bucket")) {
+        (Some(provider), _) => Some(format!("the provider {}", plain(provider))),
+        (None, Some(bucket)) => Some(format!("{bucket}/{}", plain(to("prefix").unwrap_or_default()))),
+        (None, None) => None,
+    }
 }
 
 /// What a run did, or would do.
@@ -218,7 +237,7 @@ fn report(job: &Value) -> String {
     ];
     let mut rows: Vec<Vec<String>> =
         names.iter().map(|(name, key)| vec![(*name).to_owned(), number(key).to_string()]).collect();
-    rows.push(vec!["bytes".to_owned(), units::size(number("bytes"))]);
+    rows.push(vec!["bytes of all that goes".to_owned(), units::size(number("bytes"))]);
     let mut shown = table(&rows, &[1]);
     let done = names.iter().filter(|(_, key)| *key != "failed");
     let done = done.fold(0_u64, |all, (_, key)| all.saturating_add(number(key)));
@@ -229,7 +248,9 @@ fn report(job: &Value) -> String {
             let error =
                 one.get("error").and_then(Value::as_str).map_or(String::new(), |code| format!(": {code}"));
             let (action, bucket, path) = (text(one, "action"), text(one, "bucket"), plain(text(one, "path")));
-            shown.push_str(&format!("\n{action} {bucket}/{path}{error}"));
+            let target = one.get("target").and_then(Value::as_str);
+            let target = target.map_or(String::new(), |target| format!(" to {}", plain(target)));
+            shown.push_str(&format!("\n{action} {bucket}/{path}{target}{error}"));
         }
         // The report names the first hundred.
         let more = all.saturating_sub(listed.len() as u64);
@@ -258,18 +279,31 @@ mod tests {
             "ID  BUCKET  PREFIX  NAME  MADE BY  WHAT\n\
              r1  logs    *       -     api      disabled, delete after 30d, old versions but 2 after 3d"
         );
+        let archives = |to: Value| {
+            what(&json!({
+                "tags": { "tmp": "yes" }, "max_age_days": 5, "action": "archive", "archive_to": to,
+            }))
+        };
+        assert_eq!(
+            archives(json!({ "bucket": "attic", "prefix": "in/" })),
+            "tag tmp=yes, archive to attic/in/ after 5d"
+        );
+        assert_eq!(
+            archives(json!({ "provider": "cold" })),
+            "tag tmp=yes, archive to the provider cold after 5d"
+        );
         let job = json!({ "report": {
             "totals": { "deleted": 2, "warned": 3, "bytes": 2_000_000, "failed": 3 }, "limited": true,
             "actions": [{ "action": "delete", "bucket": "logs", "path": "a" }],
-            "failed": [{ "action": "move", "bucket": "logs", "path": "b", "error": "OBJECT_EXISTS" }],
+            "failed": [{ "action": "move", "bucket": "logs", "path": "b", "target": "attic/in/b", "error": "OBJECT_EXISTS" }],
         }});
         let shown = report(&job);
         for line in [
             "delete logs/a",
             "… and 4 more",
-            "move logs/b: OBJECT_EXISTS",
+            "move logs/b to attic/in/b: OBJECT_EXISTS",
             "… and 2 more that failed",
-            "bytes                        2.00 MB",
+            "bytes of all that goes       2.00 MB",
         ] {
             assert!(shown.lines().any(|shown| shown == line), "{line} in\n{shown}");
         }

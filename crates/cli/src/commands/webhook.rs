@@ -159,7 +159,7 @@ pub(crate) async fn run(webhook: Webhook, context: &Context<'_>) -> Result<(), F
         Webhook::Rotate(One { id }) => out.result(&client.rotate_webhook(id).await?, with_secret),
         Webhook::Delete(Delete { id, yes }) => {
             confirmed(yes, &format!("Delete the webhook {id}, and forget where it stood"))?;
-            out.result(&client.delete_webhook(id).await?, |gone| format!("{} is gone", field(gone, "id")))
+            out.result(&client.delete_webhook(id).await?, |gone| format!("{} is deleted", field(gone, "id")))
         }
         Webhook::Test(One { id }) => {
             let told = client.test_webhook(id).await?;

@@ -137,6 +137,46 @@ async fn a_backup_under_load_has_all_that_was_acknowledged_and_goes_to_either_en
 }
 
 #[tokio::test]
+async fn who_followed_the_old_database_hears_that_the_restored_one_is_another() {
+    let scene = Scene::new();
+    let server = scene.serve();
+    server.bucket("docs").await;
+    server.put("before", vec![1; 10]).await;
+    let hook = server.webhook().await;
+    scene.create(&[], "").ok();
+    for lost in 0..3 {
+        server.put(&format!("lost{lost}"), vec![1; 10]).await;
+    }
+    let last = server.webhook().await["position"].as_u64().unwrap();
+    assert_eq!(last, hook["position"].as_u64().unwrap() + 3, "it begins with what comes");
+    drop(server);
+    let other = TestDatabase::new();
+    let mut floors = Vec::new();
+    // The same backup again: who followed the first restored database hears of the second one, too.
+    for (name, database) in [("on-sqlite", None), ("on-postgres", Some(&other))] {
+        scene.restore(name, database, "").ok();
+        let server = Server::start(&scene.at(name), database);
+        for new in 0..6 {
+            server.put(&format!("new{new}"), vec![1; 10]).await;
+        }
+        let mut first = last;
+        for known in [hook["position"].as_u64().unwrap(), last].into_iter().chain(floors.clone()) {
+            let told = server.told_after(known).await;
+            assert!(told.contains("event: reset"), "{name} after {known}: {told}");
+            let at = told.split("\"resume_after\":").nth(1).unwrap();
+            first = at.split(|byte: char| !byte.is_ascii_digit()).next().unwrap().parse().unwrap();
+        }
+        assert!(first > last + 6, "{first}");
+        let told = server.told_after(first).await;
+        assert!(!told.contains("event: reset") && told.contains("new0"), "{told}");
+        // A webhook is told of the gap once it is enabled: one message, however far the numbers leap.
+        let kept = server.json("/api/v1/storage/webhooks").await;
+        assert_eq!((&kept[0]["status"], &kept[0]["backlog"]), (&json!("disabled"), &json!(7)), "{kept}");
+        floors.push(first + 6);
+    }
+}
+
+#[tokio::test]
 async fn what_is_deleted_meanwhile_is_kept_until_it_is_copied() {
     if !cfg!(feature = "failpoints") {
         return;

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
@@ -126,7 +127,7 @@ impl Server {
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> (StatusCode, Vec<u8>) {
         let mut request = self.client.request(method, format!("{}{path}", self.url));
-        if path.ends_with("/bucket") {
+        if path.ends_with("/bucket") || path.ends_with("/webhooks") {
             request = request.header("content-type", "application/json");
         }
         let answer = request.bearer_auth(&self.service).body(body).send().await.unwrap();
@@ -163,6 +164,28 @@ impl Server {
         let (status, said) = self.send(Method::GET, path, Vec::new()).await;
         assert!(status.is_success(), "{path}: {status} {}", String::from_utf8_lossy(&said));
         serde_json::from_slice(&said).unwrap()
+    }
+
+    /// A webhook that nobody is told by, and which stands where events do.
+    pub(crate) async fn webhook(&self) -> Value {
+        let body = json!({ "url": "https://example.org/hook", "enabled": false }).to_string().into_bytes();
+        let (status, said) = self.send(Method::POST, "/api/v1/storage/webhooks", body).await;
+        assert_eq!(status, StatusCode::CREATED, "{}", String::from_utf8_lossy(&said));
+        serde_json::from_slice(&said).unwrap()
+    }
+
+    /// The first that a stream of events tells which goes on after this one.
+    pub(crate) async fn told_after(&self, last: u64) -> String {
+        let url = format!("{}/storage/v1/events?last_event_id={last}", self.url);
+        let mut answer = self.client.get(url).bearer_auth(&self.service).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK);
+        let mut told = String::new();
+        while !(told.contains("event: ") && told.ends_with("\n\n")) {
+            let more = tokio::time::timeout(Duration::from_secs(30), answer.chunk()).await;
+            let more = more.expect("the stream says nothing").unwrap().expect("the stream goes on");
+            told.push_str(std::str::from_utf8(&more).unwrap());
+        }
+        told
     }
 
     /// Counters equal a recount, every row has its bytes, and there are no others.

@@ -195,10 +195,11 @@ async fn every_error_that_a_client_can_provoke_has_its_fields() {
 
     png(server.call(me, "PUT", "/object/limited/first")).body(vec![0; 30]).send().await.expect_status(200);
     let call = png(server.call(me, "PUT", "/object/limited/second")).body(vec![0; 21]);
-    let quota = Wanted(507, "QUOTA_EXCEEDED", &["scope", "used", "quota", "limit", "requested"]);
+    let quota = Wanted(507, "QUOTA_EXCEEDED", &["scope", "name", "used", "quota", "limit", "requested"]);
     let body = check("a quota", call, &quota).await;
     let numbers = ["scope", "used", "limit", "requested"].map(|field| body[field].clone());
     assert_eq!(numbers, [json!("bucket"), json!(30), json!(50), json!(21)], "{body}");
+    assert_eq!(body["name"], "limited", "{body}");
     // What an overwrite replaces does not count twice.
     png(server.call(me, "PUT", "/object/limited/first")).body(vec![0; 50]).send().await.expect_status(200);
 

@@ -51,6 +51,8 @@ async fn rules_are_made_shown_changed_and_removed() {
     let put = server.request(Who::Service, "PUT", &elsewhere).json(&again).send().await;
     put.expect_error(409, "LIFECYCLE_RULE_EXISTS");
     let one = format!("{PATH}/{}", made["id"].as_str().unwrap());
+    let unreachable = json!({ "bucket": "logs", "prefix": "/x", "max_age_days": 5 });
+    make(&server, &unreachable).await.expect_error(400, "INVALID_REQUEST");
     let changed = json!({ "bucket": "logs", "prefix": "b/", "max_age_days": 60, "warn_before_days": 7 });
     let set = server.request(Who::Service, "PUT", &one).json(&changed).send().await.expect_status(200).json();
     assert_eq!((&set["id"], &set["prefix"], &set["name"]), (&made["id"], &json!("b/"), &Value::Null));

@@ -53,6 +53,13 @@ async fn usage_is_told_by_user_bucket_provider_and_folder() {
     let refused = server.request(ME, "GET", &format!("{USAGE}?by=provider")).send().await;
     assert_eq!(refused.status, 403, "{}", refused.text());
 
+    let unknown = server.request(ME, "GET", &format!("{USAGE}?by=folder")).send().await;
+    assert!(
+        unknown.text().contains("querystring/by must be one of user, bucket, provider"),
+        "{}",
+        unknown.text()
+    );
+
     let folder = ask(&server, Who::Service, "/box/a").await;
     assert_eq!(
         figures(&json!([folder])),

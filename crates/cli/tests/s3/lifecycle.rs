@@ -65,6 +65,24 @@ async fn what_would_not_be_followed_is_refused() {
     ] {
         expect(&s3.signed(&key, ask("PUT").body(rule(&inner))).await, status, code);
     }
+    // In the words of who wrote it.
+    for (inner, said) in [
+        (filter.to_owned(), "At least one action"),
+        (format!("{filter}<Expiration><Days>40000</Days></Expiration>"), "Days must be at most 36500"),
+        (
+            format!(
+                "{filter}<NoncurrentVersionExpiration><NewerNoncurrentVersions>2</NewerNoncurrentVersions></NoncurrentVersionExpiration>"
+            ),
+            "NewerNoncurrentVersions goes with NoncurrentDays",
+        ),
+        (
+            "<Filter><Prefix>/a</Prefix></Filter><Expiration><Days>3</Days></Expiration>".to_owned(),
+            "Prefix: no path begins so",
+        ),
+    ] {
+        let answer = s3.signed(&key, ask("PUT").body(rule(&inner))).await;
+        assert!(answer.text().contains(said), "{said}: {}", answer.text());
+    }
     let missing = Ask::new("PUT", "/nowhere").query("lifecycle", "").body(rule(EXPIRES));
     expect(&s3.signed(&key, missing).await, 404, "NoSuchBucket");
     expect(&s3.signed(&key, ask("GET")).await, 404, "NoSuchLifecycleConfiguration");

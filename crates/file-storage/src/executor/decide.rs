@@ -3,11 +3,13 @@
 //! The engine looks, under the predicates of all permissions, and says what it saw as a [`Target`]; what follows
 //! from it is said here once. Knows no SQL.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use crate::bucket::{Bucket, BucketName};
 use crate::errors::{Denial, DenialReason, StorageError};
-use crate::executor::quota::Limits;
+use crate::executor::quota::{Limits, folder_name};
 use crate::executor::{Admission, QuotaLeft};
 use crate::file::{ETags, PutMode, StorageObject};
 use crate::path::ObjectPath;
@@ -175,25 +177,30 @@ pub(super) struct Freed {
 }
 
 /// Leave to write into what [`write`] let in, within the bucket's quota and those of `limits`.
-pub(super) fn admission(access: &Access, target: Target, limits: Limits, freed: Option<Freed>) -> Admission {
+pub(super) fn admission(access: &Access, target: Target, limits: &Limits, freed: Option<Freed>) -> Admission {
     // What is kept as a version gives nothing back.
     let keeps = |object: &&StorageObject| target.bucket.config.versioning.keeps(object.versioned);
     let returned = target.existing.as_ref().filter(|object| !keeps(object)).map_or(0, |object| object.size);
     let charged = charged(access, &target);
     let to_user = freed.filter(|freed| freed.owner == charged).map_or(0, |freed| freed.bytes);
     let to_bucket = freed.map_or(0, |freed| freed.bytes);
-    let left = |scope, used, limit, freed: u64| QuotaLeft {
+    let left = |scope, name: Arc<str>, used, limit, freed: u64| QuotaLeft {
         scope,
+        name,
         used,
         limit,
         returned: returned.saturating_add(freed),
         enforcement: limits.enforcement,
     };
     let of_bucket = target.bucket.config.quota_bytes;
-    let of_bucket = of_bucket.map(|limit| left("bucket", target.bucket.used_bytes(), limit, to_bucket));
-    let of_user = limits.user.map(|(used, limit)| left("user", used, limit, to_user));
-    let of_folder = limits.folder.map(|(used, limit)| left("folder", used, limit, to_bucket));
-    let of_all = limits.global.map(|(used, limit)| left("global", used, limit, to_bucket));
+    let name = target.bucket.name.as_str();
+    let of_bucket =
+        of_bucket.map(|limit| left("bucket", name.into(), target.bucket.used_bytes(), limit, to_bucket));
+    let user = || Arc::<str>::from(charged.map(|user| user.to_string()).unwrap_or_default());
+    let of_user = limits.user.map(|(used, limit)| left("user", user(), used, limit, to_user));
+    let folder = || folder_name(name, limits.folder_prefix.as_deref().unwrap_or_default());
+    let of_folder = limits.folder.map(|(used, limit)| left("folder", folder(), used, limit, to_bucket));
+    let of_all = limits.global.map(|(used, limit)| left("global", "".into(), used, limit, to_bucket));
     let room = |quota: &QuotaLeft| i128::from(quota.limit) - i128::from(quota.used);
     let quota_left = of_bucket.into_iter().chain(of_user).chain(of_folder).chain(of_all).min_by_key(room);
     let quota_left = quota_left.filter(|quota| quota.enforcement != QuotaEnforcement::Off);

@@ -75,10 +75,20 @@ impl ProviderEvent {
 /// From where to where events are kept, as the numbers that readers remember.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct EventBounds {
-    /// Events up to this one were deleted: 0 where none was.
+    /// Events up to this one were deleted, or are those of a database that this one was restored from: 0 where there are none such.
     pub gone: u64,
     /// The last one there is.
     pub last: u64,
+}
+
+/// How far a restored database is at least ahead of the last number that its backup knows of.
+const AHEAD_OF_BACKUP: i64 = 1_000_000_000;
+
+/// Up to which number a restored database has no events, whatever rows it has: what the one that was backed up has told of since the
+/// backup was other things. The time in microseconds, where that is more: a later restore is ahead of all that was ever restored and
+/// gone on with, also of the same backup, as nobody writes an event in each microsecond.
+pub(super) fn restored_floor(last: i64) -> i64 {
+    last.saturating_add(AHEAD_OF_BACKUP).max(chrono::Utc::now().timestamp_micros())
 }
 
 /// How much of an event somebody is told.

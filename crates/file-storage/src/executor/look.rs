@@ -7,8 +7,10 @@ use super::UsageDifference;
 use super::postgres::PostgresExecutor;
 use super::snapshot::Database;
 use super::sqlite::SqliteExecutor;
+use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::identities::Known;
+use crate::lifecycle::LifecycleRule;
 use crate::permissions::{Access, AccessRules, Operation, RlsContext};
 
 /// Most files of a database whose counters are compared with a recount: one of more would take a while.
@@ -25,6 +27,10 @@ pub struct Books {
     pub silent_webhooks: u64,
     /// Counters that a recount does not confirm; `None` where there is too much to be counted.
     pub wrong_counters: Option<Vec<UsageDifference>>,
+    /// The lifecycle rules that are kept.
+    pub lifecycle_rules: Vec<LifecycleRule>,
+    /// Buckets that were asked about, and are not there.
+    pub missing_buckets: Vec<BucketName>,
 }
 
 /// What a look at a database came to.
@@ -42,17 +48,21 @@ pub enum Look {
 ///
 /// # Errors
 /// What would be in the way of a start: one that can't be read, a newer version, metadata that was moved away.
-pub async fn look(database: Database, providers: Vec<Arc<str>>) -> Result<Look, StorageError> {
+pub async fn look(
+    database: Database,
+    providers: Vec<Arc<str>>,
+    buckets: Vec<BucketName>,
+) -> Result<Look, StorageError> {
     let context = RlsContext::system("a look at the database");
     let access = Access::check(&context, Operation::Maintain, None, AccessRules::default())?;
     match database {
         Database::Sqlite(path) => {
-            let look = move || SqliteExecutor::look(&path, &access, &providers);
+            let look = move || SqliteExecutor::look(&path, &access, &providers, &buckets);
             tokio::task::spawn_blocking(look).await.map_err(|error| StorageError::Internal {
                 context: "the look at the database".to_owned(),
                 source: Some(Arc::new(error)),
             })?
         }
-        Database::Postgres(options) => PostgresExecutor::look(*options, &access, &providers).await,
+        Database::Postgres(options) => PostgresExecutor::look(*options, &access, &providers, &buckets).await,
     }
 }

@@ -1,5 +1,7 @@
 //! Quotas, beside those that an upload meets: set, shown, and told of when they fill up.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde_json::{Value, json};
 
@@ -43,7 +45,7 @@ pub trait QuotaExecutor: Send + Sync {
 }
 
 /// The quotas that a write meets beside its bucket's: what is in use, and the limit.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Limits {
     /// What is done where one is passed.
     pub(super) enforcement: QuotaEnforcement,
@@ -51,8 +53,15 @@ pub(super) struct Limits {
     pub(super) user: Option<(u64, u64)>,
     /// Of the folder that has the least room.
     pub(super) folder: Option<(u64, u64)>,
+    /// What paths in that folder begin with.
+    pub(super) folder_prefix: Option<String>,
     /// Of all that is stored.
     pub(super) global: Option<(u64, u64)>,
+}
+
+/// A folder as people write it, behind its bucket's name.
+pub(super) fn folder_name(bucket: &str, prefix: &str) -> Arc<str> {
+    format!("{bucket}/{}", prefix.trim_end_matches('/')).into()
 }
 
 /// The kind of the event that tells of a step towards a quota.
@@ -73,6 +82,20 @@ pub(super) fn step(used: i64, limit: i64) -> u8 {
 /// What that event tells.
 pub(super) fn warning(scope: &str, name: &str, (used, limit): (i64, i64)) -> Value {
     json!({ "scope": scope, "name": name, "used": used, "limit": limit, "percent": step(used, limit) })
+}
+
+/// What that event tells where a quota is set: where what is in use makes a step towards the new limit that it had not made towards the
+/// one before.
+pub(super) fn set_step(
+    scope: &QuotaScope,
+    used: u64,
+    (before, after): (Option<u64>, Option<u64>),
+) -> Option<Value> {
+    let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    let (used, limit) = (number(used), number(after?));
+    let known = before.map_or(0, |before| step(used, number(before)));
+    let is_new = used > 0 && step(used, limit) > known;
+    is_new.then(|| warning(scope.word(), &scope.to_string(), (used, limit)))
 }
 
 /// The answer where one folder more is to have a quota than a bucket may have.

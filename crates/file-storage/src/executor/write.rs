@@ -1,5 +1,7 @@
 //! What a write asks before its bytes, what it is let in with, and what it did.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use crate::bucket::Bucket;
@@ -38,10 +40,12 @@ pub struct Admission {
 }
 
 /// The room that a quota leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QuotaLeft {
     /// Whose: `user`, `bucket`, `folder` or `global`.
     pub scope: &'static str,
+    /// Which one, as people write it.
+    pub name: Arc<str>,
     /// Bytes in use.
     pub used: u64,
     /// The quota, in bytes.
@@ -62,7 +66,13 @@ impl QuotaLeft {
             return Ok(());
         }
         let (scope, used, limit) = (self.scope, self.used, self.limit);
-        Err(StorageError::QuotaExceeded { scope, used, limit, requested: size })
+        Err(StorageError::QuotaExceeded {
+            scope,
+            name: Some(self.name.clone()),
+            used,
+            limit,
+            requested: size,
+        })
     }
 
     /// The same of a size that is known for certain: where one is let in that does not fit, the log says so.
@@ -71,8 +81,8 @@ impl QuotaLeft {
     /// As [`QuotaLeft::check`].
     pub fn admit(&self, size: u64) -> Result<(), StorageError> {
         if self.enforcement == QuotaEnforcement::Warn && !self.has_room(size) {
-            let Self { scope, used, limit, .. } = self;
-            tracing::warn!(scope, used, limit, requested = size, "a write is let in over a quota");
+            let Self { scope, name, used, limit, .. } = self;
+            tracing::warn!(scope, %name, used, limit, requested = size, "a write is let in over a quota");
         }
         self.check(size)
     }

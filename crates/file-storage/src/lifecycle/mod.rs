@@ -9,7 +9,7 @@ mod judge;
 use std::collections::BTreeMap;
 
 use chrono::SubsecRound;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 use crate::Timestamp;
@@ -93,9 +93,33 @@ pub enum ArchiveTarget {
     Folder {
         /// The bucket.
         bucket: String,
-        /// What their paths there begin with.
+        /// What their paths there begin with: a folder, with the slash at its end; empty for the bucket itself. What was kept without
+        /// that slash means the same.
+        #[serde(deserialize_with = "folder")]
         prefix: String,
     },
+}
+
+impl ArchiveTarget {
+    /// The same, of which the folder has its slash.
+    fn whole(self) -> Self {
+        match self {
+            Self::Folder { bucket, prefix } => Self::Folder { bucket, prefix: with_slash(prefix) },
+            Self::Provider(name) => Self::Provider(name),
+        }
+    }
+}
+
+/// A folder as paths begin with it.
+fn with_slash(mut folder: String) -> String {
+    if !folder.is_empty() && !folder.ends_with('/') {
+        folder.push('/');
+    }
+    folder
+}
+
+fn folder<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    String::deserialize(from).map(with_slash)
 }
 
 /// What a rule says. Nothing that is `None` is done.
@@ -159,7 +183,7 @@ impl LifecycleRule {
     pub fn new(bucket: BucketName, source: RuleSource, spec: RuleSpec) -> Self {
         // As exact as databases are.
         let now = chrono::Utc::now().trunc_subsecs(6);
-        Self { id: Uuid::now_v7(), bucket, source, spec, created_at: now, updated_at: now }
+        Self { id: Uuid::now_v7(), bucket, source, spec: spec.whole(), created_at: now, updated_at: now }
     }
 
     /// A rule of the configuration, which has no row: its identity follows from its bucket and name, so that it is the same
@@ -173,7 +197,7 @@ impl LifecycleRule {
             id: Uuid::from_bytes(digest.into()),
             bucket,
             source: RuleSource::Configuration,
-            spec,
+            spec: spec.whole(),
             created_at: epoch,
             updated_at: epoch,
         }
@@ -214,6 +238,11 @@ impl LifecycleRule {
 }
 
 impl RuleSpec {
+    /// The same, of which the archive's folder has its slash.
+    fn whole(self) -> Self {
+        Self { archive_to: self.archive_to.map(ArchiveTarget::whole), ..self }
+    }
+
     fn fault(&self, bucket: &BucketName) -> Option<(&'static str, String)> {
         let days = [
             ("max_age_days", self.max_age_days),
@@ -243,6 +272,12 @@ impl RuleSpec {
         }
         if self.prefix.chars().count() > 1024 || self.prefix.chars().any(char::is_control) {
             return text("prefix", "a prefix has at most 1024 characters, and none that controls a terminal");
+        }
+        if self.prefix.starts_with('/') || self.prefix.contains("//") {
+            return text(
+                "prefix",
+                "no path begins so: paths have no slash at their start, and no two together",
+            );
         }
         if self.tags.len() > MAX_TAGS {
             return Some(("tags", format!("a rule asks for at most {MAX_TAGS} tags")));
@@ -359,6 +394,9 @@ mod tests {
         check(RuleSpec { archive_to: folder("b", ""), ..old() }, "goes with the action archive");
         check(archive(folder("photos", "old/")), "among what");
         check(RuleSpec { prefix: "a/".to_owned(), ..archive(folder("photos", "a/b/")) }, "among what");
+        check(RuleSpec { prefix: "a/".to_owned(), ..archive(folder("photos", "a")) }, "among what");
+        check(RuleSpec { prefix: "/x".to_owned(), ..old() }, "no path begins so");
+        check(RuleSpec { prefix: "a//x".to_owned(), ..old() }, "no path begins so");
         check(archive(folder("no/bucket", "")), "name invalid");
         check(archive(folder("attic", "/x")), "prefix");
         check(
@@ -382,6 +420,25 @@ mod tests {
         assert!(!rule.is_about("ab/x", &tag("k", "v")));
         assert!(!rule.is_about("a/x", &tag("k", "w")));
         assert!(!rule.is_about("a/x", &[]));
+    }
+
+    #[test]
+    fn an_archive_is_a_folder_with_or_without_its_slash() {
+        let check = |prefix: &str, expected: &str| {
+            let to = |prefix: &str| ArchiveTarget::Folder { bucket: "attic".into(), prefix: prefix.into() };
+            let spec = RuleSpec { archive_to: Some(to(prefix)), ..old() };
+            let expected = Some(to(expected));
+            assert_eq!(rule(spec.clone()).spec.archive_to, expected, "made");
+            let bucket = BucketName::parse("photos").unwrap();
+            assert_eq!(LifecycleRule::configured(bucket, spec.clone()).spec.archive_to, expected);
+            // As it was kept before rules were made whole.
+            let kept = serde_json::to_value(spec).unwrap();
+            assert_eq!(serde_json::from_value::<RuleSpec>(kept).unwrap().archive_to, expected, "kept");
+        };
+        check("", "");
+        check("in", "in/");
+        check("in/", "in/");
+        check("in/deep", "in/deep/");
     }
 
     #[test]

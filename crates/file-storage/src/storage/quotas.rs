@@ -50,6 +50,7 @@ impl FileStorage {
             return Err(StorageError::InvalidRequest { message });
         }
         let set = self.executor().set_quota(&access, scope, limit).await?;
+        self.ring_events();
         tracing::info!(scope = scope.word(), name = %scope, limit, "a quota was set");
         Ok(set)
     }

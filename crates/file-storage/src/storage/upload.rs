@@ -270,7 +270,8 @@ impl PendingUpload {
             limited(body, 0)
         } else {
             storage.check_limits(&self.admission, &attributes.content_type, announced)?;
-            storage.bounded(body, storage.size_limit(&self.admission.bucket), self.admission.quota_left)
+            let quota = self.admission.quota_left.clone();
+            storage.bounded(body, storage.size_limit(&self.admission.bucket), quota)
         };
         let watch;
         (body, watch) = wanted.watch(body);

@@ -9,7 +9,7 @@ use super::FileStorage;
 use crate::bucket::BucketName;
 use crate::credentials::SecretOf;
 use crate::errors::StorageError;
-use crate::executor::{SealedWebhook, WebhookClaim};
+use crate::executor::{EventBounds, SealedWebhook, WebhookClaim};
 use crate::permissions::{Operation, RlsContext};
 use crate::storage::StartAt;
 use crate::webhooks::{
@@ -87,26 +87,33 @@ impl FileStorage {
         }
     }
 
-    /// All webhooks, oldest first, and the number of the newest event, which says how far behind each is. Where there are none,
-    /// it is not looked for.
+    /// All webhooks, oldest first, and from where to where events are kept, which says how far behind each is. Where there are none,
+    /// that is not looked for.
     ///
     /// # Errors
     /// A denial: webhooks are the service role's.
-    pub async fn webhooks(&self, context: &RlsContext) -> Result<(Vec<Webhook>, u64), StorageError> {
+    pub async fn webhooks(&self, context: &RlsContext) -> Result<(Vec<Webhook>, EventBounds), StorageError> {
         let access = self.access(context, Operation::ManageWebhooks, None).await?;
         let all = self.executor().webhooks(&access).await?;
-        let last = if all.is_empty() { 0 } else { self.executor().event_bounds(&access).await?.last };
-        Ok((all, last))
+        let bounds = match all.is_empty() {
+            true => EventBounds::default(),
+            false => self.executor().event_bounds(&access).await?,
+        };
+        Ok((all, bounds))
     }
 
-    /// A webhook, and the number of the newest event.
+    /// A webhook, and from where to where events are kept.
     ///
     /// # Errors
     /// [`StorageError::WebhookNotFound`], or a denial.
-    pub async fn webhook(&self, context: &RlsContext, id: Uuid) -> Result<(Webhook, u64), StorageError> {
+    pub async fn webhook(
+        &self,
+        context: &RlsContext,
+        id: Uuid,
+    ) -> Result<(Webhook, EventBounds), StorageError> {
         let access = self.access(context, Operation::ManageWebhooks, None).await?;
         let found = self.executor().webhook(&access, id).await?.ok_or_else(|| missing(id))?;
-        Ok((found.webhook, self.executor().event_bounds(&access).await?.last))
+        Ok((found.webhook, self.executor().event_bounds(&access).await?))
     }
 
     /// Changes a webhook, from the next message on. One that is enabled again goes on where it stood.

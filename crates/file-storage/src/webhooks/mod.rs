@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::Event;
+use crate::executor::{Event, EventBounds};
 use crate::storage::{EventFilter, StartAt};
 
 pub use secret::WebhookSecret;
@@ -95,9 +95,10 @@ impl Webhook {
         EventFilter { bucket: self.bucket.clone(), prefix: self.prefix.clone(), kinds: self.kinds.clone() }
     }
 
-    /// Events that it has still to be told of, or to pass by, where `last` is the number of the newest one.
-    pub fn backlog(&self, last: u64) -> u64 {
-        last.saturating_sub(self.position)
+    /// Events that it has still to be told of, or to pass by. All that is not kept any more is one message.
+    pub fn backlog(&self, bounds: EventBounds) -> u64 {
+        let is_behind = u64::from(bounds.gone > self.position);
+        bounds.last.saturating_sub(self.position.max(bounds.gone)).saturating_add(is_behind)
     }
 
     /// The message that tells of an event: the same for each attempt.

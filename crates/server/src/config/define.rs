@@ -32,13 +32,13 @@ impl Key {
 /// Defines the configuration's struct, one struct per section, and the table of all keys.
 /// What is marked `#[live = true]` takes effect in a running server ([`Key::live`]).
 /// `key: Type = "default", check;` where `check` is a `fn(&Type) -> Result<(), String>`. What stands `besides` has no keys
-/// of its own here, and is filled in by [`super::load`].
+/// of its own here, but what they begin with, and is filled in by [`super::load`].
 macro_rules! settings {
     (
         $(#[doc = $root_text:literal])+ $root:ident {
             $($(#[doc = $top_text:literal])+ $(#[live = $top_live:literal])? $top:ident: $top_type:ty = $top_default:literal $(, $top_check:path)?;)*
         }
-        $(besides { $($(#[doc = $besides_text:literal])+ $besides:ident: $besides_type:ty;)+ })?
+        $(besides { $($(#[doc = $besides_text:literal])+ $besides:ident: $besides_type:ty = $besides_key:literal;)+ })?
         $($(#[doc = $section_text:literal])+ $section:ident: $section_type:ident {
             $($(#[doc = $text:literal])+ $(#[live = $live:literal])? $key:ident: $type:ty = $default:literal $(, $check:expr)?;)*
         })*
@@ -126,7 +126,7 @@ macro_rules! settings {
                     }
                 })*)*
                 $($(if self.$besides != other.$besides {
-                    left.push(stringify!($besides));
+                    left.push($besides_key);
                 })+)?
                 (adopted, taken, left)
             }

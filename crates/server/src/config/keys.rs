@@ -27,9 +27,9 @@ settings! {
     }
     besides {
         /// Providers of bytes, by name.
-        providers: BTreeMap<String, ProviderConfig>;
+        providers: BTreeMap<String, ProviderConfig> = "providers";
         /// Rules that let old files go.
-        lifecycle_rules: Vec<LifecycleRule>;
+        lifecycle_rules: Vec<LifecycleRule> = "lifecycle.rules";
     }
 
     /// The HTTP server itself.

@@ -4,8 +4,6 @@ use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use file_storage::lifecycle::ArchiveTarget;
-
 use super::providers::{LOCAL, RawProviders};
 use super::raw::{RawConfig, RawValue, did_you_mean_variable};
 use super::rules::{self, RawRules};
@@ -98,7 +96,7 @@ impl Config {
         }
         let resolved = providers.resolve(&mut errors);
         let config = Self::resolve(&raw, &mut errors);
-        let lifecycle_rules = rules.resolve(&mut errors);
+        let lifecycle_rules = rules.resolve(&resolved, &mut errors);
         let config = config.map(|config| Self { providers: resolved, lifecycle_rules, ..config });
         if let Some(config) = &config {
             check_together(config, &raw, &mut errors);
@@ -267,15 +265,6 @@ fn check_together(config: &Config, raw: &RawConfig, errors: &mut ConfigErrors) {
         } else if spool == active {
             let problem = format!("'{spool}' is the active provider: there is nothing to wait for less");
             refuse("storage.spool", &problem);
-        }
-    }
-    for rule in &config.lifecycle_rules {
-        if let Some(ArchiveTarget::Provider(name)) = &rule.spec.archive_to
-            && name != LOCAL
-            && !config.providers.contains_key(name)
-        {
-            let problem = format!("the rule {} archives to '{name}', which is no provider", rule.label());
-            refuse("lifecycle.rules", &problem);
         }
     }
     let signing = &config.signing;

@@ -21,7 +21,7 @@ settings! {
         archive_to_provider: Option<String> = "";
         /// The bucket that archived objects are moved to, in place of a provider.
         archive_to_bucket: Option<String> = "";
-        /// What their paths there begin with; their whole path follows.
+        /// The folder that they come into; their whole path follows. `old` is `old/`.
         archive_to_prefix: Option<String> = "";
         /// Days before the action, on which it is told of by the event `storage.object.expiring`. No object goes that was not told of so long ago.
         warn_before_days: Option<u32> = "";

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use file_storage::BucketName;
 use file_storage::lifecycle::{ArchiveTarget, LifecycleAction, LifecycleRule, RuleSpec};
+use file_storage::{BucketName, StorageError};
 
 use super::raw::{RawConfig, RawValue};
 use super::rule_keys::{KEYS, RuleConfig};
-use super::{ConfigErrors, Origin};
+use super::{ConfigErrors, LOCAL, Origin, ProviderConfig};
 
 /// What the keys of rules begin with.
 pub(super) const PREFIX: &str = "lifecycle.rules.";
@@ -29,12 +29,16 @@ impl RawRules {
         self.0.entry(rule.to_owned()).or_insert_with(raw).set(key, value, origin, errors);
     }
 
-    /// Reads and checks all of them.
-    pub(super) fn resolve(&self, errors: &mut ConfigErrors) -> Vec<LifecycleRule> {
+    /// Reads and checks all of them, which may archive to these providers.
+    pub(super) fn resolve(
+        &self,
+        providers: &BTreeMap<String, ProviderConfig>,
+        errors: &mut ConfigErrors,
+    ) -> Vec<LifecycleRule> {
         let mut rules = Vec::new();
         for (name, raw) in &self.0 {
             let Some(config) = RuleConfig::resolve(raw, errors) else { continue };
-            match rule(name, config) {
+            match rule(name, config).and_then(|rule| archives(rule, providers)) {
                 Ok(rule) => rules.push(rule),
                 Err((key, problem)) => {
                     // A key that was not written has no place: the rule's first one stands for it.
@@ -62,11 +66,32 @@ impl RawRules {
     }
 }
 
+/// Why no bucket has such a name.
+fn no_name(error: &StorageError) -> String {
+    match error {
+        StorageError::InvalidBucketName { name, reason } => format!("'{name}' is no bucket's name: {reason}"),
+        error => error.to_string(),
+    }
+}
+
+/// A rule of which there is the provider that it archives to.
+fn archives(
+    rule: LifecycleRule,
+    providers: &BTreeMap<String, ProviderConfig>,
+) -> Result<LifecycleRule, (&'static str, String)> {
+    match &rule.spec.archive_to {
+        Some(ArchiveTarget::Provider(name)) if name != LOCAL && !providers.contains_key(name) => {
+            Err(("archive_to_provider", format!("there is no provider '{name}' below providers")))
+        }
+        Some(_) | None => Ok(rule),
+    }
+}
+
 /// A rule, or which of its keys is wrong, and why.
 fn rule(name: &str, config: RuleConfig) -> Result<LifecycleRule, (&'static str, String)> {
     let wrong = |key: &'static str, problem: &str| Err((key, problem.to_owned()));
     let Some(bucket) = &config.bucket else { return wrong("bucket", "is needed") };
-    let bucket = BucketName::parse(bucket).map_err(|error| ("bucket", error.to_string()))?;
+    let bucket = BucketName::parse(bucket).map_err(|error| ("bucket", no_name(&error)))?;
     let action = match config.action.as_str() {
         "delete" => LifecycleAction::Delete,
         "archive" => LifecycleAction::Archive,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use file_storage::lifecycle::{ArchiveTarget, LifecycleAction, LifecycleRule, RuleSpec};
+use file_storage::lifecycle::{ArchiveTarget, LifecycleAction, LifecycleRule, RuleSource, RuleSpec};
 use file_storage::{BucketName, StorageError, Timestamp};
 use http::{StatusCode, Uri};
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub(super) struct ArchivePlace {
     /// A bucket, to which they are moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     bucket: Option<String>,
-    /// What their paths there begin with; their whole path follows.
+    /// The folder that they come into, with or without the slash at its end; their whole path follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     prefix: Option<String>,
 }
@@ -98,12 +98,14 @@ pub(super) struct RuleShown {
     source: &'static str,
     #[serde(flatten)]
     rule: RuleBody,
-    /// When it was made.
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
+    /// When it was made; a rule of the configuration has no such time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    created_at: Option<Timestamp>,
     /// When it last changed.
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    updated_at: Option<Timestamp>,
 }
 
 /// A rule that is gone.
@@ -153,6 +155,7 @@ impl RuleBody {
 
 impl From<LifecycleRule> for RuleShown {
     fn from(rule: LifecycleRule) -> Self {
+        let has_row = rule.source != RuleSource::Configuration;
         let spec = rule.spec;
         let archive_to = spec.archive_to.map(|to| match to {
             ArchiveTarget::Provider(provider) => {
@@ -180,8 +183,8 @@ impl From<LifecycleRule> for RuleShown {
                 expired_delete_markers: spec.expired_delete_markers,
                 abort_incomplete_days: spec.abort_incomplete_days,
             },
-            created_at: rule.created_at,
-            updated_at: rule.updated_at,
+            created_at: has_row.then_some(rule.created_at),
+            updated_at: has_row.then_some(rule.updated_at),
         }
     }
 }

@@ -5,6 +5,7 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
+use file_storage::executor::EventBounds;
 use file_storage::storage::StartAt;
 use file_storage::webhooks::{NewWebhook, Webhook, WebhookSecret, WebhookStatus, WebhookUpdate};
 use file_storage::{BucketName, Timestamp};
@@ -105,9 +106,9 @@ pub(super) struct WebhookShown {
 }
 
 impl WebhookShown {
-    fn new(webhook: Webhook, last: u64) -> Self {
+    fn new(webhook: Webhook, bounds: EventBounds) -> Self {
         Self {
-            backlog: webhook.backlog(last),
+            backlog: webhook.backlog(bounds),
             id: webhook.id,
             url: webhook.url,
             events: webhook.kinds,
@@ -139,8 +140,8 @@ pub(super) struct WebhookWithSecret {
 }
 
 impl WebhookWithSecret {
-    fn new((webhook, secret): (Webhook, WebhookSecret), last: u64) -> Self {
-        Self { webhook: WebhookShown::new(webhook, last), secret: secret.expose().to_owned() }
+    fn new((webhook, secret): (Webhook, WebhookSecret), bounds: EventBounds) -> Self {
+        Self { webhook: WebhookShown::new(webhook, bounds), secret: secret.expose().to_owned() }
     }
 }
 
@@ -199,8 +200,8 @@ async fn created(app: &AppState, caller: &Maintainer, body: Body) -> Result<Webh
         start: asked.from.map_or(StartAt::Now, StartAt::After),
     };
     let made = app.storage.create_webhook(caller.context(), new).await?;
-    let (_, last) = app.storage.webhook(caller.context(), made.0.id).await?;
-    Ok(WebhookWithSecret::new(made, last))
+    let (_, bounds) = app.storage.webhook(caller.context(), made.0.id).await?;
+    Ok(WebhookWithSecret::new(made, bounds))
 }
 
 /// The webhooks, without their secrets.
@@ -214,8 +215,8 @@ async fn created(app: &AppState, caller: &Maintainer, body: Body) -> Result<Webh
 )]
 pub(super) async fn list(State(app): State<AppState>, caller: Maintainer) -> Response {
     let all = app.storage.webhooks(caller.context()).await.map_err(ApiError::from);
-    let shown = all.map(|(all, last)| {
-        all.into_iter().map(|webhook| WebhookShown::new(webhook, last)).collect::<Vec<_>>()
+    let shown = all.map(|(all, bounds)| {
+        all.into_iter().map(|webhook| WebhookShown::new(webhook, bounds)).collect::<Vec<_>>()
     });
     answer(&caller, OPERATION, shown)
 }
@@ -238,8 +239,8 @@ pub(super) async fn show(
     Path(id): Path<String>,
 ) -> Response {
     let outcome = async {
-        let (webhook, last) = app.storage.webhook(caller.context(), parse(&id)?).await?;
-        Ok(WebhookShown::new(webhook, last))
+        let (webhook, bounds) = app.storage.webhook(caller.context(), parse(&id)?).await?;
+        Ok(WebhookShown::new(webhook, bounds))
     };
     answer(&caller, OPERATION, outcome.await)
 }
@@ -277,8 +278,8 @@ pub(super) async fn change(
             enabled: asked.enabled,
         };
         app.storage.update_webhook(caller.context(), id, &update).await?;
-        let (webhook, last) = app.storage.webhook(caller.context(), id).await?;
-        Ok(WebhookShown::new(webhook, last))
+        let (webhook, bounds) = app.storage.webhook(caller.context(), id).await?;
+        Ok(WebhookShown::new(webhook, bounds))
     };
     answer(&caller, OPERATION, outcome.await)
 }
@@ -330,8 +331,8 @@ pub(super) async fn rotate(
         json::none(body).await?;
         let id = parse(&id)?;
         let rotated = app.storage.rotate_webhook(caller.context(), id).await?;
-        let (_, last) = app.storage.webhook(caller.context(), id).await?;
-        Ok(WebhookWithSecret::new(rotated, last))
+        let (_, bounds) = app.storage.webhook(caller.context(), id).await?;
+        Ok(WebhookWithSecret::new(rotated, bounds))
     };
     answer(&caller, OPERATION, outcome.await)
 }

@@ -19,7 +19,7 @@ use crate::secrets::{Secrets, SecretsError};
 pub async fn check(config: &Config) -> Vec<ServerError> {
     let mut stumbles = of_machine(config);
     if let Database::Sqlite(_) = config.database {
-        match look(super::backup::database(config), identities::names(config)).await {
+        match look(super::backup::database(config), identities::names(config), Vec::new()).await {
             Err(error) => stumbles.push(ServerError::Database(error)),
             Ok(looked) => {
                 // What is wrong with the configuration of a provider was said, and so was what is in the way of a directory.

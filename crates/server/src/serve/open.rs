@@ -20,7 +20,7 @@ use file_storage::storage::{
 use file_storage::upkeep::{EventRetention, LifecycleSchedule, Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
 
-use super::{Server, ServerError, audit, identities, overlaps, providers, unfinished};
+use super::{Server, ServerError, audit, identities, overlaps, providers, rules, unfinished};
 use crate::app::{App, AppState};
 use crate::auth::Authenticator;
 use crate::client_address::Proxies;
@@ -71,6 +71,7 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
     if providers::active_is_remote(&config) {
         check_active(&storage).await?;
     }
+    rules::warn(&storage, &config).await;
     // Last of what can fail: these are also the settings of servers that share the database, and run.
     executor.configure_quotas(&quota_settings(&config)).await.map_err(ServerError::Database)?;
     tracing::info!(

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use file_storage::executor::EventBounds;
 use file_storage::webhooks::{Webhook, WebhookStatus};
 use file_storage::{RlsContext, StorageError};
 use tokio::sync::{Notify, Semaphore};
@@ -80,18 +81,18 @@ impl Courier {
     /// Looks at all webhooks, for their figures; says whether one is to be told anything.
     async fn look(&mut self) -> Result<bool, StorageError> {
         let context = RlsContext::system("deliver to webhooks");
-        let (all, last) = self.shared.app.storage.webhooks(&context).await?;
-        self.measure(&all, last);
+        let (all, bounds) = self.shared.app.storage.webhooks(&context).await?;
+        self.measure(&all, bounds);
         Ok(all.iter().any(|hook| hook.status == WebhookStatus::Active))
     }
 
-    fn measure(&mut self, all: &[Webhook], last: u64) {
+    fn measure(&mut self, all: &[Webhook], bounds: EventBounds) {
         let there: HashSet<Uuid> = all.iter().map(|hook| hook.id).collect();
         for id in self.labelled.difference(&there) {
             metrics::gauge!("storage_webhook_backlog", "webhook" => id.to_string()).set(0.0);
         }
         for hook in all {
-            let backlog = hook.backlog(last) as f64;
+            let backlog = hook.backlog(bounds) as f64;
             metrics::gauge!("storage_webhook_backlog", "webhook" => hook.id.to_string()).set(backlog);
         }
         // Those that were deleted have been set to nothing: their labels are few, and need no more of that.

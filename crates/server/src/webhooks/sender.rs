@@ -113,9 +113,17 @@ fn unsent(error: &reqwest::Error) -> Unsent {
     // Of the innermost cause: the outer ones have the URL in their words.
     match () {
         () if error.is_timeout() => Unsent::Timeout,
+        () if error.is_connect() && is_plain(&cause.to_string()) => Unsent::Connection(
+            "there is no TLS there: what answers speaks http://, and not https://".to_owned(),
+        ),
         () if error.is_connect() => Unsent::Connection(cause.to_string()),
         () => Unsent::Broken(cause.to_string()),
     }
+}
+
+/// Whether a handshake failed as what came back was no TLS, by rustls's word for it.
+fn is_plain(cause: &str) -> bool {
+    cause.contains("InvalidContentType")
 }
 
 /// The header in either of its forms.

@@ -291,6 +291,7 @@ async fn quotas_are_set_shown_and_taken_off() {
     assert_eq!((status, &over["code"], &over["scope"]), (507, &json!("QUOTA_EXCEEDED"), &json!("folder")));
     let figures = ["used", "limit", "requested"].map(|key| over[key].as_u64().unwrap());
     assert_eq!(figures, [60, 100, 41], "{over}");
+    assert_eq!(over["name"], "photos/in", "as people write it, and as events have it");
     let (_, over) = upload("c", 10_001).await;
     assert_eq!((&over["scope"], &over["limit"]), (&json!("user"), &json!(10_000)), "the default: {over}");
 

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
 use super::receiver::{Message, Receiver};
 use super::{HERE, SOON, hook, manage, until};
@@ -158,7 +160,7 @@ async fn a_receiver_says_when_to_come_again_and_that_it_is_gone() {
 async fn one_receiver_that_hangs_holds_no_other_up() {
     let server = Server::start_with(&[HERE, SOON]);
     // Takes connections and says nothing.
-    let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let deaf = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", deaf.local_addr().unwrap());
     let (id, _) = hook(&server, json!({ "url": url })).await;
     let receiver = Receiver::start().await;
@@ -169,6 +171,24 @@ async fn one_receiver_that_hangs_holds_no_other_up() {
     receiver.until(|messages| messages.len() == 2).await;
     let failed = until(&server, &id, |hook| hook["attempts"].as_u64() > Some(0)).await;
     assert_eq!(failed["last_error"], "no answer within 15 s");
+}
+
+#[tokio::test]
+async fn a_receiver_that_speaks_no_tls_is_called_so() {
+    let server = Server::start_with(&[HERE]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/hook", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut hello = [0; 16_384];
+            let _ = stream.read(&mut hello).await;
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
+        }
+    });
+    let (id, _) = hook(&server, json!({ "url": url, "enabled": false })).await;
+    let tested = manage(&server, "POST", &format!("/{id}/test"), None).await.json();
+    let error = tested["error"].as_str().unwrap_or_default();
+    assert!(error.contains("there is no TLS there"), "{tested}");
 }
 
 #[tokio::test]

@@ -308,7 +308,9 @@ pub(crate) async fn quotas_count_what_unfinished_uploads_hold(subject: &Subject)
     let upload = begin(subject, &owner, new_upload(&made, "a")).await;
     put(subject, &owner, &upload.at, 1, inline(&[0; 6])).await.unwrap();
     let over = put(subject, &owner, &upload.at, 2, inline(&[0; 5])).await;
-    let Err(StorageError::QuotaExceeded { scope, used, limit, requested }) = over else { panic!("{over:?}") };
+    let Err(StorageError::QuotaExceeded { scope, used, limit, requested, .. }) = over else {
+        panic!("{over:?}")
+    };
     assert_eq!((scope, used, limit, requested), ("bucket", 6, 10, 5));
     let over = subject.put(&owner, (&made, "b"), &[0; 5], PutMode::Create).await;
     assert!(matches!(over, Err(StorageError::QuotaExceeded { used: 6, .. })), "{over:?}");
@@ -337,7 +339,7 @@ pub(crate) async fn folder_quotas_count_parts_and_what_they_become(subject: &Sub
     let upload = begin(subject, &owner, new_upload(&made, "in/a")).await;
     let six = put(subject, &owner, &upload.at, 1, inline(&[0; 6])).await.unwrap();
     let over = put(subject, &owner, &upload.at, 2, inline(&[0; 2])).await;
-    let Err(StorageError::QuotaExceeded { scope, used: held, limit, requested }) = over else {
+    let Err(StorageError::QuotaExceeded { scope, used: held, limit, requested, .. }) = over else {
         panic!("{over:?}")
     };
     assert_eq!((scope, held, limit, requested), ("folder", 9, 10, 2));

@@ -36,7 +36,9 @@ async fn put(subject: &Subject, caller: &RlsContext, at: (&Bucket, &str), size: 
 #[track_caller]
 fn refused(outcome: Result<impl std::fmt::Debug, StorageError>, expected: (&str, u64, u64, u64)) {
     let error = outcome.unwrap_err();
-    let StorageError::QuotaExceeded { scope, used, limit, requested } = error else { panic!("{error:?}") };
+    let StorageError::QuotaExceeded { scope, used, limit, requested, .. } = error else {
+        panic!("{error:?}")
+    };
     assert_eq!((scope, used, limit, requested), expected);
 }
 
@@ -318,6 +320,41 @@ pub(crate) async fn a_quota_may_be_below_what_is_used(subject: &Subject) {
         put(subject, &owner, (&made, "in/a"), 10).await;
     }
     subject.recount().await;
+}
+
+pub(crate) async fn a_quota_that_is_set_low_is_told_of(subject: &Subject) {
+    let owner = user();
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    put(subject, &owner, (&made, "in/a"), 100).await;
+    let id = owner.user_id().unwrap().to_string();
+    let scopes = [
+        ("folder", folder("photos/in"), "photos/in"),
+        ("bucket", folder("photos"), "photos"),
+        ("user", of(&owner), &*id),
+        ("global", QuotaScope::Global, ""),
+    ];
+    for (word, scope, name) in scopes {
+        let from = warnings(subject).await.len();
+        // Nothing, 80%, the same, past it, and then less of that: what was told of is not told of again.
+        for limit in [Some(1000), Some(125), Some(120), Some(50), Some(40), Some(1000), None, Some(105)] {
+            set(subject, &scope, limit).await;
+        }
+        set(subject, &scope, None).await;
+        let told = warnings(subject).await.split_off(from);
+        let expected = [80, 100, 95].map(|percent| (word.to_owned(), name.to_owned(), 100, percent));
+        assert_eq!(told, expected, "{word}");
+    }
+    let events = warnings_whole(subject).await;
+    let asked: Vec<&Event> = events.iter().collect();
+    for (caller, sees) in [(&owner, 9), (&service(), 12), (&user(), 0), (&anon(), 0)] {
+        let sights = subject.executor.sights(&allow(caller, Operation::Subscribe), &asked).await.unwrap();
+        let seen = sights.iter().filter(|sight| **sight != Sight::Hidden).count();
+        assert_eq!(seen, sees, "all but what everything holds, to its owner: {caller:?}");
+    }
+    let off = QuotaSettings { enforcement: QuotaEnforcement::Off, ..QuotaSettings::default() };
+    subject.executor.configure_quotas(&off).await.unwrap();
+    set(subject, &folder("photos"), Some(1)).await;
+    assert_eq!(warnings(subject).await.len(), 12, "off says nothing");
 }
 
 pub(crate) async fn admission_tells_the_tightest_quota(subject: &Subject) {

@@ -50,7 +50,7 @@ pub(crate) async fn bucket_quotas_hold(subject: &Subject) {
     let made = subject.bucket_with(&owner, "photos", config).await;
     subject.put(&owner, (&made, "a"), &[0; 6], PutMode::Create).await.unwrap();
     let over = subject.put(&owner, (&made, "b"), &[0; 5], PutMode::Create).await;
-    let Err(StorageError::QuotaExceeded { scope, used, limit, requested }) = over else {
+    let Err(StorageError::QuotaExceeded { scope, used, limit, requested, .. }) = over else {
         panic!("{over:?}");
     };
     assert_eq!((scope, used, limit, requested), ("bucket", 6, 10, 5));

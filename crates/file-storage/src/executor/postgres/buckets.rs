@@ -9,6 +9,7 @@ use super::emptying;
 use super::errors::Fault;
 use super::multipart::{self, DISCARD_OF_BUCKET};
 use super::pool::Pool;
+use super::quotas;
 use super::rls::{Caller, Subject, flag, refused};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, int, now};
 use super::rules;
@@ -213,7 +214,9 @@ pub(super) async fn update(
         Some(_) => Box::pin(reach_alone(&mut session, context, permission, name)).await?,
         None => reach(&mut session, context, permission, name).await?,
     };
+    let before = bucket.config.quota_bytes;
     bucket.update(context, update, now())?;
+    Box::pin(quotas::tell_of_bucket(&mut session, &bucket, before)).await?;
     let mimes = mimes(bucket.config.allowed_mime_types.as_deref());
     let values = [
         &name.as_str() as _,

@@ -313,7 +313,7 @@ async fn admitted(
         Versioning::Off | Versioning::Enabled | Versioning::Suspended => None,
     };
     let asks_more = asks_more(rules.policies(), access.context(), &candidate);
-    Ok(Admission { asks_more, ..decide::admission(access, target, limits, freed) })
+    Ok(Admission { asks_more, ..decide::admission(access, target, &limits, freed) })
 }
 
 /// The null version that would make way for a write: deleted as the caller, for a try, as only that asks the policies.

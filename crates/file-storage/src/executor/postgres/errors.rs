@@ -249,7 +249,9 @@ fn quota(error: &tokio_postgres::Error) -> Option<StorageError> {
     let detail: Detail = serde_json::from_str(error.as_db_error()?.detail()?).ok()?;
     let scope = UsageDifference::scope(&detail.scope);
     let Detail { used, limit, requested, .. } = detail;
-    Some(StorageError::QuotaExceeded { scope, used, limit, requested })
+    // A trigger does not say which one; there is one of everything.
+    let name = (scope == "global").then(|| "".into());
+    Some(StorageError::QuotaExceeded { scope, name, used, limit, requested })
 }
 
 /// The answer while the database is closed, or can't be reached.

@@ -58,7 +58,7 @@ const EXPIRE: &str = "WITH first AS ( \
         coalesce((SELECT min(position) FROM first WHERE NOT is_due), 9223372036854775807)), \
      gone AS (INSERT INTO {schema}.storage_events_gone AS g (id, position) \
         SELECT 1, position FROM due WHERE position IS NOT NULL \
-        ON CONFLICT (id) DO UPDATE SET position = excluded.position) \
+        ON CONFLICT (id) DO UPDATE SET position = greatest(g.position, excluded.position)) \
      DELETE FROM {schema}.storage_events e USING due WHERE e.position <= due.position";
 
 /// Which objects the caller sees, by where they are, their ids and versions. Each is looked up by its place.

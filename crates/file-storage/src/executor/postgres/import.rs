@@ -16,6 +16,7 @@ use super::rls::KEEPER;
 use super::schema::SchemaName;
 use super::{PostgresOptions, migrations, policies, usage};
 use crate::errors::StorageError;
+use crate::executor::event::restored_floor;
 use crate::executor::migrate::cell::{Cell, Row, Tally};
 use crate::executor::migrate::tables::{TABLES, Table};
 use crate::permissions::Policy;
@@ -35,6 +36,13 @@ const CLOSE: &str = "ALTER TABLE {schema}.{table} ENABLE TRIGGER USER; \
 
 /// Readers of events go on where they were.
 const PLACE_EVENTS: &str = "UPDATE {schema}.storage_events SET position = sequence";
+
+/// The last number that an event had, also one that is gone. Positions are not given yet: they will be these numbers.
+const LAST_EVENT: &str = "SELECT greatest((SELECT max(sequence) FROM {schema}.storage_events), \
+     (SELECT max(position) FROM {schema}.storage_events_gone), 0)";
+
+const EVENTS_GONE: &str = "INSERT INTO {schema}.storage_events_gone (id, position) VALUES (1, $1) \
+     ON CONFLICT (id) DO UPDATE SET position = excluded.position";
 
 /// The owner, where it is somebody whose rights we don't have.
 const FOREIGN_OWNER: &str = "SELECT pg_get_userbyid(relowner)::text, quote_ident(current_user) FROM pg_class \
@@ -162,6 +170,18 @@ impl Import<'_> {
         let restart = format!("ALTER TABLE {{schema}}.{{table}} ALTER COLUMN {column} RESTART WITH {next}");
         let restarted = self.transaction.batch_execute(&fill(&self.schema, table, &restart)).await;
         restarted.map_err(|error| named(error.into(), table))
+    }
+
+    /// Has events go on far ahead of all that may have been told of since they were read: whoever comes back with such a number hears
+    /// that what came between is gone. For a restore alone: who moves from one engine to the other leaves nobody behind.
+    pub(in crate::executor) async fn leave_events_behind(&self) -> Result<(), StorageError> {
+        let leave = async {
+            let row = self.transaction.query_one(&self.schema.fill(LAST_EVENT), &[]).await?;
+            let floor = restored_floor(row.try_get(0)?);
+            self.transaction.execute(&self.schema.fill(EVENTS_GONE), &[&floor]).await?;
+            Ok(())
+        };
+        leave.await.map_err(|fault: Fault| fault.into_storage("import"))
     }
 
     /// Counts anew, and where the counters are right puts policies into force and everything back on the tables, and

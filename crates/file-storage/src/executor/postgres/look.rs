@@ -7,7 +7,8 @@ use super::pool::Pool;
 use super::rls::Caller;
 use super::rows::count;
 use super::session::read;
-use super::{PostgresExecutor, PostgresOptions, diagnose, migrations, queue, upkeep, usage};
+use super::{PostgresExecutor, PostgresOptions, diagnose, lifecycle, migrations, queue, upkeep, usage};
+use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::look::{Books, COUNTED, Look};
 use crate::file::BlobKey;
@@ -18,18 +19,27 @@ const TROUBLES: &str = "SELECT (SELECT count(*) FROM {schema}.upload_queue WHERE
      (SELECT count(*) FROM {schema}.storage_webhooks WHERE status IN ('disabled', 'paused')), \
      (SELECT coalesce(sum(file_count), 0)::bigint FROM {schema}.storage_buckets)";
 
+const MISSING: &str = "SELECT n.id FROM unnest($1::text[]) AS n (id) \
+     WHERE NOT EXISTS (SELECT 1 FROM {schema}.storage_buckets b WHERE b.id = n.id) ORDER BY n.id";
+
 impl PostgresExecutor {
     /// See [`crate::executor::look::look`].
     pub(in crate::executor) async fn look(
         options: PostgresOptions,
         access: &Access,
         providers: &[Arc<str>],
+        buckets: &[BucketName],
     ) -> Result<Look, StorageError> {
-        books(&options, access, providers).await.map_err(|fault| fault.into_storage("look"))
+        books(&options, access, providers, buckets).await.map_err(|fault| fault.into_storage("look"))
     }
 }
 
-async fn books(options: &PostgresOptions, access: &Access, providers: &[Arc<str>]) -> Result<Look, Fault> {
+async fn books(
+    options: &PostgresOptions,
+    access: &Access,
+    providers: &[Arc<str>],
+    buckets: &[BucketName],
+) -> Result<Look, Fault> {
     let pool = Arc::new(Pool::new(options)?);
     let client = pool.unpooled().await?;
     match diagnose::schema_version(&client, pool.schema()).await? {
@@ -54,6 +64,11 @@ async fn books(options: &PostgresOptions, access: &Access, providers: &[Arc<str>
         if count(row, 2)? <= COUNTED {
             books.wrong_counters = Some(usage::differences(&pool, access).await?);
         }
+    }
+    books.lifecycle_rules = lifecycle::all(&pool, access, None).await?;
+    let names: Vec<&str> = buckets.iter().map(BucketName::as_str).collect();
+    for row in read(&pool, "look", &keeper, MISSING, &[&names]).await? {
+        books.missing_buckets.push(BucketName::parse(row.try_get(0)?)?);
     }
     Ok(Look::Books(books))
 }

@@ -11,12 +11,12 @@ use super::errors::Fault;
 use super::pool::Pool;
 use super::rls::Caller;
 use super::rows::{count, int, opt_count};
-use super::session::{Session, Step, alone, read};
+use super::session::{Session, Step, Values, alone, read};
 use super::usage::STILL;
-use crate::bucket::{BucketName, BucketUpdate};
+use crate::bucket::{Bucket, BucketName, BucketUpdate};
 use crate::executor::bounds::successor;
 use crate::executor::decide;
-use crate::executor::quota::{Limits, too_many_folders};
+use crate::executor::quota::{Limits, WARNING, set_step, too_many_folders};
 use crate::permissions::{Access, Permission};
 use crate::quota::{FolderPath, MAX_FOLDER_QUOTAS, Quota, QuotaEnforcement, QuotaScope, QuotaSettings};
 
@@ -24,11 +24,12 @@ use crate::quota::{FolderPath, MAX_FOLDER_QUOTAS, Quota, QuotaEnforcement, Quota
 pub(super) const OVER: (&str, &str) = (
     ", coalesce(s.enforcement, 'enforce'), coalesce(u.total_bytes + u.unfinished_bytes, 0), \
      CASE WHEN w.id IS NOT NULL THEN coalesce(u.quota_bytes, s.default_user_bytes) END, \
-     f.used_bytes, f.quota_bytes, s.global_used_bytes, coalesce(s.global_bytes, s.configured_global_bytes)",
+     f.used_bytes, f.quota_bytes, s.global_used_bytes, coalesce(s.global_bytes, s.configured_global_bytes), \
+     f.prefix",
     "CROSS JOIN LATERAL (SELECT CASE WHEN o.id IS NULL THEN $2::uuid ELSE o.owner_id END AS id) w \
      LEFT JOIN {schema}.storage_usage u ON u.user_id = w.id \
      LEFT JOIN {schema}.storage_quota_settings s ON true \
-     LEFT JOIN LATERAL (SELECT q.used_bytes, q.quota_bytes FROM {schema}.storage_folder_quotas q \
+     LEFT JOIN LATERAL (SELECT q.used_bytes, q.quota_bytes, q.prefix FROM {schema}.storage_folder_quotas q \
         WHERE q.bucket_id = b.id AND starts_with($4, q.prefix) \
         ORDER BY q.quota_bytes - q.used_bytes LIMIT 1) f ON true",
 );
@@ -39,7 +40,8 @@ pub(super) fn limits(row: &Row, at: usize) -> Result<Limits, Fault> {
         Ok(opt_count(row, at + used)?.zip(opt_count(row, at + used + 1)?))
     };
     let enforcement = QuotaEnforcement::from_word(row.try_get(at)?).unwrap_or_default();
-    Ok(Limits { enforcement, user: pair(1)?, folder: pair(3)?, global: pair(5)? })
+    let folder_prefix = row.try_get(at + 7)?;
+    Ok(Limits { enforcement, user: pair(1)?, folder: pair(3)?, folder_prefix, global: pair(5)? })
 }
 
 const CONFIGURED: &str = "SELECT enforcement, default_user_bytes, configured_global_bytes \
@@ -59,6 +61,12 @@ const COUNT_EVERYTHING: &str = "UPDATE {schema}.storage_quota_settings SET globa
 /// no longer than a statement may take.
 const COUNT_TO_THE_END: &str = "SET LOCAL statement_timeout = 0";
 
+/// Tells of a quota that fills up as it is set: of the bucket `$2`, if any, to its owner, or to the user `$3`.
+const TELL: &str = "INSERT INTO {schema}.storage_events (kind, bucket_id, owner_id, payload) \
+     SELECT $1::text, $2::text, coalesce($3::uuid, \
+        (SELECT b.owner_id FROM {schema}.storage_buckets b WHERE b.id = $2::text)), $4::jsonb \
+     WHERE {inner}.quota_enforcement() <> 'off'";
+
 /// Has the configuration's word hold. Nobody is waited for where it holds already.
 pub(super) async fn configure(pool: &Arc<Pool>, settings: &QuotaSettings) -> Result<(), Fault> {
     let found = read(pool, "configure_quotas", &Caller::keeper(), CONFIGURED, &[]).await?;
@@ -76,26 +84,45 @@ pub(super) async fn configure(pool: &Arc<Pool>, settings: &QuotaSettings) -> Res
     }
     let (word, user, global) =
         (settings.enforcement.as_str(), settings.default_user.map(int), settings.global.map(int));
-    change_settings(pool, CONFIGURE, &[&word, &user, &global]).await
+    change_settings(pool, CONFIGURE, &[&word, &user, &global], None).await
 }
 
 /// Changes the settings while nobody writes, and counts everything if that is to be counted.
 async fn change_settings(
     pool: &Arc<Pool>,
     sql: &'static str,
-    values: &[&(dyn ToSql + Sync)],
+    values: Values<'_>,
+    told: Option<Values<'_>>,
 ) -> Result<(), Fault> {
     let mut session = Session::start(pool, "change_quotas").await?;
     let keeper = Caller::keeper();
-    let steps = [
+    let mut steps = vec![
         Step::As(&keeper),
         Step::Run(STILL, &[]),
         Step::Once(COUNT_TO_THE_END),
         Step::Run(sql, values),
         Step::Run(COUNT_EVERYTHING, &[]),
-        Step::Commit,
     ];
+    steps.extend(ending(told));
     session.run(&steps).await.map(drop)
+}
+
+/// What a transaction ends with that has set a quota: what is told of that, where there is anything.
+fn ending(told: Option<Values<'_>>) -> impl Iterator<Item = Step<'_>> {
+    told.map(|values| Step::Run(TELL, values)).into_iter().chain([Step::Commit])
+}
+
+/// Tells of a bucket whose quota is set to what its bytes are a step towards, in the session that sets it.
+pub(super) async fn tell_of_bucket(
+    session: &mut Session,
+    bucket: &Bucket,
+    before: Option<u64>,
+) -> Result<(), Fault> {
+    let (scope, limits) = (QuotaScope::Bucket(bucket.name.clone()), (before, bucket.config.quota_bytes));
+    let Some(payload) = set_step(&scope, bucket.used_bytes(), limits) else { return Ok(()) };
+    let (keeper, no_user) = (Caller::keeper(), None::<Uuid>);
+    let values = [&WARNING as _, &bucket.name.as_str() as _, &no_user as _, &payload as _];
+    session.run(&[Step::As(&keeper), Step::Run(TELL, &values)]).await.map(drop)
 }
 
 const GLOBAL: &str = "SELECT s.global_bytes, s.configured_global_bytes, \
@@ -169,7 +196,7 @@ pub(super) async fn show(pool: &Arc<Pool>, access: &Access, scope: &QuotaScope) 
 }
 
 /// The bucket, for those who may change it.
-async fn reach(pool: &Arc<Pool>, access: &Access, name: &BucketName) -> Result<crate::bucket::Bucket, Fault> {
+async fn reach(pool: &Arc<Pool>, access: &Access, name: &BucketName) -> Result<Bucket, Fault> {
     let permission = Permission::BucketUpdate;
     let context = access.on_rows(permission, Some(name))?;
     let seen = buckets::look(pool, context, permission, name).await?;
@@ -245,10 +272,22 @@ pub(super) async fn set(
 ) -> Result<Quota, Fault> {
     access.on_rows(Permission::Maintain, None)?;
     let (bytes, keeper) = (limit.map(int), Caller::keeper());
+    let before = show(pool, access, scope).await?;
+    let (about, owner) = match scope {
+        QuotaScope::Global => (None, None),
+        QuotaScope::User(user) => (None, Some(*user)),
+        QuotaScope::Bucket(bucket) | QuotaScope::Folder(bucket, _) => (Some(bucket.as_str()), None),
+    };
+    let payload = set_step(scope, before.used, (before.limit, limit));
+    let values: [&(dyn ToSql + Sync); 4] = [&WARNING, &about, &owner, &payload];
+    let told = payload.is_some().then_some(values.as_slice());
     match scope {
-        QuotaScope::Global => change_settings(pool, SET_GLOBAL, &[&bytes]).await?,
+        QuotaScope::Global => change_settings(pool, SET_GLOBAL, &[&bytes], told).await?,
         QuotaScope::User(user) => {
-            alone(pool, "set_quota", &keeper, SET_USER, &[user, &bytes]).await?;
+            let set = [user as _, &bytes as _];
+            let mut steps = vec![Step::As(&keeper), Step::Run(SET_USER, &set)];
+            steps.extend(ending(told));
+            Session::start(pool, "set_quota").await?.run(&steps).await?;
         }
         QuotaScope::Bucket(name) => {
             let update = BucketUpdate { quota_bytes: Some(limit), ..BucketUpdate::default() };
@@ -258,7 +297,9 @@ pub(super) async fn set(
             reach(pool, access, name).await?;
             let at = [&name.as_str() as _, &folder.as_str() as _];
             match bytes {
-                Some(bytes) => set_folder(pool, (name, folder), bytes).await?,
+                Some(bytes) => {
+                    set_folder(pool, (name, folder), bytes, (before.limit.is_some(), told)).await?;
+                }
                 None => drop(alone(pool, "set_quota", &keeper, DROP_FOLDER, &at).await?),
             }
         }
@@ -271,10 +312,14 @@ async fn set_folder(
     pool: &Arc<Pool>,
     (bucket, folder): (&BucketName, &FolderPath),
     bytes: i64,
+    (has_one, told): (bool, Option<Values<'_>>),
 ) -> Result<(), Fault> {
     let (keeper, name) = (Caller::keeper(), bucket.as_str());
     let changed = [&name as _, &folder.as_str() as _, &bytes as _];
-    if alone(pool, "set_quota", &keeper, CHANGE_FOLDER, &changed).await?.affected > 0 {
+    let mut change = vec![Step::As(&keeper), Step::Run(CHANGE_FOLDER, &changed)];
+    change.extend(ending(told.filter(|_| has_one)));
+    let answers = Session::start(pool, "set_quota").await?.run(&change).await?;
+    if answers.first().is_some_and(|answer| answer.affected > 0) {
         return Ok(());
     }
     let mut session = Session::start(pool, "set_quota").await?;
@@ -296,5 +341,6 @@ async fn set_folder(
     if folders > MAX_FOLDER_QUOTAS {
         return Err(too_many_folders().into());
     }
-    session.run(&[Step::Commit]).await.map(drop)
+    let last: Vec<Step<'_>> = ending(told.filter(|_| !has_one)).collect();
+    session.run(&last).await.map(drop)
 }

@@ -98,7 +98,11 @@ impl Restore {
         let import =
             Arc::into_inner(import).ok_or_else(|| StorageError::internal("a table is being filled"))?;
         let access = maintenance()?;
-        blocking(move || import.finish(&access)).await
+        blocking(move || {
+            import.leave_events_behind()?;
+            import.finish(&access)
+        })
+        .await
     }
 
     async fn fill_postgres(
@@ -118,6 +122,7 @@ impl Restore {
             }
             compare(table, &read, &import.tally(table, &|_| ()).await?)?;
         }
+        import.leave_events_behind().await?;
         import.finish().await
     }
 

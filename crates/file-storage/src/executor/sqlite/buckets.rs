@@ -8,12 +8,13 @@ use super::errors::Fault;
 use super::rls::{Caller, builtin, is_true, refused, text};
 use super::rows::{self, BUCKET, BUCKET_WIDTH, OBJECT, int, micros, now};
 use super::rules::{RoleRules, Rules, Statement};
-use super::{emptying, events, history, multipart, removal};
+use super::{emptying, events, history, multipart, quotas, removal};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketUpdate, MimePattern};
 use crate::errors::StorageError;
 use crate::executor::{BucketListing, BucketSort, Emptied, SortOrder, decide};
 use crate::multipart::GoneUpload;
 use crate::permissions::{Access, Permission, RlsContext};
+use crate::quota::QuotaScope;
 use crate::versions::Versioning;
 
 /// Creates a bucket that belongs to the caller's user.
@@ -134,7 +135,7 @@ pub(super) fn update(
     update: &BucketUpdate,
 ) -> Result<Bucket, Fault> {
     let mut bucket = reach(conn, access, Permission::BucketUpdate, name)?;
-    let now = now();
+    let (now, before) = (now(), bucket.config.quota_bytes);
     bucket.update(access.on_rows(Permission::BucketUpdate, Some(name))?, update, now)?;
     conn.prepare_cached(
         "UPDATE storage_buckets SET policy = :policy, allowed_mime_types = :mimes, max_file_size = :max, \
@@ -147,6 +148,8 @@ pub(super) fn update(
         ":versioning": bucket.config.versioning.as_str(), ":now": micros(now),
     })?;
     events::bucket(conn, "storage.bucket.updated", &bucket, now)?;
+    let limits = (before, bucket.config.quota_bytes);
+    quotas::tell_set(conn, &QuotaScope::Bucket(name.clone()), bucket.used_bytes(), limits)?;
     Ok(bucket)
 }
 

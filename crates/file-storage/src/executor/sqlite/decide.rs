@@ -148,5 +148,5 @@ pub(super) fn admit(
         Versioning::Off | Versioning::Enabled => None,
     };
     let freed = freed.map(|(null, _)| Freed { bytes: null.size, owner: null.owner_id });
-    Ok(Admission { asks_more, ..decide::admission(access, target, limits, freed) })
+    Ok(Admission { asks_more, ..decide::admission(access, target, &limits, freed) })
 }

@@ -50,14 +50,14 @@ pub(super) fn bucket(conn: &Connection, kind: &str, bucket: &Bucket, now: Timest
     record(conn, kind, (Some(bucket.name.as_str()), None, bucket.owner_id), &payload, now)
 }
 
-/// Writes down that a quota fills up, as seen where the write was.
+/// Writes down that a quota fills up, as seen where the write was; at no bucket where it is that of a user or of everything that was set.
 pub(super) fn quota(
     conn: &Connection,
-    (bucket, owner): (&str, Option<Uuid>),
+    (bucket, owner): (Option<&str>, Option<Uuid>),
     payload: &Value,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    record(conn, quota::WARNING, (Some(bucket), None, owner), payload, now)
+    record(conn, quota::WARNING, (bucket, None, owner), payload, now)
 }
 
 fn record(
@@ -151,7 +151,7 @@ pub(super) fn expire(
         .execute(named_params! { ":up_to": up_to })?;
     conn.prepare_cached(
         "INSERT INTO storage_events_gone (id, position) VALUES (1, :up_to) \
-         ON CONFLICT (id) DO UPDATE SET position = excluded.position",
+         ON CONFLICT (id) DO UPDATE SET position = max(position, excluded.position)",
     )?
     .execute(named_params! { ":up_to": up_to })?;
     Ok(gone as u64)

@@ -13,6 +13,7 @@ use super::export::row_of;
 use super::lock::Lock;
 use super::{connection, migrations, policies, usage};
 use crate::errors::StorageError;
+use crate::executor::event::restored_floor;
 use crate::executor::migrate::cell::{Cell, Keeper, Row, Tally};
 use crate::executor::migrate::tables::Table;
 use crate::permissions::Access;
@@ -21,6 +22,14 @@ use crate::permissions::Access;
 const PAGE_SIZE: u32 = 4096;
 
 const TRIGGERS: &str = "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND sql IS NOT NULL";
+
+/// The last number that an event had, also one that is gone.
+const LAST_EVENT: &str = "SELECT max(coalesce((SELECT max(sequence) FROM storage_events), 0), \
+     coalesce((SELECT max(position) FROM storage_events_gone), 0), \
+     coalesce((SELECT max(seq) FROM sqlite_sequence WHERE name = 'storage_events'), 0))";
+
+const EVENTS_GONE: &str = "INSERT INTO storage_events_gone (id, position) VALUES (1, ?1) \
+     ON CONFLICT (id) DO UPDATE SET position = excluded.position";
 
 /// The transaction. Nothing of it remains where it is not finished. All of its functions block.
 #[derive(Debug)]
@@ -103,6 +112,21 @@ impl Import {
             Ok(())
         };
         restart().map_err(|fault: Fault| fault.into_storage("import"))
+    }
+
+    /// Has events go on far ahead of all that may have been told of since they were read: whoever comes back with such a number hears
+    /// that what came between is gone.
+    pub(in crate::executor) fn leave_events_behind(&self) -> Result<(), StorageError> {
+        let conn = self.conn();
+        let leave = || {
+            let last: i64 = conn.query_row(LAST_EVENT, [], |row| row.get(0))?;
+            let floor = restored_floor(last);
+            conn.execute(EVENTS_GONE, [floor])?;
+            conn.execute("DELETE FROM sqlite_sequence WHERE name = 'storage_events'", [])?;
+            conn.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('storage_events', ?1)", [floor])?;
+            Ok(())
+        };
+        leave().map_err(|fault: Fault| fault.into_storage("import"))
     }
 
     /// Counts anew, and where the counters are right puts the triggers back, and commits.

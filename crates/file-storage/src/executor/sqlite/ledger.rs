@@ -91,14 +91,15 @@ pub(super) fn count_for_owner(
             total_and_quota,
         )?,
     };
-    hold(conn, "user", counted, change)?;
+    hold(conn, ("user", &owner), counted, change)?;
     quotas::note(conn, ("user", &owner, bucket), counted, change.bytes())
 }
 
 /// Refuses a change that does not fit in a bucket's quota.
 pub(super) fn fits_in_bucket(conn: &Connection, bucket: &Bucket, change: Change) -> Result<(), Fault> {
     let total = int(bucket.used_bytes()).saturating_add(change.bytes());
-    hold(conn, "bucket", (total, bucket.config.quota_bytes.map(int)), change)
+    let name = ("bucket", bucket.name.as_str());
+    hold(conn, name, (total, bucket.config.quota_bytes.map(int)), change)
 }
 
 /// Whom the bytes of an unfinished upload count for.
@@ -159,7 +160,7 @@ fn count_held(conn: &Connection, holder: &Holder, change: Change, now: Timestamp
              RETURNING total_bytes + unfinished_bytes, quota_bytes",
         )?
         .query_row(named_params! { ":bytes": bytes, ":bucket": bucket }, total_and_quota)?;
-    hold(conn, "bucket", counted, change)?;
+    hold(conn, ("bucket", bucket), counted, change)?;
     quotas::note(conn, ("bucket", bucket, bucket), counted, bytes)?;
     let Some(owner) = holder.owner.map(text) else { return Ok(()) };
     conn.prepare_cached(
@@ -170,7 +171,7 @@ fn count_held(conn: &Connection, holder: &Holder, change: Change, now: Timestamp
     let counted = conn
         .prepare_cached(&FOR_OWNER)?
         .query_row(named_params! { ":bytes": bytes, ":now": micros(now), ":user": owner }, total_and_quota)?;
-    hold(conn, "user", counted, change)?;
+    hold(conn, ("user", &owner), counted, change)?;
     quotas::note(conn, ("user", &owner, bucket), counted, bytes)
 }
 
@@ -181,10 +182,10 @@ fn total_and_quota(row: &rusqlite::Row<'_>) -> rusqlite::Result<(i64, Option<i64
 /// Refuses what brings a counter over its quota.
 fn hold(
     conn: &Connection,
-    scope: &'static str,
+    named: (&'static str, &str),
     counted: (i64, Option<i64>),
     change: Change,
 ) -> Result<(), Fault> {
     let requested = change.added.saturating_sub(change.returned);
-    quotas::hold(conn, scope, counted, (change.bytes(), requested))
+    quotas::hold(conn, named, counted, (change.bytes(), requested))
 }

@@ -9,7 +9,8 @@ use rusqlite::{Connection, OpenFlags};
 use super::errors::Fault;
 use super::lock::Lock;
 use super::rows::count;
-use super::{SqliteExecutor, functions, migrations, queue, upkeep, usage};
+use super::{SqliteExecutor, functions, lifecycle, migrations, queue, upkeep, usage};
+use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::look::{Books, COUNTED, Look};
 use crate::file::BlobKey;
@@ -29,16 +30,22 @@ impl SqliteExecutor {
         path: &Path,
         access: &Access,
         providers: &[Arc<str>],
+        buckets: &[BucketName],
     ) -> Result<Look, StorageError> {
         Lock::refuse_moved(path)?;
         if !path.is_file() {
             return Ok(Look::Nothing);
         }
-        books(path, access, providers).map_err(|fault| fault.into_storage("look"))
+        books(path, access, providers, buckets).map_err(|fault| fault.into_storage("look"))
     }
 }
 
-fn books(path: &Path, access: &Access, providers: &[Arc<str>]) -> Result<Look, Fault> {
+fn books(
+    path: &Path,
+    access: &Access,
+    providers: &[Arc<str>],
+    buckets: &[BucketName],
+) -> Result<Look, Fault> {
     let conn = open(path)?;
     match migrations::refuse_newer(&conn)? {
         0 => return Ok(Look::Nothing),
@@ -61,6 +68,13 @@ fn books(path: &Path, access: &Access, providers: &[Arc<str>]) -> Result<Look, F
     (books.failed_entries, books.silent_webhooks) = (failed?, silent?);
     if files? <= COUNTED {
         books.wrong_counters = Some(usage::differences(&conn, access)?);
+    }
+    books.lifecycle_rules = lifecycle::all(&conn, access, None)?;
+    let mut is_there = conn.prepare("SELECT 1 FROM storage_buckets WHERE id = ?1")?;
+    for bucket in buckets {
+        if !is_there.exists([bucket.as_str()])? {
+            books.missing_buckets.push(bucket.clone());
+        }
     }
     Ok(Look::Books(books))
 }

@@ -16,7 +16,7 @@ use super::{buckets, events};
 use crate::bucket::{BucketName, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::bounds::successor;
-use crate::executor::quota::{Limits, step, too_many_folders, warning};
+use crate::executor::quota::{Limits, folder_name, set_step, step, too_many_folders, warning};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Permission};
 use crate::quota::{FolderPath, MAX_FOLDER_QUOTAS, Quota, QuotaEnforcement, QuotaScope, QuotaSettings};
@@ -63,13 +63,14 @@ pub(super) fn over(
         limits.user = own.or(default_user).map(|limit| (used, limit));
     }
     let mut folders = conn.prepare_cached(
-        "SELECT used_bytes, quota_bytes FROM storage_folder_quotas \
+        "SELECT used_bytes, quota_bytes, prefix FROM storage_folder_quotas \
          WHERE bucket_id = :bucket AND substr(:path, 1, length(prefix)) = prefix \
          ORDER BY quota_bytes - used_bytes LIMIT 1",
     )?;
     let mut rows = folders.query(named_params! { ":bucket": bucket.as_str(), ":path": path.as_str() })?;
     if let Some(row) = rows.next()? {
         limits.folder = Some((count(row, 0)?, count(row, 1)?));
+        limits.folder_prefix = Some(str(row, 2)?.to_owned());
     }
     Ok(limits)
 }
@@ -77,7 +78,7 @@ pub(super) fn over(
 /// Refuses what brings a counter over its quota. `more` is the change, and what an error says was asked for.
 pub(super) fn hold(
     conn: &Connection,
-    scope: &'static str,
+    (scope, name): (&'static str, &str),
     (total, limit): (i64, Option<i64>),
     (more, requested): (i64, u64),
 ) -> Result<(), Fault> {
@@ -85,7 +86,7 @@ pub(super) fn hold(
         Some(limit) if more > 0 && total > limit && enforcement(conn)? == QuotaEnforcement::Enforce => {
             let used = u64::try_from(total.saturating_sub(more)).unwrap_or(0);
             let limit = u64::try_from(limit).unwrap_or(0);
-            Err(StorageError::QuotaExceeded { scope, used, limit, requested }.into())
+            Err(StorageError::QuotaExceeded { scope, name: Some(name.into()), used, limit, requested }.into())
         }
         _ => Ok(()),
     }
@@ -178,8 +179,10 @@ fn settle_one(conn: &Connection, change: &Change) -> Result<(), Fault> {
     let Some((total, limit)) = counted else { return Ok(()) };
     let requested = u64::try_from(bytes).unwrap_or(0);
     match change.scope.as_str() {
-        "folder" => hold(conn, "folder", (total, limit), (bytes, requested))?,
-        "global" => hold(conn, "global", (total, limit), (bytes, requested))?,
+        "folder" => {
+            hold(conn, ("folder", &folder_name(bucket, name)), (total, limit), (bytes, requested))?;
+        }
+        "global" => hold(conn, ("global", ""), (total, limit), (bytes, requested))?,
         // Held to where they were counted.
         _ => {}
     }
@@ -202,20 +205,45 @@ fn warn(conn: &Connection, change: &Change, counted: (i64, i64)) -> Result<(), F
     }
     let owner = match change.scope.as_str() {
         "global" => None,
-        "user" => Some(change.name.clone()),
-        _ => conn
-            .prepare_cached("SELECT owner_id FROM storage_buckets WHERE id = :bucket")?
-            .query_row(named_params! { ":bucket": change.bucket }, |row| row.get(0))
-            .optional()?
-            .flatten(),
+        "user" => Uuid::try_parse(&change.name).ok(),
+        _ => owner_of(conn, &change.bucket)?,
     };
-    let owner = owner.and_then(|owner: String| Uuid::try_parse(&owner).ok());
     let name = match change.scope.as_str() {
-        "folder" => format!("{}/{}", change.bucket, change.name.trim_end_matches('/')),
-        _ => change.name.clone(),
+        "folder" => folder_name(&change.bucket, &change.name),
+        _ => change.name.as_str().into(),
     };
     let payload = warning(&change.scope, &name, counted);
-    events::quota(conn, (&change.bucket, owner), &payload, now())
+    events::quota(conn, (Some(&change.bucket), owner), &payload, now())
+}
+
+fn owner_of(conn: &Connection, bucket: &str) -> Result<Option<Uuid>, Fault> {
+    let owner = conn
+        .prepare_cached("SELECT owner_id FROM storage_buckets WHERE id = :bucket")?
+        .query_row(named_params! { ":bucket": bucket }, |row| row.get::<_, Option<String>>(0))
+        .optional()?
+        .flatten();
+    Ok(owner.and_then(|owner| Uuid::try_parse(&owner).ok()))
+}
+
+/// Tells of a quota that was set, where it fills up by that: what is in use, and the limits before and after.
+pub(super) fn tell_set(
+    conn: &Connection,
+    scope: &QuotaScope,
+    used: u64,
+    limits: (Option<u64>, Option<u64>),
+) -> Result<(), Fault> {
+    let Some(payload) = set_step(scope, used, limits) else { return Ok(()) };
+    if enforcement(conn)? == QuotaEnforcement::Off {
+        return Ok(());
+    }
+    let (bucket, owner) = match scope {
+        QuotaScope::Global => (None, None),
+        QuotaScope::User(user) => (None, Some(*user)),
+        QuotaScope::Bucket(bucket) | QuotaScope::Folder(bucket, _) => {
+            (Some(bucket.as_str()), owner_of(conn, bucket.as_str())?)
+        }
+    };
+    events::quota(conn, (bucket, owner), &payload, now())
 }
 
 /// Has the configuration's word hold.
@@ -372,6 +400,7 @@ pub(super) fn set(
 ) -> Result<Quota, Fault> {
     access.on_rows(Permission::Maintain, None)?;
     let (bytes, now) = (limit.map(int), micros(now()));
+    let before = show(conn, access, scope)?;
     match scope {
         QuotaScope::Global => {
             conn.prepare_cached(
@@ -399,6 +428,10 @@ pub(super) fn set(
             buckets::reach(conn, access, Permission::BucketUpdate, name)?;
             set_folder(conn, (name, folder), bytes, now)?;
         }
+    }
+    // Of a bucket's it was told where it was changed.
+    if !matches!(scope, QuotaScope::Bucket(_)) {
+        tell_set(conn, scope, before.used, (before.limit, limit))?;
     }
     show(conn, access, scope)
 }

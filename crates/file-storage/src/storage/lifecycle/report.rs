@@ -1,10 +1,12 @@
 //! What a run did, or would do: bounded, however much that is.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::Timestamp;
-use crate::lifecycle::LifecycleRule;
+use crate::errors::StorageError;
+use crate::lifecycle::{ArchiveTarget, LifecycleRule};
 
 /// Most rules, actions and failures that a report names.
 const NAMED: usize = 100;
@@ -57,9 +59,15 @@ pub struct ReportedAction {
     pub bucket: String,
     /// The path.
     pub path: String,
+    /// Where it goes: the bucket and the path of a move, the provider of what is archived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// The code of the error, where it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// What else there is to know of that: of a quota, which one it is, and how much it holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<Value>,
 }
 
 /// What a run did, or would do.
@@ -138,13 +146,13 @@ impl LifecycleReport {
     }
 
     /// Notes that something failed.
-    pub(super) fn failed(&mut self, rule: &LifecycleRule, done: Done, path: &str, code: &str) {
+    pub(super) fn failed(&mut self, rule: &LifecycleRule, done: Done, path: &str, error: &StorageError) {
         self.totals.failed = self.totals.failed.saturating_add(1);
         if let Some(of_rule) = self.of(rule) {
             of_rule.failed = of_rule.failed.saturating_add(1);
         }
         if self.failed.len() < NAMED {
-            self.failed.push(named(rule, done, path, Some(code.to_owned())));
+            self.failed.push(named(rule, done, path, Some(error)));
         }
     }
 
@@ -162,12 +170,34 @@ impl LifecycleReport {
     }
 }
 
-fn named(rule: &LifecycleRule, done: Done, path: &str, error: Option<String>) -> ReportedAction {
+fn named(rule: &LifecycleRule, done: Done, path: &str, error: Option<&StorageError>) -> ReportedAction {
     ReportedAction {
         rule: rule.id,
         action: done.as_str().to_owned(),
         bucket: rule.bucket.to_string(),
         path: path.to_owned(),
-        error,
+        target: target(rule, done, path),
+        error: error.map(|error| error.code().to_owned()),
+        context: error.and_then(context),
+    }
+}
+
+fn context(error: &StorageError) -> Option<Value> {
+    match error {
+        StorageError::QuotaExceeded { scope, name, used, limit, requested } => Some(json!({
+            "scope": scope, "name": name.as_deref(), "used": used, "limit": limit, "requested": requested,
+        })),
+        _ => None,
+    }
+}
+
+/// Where a rule has something go.
+fn target(rule: &LifecycleRule, done: Done, path: &str) -> Option<String> {
+    match (done, &rule.spec.archive_to) {
+        (Done::Moved, Some(ArchiveTarget::Folder { bucket, prefix })) => {
+            Some(format!("{bucket}/{prefix}{path}"))
+        }
+        (Done::Archived, Some(ArchiveTarget::Provider(provider))) => Some(provider.clone()),
+        _ => None,
     }
 }

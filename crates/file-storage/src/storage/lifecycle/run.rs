@@ -3,7 +3,7 @@
 
 mod follow;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -42,6 +42,9 @@ pub struct LifecycleRun {
     /// What it did, or would do.
     #[serde(skip)]
     report: LifecycleReport,
+    /// Bytes that a dry run would have moved, by the bucket that they would be in then.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    planned: BTreeMap<String, u64>,
     place: Place,
 }
 

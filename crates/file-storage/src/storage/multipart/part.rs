@@ -73,7 +73,7 @@ impl FileStorage {
             self.size_limit(&admission.bucket).map_or(MAX_PART_SIZE, |limit| limit.min(MAX_PART_SIZE));
         self.check_part(&admission, limit, body.length.unwrap_or(0))?;
         let wanted = with_checksum(body.wanted, upload)?;
-        let bytes = self.bounded(body.bytes, Some(limit), admission.quota_left);
+        let bytes = self.bounded(body.bytes, Some(limit), admission.quota_left.clone());
         let (mut bytes, watch) = wanted.watch(bytes);
         let threshold = self.inner.options.load().inline_threshold;
         let head = Head::read(&mut bytes, threshold, body.length).await?;
@@ -110,7 +110,7 @@ impl FileStorage {
         let (at, mode) = (&upload.at, upload.mode());
         let admission = self.executor().admit_put(access, &at.bucket, &at.path, &mode, &announced).await?;
         self.executor().check_room()?;
-        let quota_left = admission.quota_left.map(|quota| QuotaLeft { returned: 0, ..quota });
+        let quota_left = admission.quota_left.clone().map(|quota| QuotaLeft { returned: 0, ..quota });
         Ok(Admission { quota_left, ..admission })
     }
 

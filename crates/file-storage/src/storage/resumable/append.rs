@@ -74,7 +74,7 @@ impl FileStorage {
             None => self.size_limit(&admission.bucket).map(|limit| limit.saturating_sub(offset)),
         };
         self.check_part(&admission, limit.unwrap_or(u64::MAX), body.length.unwrap_or(0))?;
-        let bytes = self.bounded(body.bytes, limit, admission.quota_left);
+        let bytes = self.bounded(body.bytes, limit, admission.quota_left.clone());
         let appending = Appending {
             storage: self.clone(),
             access: allowed,

@@ -105,7 +105,7 @@ impl FileStorage {
         let length = new.length.unwrap_or(0);
         self.check_limits(&admission, &attributes.content_type, length)?;
         // What would be replaced is not given back before the end, and until then both are there.
-        if let Some(left) = admission.quota_left {
+        if let Some(left) = admission.quota_left.clone() {
             QuotaLeft { returned: 0, ..left }.check(length)?;
         }
         caller.use_up(self).await?;

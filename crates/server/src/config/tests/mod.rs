@@ -340,6 +340,31 @@ fn a_lifecycle_rule_is_refused_by_the_key_that_is_wrong() {
     check("max_age_days: 9, noncurrent_days: 40000", "noncurrent_days: is between 1 and 36500");
     check("max_age_days: 9, noncurrent_keep: 2", "noncurrent_keep: goes with noncurrent_days");
     check("max_age_days: 9, action: archive", "action: the action archive goes with archive_to");
+    check(
+        "max_age_days: 9, prefix: /x",
+        "prefix: no path begins so: paths have no slash at their start, and no two together",
+    );
+    check(
+        "max_age_days: 9, action: archive, archive_to_bucket: a/b",
+        "archive_to_bucket: Bucket name invalid",
+    );
+    check(
+        "max_age_days: 9, action: archive, archive_to_provider: cold",
+        "archive_to_provider: there is no provider 'cold' below providers",
+    );
+    check_refused(
+        "lifecycle: {rules: {r: {bucket: a/b, max_age_days: 9}}}",
+        &["storage.yml:1: lifecycle.rules.r.bucket: 'a/b' is no bucket's name: \
+           a bucket name has only the characters that Supabase Storage allows"],
+    );
+}
+
+#[test]
+fn what_waits_for_a_restart_is_named_as_in_the_file() {
+    let was = load("", &[], &[]).unwrap().config;
+    let rules = load("lifecycle: {rules: {r: {bucket: logs, max_age_days: 9}}}", &[], &[]).unwrap().config;
+    let (_, taken, left) = was.adopt(&rules);
+    assert_eq!((taken, left), (vec![], vec!["lifecycle.rules"]));
 }
 
 #[test]

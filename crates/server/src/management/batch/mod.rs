@@ -12,6 +12,7 @@ use file_storage::StorageError;
 use file_storage::storage::BatchItem;
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::errors::ApiError;
@@ -75,12 +76,22 @@ struct BatchError {
     status: u16,
     /// Whether the same may succeed later.
     retryable: bool,
+    /// What else a program can act on, as beside an error of its own: of a quota `scope`, `name`, `used`, `limit`, `requested`.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    context: Map<String, Value>,
 }
 
 impl From<&StorageError> for BatchError {
     fn from(error: &StorageError) -> Self {
-        let status = ApiError::from(error.clone()).status().as_u16();
-        Self { code: error.code(), message: error.to_string(), status, retryable: error.is_retryable() }
+        let alone = ApiError::from(error.clone());
+        Self {
+            code: error.code(),
+            message: error.to_string(),
+            status: alone.status().as_u16(),
+            retryable: error.is_retryable(),
+            context: alone.context(),
+        }
     }
 }
 
@@ -107,5 +118,26 @@ impl BatchResult {
     fn respond(self) -> Response {
         let status = if self.failure_count == 0 { StatusCode::OK } else { StatusCode::MULTI_STATUS };
         (status, axum::Json(self)).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_finds_no_room_says_in_which_quota() {
+        let error = StorageError::QuotaExceeded {
+            scope: "folder",
+            name: Some("photos/in".into()),
+            used: 3,
+            limit: 4,
+            requested: 2,
+        };
+        let shown = serde_json::to_value(BatchError::from(&error)).unwrap();
+        let context = &shown["context"];
+        assert_eq!((&context["name"], &context["limit"]), (&"photos/in".into(), &4.into()), "{shown}");
+        let none = serde_json::to_value(BatchError::from(&StorageError::InvalidPartOrder)).unwrap();
+        assert!(none.get("context").is_none(), "{none}");
     }
 }

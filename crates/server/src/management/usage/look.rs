@@ -14,7 +14,7 @@ use crate::errors::ApiError;
 use crate::management::{Caller, Path, answer};
 
 /// By what usage is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::management) enum UsageKind {
     /// By owner.
@@ -23,6 +23,18 @@ pub(in crate::management) enum UsageKind {
     Bucket,
     /// By the provider that the bytes are on.
     Provider,
+}
+
+impl UsageKind {
+    /// The one of a word in a query.
+    pub(super) fn parse(word: &str) -> Result<Self, ApiError> {
+        match word {
+            "user" => Ok(Self::User),
+            "bucket" => Ok(Self::Bucket),
+            "provider" => Ok(Self::Provider),
+            _ => Err(ApiError::schema("querystring/by must be one of user, bucket, provider")),
+        }
+    }
 }
 
 /// What objects take, by what was asked for.

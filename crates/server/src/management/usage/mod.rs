@@ -29,7 +29,7 @@ const LIMIT: u32 = 10_000;
 pub(super) struct Asked {
     #[serde(default)]
     recalculate: bool,
-    by: Option<look::UsageKind>,
+    by: Option<String>,
     #[serde(default)]
     refresh: bool,
 }
@@ -137,14 +137,16 @@ async fn shown(
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Usage, ApiError> {
     app.storage.may_ask(context, Operation::ReadUsage, None).await?;
-    let Query(asked) = asked.map_err(|error| ApiError::schema(error.body_text()))?;
-    match asked {
-        Asked { by: Some(_), recalculate: true, .. } => {
-            Err(ApiError::schema("by and recalculate exclude each other"))
-        }
-        Asked { by: Some(by), refresh, .. } => look::by(app, context, by, refresh).await.map(Usage::By),
-        Asked { recalculate: true, .. } => usage(app, context, Recount::Report).await,
-        Asked { .. } => usage(app, context, Recount::None).await,
+    let switches =
+        "querystring/recalculate and querystring/refresh must be boolean, and each stands there once";
+    let Query(asked) = asked.map_err(|_| ApiError::schema(switches))?;
+    let by = asked.by.as_deref().map(look::UsageKind::parse).transpose()?;
+    let Asked { recalculate, refresh, .. } = asked;
+    match (by, recalculate) {
+        (Some(_), true) => Err(ApiError::schema("by and recalculate exclude each other")),
+        (Some(by), false) => look::by(app, context, by, refresh).await.map(Usage::By),
+        (None, true) => usage(app, context, Recount::Report).await,
+        (None, false) => usage(app, context, Recount::None).await,
     }
 }
 

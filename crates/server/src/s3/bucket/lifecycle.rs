@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use file_storage::Operation;
-use file_storage::lifecycle::{LifecycleAction, LifecycleRule, MAX_RULES, RuleSpec};
+use file_storage::lifecycle::{LifecycleAction, LifecycleRule, MAX_DAYS, MAX_RULES, RuleSource, RuleSpec};
 use http::StatusCode;
 use s3s::dto::{
     AbortIncompleteMultipartUpload, DeleteBucketLifecycleInput, DeleteBucketLifecycleOutput,
@@ -53,6 +53,12 @@ pub(in crate::s3) async fn put(
     if specs.iter().any(|spec| !names.insert(spec.name.as_deref())) {
         return Err(Failure::argument("Rule ID must be unique. Found same ID for more than one rule"));
     }
+    for spec in &specs {
+        let rule = LifecycleRule::new(call.bucket()?.clone(), RuleSource::S3, spec.clone());
+        if let Some((key, problem)) = rule.fault() {
+            return Err(Failure::invalid(in_words_of_s3(key, problem)));
+        }
+    }
     call.storage().replace_s3_lifecycle(call.context(), call.bucket()?, specs).await?;
     Ok(PutBucketLifecycleConfigurationOutput::default())
 }
@@ -99,12 +105,12 @@ fn spec(rule: Rule) -> Result<RuleSpec, Failure> {
         prefix,
         tags,
         enabled,
-        max_age_days: number("Days", expiration.days)?,
+        max_age_days: days("Days", expiration.days)?,
         action: LifecycleAction::Delete,
-        noncurrent_days: number("NoncurrentDays", older.noncurrent_days)?,
+        noncurrent_days: days("NoncurrentDays", older.noncurrent_days)?,
         noncurrent_keep: number("NewerNoncurrentVersions", older.newer_noncurrent_versions)?,
         expired_delete_markers: expiration.expired_object_delete_marker.unwrap_or(false),
-        abort_incomplete_days: number("DaysAfterInitiation", unfinished.days_after_initiation)?,
+        abort_incomplete_days: days("DaysAfterInitiation", unfinished.days_after_initiation)?,
         ..RuleSpec::default()
     };
     if spec.expired_delete_markers && spec.max_age_days.is_some() {
@@ -118,6 +124,27 @@ fn number(name: &str, given: Option<i32>) -> Result<Option<u32>, Failure> {
     let positive = |number: i32| u32::try_from(number).ok().filter(|number| *number > 0);
     let refuse = || Failure::argument(format!("{name} must be a positive integer"));
     given.map(|number| positive(number).ok_or_else(refuse)).transpose()
+}
+
+/// The same of days, of which there is a most.
+fn days(name: &str, given: Option<i32>) -> Result<Option<u32>, Failure> {
+    let number = number(name, given)?;
+    if number.is_some_and(|number| number > MAX_DAYS) {
+        return Err(Failure::argument(format!("{name} must be at most {MAX_DAYS}")));
+    }
+    Ok(number)
+}
+
+/// What is wrong with a rule, by the elements that its author wrote.
+fn in_words_of_s3(key: &str, problem: String) -> String {
+    match key {
+        "max_age_days" => "At least one action needs to be specified in a rule".to_owned(),
+        "noncurrent_keep" => "NewerNoncurrentVersions goes with NoncurrentDays".to_owned(),
+        "bucket" => "ID has at most 255 characters".to_owned(),
+        "prefix" => format!("Prefix: {problem}"),
+        "tags" => format!("Tag: {problem}"),
+        _ => problem,
+    }
 }
 
 /// What a filter is about: paths, and tags.

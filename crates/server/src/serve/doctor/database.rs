@@ -5,7 +5,7 @@ use file_storage::executor::postgres::{Diagnosis, PostgresAddress, PostgresExecu
 
 use super::{Finding, PATIENCE, with_cause};
 use crate::config::{Config, Database};
-use crate::serve::{backup, identities, open};
+use crate::serve::{backup, identities, open, rules};
 
 const ABOUT: &str = "database";
 
@@ -24,7 +24,7 @@ pub(super) async fn look_at(config: &Config) -> (Vec<Finding>, Option<Look>) {
     if findings.iter().any(|finding| finding.severity == super::Severity::Error) {
         return (findings, None);
     }
-    let looking = look(backup::database(config), identities::names(config));
+    let looking = look(backup::database(config), identities::names(config), rules::buckets(config));
     match tokio::time::timeout(PATIENCE, looking).await {
         Ok(Ok(found)) => {
             if let Look::Books(books) = &found {

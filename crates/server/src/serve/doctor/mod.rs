@@ -5,6 +5,7 @@ mod audit;
 mod backups;
 mod certificate;
 mod database;
+mod lifecycle;
 mod machine;
 mod owners;
 mod providers;
@@ -87,6 +88,9 @@ pub async fn doctor(loaded: &Loaded) -> Vec<Finding> {
     findings.extend(secrets::weak(config));
     findings.extend(reach::look(config).await);
     findings.extend(of_database);
+    if let Some(Look::Books(books)) = &looked {
+        findings.extend(lifecycle::look(config, books));
+    }
     // Where there is nothing yet, there is nothing to be backed up.
     if matches!(looked, Some(Look::Books(_) | Look::Older)) {
         findings.push(backups::look(config));

@@ -69,7 +69,7 @@ async fn user_quotas_are_never_overshot() {
     let outcomes = join_all(tries).await;
     assert_eq!(outcomes.iter().filter(|o| o.is_ok()).count(), 11);
     let refused = outcomes.iter().find_map(|o| o.as_ref().err()).unwrap();
-    let StorageError::QuotaExceeded { scope, used, limit, requested } = refused else {
+    let StorageError::QuotaExceeded { scope, used, limit, requested, .. } = refused else {
         panic!("{refused:?}");
     };
     assert_eq!((*scope, *used, *limit, *requested), ("user", 98, 100, 8));

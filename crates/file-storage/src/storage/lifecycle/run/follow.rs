@@ -192,7 +192,7 @@ impl Step<'_> {
             tracing::error!(provider, "a lifecycle rule archives to a provider that is not configured");
             for task in together {
                 let missing = StorageError::ProviderNotFound { provider: shared(provider) };
-                run.report.failed(task.rule, Done::Archived, task.version.path.as_str(), missing.code());
+                run.report.failed(task.rule, Done::Archived, task.version.path.as_str(), &missing);
             }
             return Ok(());
         }
@@ -213,7 +213,7 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Moves an object to an archive's folder. What is there already stays, and so does the object.
+    /// Moves an object to an archive's folder. What is there already stays, and so does the object. A dry run looks whether it could.
     async fn carry_away(
         &self,
         run: &mut LifecycleRun,
@@ -223,24 +223,38 @@ impl Step<'_> {
     ) -> Result<(), StorageError> {
         let (rule, version) = (task.rule, task.version);
         let path = version.path.as_str();
-        if run.dry_run {
-            self.did(run, rule, Done::Moved, path, version.size);
-            return Ok(());
-        }
+        // What a dry run has let go there before comes first.
+        let planned = run.dry_run.then(|| run.planned.get(to).copied().unwrap_or_default());
         let moved = async {
             let to = (&BucketName::parse(to)?, &ObjectPath::parse(&format!("{prefix}{path}"))?);
             let context = RlsContext::system("follow lifecycle rules").following(rule.id);
             let from = (bucket, &version.path);
-            self.storage.move_version(&context, from, version.version, to, PutMode::Create).await
+            match planned {
+                Some(planned) => {
+                    self.storage.may_move_version(&context, from, version.version, to, planned).await
+                }
+                None => {
+                    let mode = PutMode::Create;
+                    self.storage.move_version(&context, from, version.version, to, mode).await.map(drop)
+                }
+            }
         };
         match moved.await {
-            Ok(_) => self.did(run, rule, Done::Moved, path, version.size),
+            Ok(()) => {
+                if run.dry_run {
+                    let planned = run.planned.entry(to.to_owned()).or_default();
+                    *planned = planned.saturating_add(version.size);
+                }
+                self.did(run, rule, Done::Moved, path, version.size);
+            }
             // It is another one by now, whose time has not come.
             Err(StorageError::PreconditionFailed { .. } | StorageError::ObjectNotFound { .. }) => {}
             Err(error) if error.is_retryable() => return Err(error),
             Err(error) => {
-                tracing::warn!(%error, %bucket, path, rule = %rule.label(), "an object could not be archived");
-                run.report.failed(rule, Done::Moved, path, error.code());
+                if !run.dry_run {
+                    tracing::warn!(%error, %bucket, path, rule = %rule.label(), "an object could not be archived");
+                }
+                run.report.failed(rule, Done::Moved, path, &error);
             }
         }
         Ok(())

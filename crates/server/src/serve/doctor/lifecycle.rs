@@ -1,0 +1,72 @@
+//! Whether lifecycle rules can be followed.
+
+use file_storage::executor::look::Books;
+
+use super::Finding;
+use crate::config::Config;
+use crate::serve::rules;
+
+const ABOUT: &str = "lifecycle";
+
+pub(super) fn look(config: &Config, books: &Books) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (rule, provider) in rules::without_provider(config, &books.lifecycle_rules) {
+        findings.push(Finding::warning(
+            ABOUT,
+            format!(
+                "the rule {} of the bucket {} archives to '{provider}', which is no provider here",
+                rule.label(),
+                rule.bucket
+            ),
+            "it fails each day: configure the provider below `providers`, or change the rule by `aerostore lifecycle set --id`",
+        ));
+    }
+    for bucket in &books.missing_buckets {
+        findings.push(Finding::warning(
+            ABOUT,
+            format!("lifecycle.rules names the bucket '{bucket}', which is not there"),
+            "it is mistyped, or still to be made: nothing goes by such a rule",
+        ));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use file_storage::BucketName;
+    use file_storage::lifecycle::{ArchiveTarget, LifecycleRule, RuleSource, RuleSpec};
+
+    use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn rules_that_name_what_is_not_there_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let sources = Sources {
+            environment: vec![("AEROSTORE_DATA_DIR".to_owned(), dir.path().display().to_string())],
+            ..Sources::default()
+        };
+        let config = Config::load(&sources).unwrap().config;
+        let bucket = BucketName::parse("logs").unwrap();
+        let rule = |provider: &str| {
+            let to = Some(ArchiveTarget::Provider(provider.to_owned()));
+            let spec = RuleSpec { archive_to: to, name: Some("cool".to_owned()), ..RuleSpec::default() };
+            LifecycleRule::new(bucket.clone(), RuleSource::Api, spec)
+        };
+        let books = Books { lifecycle_rules: vec![rule("local")], ..Books::default() };
+        assert_eq!(look(&config, &books), []);
+        let books = Books {
+            lifecycle_rules: vec![rule("cold")],
+            missing_buckets: vec![bucket.clone()],
+            ..Books::default()
+        };
+        let found: Vec<String> = look(&config, &books).into_iter().map(|finding| finding.found).collect();
+        assert_eq!(
+            found,
+            [
+                "the rule cool of the bucket logs archives to 'cold', which is no provider here",
+                "lifecycle.rules names the bucket 'logs', which is not there"
+            ]
+        );
+    }
+}
