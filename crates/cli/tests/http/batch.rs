@@ -151,6 +151,12 @@ async fn what_is_no_batch_is_refused_and_leaves_nothing() {
     for path in ["box/x", "box/y"] {
         assert!(server.content(path).await.is_none(), "{path}");
     }
+    // No file gets past a bucket that is not there.
+    let nowhere = form(&[("bucket", "nowhere")], &[("x", b"1"), ("y", &large)]);
+    send(&server, ME, nowhere.clone(), &[]).await.expect_error(404, "BUCKET_NOT_FOUND");
+    let reply = send(&server, ME, nowhere, &[("accept", "application/x-ndjson")]).await.expect_status(200);
+    let last: Value = serde_json::from_str(reply.text().lines().last().unwrap()).unwrap();
+    assert_eq!(last["error"]["code"], "BUCKET_NOT_FOUND", "{last}");
     server.expect_clean().await;
     for wrong in
         [json!({}), json!({ "bucket": "box", "paths": [] }), json!({ "bucket": "box", "paths": "x" })]

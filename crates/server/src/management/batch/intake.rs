@@ -113,7 +113,7 @@ impl Intake {
                 let content_type = kind.unwrap_or_else(|| "application/octet-stream".to_owned());
                 let attributes = ObjectAttributes { content_type, ..Default::default() };
                 let (lent, back) = Lent::new(field);
-                self.batch.add(path, attributes, until_failed(lent.map_err(form_failed))).await;
+                self.batch.add(path, attributes, until_failed(lent.map_err(form_failed))).await?;
                 back.lock().unwrap_or_else(PoisonError::into_inner).take()
             }
             Err(error) => {
