@@ -256,6 +256,40 @@ async fn a_fault_of_the_database_takes_all_of_it_back() {
     assert_eq!(server.files_on_disk(), 0, "no blob is left");
 }
 
+/// The log's line about a request.
+async fn line(server: &Server, reply: &Reply) -> String {
+    let id = reply.header("x-request-id");
+    let log = server.log_until(id).await;
+    log.lines().find(|line| line.contains(id)).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_log_says_what_became_of_a_batch() {
+    let server = Server::start();
+    server.bucket(ME, "box", "private").await;
+    let accept = [("accept", "application/x-ndjson")];
+    let body = form(&[("bucket", "box")], &[("a", b"1"), ("b//c", b"2"), ("d", b"3")]);
+    let check = async |reply: Reply, wanted: &[&str]| {
+        let line = line(&server, &reply).await;
+        assert!(line.contains("bucket=\"box\""), "{line}");
+        for wanted in wanted {
+            assert!(line.contains(*wanted), "{wanted} in {line}");
+        }
+    };
+    let some = ["files=3", "failures=1", "code=\"INVALID_PATH\"", "outcome=\"partial\""];
+    check(send(&server, ME, body.clone(), &[]).await.expect_status(207), &some).await;
+    // Told line by line, it is as known at the end.
+    let some = ["files=3", "failures=3", "status=200", "outcome=\"refused\""];
+    check(send(&server, ME, body.clone(), &accept).await.expect_status(200), &some).await;
+    let cut = body[..body.len() - 30].to_vec();
+    let failed = ["status=200", "code=\"INVALID_REQUEST\"", "outcome=\"refused\""];
+    check(send(&server, ME, cut, &accept).await.expect_status(200), &failed).await;
+    let refused = ["operation=\"upload_batch\"", "failures=1", "status=207", "outcome=\"refused\""];
+    check(upload(&server, Who::User(OTHER), "false", &[("x", b"1")]).await, &refused).await;
+    let gone = ["operation=\"delete_batch\"", "files=2", "failures=0", "outcome=\"ok\""];
+    check(delete(&server, ME, json!({ "bucket": "box", "paths": ["a", "d"] })).await, &gone).await;
+}
+
 /// Prints how long it takes to write files one by one, over one connection, and in a batch.
 #[tokio::test]
 #[ignore = "prints figures and judges none (issue 6)"]

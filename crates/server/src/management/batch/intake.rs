@@ -17,6 +17,7 @@ use multer::Field;
 use crate::app::AppState;
 use crate::errors::ApiError;
 use crate::form_data::{FormData, Limit, until_failed};
+use crate::http::LogSlot;
 use crate::management::Caller;
 use crate::rest::{Dialect, form_failed};
 
@@ -40,12 +41,13 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Reads a form up to its first file, and asks whether the caller may write at all.
+    /// Reads a form up to its first file, and asks whether the caller may write at all. `log` is told of the bucket.
     pub(super) async fn open(
         app: &AppState,
         caller: &Caller,
         headers: &HeaderMap,
         body: Body,
+        log: &LogSlot,
     ) -> Result<Self, ApiError> {
         app.storage.may_ask(caller.context(), Operation::Upload(&PutMode::Create), None).await?;
         crate::conditional::none(headers)?;
@@ -84,6 +86,7 @@ impl Intake {
         };
         let bucket =
             bucket.ok_or_else(|| ApiError::schema("the field `bucket` must stand before the files"))?;
+        log.update(|log| log.bucket = Some(bucket.as_str().to_owned()));
         let mode = mode.unwrap_or(PutMode::Create);
         let batch = app.storage.begin_batch(caller.context(), &bucket, mode).await?;
         Ok(Self { form, batch, next: Some(first), most, total, dialect: Dialect::of(app) })

@@ -9,11 +9,10 @@ use http::HeaderMap;
 
 use super::intake::Intake;
 use super::lines::{self, Progress, Step};
-use super::{BatchObject, BatchResult};
+use super::{BatchObject, BatchResult, answered, begin};
 use crate::app::AppState;
 use crate::errors::ApiError;
-use crate::http::OperationLog;
-use crate::management::{Caller, answer};
+use crate::management::Caller;
 
 const OPERATION: &str = "upload_batch";
 
@@ -41,21 +40,16 @@ pub(in crate::management) async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let intake = match Intake::open(&app, &caller, &headers, body).await {
-        Ok(intake) => intake,
-        Err(error) => return answer::<()>(&caller, OPERATION, Err(error)),
-    };
-    let mut response = if lines::are_wanted(&headers) {
-        lines::told(intake, caller.context().request_id())
-    } else {
-        match to_the_end(intake).await {
-            Ok(items) => shown(items).respond(),
-            Err(error) => return answer::<()>(&caller, OPERATION, Err(error)),
+    let log = begin(&caller, OPERATION);
+    let outcome = async {
+        let intake = Intake::open(&app, &caller, &headers, body, &log).await?;
+        if lines::are_wanted(&headers) {
+            return Ok(lines::told(intake, caller.context().request_id(), log.clone()));
         }
+        Ok(shown(to_the_end(intake).await?).respond(&log))
     };
-    let user_id = caller.context().user_id();
-    response.extensions_mut().insert(OperationLog { user_id, ..OperationLog::new(OPERATION) });
-    response
+    let outcome = outcome.await;
+    answered(&caller, log, outcome)
 }
 
 async fn to_the_end(mut intake: Intake) -> Result<Vec<BatchItem<Written>>, ApiError> {
