@@ -98,6 +98,45 @@ async fn files_come_together_and_a_wrong_one_fails_alone() {
     server.expect_clean().await;
 }
 
+/// What comes of forms has `"` and line ends in a filename as `%22`, `%0D` and `%0A`, which may as well be a name's own.
+#[tokio::test]
+async fn a_path_of_its_own_goes_before_what_the_filename_says() {
+    let server = Server::start();
+    server.bucket(ME, "box", "private").await;
+    let field = |name: &str, value: &str| {
+        format!("--XB\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let file = |filename: &str, bytes: &str| {
+        let head = "--XB\r\nContent-Disposition: form-data; name=\"file\"";
+        format!("{head}; filename=\"{filename}\"\r\n\r\n{bytes}\r\n")
+    };
+    let sent = async |parts: &[String]| {
+        let body = format!("{}{}--XB--\r\n", field("bucket", "box"), parts.concat());
+        send(&server, ME, body.into_bytes(), &[]).await
+    };
+    let parts = [
+        field("path", "q\"uote"),
+        file("blob", "1"),
+        file("q%22uote", "2"),
+        field("path", "50%22"),
+        file("blob", "3"),
+        file("back\\\"slash", "4"),
+    ];
+    let answer = sent(&parts).await.expect_status(200).json();
+    assert_eq!(paths(&answer, "successful"), ["q\"uote", "q%22uote", "50%22", "back\"slash"], "{answer}");
+    assert_eq!(server.content("box/q%22uote").await.unwrap(), b"1");
+    assert_eq!(server.content("box/q%2522uote").await.unwrap(), b"2");
+    for wrong in [
+        vec![field("path", "a"), field("path", "b"), file("x", "1")],
+        vec![file("x", "1"), field("path", "a"), field("path", "b"), file("y", "1")],
+        vec![file("x", "1"), field("path", "a")],
+        vec![file("x", "1"), field("upsert", "true"), file("y", "1")],
+    ] {
+        sent(&wrong).await.expect_error(400, "INVALID_REQUEST");
+    }
+    assert!(server.content("box/x").await.is_none());
+}
+
 #[tokio::test]
 async fn a_thousand_files_are_there_at_once_and_one_more_is_too_many() {
     let server = Server::start();

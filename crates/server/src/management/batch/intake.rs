@@ -34,6 +34,8 @@ pub(super) struct Intake {
     batch: Batch,
     /// A file whose bytes were not read yet.
     next: Option<Field<'static>>,
+    /// What that file is called, where its filename does not say so.
+    path: Option<String>,
     most: usize,
     /// How many files there are, where the form said so before them.
     total: Option<usize>,
@@ -57,7 +59,7 @@ impl Intake {
             .ok_or_else(|| ApiError::schema("the body must be multipart/form-data, with a boundary"))?;
         let mut form = FormData::new(body, boundary, Limit::Between(MAX_BETWEEN));
         let most = app.storage.options().batch.max_files;
-        let (mut bucket, mut mode, mut total, mut fields) = (None, None, None, 0);
+        let (mut bucket, mut mode, mut total, mut path, mut fields) = (None, None, None, None, 0);
         let first = loop {
             let field = form.next().await.map_err(form_failed)?;
             let field = field.ok_or_else(|| ApiError::schema("the form has no file"))?;
@@ -80,6 +82,8 @@ impl Intake {
                 "upsert" => return Err(ApiError::schema("upsert must be true or false")),
                 "total" if total.is_some() => return Err(twice("total")),
                 "total" => total = Some(announced(&text, most)?),
+                "path" if path.is_some() => return Err(twice("path")),
+                "path" => path = Some(text),
                 // Unknown fields are for others, as in query strings.
                 _ => {}
             }
@@ -89,7 +93,7 @@ impl Intake {
         log.update(|log| log.bucket = Some(bucket.as_str().to_owned()));
         let mode = mode.unwrap_or(PutMode::Create);
         let batch = app.storage.begin_batch(caller.context(), &bucket, mode).await?;
-        Ok(Self { form, batch, next: Some(first), most, total, dialect: Dialect::of(app) })
+        Ok(Self { form, batch, next: Some(first), path, most, total, dialect: Dialect::of(app) })
     }
 
     /// Takes the next file in, and gives its name; `None` where there was none left.
@@ -100,16 +104,13 @@ impl Intake {
                 _ => Ok(None),
             };
         };
-        if field.file_name().is_none() {
-            return Err(ApiError::schema("text fields must stand before the files"));
-        }
         if self.batch.files() >= self.most {
             return Err(too_many(self.most));
         }
         if let Some(total) = self.total.filter(|total| self.batch.files() >= *total) {
             return Err(not_as_announced(total));
         }
-        let name = field.file_name().unwrap_or_default().to_owned();
+        let name = self.path.take().unwrap_or_else(|| field.file_name().unwrap_or_default().to_owned());
         let kind = field.content_type().map(ToString::to_string);
         let left = match ObjectPath::parse_new(&name, self.dialect.path_rules()) {
             Ok(path) => {
@@ -128,9 +129,30 @@ impl Intake {
         if let Some(mut field) = left {
             while self.form.chunk(&mut field).await.map_err(form_failed)?.is_some() {}
         }
-        // A body that broke off has no next field, and says why.
-        self.next = self.form.next().await.map_err(form_failed)?;
+        self.go_on().await?;
         Ok(Some(name))
+    }
+
+    /// Comes to the next file, and to the path that may stand before it.
+    async fn go_on(&mut self) -> Result<(), ApiError> {
+        // A body that broke off has no next field, and says why.
+        while let Some(field) = self.form.next().await.map_err(form_failed)? {
+            if field.file_name().is_some() {
+                self.next = Some(field);
+                return Ok(());
+            }
+            if field.name() != Some("path") {
+                return Err(ApiError::schema("text fields but `path` must stand before the files"));
+            }
+            if self.path.is_some() {
+                return Err(twice("path"));
+            }
+            self.path = Some(text(&mut self.form, field).await?);
+        }
+        match self.path {
+            Some(_) => Err(ApiError::schema("the last field `path` stands before no file")),
+            None => Ok(()),
+        }
     }
 
     /// How many files came so far.

@@ -23,7 +23,7 @@ const OPERATION: &str = "upload_batch";
         ("accept" = Option<String>, Header, description = "`application/x-ndjson`: lines `{\"completed\",\"total\",\"current\"}` while files come, and the result as the last one, with status 200; `total` is null without the field `total`"),
     ),
     request_body(
-        description = "The fields `bucket`, `upsert` (`true` or `false`) and `total` (how many files there are; with another number of them the batch is refused), then the files: the filename of each is its path",
+        description = "The fields `bucket`, `upsert` (`true` or `false`) and `total` (how many files there are; with another number of them the batch is refused), then the files: the filename of each is its path, as it stands, unless a field `path` right before it says another",
         content((String = "multipart/form-data")),
     ),
     responses(
