@@ -332,3 +332,31 @@ async fn fs_i2_giving_an_upload_up_leaves_nothing_wherever_it_fails() {
 async fn fs_i2_appends_that_fail_anywhere_happen_wholly_or_not_at_all() {
     fails_anywhere(Write::Append).await;
 }
+
+#[tokio::test]
+async fn a_batch_fails_as_a_whole_where_the_database_does_not_answer() {
+    // SQLite is in this process.
+    if TestDatabase::if_asked_for().is_none() {
+        return;
+    }
+    for size in SIZES {
+        let scene = Scene::new(size, TestDatabase::if_asked_for()).await;
+        let (storage, me) = (&scene.fixture.storage, user(1));
+        let mut batch = storage.begin_batch(&me, &scene.docs, PutMode::Create).await.unwrap();
+        let attributes = ObjectAttributes { content_type: "text/plain".into(), ..Default::default() };
+        let armed = failpoint::arm(scene.fixture.dir.path(), "postgres.before_statements", Action::Io);
+        let added = batch.add(path("a"), attributes, chunked(&vec![1; size])).await;
+        let outcome = match added {
+            Ok(()) => batch.finish().await.map(drop),
+            Err(error) => Err(error),
+        };
+        let error = outcome.unwrap_err();
+        assert_eq!(
+            (error.code(), error.to_string()),
+            ("PROVIDER_UNAVAILABLE", "The database is unavailable".into())
+        );
+        drop(armed);
+        scene.fixture.audit().await;
+        assert_eq!(scene.files().await.len(), 1, "the one that was there before");
+    }
+}

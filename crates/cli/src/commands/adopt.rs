@@ -90,7 +90,10 @@ fn describe(job: &Value) -> String {
         ("there already", present.to_string()),
         ("failed", number("failures").to_string()),
     ];
-    let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    let removed = job.pointer("/report/removed").and_then(Value::as_u64);
+    let removed = removed.map(|removed| ("originals removed", removed.to_string()));
+    let rows: Vec<_> =
+        rows.into_iter().chain(removed).map(|(name, value)| vec![name.to_owned(), value]).collect();
     let mut shown = table(&rows, &[]);
     for failure in job.pointer("/report/failures").and_then(Value::as_array).into_iter().flatten() {
         let (path, message) = (plain(text(failure, "path")), plain(text(failure, "message")));
@@ -148,6 +151,9 @@ mod tests {
         {
             assert!(shown.lines().any(|shown| shown == line), "{line} in\n{shown}");
         }
+        let moved = json!({ "done": 0, "report": { "present": 7, "removed": 7 } });
+        let last = describe(&moved).lines().last().map(str::to_owned);
+        assert_eq!(last.as_deref(), Some("originals removed  7"));
         let failed = json!({ "path": "a\u{1b}[2J\nb\u{7}", "message": "no" });
         let shown = describe(&json!({ "report": { "failures": [failed] } }));
         assert!(shown.ends_with("\na\\u{1b}[2J\\nb\\u{7}: no"), "{shown:?}");

@@ -22,8 +22,8 @@ Examples:
 A target that ends in `/`, a bucket, or a directory that exists is a folder: the name is kept in it.
 With -r the contents of each source folder go into the target folder, which is made if it is missing;
 without it, a local directory has to be there. Symbolic links to files are
-followed, those to directories are not. A download appears under its name when it is whole and
-synced; what a broken one left (.NAME.aerostore-part) is used by the next try.";
+followed; those to directories, pipes, sockets and devices are told of and left out.
+A download appears under its name when it is whole and synced; what a broken one left (.NAME.aerostore-part) is used by the next try.";
 
 /// Options of `cp`.
 #[derive(Debug, Args)]
@@ -91,16 +91,20 @@ pub(crate) async fn run(cp: Cp, context: &Context<'_>) -> Result<(), Failure> {
         context.out.json(&json!({
             "copied": summary.copied,
             "skipped": summary.skipped,
+            "left_out": summary.left_out,
             "failed": summary.tally.failed(),
             "bytes": summary.bytes,
             "seconds": summary.elapsed.as_secs_f64(),
         }))?;
     } else if summary.copied + summary.skipped > 0 || summary.tally.failed() == 0 {
         let rate = summary.bytes as f64 / summary.elapsed.as_secs_f64().max(0.001);
-        let skipped =
-            if summary.skipped > 0 { format!(", {} skipped", summary.skipped) } else { String::new() };
+        let also = |count: u64, what: &str| match count {
+            0 => String::new(),
+            count => format!(", {count} {what}"),
+        };
+        let (skipped, left_out) = (also(summary.skipped, "skipped"), also(summary.left_out, "left out"));
         context.out.note(&format!(
-            "copied {} file{}, {} in {:.1} s ({}/s){skipped}",
+            "copied {} file{}, {} in {:.1} s ({}/s){skipped}{left_out}",
             summary.copied,
             if summary.copied == 1 { "" } else { "s" },
             units::size(summary.bytes),

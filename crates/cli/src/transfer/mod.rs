@@ -17,7 +17,7 @@ use futures_util::StreamExt as _;
 use crate::address::Address;
 use crate::client::Client;
 use crate::failure::{Failure, Tally};
-use crate::output::Output;
+use crate::output::{Output, plain};
 use batch::{Done, TOGETHER, Unit};
 use plan::{Planned, Target, Task};
 pub(crate) use progress::JobProgress;
@@ -40,6 +40,8 @@ pub(crate) struct Options {
 pub(crate) struct Summary {
     pub(crate) copied: u64,
     pub(crate) skipped: u64,
+    /// What is no file, and was told of.
+    pub(crate) left_out: u64,
     pub(crate) bytes: u64,
     pub(crate) tally: Tally,
     pub(crate) elapsed: Duration,
@@ -48,6 +50,8 @@ pub(crate) struct Summary {
 enum Outcome {
     Copied(u64),
     Skipped,
+    /// What, and why.
+    LeftOut(String),
 }
 
 /// Copies all sources. Failures of single files are told and counted; a server that went away ends the run.
@@ -87,6 +91,10 @@ pub(crate) async fn run(
                 summary.bytes += bytes;
             }
             Ok(Outcome::Skipped) => summary.skipped += 1,
+            Ok(Outcome::LeftOut(what)) => {
+                progress.suspend(|| out.note(&format!("left out: {what}")));
+                summary.left_out += 1;
+            }
             Err((item, failure)) => {
                 progress.suspend(|| out.item_failure(&item, &failure));
                 summary.tally.add(&failure);
@@ -140,6 +148,10 @@ async fn once(client: &Client, task: &Task, options: &Options, meter: &Meter) ->
         }
         Task::Download { from, to, .. } => {
             download::fetch(client, from, to, meter).await.map(Outcome::Copied)
+        }
+        Task::LeaveOut { from, why } => {
+            let from = from.display().to_string();
+            Ok(Outcome::LeftOut(format!("{}: {why}", plain(&from))))
         }
         Task::Copy { from, to, size } => {
             let copied = client.copy(from, to, options.overwrite).await;

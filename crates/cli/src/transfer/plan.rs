@@ -13,12 +13,13 @@ use crate::failure::Failure;
 /// Tasks that may wait to be run.
 const AHEAD: usize = 256;
 
-/// One file to copy.
+/// One file to copy, or to tell of.
 #[derive(Debug)]
 pub(crate) enum Task {
     Upload { from: PathBuf, to: Remote, size: u64 },
     Download { from: Remote, to: PathBuf, size: u64 },
     Copy { from: Remote, to: Remote, size: u64 },
+    LeaveOut { from: PathBuf, why: &'static str },
 }
 
 /// A source that gave no task.
@@ -91,6 +92,7 @@ impl Task {
     pub(crate) fn size(&self) -> u64 {
         match self {
             Self::Upload { size, .. } | Self::Download { size, .. } | Self::Copy { size, .. } => *size,
+            Self::LeaveOut { .. } => 0,
         }
     }
 }
@@ -98,7 +100,7 @@ impl Task {
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Upload { from, .. } => write!(f, "{}", from.display()),
+            Self::Upload { from, .. } | Self::LeaveOut { from, .. } => write!(f, "{}", from.display()),
             Self::Download { from, .. } | Self::Copy { from, .. } => from.fmt(f),
         }
     }
@@ -243,9 +245,16 @@ fn below(root: &Path, entry: &Path, target: &Target) -> Result<Found, Failure> {
         return Ok(Found::Directory);
     }
     let metadata = std::fs::metadata(entry)?;
-    // Links to directories may lead in circles; sockets and pipes hold no file; partial files are our own.
-    if !metadata.is_file() || partial::is_partial(entry) {
+    if partial::is_partial(entry) {
         return Ok(Found::Nothing);
+    }
+    let from = entry.to_owned();
+    // It may lead in circles.
+    if metadata.is_dir() {
+        return Ok(Found::File(Task::LeaveOut { from, why: "a link to a directory" }));
+    }
+    if !metadata.is_file() {
+        return Ok(Found::File(Task::LeaveOut { from, why: "not a regular file" }));
     }
     let relative = entry.strip_prefix(root).map_err(anyhow::Error::from)?;
     let name = relative.to_str().ok_or_else(not_utf8)?;
@@ -307,6 +316,7 @@ mod tests {
         std::fs::write(root.path().join("a.txt"), "12345").unwrap();
         std::fs::write(root.path().join("sub/b.txt"), "").unwrap();
         std::fs::write(root.path().join(".c.aerostore-part"), "").unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(root.path().join("socket")).unwrap();
         std::os::unix::fs::symlink(root.path(), root.path().join("sub/circle")).unwrap();
         std::os::unix::fs::symlink(root.path().join("gone"), root.path().join("sub/dangling")).unwrap();
 
@@ -316,10 +326,20 @@ mod tests {
         while let Some(planned) = planned.recv().await {
             seen.push(match planned {
                 Ok(Task::Upload { to, size, .. }) => format!("{to} {size}"),
+                Ok(Task::LeaveOut { from, why }) => {
+                    format!("{}: {why}", from.file_name().unwrap().to_str().unwrap())
+                }
                 Ok(other) => panic!("{other}"),
                 Err(failed) => format!("failed {}", failed.item.rsplit('/').next().unwrap()),
             });
         }
-        assert_eq!(seen, ["aero://b/x/a.txt 5", "aero://b/x/sub/b.txt 0", "failed dangling"]);
+        let wanted = [
+            "aero://b/x/a.txt 5",
+            "socket: not a regular file",
+            "aero://b/x/sub/b.txt 0",
+            "circle: a link to a directory",
+            "failed dangling",
+        ];
+        assert_eq!(seen, wanted);
     }
 }

@@ -156,7 +156,8 @@ async fn what_moves_goes_and_its_bytes_stay_where_they_are() {
     let held = fs::File::open(scene.at("fresh")).unwrap();
     assert_eq!(counts(&scene.adopt(json!({ "move": true, "dry_run": true })).await), (5, 0, 0));
     assert!(scene.at("large").exists(), "it only looked");
-    assert_eq!(counts(&scene.adopt(json!({ "move": true })).await), (5, 0, 0));
+    let job = scene.adopt(json!({ "move": true })).await;
+    assert_eq!((counts(&job), &job["report"]["removed"]), ((5, 0, 0), &json!(5)), "{job}");
     for name in ["large", "twice", "zwilling", "fresh", "d/small"] {
         assert!(!scene.at(name).exists(), "{name}");
         assert!(scene.server.content(&format!("box/{name}")).await.is_some(), "{name}");
@@ -398,7 +399,7 @@ async fn the_command_line_waits_for_it_and_tells_what_failed() {
     assert_eq!(code, 0, "{said}");
     assert_eq!(scene.server.content("box/old/a/x").await.unwrap(), b"12345");
     let (code, said) = run(&[folder, "--move"]);
-    assert!(code == 0 && said.contains("there already"), "{said}");
+    assert!(code == 0 && said.contains("there already") && said.contains("originals removed  1"), "{said}");
     assert!(!scene.at("a/x").exists());
     let (code, said) = run(&["/etc"]);
     assert!(code != 0 && said.contains("adopt.directories"), "{said}");

@@ -98,6 +98,45 @@ async fn files_come_together_and_a_wrong_one_fails_alone() {
     server.expect_clean().await;
 }
 
+/// What comes of forms has `"` and line ends in a filename as `%22`, `%0D` and `%0A`, which may as well be a name's own.
+#[tokio::test]
+async fn a_path_of_its_own_goes_before_what_the_filename_says() {
+    let server = Server::start();
+    server.bucket(ME, "box", "private").await;
+    let field = |name: &str, value: &str| {
+        format!("--XB\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    let file = |filename: &str, bytes: &str| {
+        let head = "--XB\r\nContent-Disposition: form-data; name=\"file\"";
+        format!("{head}; filename=\"{filename}\"\r\n\r\n{bytes}\r\n")
+    };
+    let sent = async |parts: &[String]| {
+        let body = format!("{}{}--XB--\r\n", field("bucket", "box"), parts.concat());
+        send(&server, ME, body.into_bytes(), &[]).await
+    };
+    let parts = [
+        field("path", "q\"uote"),
+        file("blob", "1"),
+        file("q%22uote", "2"),
+        field("path", "50%22"),
+        file("blob", "3"),
+        file("back\\\"slash", "4"),
+    ];
+    let answer = sent(&parts).await.expect_status(200).json();
+    assert_eq!(paths(&answer, "successful"), ["q\"uote", "q%22uote", "50%22", "back\"slash"], "{answer}");
+    assert_eq!(server.content("box/q%22uote").await.unwrap(), b"1");
+    assert_eq!(server.content("box/q%2522uote").await.unwrap(), b"2");
+    for wrong in [
+        vec![field("path", "a"), field("path", "b"), file("x", "1")],
+        vec![file("x", "1"), field("path", "a"), field("path", "b"), file("y", "1")],
+        vec![file("x", "1"), field("path", "a")],
+        vec![file("x", "1"), field("upsert", "true"), file("y", "1")],
+    ] {
+        sent(&wrong).await.expect_error(400, "INVALID_REQUEST");
+    }
+    assert!(server.content("box/x").await.is_none());
+}
+
 #[tokio::test]
 async fn a_thousand_files_are_there_at_once_and_one_more_is_too_many() {
     let server = Server::start();
@@ -151,6 +190,12 @@ async fn what_is_no_batch_is_refused_and_leaves_nothing() {
     for path in ["box/x", "box/y"] {
         assert!(server.content(path).await.is_none(), "{path}");
     }
+    // No file gets past a bucket that is not there.
+    let nowhere = form(&[("bucket", "nowhere")], &[("x", b"1"), ("y", &large)]);
+    send(&server, ME, nowhere.clone(), &[]).await.expect_error(404, "BUCKET_NOT_FOUND");
+    let reply = send(&server, ME, nowhere, &[("accept", "application/x-ndjson")]).await.expect_status(200);
+    let last: Value = serde_json::from_str(reply.text().lines().last().unwrap()).unwrap();
+    assert_eq!(last["error"]["code"], "BUCKET_NOT_FOUND", "{last}");
     server.expect_clean().await;
     for wrong in
         [json!({}), json!({ "bucket": "box", "paths": [] }), json!({ "bucket": "box", "paths": "x" })]
@@ -249,6 +294,40 @@ async fn a_fault_of_the_database_takes_all_of_it_back() {
     }
     server.expect_clean().await;
     assert_eq!(server.files_on_disk(), 0, "no blob is left");
+}
+
+/// The log's line about a request.
+async fn line(server: &Server, reply: &Reply) -> String {
+    let id = reply.header("x-request-id");
+    let log = server.log_until(id).await;
+    log.lines().find(|line| line.contains(id)).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_log_says_what_became_of_a_batch() {
+    let server = Server::start();
+    server.bucket(ME, "box", "private").await;
+    let accept = [("accept", "application/x-ndjson")];
+    let body = form(&[("bucket", "box")], &[("a", b"1"), ("b//c", b"2"), ("d", b"3")]);
+    let check = async |reply: Reply, wanted: &[&str]| {
+        let line = line(&server, &reply).await;
+        assert!(line.contains("bucket=\"box\""), "{line}");
+        for wanted in wanted {
+            assert!(line.contains(*wanted), "{wanted} in {line}");
+        }
+    };
+    let some = ["files=3", "failures=1", "code=\"INVALID_PATH\"", "outcome=\"partial\""];
+    check(send(&server, ME, body.clone(), &[]).await.expect_status(207), &some).await;
+    // Told line by line, it is as known at the end.
+    let some = ["files=3", "failures=3", "status=200", "outcome=\"refused\""];
+    check(send(&server, ME, body.clone(), &accept).await.expect_status(200), &some).await;
+    let cut = body[..body.len() - 30].to_vec();
+    let failed = ["status=200", "code=\"INVALID_REQUEST\"", "outcome=\"refused\""];
+    check(send(&server, ME, cut, &accept).await.expect_status(200), &failed).await;
+    let refused = ["operation=\"upload_batch\"", "failures=1", "status=207", "outcome=\"refused\""];
+    check(upload(&server, Who::User(OTHER), "false", &[("x", b"1")]).await, &refused).await;
+    let gone = ["operation=\"delete_batch\"", "files=2", "failures=0", "outcome=\"ok\""];
+    check(delete(&server, ME, json!({ "bucket": "box", "paths": ["a", "d"] })).await, &gone).await;
 }
 
 /// Prints how long it takes to write files one by one, over one connection, and in a batch.

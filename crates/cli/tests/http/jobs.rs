@@ -65,6 +65,7 @@ async fn a_folder_is_deleted_of_what_its_caller_may_delete() {
     let job = run(&server, ME, "delete", asked(false)).await;
     assert_eq!((&job["status"], &job["kind"]), (&json!("completed"), &json!("delete_folder")), "{job}");
     assert_eq!((&job["done"], &job["bytes"], &job["failures"]), (&json!(5), &json!(25), &json!(5)), "{job}");
+    assert_eq!(job["total"], 10, "{job}");
     assert_eq!(job["report"]["errors_by_code"], json!({ "STORAGE_UNAUTHORIZED": 5 }), "{job}");
     let failed: Vec<_> = job["report"]["failures"].as_array().unwrap().iter().map(|f| &f["path"]).collect();
     assert_eq!(failed, ["f/theirs-0", "f/theirs-1", "f/theirs-2", "f/theirs-3", "f/theirs-4"]);
@@ -158,7 +159,7 @@ async fn folders_move_and_are_copied_with_what_stands_beside_their_bytes() {
         (&job["done"], &job["failures"], &job["status"]),
         (&json!(69), &json!(1), &json!("completed"))
     );
-    assert_eq!(job["report"]["failures"][0]["path"], "a/b/00");
+    assert_eq!((&job["report"]["failures"][0]["path"], &job["total"]), (&json!("a/b/00"), &json!(70)));
     assert_eq!(server.content("other/c/00").await.unwrap(), b"in the way");
     let info = server.call(ME, "GET", "/object/info/other/c/69").send().await.expect_status(200).json();
     assert_eq!((&info["content_type"], &info["metadata"]["k"]), (&json!("text/x"), &json!(1)), "{info}");

@@ -66,6 +66,8 @@ async fn usage_is_told_by_user_bucket_provider_and_folder() {
         [(json!("box/a"), 3, 12, 4)],
         "no other of which the name begins alike"
     );
+    let exact = "2026-11-21T05:00:00.123456Z".len();
+    assert!(folder["as_of"].as_str().unwrap().len() <= exact, "in microseconds, as all else: {folder}");
     assert!(folder["oldest"].as_str().unwrap() < folder["newest"].as_str().unwrap(), "{folder}");
     assert_eq!(figures(&json!([ask(&server, ME, "/box/a").await])), [(json!("box/a"), 2, 6, 3)]);
     assert_eq!(figures(&json!([ask(&server, ME, "/own/").await])), [(json!("own"), 1, 100_000, 100_000)]);

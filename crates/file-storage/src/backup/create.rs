@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use chrono::SubsecRound as _;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -120,7 +121,7 @@ impl Run<'_> {
         let id = Uuid::now_v7();
         // IMPORTANT: before the first row is read.
         let hold = self.asked.database.hold_blobs().await?;
-        let created_at = chrono::Utc::now();
+        let created_at = chrono::Utc::now().trunc_subsecs(6);
         let (tables, secrets_sha256) = self.write_metadata(id, watch).await?;
         self.hit("backup.metadata").await?;
         let copies = Copies::default();

@@ -341,7 +341,7 @@ pub enum StorageError {
         path: ObjectPath,
     },
     /// The provider of the bytes, or the database, can't be reached just now.
-    #[error("Storage provider {provider} is unavailable")]
+    #[error("{} is unavailable", place(provider))]
     ProviderUnavailable {
         /// Which one.
         provider: Arc<str>,
@@ -453,6 +453,15 @@ impl std::fmt::Display for UrlEnd {
             Self::Expired => "The signed URL has expired",
             Self::Used => "The signed URL works once and was used",
         })
+    }
+}
+
+/// What does not answer, as its users call it.
+fn place(provider: &str) -> String {
+    match provider {
+        "database" => "The database".to_owned(),
+        "audit log" => "The audit log".to_owned(),
+        provider => format!("Storage provider {provider}"),
     }
 }
 

@@ -21,7 +21,7 @@ use super::upload::{PendingUpload, Prepared};
 use crate::body::{self, ByteStream};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::{Announced, Written};
+use crate::executor::{Announced, Written, is_of_one_object};
 use crate::file::{NewObject, ObjectAttributes, PutMode};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Operation, RlsContext};
@@ -137,11 +137,21 @@ impl Batch {
     }
 
     /// Takes a file in. What is wrong with it is told at the end; a body that fails is the caller's to notice.
-    pub async fn add(&mut self, path: ObjectPath, attributes: ObjectAttributes, mut body: ByteStream) {
+    ///
+    /// # Errors
+    /// What is wrong with the batch as a whole: [`StorageError::BucketNotFound`], and what the database can't answer. Then no file
+    /// of it will be there, and there is no use in further ones.
+    pub async fn add(
+        &mut self,
+        path: ObjectPath,
+        attributes: ObjectAttributes,
+        mut body: ByteStream,
+    ) -> Result<(), StorageError> {
         let name = path.as_str().to_owned();
         if !self.paths.insert(path.clone()) {
             let message = "the batch has this path twice".to_owned();
-            return self.refuse(&name, StorageError::InvalidRequest { message });
+            self.refuse(&name, StorageError::InvalidRequest { message });
+            return Ok(());
         }
         let number = self.files.len();
         self.files.push(File { name, taken: None, is_counted: false });
@@ -150,15 +160,16 @@ impl Batch {
                 self.waiting.push(Waiting { number, path, attributes, bytes });
                 let waiting: usize = self.waiting.iter().map(|file| file.bytes.len()).sum();
                 if self.waiting.len() >= LET_IN_TOGETHER || waiting >= MOST_WAITING {
-                    self.let_in().await;
+                    self.let_in().await?;
                 }
             }
             Ok((read, false)) => {
                 let bytes = stream::iter([Ok(read)]).chain(body).boxed();
-                self.stream_in(number, path, attributes, bytes).await;
+                self.stream_in(number, path, attributes, bytes).await?;
             }
             Err(error) => self.became(number, Err(error)),
         }
+        Ok(())
     }
 
     /// Says what became of a file.
@@ -169,10 +180,17 @@ impl Batch {
     }
 
     /// Says that a file was not let in. Who admits counts whom they do not.
-    fn was_not_let_in(&mut self, number: usize, error: StorageError) {
+    ///
+    /// # Errors
+    /// What no file of the batch gets past.
+    fn was_not_let_in(&mut self, number: usize, error: StorageError) -> Result<(), StorageError> {
+        if !is_of_one_object(&error) || matches!(error, StorageError::BucketNotFound { .. }) {
+            return Err(error);
+        }
         if let Some(file) = self.files.get_mut(number) {
             (file.taken, file.is_counted) = (Some(Err(error)), true);
         }
+        Ok(())
     }
 
     /// Takes in a file that is larger than what is read ahead.
@@ -182,7 +200,7 @@ impl Batch {
         path: ObjectPath,
         attributes: ObjectAttributes,
         body: ByteStream,
-    ) {
+    ) -> Result<(), StorageError> {
         let announced = Announced { attributes: Some(attributes.clone()), size: None, is_final: false };
         let (access, mode) = (self.access.clone(), self.mode.clone());
         let pending = match self.storage.admit(access, &self.bucket, &path, mode, announced).await {
@@ -192,10 +210,11 @@ impl Batch {
         let prepared = pending.prepare(attributes, None, body, 0).await;
         let taken = prepared.map(|prepared| Taken::of(self.storage.clone(), prepared));
         self.became(number, taken);
+        Ok(())
     }
 
     /// Asks for those that wait whether they are let in, and takes those in that are.
-    async fn let_in(&mut self) {
+    async fn let_in(&mut self) -> Result<(), StorageError> {
         let waiting = std::mem::take(&mut self.waiting);
         let announced = |file: &Waiting| {
             let size = Some(file.bytes.len() as u64);
@@ -207,9 +226,10 @@ impl Batch {
         for (file, admitted) in waiting.into_iter().zip(admitted) {
             match admitted {
                 Ok(pending) => self.take_in(pending, file).await,
-                Err(error) => self.was_not_let_in(file.number, error),
+                Err(error) => self.was_not_let_in(file.number, error)?,
             }
         }
+        Ok(())
     }
 
     /// Takes in a file that was read whole: where it is small it stays in memory, else it is written while others come.
@@ -246,9 +266,9 @@ impl Batch {
     /// they came. Goes on though the caller goes away.
     ///
     /// # Errors
-    /// Those of the database: then no file is there.
+    /// As [`Batch::add`]: then no file is there.
     pub async fn finish(mut self) -> Result<Vec<BatchItem<Written>>, StorageError> {
-        self.let_in().await;
+        self.let_in().await?;
         while !self.writes.is_empty() {
             let joined = self.writes.join_next().await;
             self.was_written(joined);

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::SubsecRound as _;
+
 use super::FileStorage;
 use crate::credentials::{
     ActiveCredential, Credential, CredentialSecret, NewCredential, SecretOf, new_access_key_id,
@@ -103,7 +105,7 @@ impl FileStorage {
             role: new.role,
             user_id: new.user_id,
             enabled: true,
-            created_at: chrono::Utc::now(),
+            created_at: chrono::Utc::now().trunc_subsecs(6),
             last_used_at: None,
         };
         let sealed =

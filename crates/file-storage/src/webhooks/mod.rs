@@ -4,6 +4,7 @@
 
 mod secret;
 
+use chrono::SubsecRound as _;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -119,7 +120,7 @@ impl Webhook {
         WebhookMessage {
             id: format!("msg_{}_lost_{}_{up_to}", self.id.simple(), self.position),
             kind: "storage.events.lost".to_owned(),
-            timestamp: chrono::Utc::now(),
+            timestamp: chrono::Utc::now().trunc_subsecs(6),
             data: json!({ "after": self.position, "resume_after": up_to }),
         }
     }
@@ -129,7 +130,7 @@ impl Webhook {
         WebhookMessage {
             id: format!("msg_{}_{}", self.id.simple(), Uuid::now_v7().simple()),
             kind: "storage.test".to_owned(),
-            timestamp: chrono::Utc::now(),
+            timestamp: chrono::Utc::now().trunc_subsecs(6),
             data: json!({ "webhook_id": self.id }),
         }
     }

@@ -18,7 +18,7 @@ use tower::Service;
 use tracing::{Instrument as _, Span};
 
 use super::cors::CrossOrigin;
-use super::operation::{Ongoing, OperationLog};
+use super::operation::{LogSlot, Ongoing, OperationLog};
 use super::request_body::{Rest, Stalled, WatchedBody};
 use super::request_id::{self, RequestId};
 use super::response_body::MeasuredBody;
@@ -222,10 +222,11 @@ fn measured(
     let status = response.status();
     let log =
         response.extensions_mut().remove::<OperationLog>().unwrap_or_else(|| OperationLog::unnamed(method));
+    let late = response.extensions_mut().remove::<LogSlot>();
     let bodiless =
         method == Method::HEAD || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let length = response.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    let ongoing = Ongoing { started, request_id: request_id.0, status, log, span };
+    let ongoing = Ongoing { started, request_id: request_id.0, status, log, late, span };
     response.map(|body| MeasuredBody::new(body, length, bodiless, ongoing))
 }

@@ -70,7 +70,7 @@ impl Adopt {
     post, path = "/adopt", tag = "Management", operation_id = "adopt",
     request_body = Adopt,
     responses(
-        (status = 202, description = "The job; `Location` says where to look how far it is. Its report's `present` counts objects that were there already", body = JobShown),
+        (status = 202, description = "The job; `Location` says where to look how far it is. Its report's `present` counts objects that were there already, and `removed` originals that went, of a move", body = JobShown),
         (status = 400, description = "A bad body, or a directory that is not there or not allowed"),
         (status = 401, description = "No token, or a bad one"),
         (status = 403, description = "The service role does this"),

@@ -3,11 +3,12 @@
 #![allow(unused_qualifications, reason = "utoipa's macro writes paths out")]
 
 use std::collections::BTreeMap;
+use std::time::SystemTime;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -182,7 +183,7 @@ pub(super) struct Reset {
 pub(super) async fn show(State(app): State<AppState>, caller: Maintainer) -> Response {
     let (figures, since) = app.figures.recent();
     let providers = app.storage.provider_statuses().into_iter().map(ProviderHealth::from).collect();
-    answer(&caller, OPERATION, Ok(Metrics::of(&figures, since.into(), providers)))
+    answer(&caller, OPERATION, Ok(Metrics::of(&figures, shown(since), providers)))
 }
 
 /// Counts from nothing again. Prometheus' own counters are not touched.
@@ -196,8 +197,13 @@ pub(super) async fn show(State(app): State<AppState>, caller: Maintainer) -> Res
     ),
 )]
 pub(super) async fn reset(State(app): State<AppState>, caller: Maintainer, body: Body) -> Response {
-    let outcome = json::none(body).await.map(|()| Reset { since: app.figures.reset().into() });
+    let outcome = json::none(body).await.map(|()| Reset { since: shown(app.figures.reset()) });
     answer(&caller, OPERATION, outcome)
+}
+
+/// A moment as exact as all others are told.
+fn shown(moment: SystemTime) -> DateTime<Utc> {
+    DateTime::<Utc>::from(moment).trunc_subsecs(6)
 }
 
 impl Metrics {

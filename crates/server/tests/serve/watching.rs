@@ -144,6 +144,9 @@ async fn metrics_in_json_count_until_they_are_reset_and_prometheus_goes_on() {
     let url = format!("http://{}/api/v1/storage/metrics/reset", server.address);
     let reset = server.client.post(url).bearer_auth(&service).send().await.unwrap();
     assert_eq!(reset.status(), 200);
+    let since = reset.json::<Value>().await.unwrap();
+    let exact = "2026-11-21T05:00:00.123456Z".len();
+    assert!(since["since"].as_str().unwrap().len() <= exact, "in microseconds: {since}");
     assert_eq!(requests(&server, "healthz").await, None, "nothing since");
     server.get("/healthz", None).await;
     assert_eq!(requests(&server, "healthz").await.unwrap()["count"], 1);

@@ -65,6 +65,11 @@ impl Adoption {
     pub(crate) fn originals(&self) -> &dyn Originals {
         &*self.originals
     }
+
+    /// Whether a file goes once it is an object.
+    pub(crate) fn removes(&self) -> bool {
+        self.request.moves && !self.dry_run
+    }
 }
 
 impl FileStorage {
@@ -76,6 +81,7 @@ impl FileStorage {
         found: &Found,
     ) -> Result<Adopted, StorageError> {
         let Adoption { request, originals, caller, dry_run, started_at } = adoption;
+        let removes = adoption.removes();
         let unusable = |reason| StorageError::OriginalUnusable { reason };
         if let Some(reason) = found.unusable {
             return Err(unusable(reason));
@@ -88,7 +94,7 @@ impl FileStorage {
         if matches!(admitted, Err(StorageError::ObjectExists { .. })) {
             let there = self.info(caller, bucket, &path).await?;
             if has_bytes_of(&there, &original).await? {
-                if request.moves && !dry_run {
+                if removes {
                     original.remove().await?;
                 }
                 // One that this job made before its runner ended without saying so counts as what it did.
@@ -106,8 +112,8 @@ impl FileStorage {
             return Ok(Adopted::New(original.size));
         }
         let (size, body) = (original.size, original.body());
-        pending.adopting(original.clone(), request.moves).store(attributes, Some(size), body).await?;
-        if request.moves {
+        pending.adopting(original.clone(), removes).store(attributes, Some(size), body).await?;
+        if removes {
             // Its object is committed. Should this fail, the next time finds both, and removes it.
             self.hit("adopt.before_remove").await?;
             original.remove().await?;

@@ -4,6 +4,8 @@ mod kept;
 
 use std::sync::Arc;
 
+use chrono::SubsecRound as _;
+
 use super::FileStorage;
 use super::turns::Party;
 use crate::audit::{Action, Entry};
@@ -80,7 +82,7 @@ impl FileStorage {
         }
         let longest = self.inner.options.load().query.timeout;
         let _turn = self.inner.query_turns.take(Party::of(context, None), longest).await?;
-        let as_of = chrono::Utc::now();
+        let as_of = chrono::Utc::now().trunc_subsecs(6);
         let mut groups = self.executor().usage_by(&access, by, MOST).await?;
         if let UsageBy::Folder(bucket, folder) = by {
             let folder = folder.as_ref().map(|folder| format!("/{}", folder.bare())).unwrap_or_default();

@@ -34,7 +34,7 @@ pub(super) async fn step(storage: &FileStorage, job: &mut ClaimedJob) -> Result<
     let mut outcomes = stream::iter(going).buffered(AT_ONCE);
     while let Some((found, outcome)) = outcomes.next().await {
         // What stopped one stops the job, or has it wait: what went behind it all the same is met again.
-        note(progress, &found, outcome)?;
+        note(progress, &found, outcome, adoption.removes())?;
         through += 1;
     }
     if through < count {
@@ -55,24 +55,31 @@ async fn one(
     (found, outcome)
 }
 
-/// Writes down what became of a file; an error where that was not the file's fault.
+/// Writes down what became of a file; an error where that was not the file's fault. `removes`: its original went with that.
 fn note(
     progress: &mut JobProgress,
     found: &Found,
     outcome: Result<Adopted, StorageError>,
+    removes: bool,
 ) -> Result<(), StorageError> {
+    if removes && matches!(outcome, Ok(Adopted::New(_) | Adopted::There)) {
+        count(progress, "removed");
+    }
     match outcome {
         Ok(Adopted::New(size)) => progress.did(size),
-        Ok(Adopted::There) => {
-            let before = progress.report.counts.get("present").and_then(Value::as_u64).unwrap_or(0);
-            progress.report.counts.insert("present".to_owned(), before.saturating_add(1).into());
-        }
+        Ok(Adopted::There) => count(progress, "present"),
         Ok(Adopted::Gone) => {}
         Err(error) if is_its_own(&error) => progress.failed(&found.name.shown(), &error),
         Err(error) => return Err(error),
     }
     progress.state = json!({ "after": found.name.to_stored() });
     Ok(())
+}
+
+/// Counts one more of those.
+fn count(progress: &mut JobProgress, of: &str) {
+    let before = progress.report.counts.get(of).and_then(Value::as_u64).unwrap_or(0);
+    progress.report.counts.insert(of.to_owned(), before.saturating_add(1).into());
 }
 
 /// Whether the others may go all the same: also where a disk fails at one, which a job that meets it at each has a report full of.

@@ -9,12 +9,12 @@ use http::HeaderMap;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::BatchResult;
 use super::lines::{self, Progress, Step};
+use super::{BatchResult, answered, begin};
 use crate::app::AppState;
 use crate::errors::ApiError;
-use crate::http::OperationLog;
-use crate::management::{Caller, answer};
+use crate::http::LogSlot;
+use crate::management::Caller;
 use crate::rest::json;
 
 const OPERATION: &str = "delete_batch";
@@ -48,21 +48,16 @@ pub(in crate::management) async fn delete(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let answered = async {
-        let deletion = Deletion::admit(&app, &caller, &headers, body).await?;
+    let log = begin(&caller, OPERATION);
+    let outcome = async {
+        let deletion = Deletion::admit(&app, &caller, &headers, body, &log).await?;
         if lines::are_wanted(&headers) {
-            return Ok(lines::told(deletion, caller.context().request_id()));
+            return Ok(lines::told(deletion, caller.context().request_id(), log.clone()));
         }
-        Ok(to_the_end(deletion).await?.respond())
+        Ok(to_the_end(deletion).await?.respond(&log))
     };
-    match answered.await {
-        Ok(mut response) => {
-            let user_id = caller.context().user_id();
-            response.extensions_mut().insert(OperationLog { user_id, ..OperationLog::new(OPERATION) });
-            response
-        }
-        Err(error) => answer::<()>(&caller, OPERATION, Err(error)),
-    }
+    let outcome = outcome.await;
+    answered(&caller, log, outcome)
 }
 
 async fn to_the_end(mut deletion: Deletion) -> Result<BatchResult, ApiError> {
@@ -87,18 +82,20 @@ struct Deletion {
 }
 
 impl Deletion {
-    /// Reads what is asked for, and asks whether the caller may delete at all. Deletes nothing.
+    /// Reads what is asked for, and asks whether the caller may delete at all. Deletes nothing. `log` is told of the bucket.
     async fn admit(
         app: &AppState,
         caller: &Caller,
         headers: &HeaderMap,
         body: Body,
+        log: &LogSlot,
     ) -> Result<Self, ApiError> {
         let (storage, context) = (&app.storage, caller.context());
         storage.may_ask(context, Operation::Delete, None).await?;
         crate::conditional::none(headers)?;
         let asked: DeleteBatch = json::read(body).await?;
         let bucket = BucketName::parse(&asked.bucket)?;
+        log.update(|log| log.bucket = Some(bucket.as_str().to_owned()));
         let (total, most) = (asked.paths.len(), storage.options().batch.max_files);
         if total == 0 || total > most {
             let words = if total == 0 { "fewer than 1" } else { "too many" };

@@ -17,6 +17,7 @@ use multer::Field;
 use crate::app::AppState;
 use crate::errors::ApiError;
 use crate::form_data::{FormData, Limit, until_failed};
+use crate::http::LogSlot;
 use crate::management::Caller;
 use crate::rest::{Dialect, form_failed};
 
@@ -33,6 +34,8 @@ pub(super) struct Intake {
     batch: Batch,
     /// A file whose bytes were not read yet.
     next: Option<Field<'static>>,
+    /// What that file is called, where its filename does not say so.
+    path: Option<String>,
     most: usize,
     /// How many files there are, where the form said so before them.
     total: Option<usize>,
@@ -40,12 +43,13 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Reads a form up to its first file, and asks whether the caller may write at all.
+    /// Reads a form up to its first file, and asks whether the caller may write at all. `log` is told of the bucket.
     pub(super) async fn open(
         app: &AppState,
         caller: &Caller,
         headers: &HeaderMap,
         body: Body,
+        log: &LogSlot,
     ) -> Result<Self, ApiError> {
         app.storage.may_ask(caller.context(), Operation::Upload(&PutMode::Create), None).await?;
         crate::conditional::none(headers)?;
@@ -55,7 +59,7 @@ impl Intake {
             .ok_or_else(|| ApiError::schema("the body must be multipart/form-data, with a boundary"))?;
         let mut form = FormData::new(body, boundary, Limit::Between(MAX_BETWEEN));
         let most = app.storage.options().batch.max_files;
-        let (mut bucket, mut mode, mut total, mut fields) = (None, None, None, 0);
+        let (mut bucket, mut mode, mut total, mut path, mut fields) = (None, None, None, None, 0);
         let first = loop {
             let field = form.next().await.map_err(form_failed)?;
             let field = field.ok_or_else(|| ApiError::schema("the form has no file"))?;
@@ -78,15 +82,18 @@ impl Intake {
                 "upsert" => return Err(ApiError::schema("upsert must be true or false")),
                 "total" if total.is_some() => return Err(twice("total")),
                 "total" => total = Some(announced(&text, most)?),
+                "path" if path.is_some() => return Err(twice("path")),
+                "path" => path = Some(text),
                 // Unknown fields are for others, as in query strings.
                 _ => {}
             }
         };
         let bucket =
             bucket.ok_or_else(|| ApiError::schema("the field `bucket` must stand before the files"))?;
+        log.update(|log| log.bucket = Some(bucket.as_str().to_owned()));
         let mode = mode.unwrap_or(PutMode::Create);
         let batch = app.storage.begin_batch(caller.context(), &bucket, mode).await?;
-        Ok(Self { form, batch, next: Some(first), most, total, dialect: Dialect::of(app) })
+        Ok(Self { form, batch, next: Some(first), path, most, total, dialect: Dialect::of(app) })
     }
 
     /// Takes the next file in, and gives its name; `None` where there was none left.
@@ -97,23 +104,20 @@ impl Intake {
                 _ => Ok(None),
             };
         };
-        if field.file_name().is_none() {
-            return Err(ApiError::schema("text fields must stand before the files"));
-        }
         if self.batch.files() >= self.most {
             return Err(too_many(self.most));
         }
         if let Some(total) = self.total.filter(|total| self.batch.files() >= *total) {
             return Err(not_as_announced(total));
         }
-        let name = field.file_name().unwrap_or_default().to_owned();
+        let name = self.path.take().unwrap_or_else(|| field.file_name().unwrap_or_default().to_owned());
         let kind = field.content_type().map(ToString::to_string);
         let left = match ObjectPath::parse_new(&name, self.dialect.path_rules()) {
             Ok(path) => {
                 let content_type = kind.unwrap_or_else(|| "application/octet-stream".to_owned());
                 let attributes = ObjectAttributes { content_type, ..Default::default() };
                 let (lent, back) = Lent::new(field);
-                self.batch.add(path, attributes, until_failed(lent.map_err(form_failed))).await;
+                self.batch.add(path, attributes, until_failed(lent.map_err(form_failed))).await?;
                 back.lock().unwrap_or_else(PoisonError::into_inner).take()
             }
             Err(error) => {
@@ -125,9 +129,30 @@ impl Intake {
         if let Some(mut field) = left {
             while self.form.chunk(&mut field).await.map_err(form_failed)?.is_some() {}
         }
-        // A body that broke off has no next field, and says why.
-        self.next = self.form.next().await.map_err(form_failed)?;
+        self.go_on().await?;
         Ok(Some(name))
+    }
+
+    /// Comes to the next file, and to the path that may stand before it.
+    async fn go_on(&mut self) -> Result<(), ApiError> {
+        // A body that broke off has no next field, and says why.
+        while let Some(field) = self.form.next().await.map_err(form_failed)? {
+            if field.file_name().is_some() {
+                self.next = Some(field);
+                return Ok(());
+            }
+            if field.name() != Some("path") {
+                return Err(ApiError::schema("text fields but `path` must stand before the files"));
+            }
+            if self.path.is_some() {
+                return Err(twice("path"));
+            }
+            self.path = Some(text(&mut self.form, field).await?);
+        }
+        match self.path {
+            Some(_) => Err(ApiError::schema("the last field `path` stands before no file")),
+            None => Ok(()),
+        }
     }
 
     /// How many files came so far.

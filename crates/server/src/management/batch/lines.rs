@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::BatchResult;
 use crate::errors::ApiError;
+use crate::http::LogSlot;
 
 /// JSON, a line each.
 const LINES: &str = "application/x-ndjson";
@@ -43,18 +44,28 @@ pub(super) fn are_wanted(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The answer. Whoever stops reading it ends the batch where it is.
-pub(super) fn told(batch: impl Progress, request_id: &str) -> Response {
-    let begun = Some((batch, request_id.to_owned()));
+/// The answer. Whoever stops reading it ends the batch where it is. `log` is told what became of it.
+pub(super) fn told(batch: impl Progress, request_id: &str, log: LogSlot) -> Response {
+    let begun = Some((batch, request_id.to_owned(), log));
     let lines = stream::unfold(begun, |begun| async move {
-        let (batch, request_id) = begun?;
+        let (batch, request_id, log) = begun?;
         let (line, rest) = match batch.step().await {
             Ok(Step::Done { completed, total, current, rest }) => {
                 let line = json!({ "completed": completed, "total": total, "current": current });
-                (line.to_string(), Some((rest, request_id)))
+                log.update(|log| log.files = Some(completed as u64));
+                (line.to_string(), Some((rest, request_id, log)))
             }
-            Ok(Step::End(result)) => (serde_json::to_string(&result).unwrap_or_default(), None),
-            Err(error) => (failed(&error, &request_id), None),
+            Ok(Step::End(result)) => {
+                log.update(|log| result.note(log));
+                (serde_json::to_string(&result).unwrap_or_default(), None)
+            }
+            Err(error) => {
+                log.update(|log| {
+                    (log.code, log.cause) = (Some(error.code()), error.cause());
+                    log.judged = Some(error.status());
+                });
+                (failed(&error, &request_id), None)
+            }
         };
         Some((Ok::<_, std::convert::Infallible>(Bytes::from(line + "\n")), rest))
     });

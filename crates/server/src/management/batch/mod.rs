@@ -15,7 +15,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::Caller;
 use crate::errors::ApiError;
+use crate::http::{LogSlot, OperationLog};
 
 pub(super) use delete::delete;
 pub(super) use upload::upload;
@@ -80,18 +82,30 @@ struct BatchError {
     #[serde(skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Object)]
     context: Map<String, Value>,
+    /// For the log.
+    #[serde(skip)]
+    cause: Option<String>,
 }
 
 impl From<&StorageError> for BatchError {
     fn from(error: &StorageError) -> Self {
-        let alone = ApiError::from(error.clone());
+        let shown = ApiError::from(error.clone());
+        let (status, cause, context) = (shown.status().as_u16(), shown.cause(), shown.context());
         Self {
             code: error.code(),
             message: error.to_string(),
-            status: alone.status().as_u16(),
+            status,
             retryable: error.is_retryable(),
-            context: alone.context(),
+            context,
+            cause,
         }
+    }
+}
+
+impl BatchError {
+    /// Whether the server is to blame, and not what was asked for.
+    fn is_fault(&self) -> bool {
+        self.status >= 500 && self.status != 501 && self.code != "QUOTA_EXCEEDED"
     }
 }
 
@@ -114,11 +128,41 @@ impl BatchResult {
         Self { successful, failed, total, success_count, failure_count, errors_by_code }
     }
 
+    /// Tells the log how it went. Of its failures, one of the server's own stands for all, where there is one; where nothing was
+    /// done, that is what the whole is judged by.
+    fn note(&self, log: &mut OperationLog) {
+        (log.files, log.failures) = (Some(self.total as u64), Some(self.failure_count as u64));
+        let fault = self.failed.iter().find(|one| one.error.is_fault());
+        let Some(BatchFailed { error, .. }) = fault.or(self.failed.first()) else { return };
+        (log.code, log.cause) = (Some(error.code), error.cause.clone());
+        if self.success_count == 0 {
+            log.judged = StatusCode::from_u16(error.status).ok();
+        }
+    }
+
     /// 200 where all was done, else 207.
-    fn respond(self) -> Response {
+    fn respond(self, log: &LogSlot) -> Response {
+        log.update(|log| self.note(log));
         let status = if self.failure_count == 0 { StatusCode::OK } else { StatusCode::MULTI_STATUS };
         (status, axum::Json(self)).into_response()
     }
+}
+
+/// What the log will say of a batch. More of it is known as it goes on.
+fn begin(caller: &Caller, operation: &'static str) -> LogSlot {
+    let log = LogSlot::default();
+    log.update(|log| (log.operation, log.user_id) = (operation, caller.context().user_id()));
+    log
+}
+
+/// The answer, with what the log says about it by the time that it is sent.
+fn answered(caller: &Caller, log: LogSlot, outcome: Result<Response, ApiError>) -> Response {
+    let mut response = outcome.unwrap_or_else(|error| {
+        log.update(|log| (log.code, log.cause) = (Some(error.code()), error.cause()));
+        error.render(caller.context().request_id())
+    });
+    response.extensions_mut().insert(log);
+    response
 }
 
 #[cfg(test)]

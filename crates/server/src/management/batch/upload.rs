@@ -9,11 +9,10 @@ use http::HeaderMap;
 
 use super::intake::Intake;
 use super::lines::{self, Progress, Step};
-use super::{BatchObject, BatchResult};
+use super::{BatchObject, BatchResult, answered, begin};
 use crate::app::AppState;
 use crate::errors::ApiError;
-use crate::http::OperationLog;
-use crate::management::{Caller, answer};
+use crate::management::Caller;
 
 const OPERATION: &str = "upload_batch";
 
@@ -24,7 +23,7 @@ const OPERATION: &str = "upload_batch";
         ("accept" = Option<String>, Header, description = "`application/x-ndjson`: lines `{\"completed\",\"total\",\"current\"}` while files come, and the result as the last one, with status 200; `total` is null without the field `total`"),
     ),
     request_body(
-        description = "The fields `bucket`, `upsert` (`true` or `false`) and `total` (how many files there are; with another number of them the batch is refused), then the files: the filename of each is its path",
+        description = "The fields `bucket`, `upsert` (`true` or `false`) and `total` (how many files there are; with another number of them the batch is refused), then the files: the filename of each is its path, as it stands, unless a field `path` right before it says another",
         content((String = "multipart/form-data")),
     ),
     responses(
@@ -41,21 +40,16 @@ pub(in crate::management) async fn upload(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let intake = match Intake::open(&app, &caller, &headers, body).await {
-        Ok(intake) => intake,
-        Err(error) => return answer::<()>(&caller, OPERATION, Err(error)),
-    };
-    let mut response = if lines::are_wanted(&headers) {
-        lines::told(intake, caller.context().request_id())
-    } else {
-        match to_the_end(intake).await {
-            Ok(items) => shown(items).respond(),
-            Err(error) => return answer::<()>(&caller, OPERATION, Err(error)),
+    let log = begin(&caller, OPERATION);
+    let outcome = async {
+        let intake = Intake::open(&app, &caller, &headers, body, &log).await?;
+        if lines::are_wanted(&headers) {
+            return Ok(lines::told(intake, caller.context().request_id(), log.clone()));
         }
+        Ok(shown(to_the_end(intake).await?).respond(&log))
     };
-    let user_id = caller.context().user_id();
-    response.extensions_mut().insert(OperationLog { user_id, ..OperationLog::new(OPERATION) });
-    response
+    let outcome = outcome.await;
+    answered(&caller, log, outcome)
 }
 
 async fn to_the_end(mut intake: Intake) -> Result<Vec<BatchItem<Written>>, ApiError> {
