@@ -23,7 +23,8 @@ A target that ends in `/`, a bucket, or a directory that exists is a folder: the
 With -r the contents of each source folder go into the target folder, which is made if it is missing;
 without it, a local directory has to be there. Symbolic links to files are
 followed; those to directories, pipes, sockets and devices are told of and left out.
-A download appears under its name when it is whole and synced; what a broken one left (.NAME.aerostore-part) is used by the next try.";
+A download appears under its name when it is whole and synced; what a broken one left
+(.NAME.aerostore-part) is used by the next try.";
 
 /// Options of `cp`.
 #[derive(Debug, Args)]

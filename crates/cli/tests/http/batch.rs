@@ -300,7 +300,7 @@ async fn a_fault_of_the_database_takes_all_of_it_back() {
 async fn line(server: &Server, reply: &Reply) -> String {
     let id = reply.header("x-request-id");
     let log = server.log_until(id).await;
-    log.lines().find(|line| line.contains(id)).unwrap().to_owned()
+    log.lines().find(|line| line.contains(id) && line.contains("operation=")).unwrap().to_owned()
 }
 
 #[tokio::test]
