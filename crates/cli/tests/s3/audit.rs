@@ -15,7 +15,8 @@ async fn what_s3s_clients_do_has_lines_with_the_name_of_their_key() {
     ]);
     let text = || -> String {
         let entries = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path());
-        entries.map(|path| std::fs::read_to_string(path).unwrap()).collect()
+        let files = entries.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+        files.map(|path| std::fs::read_to_string(path).unwrap()).collect()
     };
     server.bucket(Who::User(OWNER), "box", "private").await;
     let (s3, key) = (client(&server), signer(&server, Who::Service));
