@@ -187,7 +187,7 @@ async fn run_orphan_job(
             Ok(Some(report)) => tracing::info!(?report, "orphan job finished"),
             Ok(None) => tracing::info!("orphan job left to another server, which is at it"),
             Err(error) => {
-                tracing::error!(error = error.with_causes(), "orphan job failed; it will run again")
+                tracing::error!(error = error.with_causes(), "orphan job failed; it will run again");
             }
         }
     }

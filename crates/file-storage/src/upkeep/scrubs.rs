@@ -43,7 +43,7 @@ pub(super) async fn run(storage: FileStorage, stop: CancellationToken) {
             // Another server was first.
             Ok(()) | Err(StorageError::JobRunning { .. }) => {}
             Err(error) => {
-                tracing::warn!(error = error.with_causes(), "no scrub was asked for; it will be tried again")
+                tracing::warn!(error = error.with_causes(), "no scrub was asked for; it will be tried again");
             }
         }
     }
