@@ -84,13 +84,17 @@ pub(super) fn warning(scope: &str, name: &str, (used, limit): (i64, i64)) -> Val
     json!({ "scope": scope, "name": name, "used": used, "limit": limit, "percent": step(used, limit) })
 }
 
-/// What that event tells where a quota is set: where what is in use makes a step towards the new limit that it had not made towards the
-/// one before.
+/// What that event tells where the quota of a bucket or a folder is set: where what is in use makes a step towards the new limit that it had
+/// not made towards the one before. Of a user's, or that of everything, nobody is told: an event is a bucket's.
 pub(super) fn set_step(
     scope: &QuotaScope,
     used: u64,
     (before, after): (Option<u64>, Option<u64>),
 ) -> Option<Value> {
+    match scope {
+        QuotaScope::Bucket(_) | QuotaScope::Folder(..) => {}
+        QuotaScope::User(_) | QuotaScope::Global => return None,
+    }
     let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     let (used, limit) = (number(used), number(after?));
     let known = before.map_or(0, |before| step(used, number(before)));

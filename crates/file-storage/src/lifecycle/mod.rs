@@ -256,6 +256,9 @@ impl RuleSpec {
             }
         }
         let text = |key: &'static str, text: &str| Some((key, text.to_owned()));
+        if self.noncurrent_keep.is_some() && self.noncurrent_days.is_none() {
+            return text("noncurrent_keep", "noncurrent_keep goes with noncurrent_days");
+        }
         let does_something = self.max_age_days.is_some()
             || self.noncurrent_days.is_some()
             || self.expired_delete_markers
@@ -288,9 +291,6 @@ impl RuleSpec {
                 "tags",
                 "unfinished uploads and delete markers have no tags: a rule about them asks for none",
             );
-        }
-        if self.noncurrent_keep.is_some() && self.noncurrent_days.is_none() {
-            return text("noncurrent_keep", "noncurrent_keep goes with noncurrent_days");
         }
         if self.warn_before_days.is_some() && self.max_age_days.is_none() {
             return text("warn_before_days", "warn_before_days goes with max_age_days");

@@ -61,11 +61,10 @@ const COUNT_EVERYTHING: &str = "UPDATE {schema}.storage_quota_settings SET globa
 /// no longer than a statement may take.
 const COUNT_TO_THE_END: &str = "SET LOCAL statement_timeout = 0";
 
-/// Tells of a quota that fills up as it is set: of the bucket `$2`, if any, to its owner, or to the user `$3`.
+/// Tells the owner of the bucket `$2` of a quota that fills up as it is set.
 const TELL: &str = "INSERT INTO {schema}.storage_events (kind, bucket_id, owner_id, payload) \
-     SELECT $1::text, $2::text, coalesce($3::uuid, \
-        (SELECT b.owner_id FROM {schema}.storage_buckets b WHERE b.id = $2::text)), $4::jsonb \
-     WHERE {inner}.quota_enforcement() <> 'off'";
+     SELECT $1::text, b.id, b.owner_id, $3::jsonb FROM {schema}.storage_buckets b \
+     WHERE b.id = $2 AND {inner}.quota_enforcement() <> 'off'";
 
 /// Has the configuration's word hold. Nobody is waited for where it holds already.
 pub(super) async fn configure(pool: &Arc<Pool>, settings: &QuotaSettings) -> Result<(), Fault> {
@@ -84,26 +83,21 @@ pub(super) async fn configure(pool: &Arc<Pool>, settings: &QuotaSettings) -> Res
     }
     let (word, user, global) =
         (settings.enforcement.as_str(), settings.default_user.map(int), settings.global.map(int));
-    change_settings(pool, CONFIGURE, &[&word, &user, &global], None).await
+    change_settings(pool, CONFIGURE, &[&word, &user, &global]).await
 }
 
 /// Changes the settings while nobody writes, and counts everything if that is to be counted.
-async fn change_settings(
-    pool: &Arc<Pool>,
-    sql: &'static str,
-    values: Values<'_>,
-    told: Option<Values<'_>>,
-) -> Result<(), Fault> {
+async fn change_settings(pool: &Arc<Pool>, sql: &'static str, values: Values<'_>) -> Result<(), Fault> {
     let mut session = Session::start(pool, "change_quotas").await?;
     let keeper = Caller::keeper();
-    let mut steps = vec![
+    let steps = [
         Step::As(&keeper),
         Step::Run(STILL, &[]),
         Step::Once(COUNT_TO_THE_END),
         Step::Run(sql, values),
         Step::Run(COUNT_EVERYTHING, &[]),
+        Step::Commit,
     ];
-    steps.extend(ending(told));
     session.run(&steps).await.map(drop)
 }
 
@@ -120,8 +114,8 @@ pub(super) async fn tell_of_bucket(
 ) -> Result<(), Fault> {
     let (scope, limits) = (QuotaScope::Bucket(bucket.name.clone()), (before, bucket.config.quota_bytes));
     let Some(payload) = set_step(&scope, bucket.used_bytes(), limits) else { return Ok(()) };
-    let (keeper, no_user) = (Caller::keeper(), None::<Uuid>);
-    let values = [&WARNING as _, &bucket.name.as_str() as _, &no_user as _, &payload as _];
+    let keeper = Caller::keeper();
+    let values = [&WARNING as _, &bucket.name.as_str() as _, &payload as _];
     session.run(&[Step::As(&keeper), Step::Run(TELL, &values)]).await.map(drop)
 }
 
@@ -272,22 +266,10 @@ pub(super) async fn set(
 ) -> Result<Quota, Fault> {
     access.on_rows(Permission::Maintain, None)?;
     let (bytes, keeper) = (limit.map(int), Caller::keeper());
-    let before = show(pool, access, scope).await?;
-    let (about, owner) = match scope {
-        QuotaScope::Global => (None, None),
-        QuotaScope::User(user) => (None, Some(*user)),
-        QuotaScope::Bucket(bucket) | QuotaScope::Folder(bucket, _) => (Some(bucket.as_str()), None),
-    };
-    let payload = set_step(scope, before.used, (before.limit, limit));
-    let values: [&(dyn ToSql + Sync); 4] = [&WARNING, &about, &owner, &payload];
-    let told = payload.is_some().then_some(values.as_slice());
     match scope {
-        QuotaScope::Global => change_settings(pool, SET_GLOBAL, &[&bytes], told).await?,
+        QuotaScope::Global => change_settings(pool, SET_GLOBAL, &[&bytes]).await?,
         QuotaScope::User(user) => {
-            let set = [user as _, &bytes as _];
-            let mut steps = vec![Step::As(&keeper), Step::Run(SET_USER, &set)];
-            steps.extend(ending(told));
-            Session::start(pool, "set_quota").await?.run(&steps).await?;
+            alone(pool, "set_quota", &keeper, SET_USER, &[user, &bytes]).await?;
         }
         QuotaScope::Bucket(name) => {
             let update = BucketUpdate { quota_bytes: Some(limit), ..BucketUpdate::default() };
@@ -295,7 +277,12 @@ pub(super) async fn set(
         }
         QuotaScope::Folder(name, folder) => {
             reach(pool, access, name).await?;
-            let at = [&name.as_str() as _, &folder.as_str() as _];
+            let before = show(pool, access, scope).await?;
+            let payload = set_step(scope, before.used, (before.limit, limit));
+            let about = name.as_str();
+            let values: [&(dyn ToSql + Sync); 3] = [&WARNING, &about, &payload];
+            let told = payload.is_some().then_some(values.as_slice());
+            let at = [&about as _, &folder.as_str() as _];
             match bytes {
                 Some(bytes) => {
                     set_folder(pool, (name, folder), bytes, (before.limit.is_some(), told)).await?;

@@ -50,14 +50,14 @@ pub(super) fn bucket(conn: &Connection, kind: &str, bucket: &Bucket, now: Timest
     record(conn, kind, (Some(bucket.name.as_str()), None, bucket.owner_id), &payload, now)
 }
 
-/// Writes down that a quota fills up, as seen where the write was; at no bucket where it is that of a user or of everything that was set.
+/// Writes down that a quota fills up, as seen where the write was, or where it was set.
 pub(super) fn quota(
     conn: &Connection,
-    (bucket, owner): (Option<&str>, Option<Uuid>),
+    (bucket, owner): (&str, Option<Uuid>),
     payload: &Value,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    record(conn, quota::WARNING, (bucket, None, owner), payload, now)
+    record(conn, quota::WARNING, (Some(bucket), None, owner), payload, now)
 }
 
 fn record(

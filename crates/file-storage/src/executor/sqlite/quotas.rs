@@ -213,7 +213,7 @@ fn warn(conn: &Connection, change: &Change, counted: (i64, i64)) -> Result<(), F
         _ => change.name.as_str().into(),
     };
     let payload = warning(&change.scope, &name, counted);
-    events::quota(conn, (Some(&change.bucket), owner), &payload, now())
+    events::quota(conn, (&change.bucket, owner), &payload, now())
 }
 
 fn owner_of(conn: &Connection, bucket: &str) -> Result<Option<Uuid>, Fault> {
@@ -236,14 +236,13 @@ pub(super) fn tell_set(
     if enforcement(conn)? == QuotaEnforcement::Off {
         return Ok(());
     }
-    let (bucket, owner) = match scope {
-        QuotaScope::Global => (None, None),
-        QuotaScope::User(user) => (None, Some(*user)),
+    match scope {
         QuotaScope::Bucket(bucket) | QuotaScope::Folder(bucket, _) => {
-            (Some(bucket.as_str()), owner_of(conn, bucket.as_str())?)
+            let owner = owner_of(conn, bucket.as_str())?;
+            events::quota(conn, (bucket.as_str(), owner), &payload, now())
         }
-    };
-    events::quota(conn, (bucket, owner), &payload, now())
+        QuotaScope::User(_) | QuotaScope::Global => Ok(()),
+    }
 }
 
 /// Has the configuration's word hold.
