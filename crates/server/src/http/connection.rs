@@ -10,8 +10,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
-use tokio_util::task::TaskTracker;
+use tokio::time::timeout;
 
 use super::accept::Shutdown;
 use super::io::WatchedStream;
@@ -24,9 +23,6 @@ const MAX_STREAMS: u32 = 128;
 const BUFFER: usize = 64 * 1024;
 /// How long an HTTP/2 client may leave a ping unanswered.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a connection stays when the server stops and all its requests are answered: what its client still sends is of a body that
-/// nobody wants, and closing at once would take the answer with it.
-const LINGER: Duration = Duration::from_secs(5);
 
 /// The settings of all connections.
 pub(super) struct Protocols {
@@ -75,18 +71,16 @@ impl Protocols {
         };
         let Ok(is_http2) = is_http2 else { return };
         let io = TokioIo::new(WatchedStream::new(stream, self.write_timeout));
-        let answers = TaskTracker::new();
-        let running = answers.clone();
         let service = service_fn(move |request| {
-            let (answer, running) = (harness.clone().handle(request, peer), running.token());
-            async move { Ok::<_, Infallible>(answer.await.map(|body| body.counted(running))) }
+            let answer = harness.clone().handle(request, peer);
+            async move { Ok::<_, Infallible>(answer.await) }
         });
         let ended = if is_http2 {
             let connection = pin!(self.http2.serve_connection(io, service));
-            run(connection, http2::Connection::graceful_shutdown, &answers, &shutdown).await
+            run(connection, http2::Connection::graceful_shutdown, &shutdown).await
         } else {
             let connection = pin!(self.http1.serve_connection(io, service));
-            run(connection, http1::Connection::graceful_shutdown, &answers, &shutdown).await
+            run(connection, http1::Connection::graceful_shutdown, &shutdown).await
         };
         if let Err(error) = ended {
             tracing::debug!(%peer, %error, "connection ended");
@@ -101,11 +95,10 @@ async fn begins_as_http2(stream: &TcpStream) -> bool {
     matches!(stream.peek(&mut beginning).await, Ok(3)) && beginning == *b"PRI"
 }
 
-/// Runs a connection to its end; on shutdown the polite way first, which ends when nothing is left to be answered.
+/// Runs a connection to its end; on shutdown the polite way first.
 async fn run<C: Future<Output = hyper::Result<()>>>(
     mut connection: Pin<&mut C>,
     end: impl FnOnce(Pin<&mut C>),
-    answers: &TaskTracker,
     shutdown: &Shutdown,
 ) -> hyper::Result<()> {
     tokio::select! {
@@ -115,20 +108,6 @@ async fn run<C: Future<Output = hyper::Result<()>>>(
     }
     tokio::select! {
         ended = connection => ended,
-        () = answered(answers) => Ok(()),
         () = shutdown.cutting() => Ok(()),
-    }
-}
-
-/// Waits until all answers are sent, and then for a while.
-async fn answered(answers: &TaskTracker) {
-    answers.close();
-    loop {
-        answers.wait().await;
-        sleep(LINGER).await;
-        // A request whose head came meanwhile is one that runs.
-        if answers.is_empty() {
-            return;
-        }
     }
 }

@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::operation::{End, Ongoing};
 
@@ -19,19 +18,11 @@ pub(super) struct MeasuredBody {
     /// The answer has no body on the wire (to HEAD, or by its status), so that being dropped unread is its end.
     bodiless: bool,
     ongoing: Option<Ongoing>,
-    /// Told when it is gone.
-    _running: Option<TaskTrackerToken>,
 }
 
 impl MeasuredBody {
     pub(super) fn new(inner: Body, length: Option<u64>, bodiless: bool, ongoing: Ongoing) -> Self {
-        Self { inner, sent: 0, length, bodiless, ongoing: Some(ongoing), _running: None }
-    }
-
-    /// Counts as running for as long as it is there.
-    pub(super) fn counted(mut self, running: TaskTrackerToken) -> Self {
-        self._running = Some(running);
-        self
+        Self { inner, sent: 0, length, bodiless, ongoing: Some(ongoing) }
     }
 
     /// Whether all of it was handed over. The last byte tells, where the head said how many come: nobody asks such a

@@ -62,26 +62,3 @@ async fn a_second_word_ends_it_at_once() {
     assert_eq!(read_to_end(&mut upload).await, "");
     assert!(!server.running.await.unwrap());
 }
-
-#[tokio::test]
-async fn the_rest_of_a_refused_body_is_not_waited_for() {
-    let server = TestServer::start(HttpOptions::default());
-    let mut connection = server.connect().await;
-    let head = b"POST /unread HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000\r\n\r\n";
-    connection.write_all(head).await.unwrap();
-    let answer = read_until(&mut connection, "\r\n\r\n").await;
-    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
-    server.shutdown.stop();
-    // A client that never stands still for long, and never comes to an end.
-    let sending = async {
-        while connection.write_all(b"x").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        finished = server.running => assert!(finished.unwrap(), "nothing had to be cut off"),
-        () = sending => {}
-        () = tokio::time::sleep(PATIENCE) => panic!("it waits for a body that nobody wants"),
-    }
-}
