@@ -46,7 +46,9 @@ impl Instance {
     /// lives, or another one was faster.
     pub(in crate::backend) fn take(folder: &Path) -> io::Result<Option<Self>> {
         let lock = folder.with_extension(LOCK);
-        let held = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false).mode(0o600);
+        let held = ownership::no_link(&mut options).open(&lock)?;
         // Another process could not take the folder over, else, if this one is killed.
         let _ = ownership::hand_over(&held, lock.parent().unwrap_or(folder));
         match flock(&held, FlockOperation::NonBlockingLockExclusive) {

@@ -56,18 +56,20 @@ pub(super) fn checkpointer(options: &SqliteOptions) -> Result<Connection, Fault>
 /// Makes the file where it is missing, for its owner's eyes alone: it holds the bytes of small objects. SQLite gives
 /// its log the same permissions.
 fn make_private(path: &Path) -> Result<(), Fault> {
-    let is_new = !path.exists();
-    let made = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-    let file = made.map_err(|source| {
-        let context = format!("the database {} could not be made", path.display());
-        StorageError::Internal { context, source: Some(Arc::new(source)) }
-    })?;
-    if is_new {
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        // Where root may not give it away, a server of another user says that it can't open it.
-        let _ = ownership::hand_over(&file, folder.unwrap_or(Path::new(".")));
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(file) => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            // Where root may not give it away, a server of another user says that it can't open it.
+            let _ = ownership::hand_over(&file, folder.unwrap_or(Path::new(".")));
+            Ok(())
+        }
+        // Whether it can be opened, SQLite says.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) => {
+            let context = format!("the database {} could not be made", path.display());
+            Err(StorageError::Internal { context, source: Some(Arc::new(source)) }.into())
+        }
     }
-    Ok(())
 }
 
 /// A connection for changing the schema, before any other is open.

@@ -92,13 +92,9 @@ impl Lock {
     fn take(database: &Path, how: FlockOperation) -> Result<Option<Self>, StorageError> {
         let path = beside(database, "-lock");
         let take = || {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(&path)?;
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false).mode(0o600);
+            let file = ownership::no_link(&mut options).open(&path)?;
             // Where that is not allowed it is as it was: who can't open it says so at its start.
             let _ = ownership::hand_over(&file, like(database));
             match flock(&file, how) {
@@ -128,7 +124,8 @@ impl BlobHold {
         let path = beside(database, "-hold");
         let take = || {
             let mut options = OpenOptions::new();
-            let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
+            options.read(true).write(true).create(true).truncate(false).mode(0o600);
+            let file = ownership::no_link(&mut options).open(&path)?;
             refuse_foreign(&file, database, &path)?;
             let until = Instant::now() + LOOKS;
             loop {

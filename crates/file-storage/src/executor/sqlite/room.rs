@@ -231,7 +231,9 @@ impl Room {
 
 /// Makes a file whose blocks are all there.
 fn allocate(path: &Path, size: u64) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = ownership::no_link(&mut options).open(path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     // A reserve that can't be given away can still be deleted by whoever owns its directory.
     let _ = ownership::hand_over(&file, folder.unwrap_or(Path::new(".")));
