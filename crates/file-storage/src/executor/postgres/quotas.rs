@@ -285,7 +285,7 @@ pub(super) async fn set(
             let at = [&about as _, &folder.as_str() as _];
             match bytes {
                 Some(bytes) => {
-                    set_folder(pool, (name, folder), bytes, (before.limit.is_some(), told)).await?;
+                    set_folder(pool, (name, folder), bytes, told).await?;
                 }
                 None => drop(alone(pool, "set_quota", &keeper, DROP_FOLDER, &at).await?),
             }
@@ -299,17 +299,17 @@ async fn set_folder(
     pool: &Arc<Pool>,
     (bucket, folder): (&BucketName, &FolderPath),
     bytes: i64,
-    (has_one, told): (bool, Option<Values<'_>>),
+    told: Option<Values<'_>>,
 ) -> Result<(), Fault> {
     let (keeper, name) = (Caller::keeper(), bucket.as_str());
     let changed = [&name as _, &folder.as_str() as _, &bytes as _];
-    let mut change = vec![Step::As(&keeper), Step::Run(CHANGE_FOLDER, &changed)];
-    change.extend(ending(told.filter(|_| has_one)));
-    let answers = Session::start(pool, "set_quota").await?.run(&change).await?;
-    if answers.first().is_some_and(|answer| answer.affected > 0) {
-        return Ok(());
-    }
     let mut session = Session::start(pool, "set_quota").await?;
+    let answers = session.run(&[Step::As(&keeper), Step::Run(CHANGE_FOLDER, &changed)]).await?;
+    if answers.first().is_some_and(|answer| answer.affected > 0) {
+        let last: Vec<Step<'_>> = ending(told).collect();
+        return session.run(&last).await.map(drop);
+    }
+    session.run(&[Step::Commit]).await?;
     let set = [&name as _, &folder.as_str() as _, &end(folder) as _, &bytes as _];
     // The bucket first: whoever deletes it locks it before the tables.
     let steps = [
@@ -328,6 +328,6 @@ async fn set_folder(
     if folders > MAX_FOLDER_QUOTAS {
         return Err(too_many_folders().into());
     }
-    let last: Vec<Step<'_>> = ending(told.filter(|_| !has_one)).collect();
+    let last: Vec<Step<'_>> = ending(told).collect();
     session.run(&last).await.map(drop)
 }
