@@ -147,6 +147,7 @@ impl FileStorage {
         run.report.now = Some(now);
         let mut rules = self.executor().lifecycle_rules(&access, None).await?;
         rules.extend(self.options().lifecycle.rules.iter().cloned());
+        rules.retain(is_sound);
         for _ in 0..PAGES {
             let before = run.acted;
             let stage = Step { storage: self, access: &access, rules: &rules, now };
@@ -160,6 +161,15 @@ impl FileStorage {
         }
         Ok(false)
     }
+}
+
+/// Whether a rule may be followed. One that was kept before something was found to be wrong with it would do what nobody meant.
+fn is_sound(rule: &LifecycleRule) -> bool {
+    let fault = rule.fault();
+    if let Some((_, fault)) = &fault {
+        tracing::warn!(rule = rule.label(), bucket = %rule.bucket, fault, "a lifecycle rule is not followed");
+    }
+    fault.is_none()
 }
 
 /// What a step works with.
