@@ -22,7 +22,7 @@ impl Mark {
 /// What tells marks. An [`Executor`](super::Executor) does.
 #[async_trait]
 pub trait MarkExecutor: Send + Sync {
-    /// The mark of a bucket, also of one that is not there, as the database has it at some moment of this call: what was committed
+    /// The mark of a bucket, also of one that is not there (another one each time), as the database has it at some moment of this call: what was committed
     /// before, by whomever, is in it. What this caller was shown of the bucket after a mark was told is what it would be shown now,
     /// as long as the same mark is told.
     ///

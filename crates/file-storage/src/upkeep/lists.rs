@@ -74,14 +74,21 @@ impl Warmer {
         sleep(longer.min(LONGEST).max(pause)).await;
     }
 
-    /// Looks at each list once.
+    /// Looks at each list once, also where one of them fails; while the database does not answer, at no more of them.
+    ///
+    /// # Errors
+    /// The first failure.
     async fn round(&mut self) -> Result<(), StorageError> {
         self.notes.read(&self.storage).await?;
+        let mut outcome = Ok(());
         for wanted in self.storage.lists_to_warm() {
             let began = Instant::now();
-            self.storage.warm_list(&wanted).await?;
+            match self.storage.warm_list(&wanted).await {
+                Err(error @ StorageError::ProviderUnavailable { .. }) => return Err(error),
+                warmed => outcome = outcome.and(warmed),
+            }
             sleep(began.elapsed() * SHARE).await;
         }
-        Ok(())
+        outcome
     }
 }

@@ -2,6 +2,7 @@
 //! force.
 
 use rusqlite::{Connection, OptionalExtension, named_params};
+use uuid::Uuid;
 
 use super::errors::Fault;
 use super::rules::Rules;
@@ -9,7 +10,8 @@ use crate::bucket::BucketName;
 use crate::executor::Mark;
 use crate::permissions::{Access, Permission};
 
-/// The mark of a bucket. A bucket that was made anew has another UUID.
+/// The mark of a bucket. A bucket that was made anew has another UUID; one that is not there has another mark each time, as one that came
+/// back would tell of what was made meanwhile, and is gone again.
 ///
 /// IMPORTANT: the rules are those in force before this reads, so that an answer is never kept under rules that it was not made by.
 pub(super) fn tell(
@@ -30,5 +32,5 @@ pub(super) fn tell(
             Ok(format!("{number} {uuid} {}", row.get::<_, i64>(1)?))
         })
         .optional()?;
-    Ok(Some(Mark(mark.unwrap_or_else(|| number.to_string()).into())))
+    Ok(Some(Mark(mark.unwrap_or_else(|| format!("{number} {}", Uuid::new_v4())).into())))
 }

@@ -111,6 +111,10 @@ impl ListCache {
         };
         // IMPORTANT: before the row is read. What is written from here on has another mark.
         let mark = wanted.mark().await;
+        // Who has waited so long for a database is not told after as long again.
+        if let Err(error @ StorageError::OperationTimeout { .. }) = mark {
+            return Err(error);
+        }
         if let (Ok(Some(mark)), Kept::Row { mark: known, row, .. }) = (&mark, kept) {
             if *mark == known {
                 count_hit(&question);

@@ -12,9 +12,10 @@ use crate::executor::postgres::pool::Pool;
 use crate::executor::postgres::rls::Caller;
 use crate::executor::postgres::session::read;
 
+/// A bucket that is not there has another mark each time: one that came back would tell of what was made meanwhile, and is gone again.
 static MARKS: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "WITH {} SELECT w.at, r.by_hand, r.version, concat_ws(' ', b.uuid, b.xmin, r.catalog) \
+        "WITH {} SELECT w.at, r.by_hand, r.version, concat_ws(' ', coalesce(b.uuid, gen_random_uuid()), b.xmin, r.catalog) \
          FROM unnest($1::text[]) WITH ORDINALITY AS w(name, at) CROSS JOIN rules r \
          LEFT JOIN {{schema}}.storage_buckets b ON b.id = w.name",
         rules_as_told()

@@ -16,13 +16,15 @@ use crate::path::ObjectPath;
 /// Most segments of an object that has a mark: of more, to tell their marks costs as much as to read them.
 const MOST_SEGMENTS: i64 = 16;
 
+/// What is not there has another mark each time: one that came back when an object goes again would have it be given after that.
+///
 /// IMPORTANT: all that a reader's answer is made of stands here (`read.rs`), and all that native policies ask of it. Tables are gone into
 /// once for each object, by their keys, however small they were when the statement was planned.
 static MARKS: LazyLock<String> = LazyLock::new(|| {
     let one_more = MOST_SEGMENTS + 1;
     format!(
         "WITH {} SELECT w.at, r.by_hand, r.version, CASE WHEN s.count <= {MOST_SEGMENTS} THEN \
-             concat_ws(' ', b.uuid, b.settings_version, o.id, o.version, o.xmin, s.written, r.catalog) END \
+             concat_ws(' ', b.uuid, b.settings_version, o.id, coalesce(o.version, gen_random_uuid()), o.xmin, s.written, r.catalog) END \
          FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(bucket, path, at) CROSS JOIN rules r \
          LEFT JOIN LATERAL (SELECT b.uuid, b.settings_version FROM {{schema}}.storage_buckets b \
              WHERE b.id = w.bucket LIMIT 1) b ON true \

@@ -110,7 +110,15 @@ impl FileStorage {
         self.hit("lists.warm").await?;
         // One that fails each time is given up as well.
         most_asked.warmed(question);
-        let page = list(&**executor, &access, bucket, listing).await?;
+        let page = match list(&**executor, &access, bucket, listing).await {
+            Ok(page) => page,
+            // By a policy that fails.
+            Err(StorageError::AuthRequired(_) | StorageError::Unauthorized(_)) => {
+                most_asked.forget(question);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
         if cache.keep_answer(question, mark, &page) {
             metrics::counter!("storage_cache_warmed_total").increment(1);
         } else {
