@@ -22,6 +22,7 @@ mod list;
 mod names;
 mod originals;
 mod parts;
+mod probe;
 mod read;
 mod s3;
 mod transport;
@@ -36,15 +37,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
 use object_store::list::PaginatedListStore;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 pub use azure::{AzureCredentials, AzureStore};
 pub use gcs::{GcsCredentials, GcsStore};
@@ -55,7 +53,7 @@ pub(super) use originals::OpenedObject;
 
 use crate::backend::originals::Adopter;
 use crate::backend::{BackendError, BlobInfo, BlobWritten, StorageBackend};
-use crate::body::{self, ByteStream};
+use crate::body::ByteStream;
 use crate::file::BlobKey;
 use crate::resilience::Attempts;
 
@@ -137,6 +135,8 @@ struct Inner {
     journal: journal::Journal,
     /// Uploads in parts that the store was asked to forget, and has not. Those under way are none of them.
     leftovers: Mutex<Vec<parts::Leftover>>,
+    /// Blobs that looks at the store may have left there.
+    probes: probe::Left,
     /// What goes on though nobody waits for it: uploads being given up.
     tasks: TaskTracker,
 }
@@ -152,8 +152,8 @@ impl RemoteBackend {
         let journal = journal::Journal::open(&options.journal);
         let journal =
             journal.map_err(|error| BackendError::Io { operation: "open", source: Arc::new(error) })?;
-        let (leftovers, tasks) = (Mutex::default(), TaskTracker::new());
-        Ok(Self { inner: Arc::new(Inner { options, client, attempts, journal, leftovers, tasks }) })
+        let (leftovers, probes, tasks) = (Mutex::default(), Mutex::default(), TaskTracker::new());
+        Ok(Self { inner: Arc::new(Inner { options, client, attempts, journal, leftovers, probes, tasks }) })
     }
 }
 
@@ -263,18 +263,7 @@ impl StorageBackend for RemoteBackend {
     }
 
     async fn probe(&self) -> Result<(), BackendError> {
-        // Not one that others use: servers which share the store look at it at the same time.
-        let key = BlobKey::new(Uuid::now_v7());
-        let bytes = Bytes::copy_from_slice(key.as_str().as_bytes());
-        self.write(&key, body::from_bytes(bytes.clone()), Some(bytes.len() as u64)).await?;
-        let read = async {
-            let read = self.read(&key, None).await?.try_collect::<Vec<_>>().await;
-            let read = read.map_err(|error| BackendError::Body(Box::new(error)))?;
-            if read.concat() == bytes { Ok(()) } else { Err(fault::wrong_answer("probe", "other bytes")) }
-        };
-        let read = read.await;
-        self.delete(&key).await?;
-        read
+        probe::probe(self).await
     }
 
     async fn drain(&self) {
