@@ -1,5 +1,4 @@
 //! Whose files are that root makes beside a server: root's own, in the directory of another user, would be in that server's way.
-
 //!
 //! IMPORTANT: that other user owns the directory, and may be anybody's by now. Nothing in it may lead root to a file elsewhere: what is
 //! opened there is no link, and what is given away has no other name.
