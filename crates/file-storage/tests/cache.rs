@@ -26,28 +26,10 @@ use file_storage::{
     BucketConfig, BucketName, BucketPolicy, BucketUpdate, FileStorage, RlsContext, VersionId, Versioning,
 };
 use futures_util::future::join_all;
-use serde_json::{Map, json};
-use support::{Fixture, anon, bucket, credential_key, keys, options, path, service, user};
+use support::{
+    Fixture, anon, bucket, credential_key, everything, keys, member, options, path, service, user,
+};
 use tempfile::TempDir;
-use uuid::Uuid;
-
-fn everything() -> Listing {
-    Listing {
-        prefix: String::new(),
-        delimiter: None,
-        search: String::new(),
-        collation: Collation::Bytes,
-        sort: (ObjectSort::Name, SortOrder::Ascending),
-        limit: 100,
-        start: PageStart::First,
-    }
-}
-
-/// A member of a team, by a claim.
-fn member(number: u128, team: &str) -> RlsContext {
-    let claims = Map::from_iter([("team".to_owned(), json!(team))]);
-    RlsContext::user(Uuid::from_u128(number), claims, "test")
-}
 
 fn names(page: &Page) -> Vec<&str> {
     page.entries.iter().map(Entry::path).collect()

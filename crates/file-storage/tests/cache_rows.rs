@@ -33,18 +33,14 @@ use file_storage::{
 };
 use futures_util::future::join_all;
 use serde_json::{Map, Value, json};
-use support::{Fixture, anon, bucket, chunked, collect, credential_key, keys, options, path, service, user};
+use support::{
+    Fixture, anon, bucket, chunked, collect, credential_key, keys, member, options, path, service, user,
+};
 use tempfile::TempDir;
 use uuid::Uuid;
 
 /// What no row holds.
 const LARGE: &[u8] = &[7; 1000];
-
-/// A member of a team, by a claim.
-fn member(number: u128, team: &str) -> RlsContext {
-    let claims = Map::from_iter([("team".to_owned(), json!(team))]);
-    RlsContext::user(Uuid::from_u128(number), claims, "test")
-}
 
 /// What the database says, past every cache.
 async fn told(

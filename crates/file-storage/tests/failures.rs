@@ -18,13 +18,13 @@ use std::path::Path;
 
 use file_storage::digests::Wanted;
 use file_storage::errors::StorageError;
-use file_storage::executor::{Entry, Listing, ObjectSort, PageStart, SortOrder};
+use file_storage::executor::Entry;
 use file_storage::failpoint::{self, Action, Armed};
 use file_storage::file::{ObjectAttributes, PutMode};
 use file_storage::multipart::{ListedPart, MultipartUpload, NewResumable, Part, UploadAt};
 use file_storage::storage::{CompleteOptions, CopyOptions, MultipartOptions, PartBody, Uploader};
 use file_storage::{BucketName, BucketPolicy};
-use support::{Fixture, TestDatabase, chunked, options, path, service, user};
+use support::{Fixture, TestDatabase, chunked, everything, options, path, service, user};
 use tempfile::TempDir;
 
 /// Bytes that go to the disk, and bytes that go into the database.
@@ -163,15 +163,7 @@ impl Scene {
     async fn files(&self) -> Files {
         let mut files = Files::new();
         for bucket in [&self.docs, &self.other] {
-            let listing = Listing {
-                prefix: String::new(),
-                delimiter: None,
-                search: String::new(),
-                collation: Default::default(),
-                sort: (ObjectSort::Name, SortOrder::Ascending),
-                limit: 100,
-                start: PageStart::First,
-            };
+            let listing = everything();
             let page = self.fixture.storage.list(&user(1), bucket, &listing).await.unwrap();
             for name in page.entries.iter().map(Entry::path) {
                 let bytes = self.fixture.get(&user(1), (bucket, &path(name))).await.unwrap();

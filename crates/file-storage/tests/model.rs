@@ -14,13 +14,13 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use file_storage::errors::StorageError;
-use file_storage::executor::{Collation, Entry, Listing, ObjectSort, PageStart, SortOrder};
+use file_storage::executor::Entry;
 use file_storage::file::PutMode;
 use file_storage::storage::CopyOptions;
 use file_storage::{BucketPolicy, QuotaScope, RlsContext};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use support::{Fixture, TestDatabase, anon, bucket, options, path, service, user};
+use support::{Fixture, TestDatabase, anon, bucket, everything, options, path, service, user};
 use tempfile::TempDir;
 
 const BUCKETS: [(&str, BucketPolicy, Option<u128>); 5] = [
@@ -318,15 +318,7 @@ async fn run(steps: Vec<Step>, database: Option<TestDatabase>) -> Option<TestDat
 }
 
 async fn list(fixture: &Fixture, caller: Caller, index: usize) -> Vec<String> {
-    let listing = Listing {
-        prefix: String::new(),
-        delimiter: None,
-        search: String::new(),
-        collation: Collation::Bytes,
-        sort: (ObjectSort::Name, SortOrder::Ascending),
-        limit: 100,
-        start: PageStart::First,
-    };
+    let listing = everything();
     let caller = context(caller);
     let list = || async { fixture.storage.list(&caller, &bucket(BUCKETS[index].0), &listing).await.unwrap() };
     let page = list().await;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use file_storage::audit::{AuditLog, AuditOptions};
-use file_storage::executor::{Collation, Delimiter, Listing, ObjectSort, PageStart, SortOrder};
+use file_storage::executor::{Delimiter, Listing};
 use file_storage::failpoint::{self, Action};
 use file_storage::file::PutMode;
 use file_storage::permissions::{Access, AccessRules, Operation};
@@ -20,8 +20,8 @@ use file_storage::storage::{CacheOptions, StorageOptions, WarmingOptions};
 use file_storage::upkeep::{Upkeep, UpkeepOptions};
 use file_storage::{BucketName, BucketPolicy, BucketUpdate, FileStorage, RlsContext};
 use metrics::{Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
-use serde_json::{Map, json};
-use support::{Fixture, anon, credential_key, keys, options, path, service, user};
+use serde_json::json;
+use support::{Fixture, anon, credential_key, everything, keys, member, options, path, service, user};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -107,18 +107,6 @@ async fn until(what: impl AsRef<str>, is: impl AsyncFn() -> bool) {
     panic!("not in 20 seconds: {}", what.as_ref());
 }
 
-fn everything() -> Listing {
-    Listing {
-        prefix: String::new(),
-        delimiter: None,
-        search: String::new(),
-        collation: Collation::Bytes,
-        sort: (ObjectSort::Name, SortOrder::Ascending),
-        limit: 100,
-        start: PageStart::First,
-    }
-}
-
 /// Where it is noted what is asked for.
 fn notes(dir: &Path) -> PathBuf {
     dir.join("lists-asked-for.json")
@@ -154,12 +142,6 @@ async fn ask(storage: &FileStorage, caller: &RlsContext, at: &BucketName) {
     for _ in 0..3 {
         storage.list(caller, at, &everything()).await.unwrap();
     }
-}
-
-/// A member of a team, by a claim.
-fn member(number: u128, team: &str) -> RlsContext {
-    let claims = Map::from_iter([("team".to_owned(), json!(team))]);
-    RlsContext::user(Uuid::from_u128(number), claims, "test")
 }
 
 /// Somebody with a service token.

@@ -15,7 +15,7 @@ const SHARE: u32 = 20;
 /// Time between two times that is written down which lists they are.
 const NOTED: Duration = Duration::from_secs(60);
 
-/// Longest pause after the database did not answer.
+/// Longest pause: after the database did not answer, and after a list that took its time.
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Reads lists ahead until it is told to stop.
@@ -87,7 +87,7 @@ impl Warmer {
                 Err(error @ StorageError::ProviderUnavailable { .. }) => return Err(error),
                 warmed => outcome = outcome.and(warmed),
             }
-            sleep(began.elapsed() * SHARE).await;
+            sleep(began.elapsed().saturating_mul(SHARE).min(LONGEST)).await;
         }
         outcome
     }

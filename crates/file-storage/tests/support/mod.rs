@@ -24,7 +24,9 @@ use file_storage::credentials::CredentialKey;
 use file_storage::errors::StorageError;
 use file_storage::executor::postgres::{PostgresAddress, PostgresExecutor, PostgresOptions};
 use file_storage::executor::sqlite::{SqliteExecutor, SqliteOptions};
-use file_storage::executor::{Executor, SegmentBlob, Written};
+use file_storage::executor::{
+    Collation, Executor, Listing, ObjectSort, PageStart, SegmentBlob, SortOrder, Written,
+};
 use file_storage::failpoint;
 use file_storage::file::{ObjectAttributes, PutMode, Sha256};
 use file_storage::multipart::UploadAt;
@@ -34,6 +36,7 @@ use file_storage::storage::{DownloadBody, StorageOptions};
 use file_storage::upkeep::{Upkeep, UpkeepOptions};
 use file_storage::{BucketConfig, BucketName, BucketPolicy, FileStorage, ObjectPath, RlsContext, VersionId};
 use futures_util::{StreamExt, TryStreamExt};
+use serde_json::{Map, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -236,6 +239,25 @@ pub fn user(number: u128) -> RlsContext {
 
 pub fn service() -> RlsContext {
     RlsContext::service(None, Default::default(), "test")
+}
+
+/// A member of a team, by a claim.
+pub fn member(number: u128, team: &str) -> RlsContext {
+    let claims = Map::from_iter([("team".to_owned(), json!(team))]);
+    RlsContext::user(Uuid::from_u128(number), claims, "test")
+}
+
+/// The first hundred objects of a bucket, by name.
+pub fn everything() -> Listing {
+    Listing {
+        prefix: String::new(),
+        delimiter: None,
+        search: String::new(),
+        collation: Collation::Bytes,
+        sort: (ObjectSort::Name, SortOrder::Ascending),
+        limit: 100,
+        start: PageStart::First,
+    }
 }
 
 pub fn bucket(name: &str) -> BucketName {

@@ -84,13 +84,10 @@ impl Executor for WatchedExecutor {
             entry,
             asked("empty_bucket", self.inner.empty_bucket(access, name, limit)),
             |done, entry| {
-                if done.is_empty() {
-                    return vec![entry.count(0)];
-                }
                 let line = |gone: &Emptied| {
                     entry.clone().object(name, &gone.path).version(gone.version).bytes(gone.size)
                 };
-                done.iter().map(line).collect()
+                done.iter().map(line).collect::<Vec<_>>()
             },
         )
         .await
