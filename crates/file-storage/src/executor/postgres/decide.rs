@@ -29,12 +29,18 @@ use crate::permissions::policy::{Candidate, asks_more};
 use crate::permissions::{Access, Permission, RlsContext};
 use crate::versions::Versioning;
 
+/// What is at a path. It is gone into for each path, by the whole key, however small the table was when a statement was planned: else
+/// all objects of a bucket may be read for a few. So these statements are the keeper's by keys.
+fn object_at(path: &str) -> String {
+    format!(
+        "LEFT JOIN LATERAL (SELECT o.* FROM {{schema}}.storage_objects o \
+         WHERE o.bucket_id = b.id AND o.path = {path} LIMIT 1) o ON true"
+    )
+}
+
 fn target_statement(quotas: (&str, &str), lock: &str) -> String {
     let (columns, tables) = quotas;
-    let from = format!(
-        "{{schema}}.storage_buckets b \
-         LEFT JOIN {{schema}}.storage_objects o ON o.bucket_id = b.id AND o.path = $4 {tables}"
-    );
+    let from = format!("{{schema}}.storage_buckets b {} {tables}", object_at("$4"));
     look_statement(columns, &from, lock)
 }
 
@@ -43,8 +49,8 @@ fn targets_statement(more: (&str, &str), lock: &str) -> String {
     let (columns, tables) = more;
     let from = format!(
         "{{schema}}.storage_buckets b \
-         CROSS JOIN unnest($4::text[]) WITH ORDINALITY AS asked (path, number) \
-         LEFT JOIN {{schema}}.storage_objects o ON o.bucket_id = b.id AND o.path = asked.path {}",
+         CROSS JOIN unnest($4::text[]) WITH ORDINALITY AS asked (path, number) {} {}",
+        object_at("asked.path"),
         tables.replace("$4", "asked.path")
     );
     look_statement(columns, &from, &format!("ORDER BY asked.number {lock}"))
@@ -72,14 +78,14 @@ pub(super) static TARGET: LazyLock<String> = LazyLock::new(|| target_statement((
 
 /// The same, and the quotas that a write there meets beside the bucket's: the least room that a folder has, whoever is
 /// charged, and all that is stored.
-static TARGET_TO_ADMIT: LazyLock<String> = LazyLock::new(|| target_statement(quotas::OVER, ""));
+pub(super) static TARGET_TO_ADMIT: LazyLock<String> = LazyLock::new(|| target_statement(quotas::OVER, ""));
 
 /// The same, and keeps the bucket from being deleted until the transaction ends.
 pub(super) static TARGET_TO_WRITE: LazyLock<String> =
     LazyLock::new(|| target_statement(("", ""), "FOR KEY SHARE OF b"));
 
 /// As [`TARGET_TO_ADMIT`], of many paths.
-static TARGETS_TO_ADMIT: LazyLock<String> = LazyLock::new(|| targets_statement(quotas::OVER, ""));
+pub(super) static TARGETS_TO_ADMIT: LazyLock<String> = LazyLock::new(|| targets_statement(quotas::OVER, ""));
 
 /// As [`TARGET_TO_WRITE`], of many paths; and whether objects have policies that were made by hand, in the column [`BY_HAND`].
 pub(super) static TARGETS_TO_WRITE: LazyLock<String> = LazyLock::new(|| {
@@ -218,7 +224,7 @@ async fn look_by(
 ) -> Result<(Option<Row>, Arc<Rules>), Fault> {
     let Subject { role, user } = Subject::from(access.context());
     let values = [&role as _, &user as _, &bucket.as_str() as _, &path.as_str() as _];
-    let row = read(pool, "look", &Caller::keeper(), sql, &values).await?.into_iter().next();
+    let row = read(pool, "look", &Caller::keeper_by_keys(), sql, &values).await?.into_iter().next();
     let rules = match &row {
         Some(row) => rules::at(pool, version(row)?).await?,
         None => Arc::default(),
@@ -272,7 +278,7 @@ pub(super) async fn admit_many(
     let Subject { role, user } = Subject::from(access.context());
     let paths: Vec<&str> = wanted.iter().map(|(path, _)| path.as_str()).collect();
     let values = [&role as _, &user as _, &bucket.as_str() as _, &paths as _];
-    let rows = read(pool, "look", &Caller::keeper(), &TARGETS_TO_ADMIT, &values).await?;
+    let rows = read(pool, "look", &Caller::keeper_by_keys(), &TARGETS_TO_ADMIT, &values).await?;
     let rules = match rows.first() {
         Some(row) => rules::at(pool, version(row)?).await?,
         None => Arc::default(),

@@ -32,13 +32,16 @@ static DELETE: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// In a small table, the planner may look at the other rows of the bucket, too.
-static DELETE_MANY: LazyLock<String> = LazyLock::new(|| {
+/// In a small table, the planner may look at the other rows of the bucket, too. So it plans anew each time ([`PLAN_ANEW`]): what it
+/// chose while there were few would go through a whole bucket for a few objects.
+pub(super) static DELETE_MANY: LazyLock<String> = LazyLock::new(|| {
     format!(
         "DELETE FROM {{schema}}.storage_objects o WHERE o.bucket_id = $1 AND o.path = ANY ($2::text[]) \
          RETURNING {OBJECT}, {{schema}}.versioning(o.bucket_id)"
     )
 });
+
+pub(super) const PLAN_ANEW: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
 
 /// Whether a delete marker may be put on a path: where no object is, and where policies, also those made by hand, hide
 /// nothing from the caller's role. What is hidden gets none, and what is missing must not tell itself from that.
@@ -153,8 +156,10 @@ pub(super) async fn many(
     let context = access.on_rows(Permission::ObjectDelete, Some(bucket))?;
     let names: Vec<&str> = paths.iter().map(ObjectPath::as_str).collect();
     let values = [&bucket.as_str() as _, &names as _];
-    let gone = match alone(pool, "delete_objects", &Caller::of(context), &DELETE_MANY, &values).await {
-        Ok(gone) => gone,
+    let caller = Caller::of(context);
+    let steps = [Step::As(&caller), Step::Once(PLAN_ANEW), Step::Run(&DELETE_MANY, &values), Step::Commit];
+    let gone = match Session::start(pool, "delete_objects").await?.run(&steps).await {
+        Ok(answers) => answers.into_iter().next().unwrap_or_default(),
         // One row for which a policy fails would keep all of them.
         Err(fault) if policy_failed(&fault, pool, context, Permission::ObjectDelete, bucket).await => {
             return Box::pin(one_by_one(pool, &Caller::of(context), bucket, paths)).await;

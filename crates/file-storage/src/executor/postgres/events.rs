@@ -62,10 +62,10 @@ const EXPIRE: &str = "WITH first AS ( \
      DELETE FROM {schema}.storage_events e USING due WHERE e.position <= due.position";
 
 /// Which objects the caller sees, by where they are, their ids and versions. Each is looked up by its place.
-const SEEN_OBJECTS: &str = "SELECT a.at FROM unnest($1::integer[], $2::text[], $3::text[], $4::uuid[], $5::uuid[]) \
+pub(super) const SEEN_OBJECTS: &str = "SELECT a.at FROM unnest($1::integer[], $2::text[], $3::text[], $4::uuid[], $5::uuid[]) \
         AS a (at, bucket, path, id, version), \
      LATERAL (SELECT o.id, o.version FROM {schema}.storage_objects o \
-        WHERE o.bucket_id = a.bucket AND o.path = a.path) o \
+        WHERE o.bucket_id = a.bucket AND o.path = a.path LIMIT 1) o \
      WHERE o.id = a.id AND o.version = a.version";
 
 /// The same of buckets.
@@ -74,13 +74,14 @@ const SEEN_BUCKETS: &str = "SELECT a.at FROM unnest($1::integer[], $2::text[], $
      LATERAL (SELECT b.uuid FROM {schema}.storage_buckets b WHERE b.id = a.bucket) b WHERE b.uuid = a.id";
 
 /// What the keeper knows of places: whether what was there still is, as it was, and the bucket as it is, or was at its end.
-const FACTS: &str = "SELECT CASE WHEN a.path IS NULL THEN b.uuid = a.id \
+pub(super) const FACTS: &str = "SELECT CASE WHEN a.path IS NULL THEN b.uuid = a.id \
         ELSE o.id = a.id AND o.version = a.version END, \
         d.sequence IS NOT NULL, d.policy, d.owner_id, b.policy, b.owner_id \
      FROM unnest($1::integer[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[]) \
         AS a (at, bucket, path, id, version, position) \
      LEFT JOIN {schema}.storage_buckets b ON b.id = a.bucket \
-     LEFT JOIN {schema}.storage_objects o ON o.bucket_id = a.bucket AND o.path = a.path \
+     LEFT JOIN LATERAL (SELECT o.id, o.version FROM {schema}.storage_objects o \
+        WHERE o.bucket_id = a.bucket AND o.path = a.path LIMIT 1) o ON true \
      LEFT JOIN LATERAL (SELECT e.sequence, e.payload ->> 'policy' AS policy, e.owner_id \
         FROM {schema}.storage_events e WHERE e.kind = 'storage.bucket.deleted' AND e.bucket_id = a.bucket \
         AND e.sequence >= coalesce( \
@@ -281,7 +282,7 @@ async fn facts(pool: &Arc<Pool>, context: &RlsContext, places: &[Place<'_>]) -> 
         &columns.versions as _,
         &columns.positions as _,
     ];
-    let found = read(pool, "sights", &Caller::keeper(), FACTS, &values).await?;
+    let found = read(pool, "sights", &Caller::keeper_by_keys(), FACTS, &values).await?;
     let rules = rules::current(pool).await?;
     let now = now().timestamp_micros();
     let known = |(row, place): (&Row, &Place<'_>)| {

@@ -44,7 +44,8 @@ pub(super) async fn tag(
     let places = vec![place(bucket, path)];
     let Subject { role, user } = Subject::from(context);
     let at = [&role as _, &user as _, &bucket.as_str() as _, &path.as_str() as _];
-    let look = [Step::As(&Caller::keeper()), Step::Run(LOCK, &[&places]), Step::Run(&TARGET_TO_WRITE, &at)];
+    let (keeper, places) = (Caller::keeper_by_keys(), [&places as _]);
+    let look = [Step::As(&keeper), Step::Run(LOCK, &places), Step::Run(&TARGET_TO_WRITE, &at)];
     let found = session.run(&look).await?;
     let row = found.last().and_then(|answer| answer.rows.first());
     let rules = match row {

@@ -136,7 +136,8 @@ pub(super) async fn put_on(
     places.extend(new.segments.iter().filter_map(Segment::blob_key).map(blob_place));
     let Subject { role, user } = Subject::from(context);
     let at = [&role as _, &user as _, &bucket.as_str() as _, &path.as_str() as _];
-    let look = [Step::As(&Caller::keeper()), Step::Run(LOCK, &[&places]), Step::Run(&TARGET_TO_WRITE, &at)];
+    let (keeper, places) = (Caller::keeper_by_keys(), [&places as _]);
+    let look = [Step::As(&keeper), Step::Run(LOCK, &places), Step::Run(&TARGET_TO_WRITE, &at)];
     let found = session.run(&look).await?;
     let row = found.last().and_then(|answer| answer.rows.first());
     // One time for the whole transaction, also for what policies ask of the row.

@@ -34,14 +34,18 @@ const CREATE: &str = "INSERT INTO {schema}.storage_objects (bucket_id, updated_a
      FROM unnest($5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::jsonb[], \
      $12::uuid[], $13::jsonb[], $14::uuid[]) new";
 
-/// Replaces rows, each of which must still be the version that was seen.
-const OVERWRITE: &str = "UPDATE {schema}.storage_objects o SET size = new.size, content_type = new.content_type, \
+/// Replaces rows, each of which must still be the version that was seen. Each is looked up by its key, and then by where it lies: who
+/// writes holds the places, and one that has moved is missing among those that were changed.
+pub(super) const OVERWRITE: &str = "UPDATE {schema}.storage_objects o SET size = new.size, content_type = new.content_type, \
      cache_control = new.cache_control, checksum = new.checksum, etag = new.etag, metadata = new.metadata, \
      version = new.version, updated_at = $2::timestamptz, extra = new.extra, versioned = $3::boolean \
-     FROM unnest($4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::jsonb[], \
-     $11::uuid[], $12::jsonb[], $13::uuid[]) \
-     AS new (path, size, content_type, cache_control, checksum, etag, metadata, version, extra, replaced) \
-     WHERE o.bucket_id = $1::text AND o.path = new.path AND o.version = new.replaced";
+     FROM (SELECT new.*, there.at \
+        FROM unnest($4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[], $10::jsonb[], \
+        $11::uuid[], $12::jsonb[], $13::uuid[]) \
+        AS new (path, size, content_type, cache_control, checksum, etag, metadata, version, extra, replaced), \
+        LATERAL (SELECT old.ctid AS at FROM {schema}.storage_objects old WHERE old.bucket_id = $1::text \
+            AND old.path = new.path AND old.version = new.replaced LIMIT 1) there) new \
+     WHERE o.ctid = new.at";
 
 const LINK: &str = "INSERT INTO {schema}.storage_segments \
      (version, ordinal, \"offset\", size, sha256, provider, blob_key, bytes) \
@@ -71,7 +75,8 @@ pub(super) async fn put_together(
     let Subject { role, user } = Subject::from(context);
     let paths: Vec<&str> = objects.iter().map(|new| new.path.as_str()).collect();
     let at = [&role as _, &user as _, &first.bucket.as_str() as _, &paths as _];
-    let look = [Step::As(&Caller::keeper()), Step::Run(LOCK, &[&places]), Step::Run(&TARGETS_TO_WRITE, &at)];
+    let (keeper, places) = (Caller::keeper_by_keys(), [&places as _]);
+    let look = [Step::As(&keeper), Step::Run(LOCK, &places), Step::Run(&TARGETS_TO_WRITE, &at)];
     let found = session.run(&look).await?;
     let rows = found.last().map_or(&[][..], |answer| &answer.rows);
     // Where there is no bucket, each is told so.

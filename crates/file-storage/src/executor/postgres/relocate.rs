@@ -56,7 +56,7 @@ pub(super) async fn relocate(
     let target_at = [&role as _, &user as _, &to.0.as_str() as _, &to.1.as_str() as _];
     let looked = session
         .run(&[
-            Step::As(&Caller::keeper()),
+            Step::As(&Caller::keeper_by_keys()),
             Step::Run(LOCK, &[&places]),
             Step::Run(&TARGET_TO_WRITE, &source_at),
             Step::Run(&TARGET_TO_WRITE, &target_at),

@@ -11,35 +11,81 @@ use crate::executor::write::is_of_one_object;
 use crate::file::{NewObject, PutMode};
 use crate::permissions::Access;
 
+/// Most objects that are written in one go: where one of them is refused, so many are written again, one by one.
+const TOGETHER: usize = 100;
+
 /// Writes objects one after the other; each is decided as if those before it were there, and those that were refused were not.
 pub(super) fn put_many(
     conn: &Connection,
     rules: &Rules,
     access: &Access,
-    objects: Vec<NewObject>,
+    objects: &[NewObject],
     mode: &PutMode,
 ) -> Result<Vec<Result<Written, StorageError>>, Fault> {
+    let mut outcomes = Vec::with_capacity(objects.len());
+    for some in objects.chunks(TOGETHER) {
+        match put_all(conn, rules, access, some, mode)? {
+            Some(written) => outcomes.extend(written.into_iter().map(Ok)),
+            None => {
+                for new in some {
+                    outcomes.push(put_one(conn, rules, access, new, mode)?);
+                }
+            }
+        }
+    }
+    Ok(outcomes)
+}
+
+/// Writes objects and holds quotas to their sum; `None` where one of them is refused: then none is there.
+fn put_all(
+    conn: &Connection,
+    rules: &Rules,
+    access: &Access,
+    objects: &[NewObject],
+    mode: &PutMode,
+) -> Result<Option<Vec<Written>>, Fault> {
+    attempt(conn, || {
+        let put = |new: &NewObject| put::put(conn, rules, access, new.clone(), mode);
+        let written = objects.iter().map(put).collect::<Result<_, Fault>>()?;
+        quotas::settle(conn)?;
+        Ok(written)
+    })
+    .map(Result::ok)
+}
+
+/// Writes an object. A quota is held to it alone, so that it is known which one is too much.
+fn put_one(
+    conn: &Connection,
+    rules: &Rules,
+    access: &Access,
+    new: &NewObject,
+    mode: &PutMode,
+) -> Result<Result<Written, StorageError>, Fault> {
+    attempt(conn, || {
+        let written = put::put(conn, rules, access, new.clone(), mode)?;
+        quotas::settle(conn)?;
+        Ok(written)
+    })
+}
+
+/// Undoes what was refused for what one object is; all else fails the whole.
+fn attempt<T>(
+    conn: &Connection,
+    write: impl FnOnce() -> Result<T, Fault>,
+) -> Result<Result<T, StorageError>, Fault> {
     let step = |sql: &str| -> Result<(), Fault> {
         conn.prepare_cached(sql)?.execute([])?;
         Ok(())
     };
-    let mut outcomes = Vec::with_capacity(objects.len());
-    for new in objects {
-        step("SAVEPOINT one_object")?;
-        let written = put::put(conn, rules, access, new, mode).and_then(|written| {
-            // A quota is held to each, so that it is known which one is too much.
-            quotas::settle(conn)?;
-            Ok(written)
-        });
-        match written {
-            Ok(written) => outcomes.push(Ok(written)),
-            Err(Fault::Refused(error)) if is_of_one_object(&error) => {
-                step("ROLLBACK TO one_object")?;
-                outcomes.push(Err(error));
-            }
-            Err(fault) => return Err(fault),
+    step("SAVEPOINT attempt")?;
+    let outcome = match write() {
+        Ok(written) => Ok(written),
+        Err(Fault::Refused(error)) if is_of_one_object(&error) => {
+            step("ROLLBACK TO attempt")?;
+            Err(error)
         }
-        step("RELEASE one_object")?;
-    }
-    Ok(outcomes)
+        Err(fault) => return Err(fault),
+    };
+    step("RELEASE attempt")?;
+    Ok(outcome)
 }

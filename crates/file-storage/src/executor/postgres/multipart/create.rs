@@ -41,7 +41,8 @@ pub(in crate::executor::postgres) async fn create(
     let mut session = Session::start(pool, "create_multipart").await?;
     let Subject { role, user } = Subject::from(context);
     let place = [&role as _, &user as _, &at.bucket.as_str() as _, &at.path.as_str() as _];
-    let found = session.run(&[Step::As(&Caller::keeper()), Step::Run(&TARGET_TO_WRITE, &place)]).await?;
+    let found =
+        session.run(&[Step::As(&Caller::keeper_by_keys()), Step::Run(&TARGET_TO_WRITE, &place)]).await?;
     let row = found.first().and_then(|answer| answer.rows.first());
     let rules = match row {
         Some(row) => pool.rules().within(&mut session, version(row)?).await?,

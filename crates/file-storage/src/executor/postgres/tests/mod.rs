@@ -11,6 +11,7 @@ mod concurrency;
 mod events;
 mod marks;
 mod moves;
+mod plans;
 mod schema;
 mod versions;
 mod walls;

@@ -117,12 +117,15 @@ impl Executor for SqliteExecutor {
         mode: &PutMode,
     ) -> Result<Vec<Result<Admission, StorageError>>, StorageError> {
         let rules = self.rules.load();
-        let admit = |(path, announced): &(ObjectPath, Announced)| {
-            self.read("admit_puts", |conn| {
-                decide::admit(conn, &rules, access, (bucket, path), mode, announced)
-            })
-        };
-        Ok(wanted.iter().map(admit).collect())
+        self.read("admit_puts", |conn| {
+            // One view, and one lock, for all of them.
+            let view = conn.unchecked_transaction()?;
+            let admit = |(path, announced): &(ObjectPath, Announced)| {
+                let admitted = decide::admit(&view, &rules, access, (bucket, path), mode, announced);
+                admitted.map_err(|fault| fault.into_storage("admit_puts"))
+            };
+            Ok(wanted.iter().map(admit).collect())
+        })
     }
 
     async fn admit_signing(
@@ -155,7 +158,7 @@ impl Executor for SqliteExecutor {
         mode: &PutMode,
     ) -> Result<Vec<Result<Written, StorageError>>, StorageError> {
         let (access, mode, rules) = (access.clone(), mode.clone(), self.rules.load_full());
-        let put = move |conn: &Connection| put_many::put_many(conn, &rules, &access, objects, &mode);
+        let put = move |conn: &Connection| put_many::put_many(conn, &rules, &access, &objects, &mode);
         self.writer.run("put_objects", put).await
     }
 
