@@ -24,8 +24,7 @@ use file_storage::file::{ObjectAttributes, PutMode};
 use file_storage::multipart::{ListedPart, MultipartUpload, NewResumable, Part, UploadAt};
 use file_storage::storage::{CompleteOptions, CopyOptions, MultipartOptions, PartBody, Uploader};
 use file_storage::{BucketName, BucketPolicy};
-use support::{Fixture, TestDatabase, chunked, everything, options, path, service, user};
-use tempfile::TempDir;
+use support::{Fixture, TestDatabase, chunked, everything, path, service, user};
 
 /// Bytes that go to the disk, and bytes that go into the database.
 const SIZES: [usize; 2] = [3000, 10];
@@ -59,12 +58,12 @@ struct Scene {
 }
 
 impl Scene {
-    /// Two buckets, and a file in one of them, in an empty directory; in PostgreSQL, which takes its time to be set up, in the
-    /// database of the scene before.
-    async fn new(size: usize, database: Option<TestDatabase>) -> Self {
-        let dir = TempDir::new().unwrap();
-        let options = options(dir.path());
-        let fixture = Fixture::open_on((dir, database), options, |backend| backend).await;
+    /// Two buckets, and a file in one of them, on an empty disk; what the scene before has left of it goes on.
+    async fn new(size: usize, left: Option<Fixture>) -> Self {
+        let fixture = match left {
+            Some(left) => left.on_an_empty_disk().await,
+            None => Fixture::new().await,
+        };
         let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
         let other = fixture.bucket(&user(1), "other", BucketPolicy::Private).await;
         let scene = Self { fixture, docs, other, size };
@@ -173,13 +172,13 @@ impl Scene {
         files
     }
 
-    /// Leaves the database as it was.
-    async fn leave(self) -> Option<TestDatabase> {
+    /// Leaves the database as it was, if that is PostgreSQL, which takes its time to be set up.
+    async fn leave(self) -> Option<Fixture> {
         for bucket in [&self.docs, &self.other] {
             self.fixture.storage.delete_bucket(&service(), bucket, true).await.unwrap();
         }
         self.fixture.settle().await;
-        self.fixture.database
+        self.fixture.database.is_some().then_some(self.fixture)
     }
 }
 
@@ -258,16 +257,16 @@ async fn check(
 
 async fn fails_anywhere(write: Write) {
     let (mut checked, mut untold) = (0, 0);
-    let mut database = TestDatabase::if_asked_for();
+    let mut left = None;
     for size in SIZES {
-        let scene = Scene::new(size, database).await;
+        let scene = Scene::new(size, left).await;
         let (before, after, met) = undisturbed(write, &scene).await;
-        database = scene.leave().await;
+        left = scene.leave().await;
         assert!(!met.is_empty(), "{write:?} meets no point");
         for failure in Failure::all(&met) {
-            let scene = Scene::new(size, database).await;
+            let scene = Scene::new(size, left).await;
             let (was_untold, scene) = check(write, scene, failure, (&before, &after)).await;
-            database = scene.leave().await;
+            left = scene.leave().await;
             untold += u32::from(was_untold);
             checked += 1;
         }
@@ -332,7 +331,7 @@ async fn a_batch_fails_as_a_whole_where_the_database_does_not_answer() {
         return;
     }
     for size in SIZES {
-        let scene = Scene::new(size, TestDatabase::if_asked_for()).await;
+        let scene = Scene::new(size, None).await;
         let (storage, me) = (&scene.fixture.storage, user(1));
         let mut batch = storage.begin_batch(&me, &scene.docs, PutMode::Create).await.unwrap();
         let attributes = ObjectAttributes { content_type: "text/plain".into(), ..Default::default() };

@@ -51,10 +51,10 @@ async fn copies_and_moves_keep_to_the_limits_of_their_target() {
     }
     fixture.audit().await;
     // The server's own limit, which is tighter than when the object came.
-    let dir = fixture.dir;
+    let Fixture { dir, database, storage, executor, backend } = fixture;
     let tight = StorageOptions { max_file_size: 500, ..options(dir.path()) };
-    drop((fixture.storage, fixture.executor, fixture.backend));
-    let fixture = Fixture::open_with(dir, tight, |backend| backend).await;
+    drop((storage, executor, backend));
+    let fixture = Fixture::open_on((dir, database), tight, |backend| backend).await;
     let target = (&from, &path("b"));
     let moved = fixture.storage.move_object(&user(1), source, target, PutMode::Create).await;
     assert_eq!(said(moved), "PAYLOAD_TOO_LARGE");

@@ -20,8 +20,7 @@ use file_storage::storage::CopyOptions;
 use file_storage::{BucketPolicy, QuotaScope, RlsContext};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use support::{Fixture, TestDatabase, anon, bucket, everything, options, path, service, user};
-use tempfile::TempDir;
+use support::{Fixture, anon, bucket, everything, path, service, user};
 
 const BUCKETS: [(&str, BucketPolicy, Option<u128>); 5] = [
     ("public", BucketPolicy::Public, Some(1)),
@@ -237,12 +236,13 @@ fn code<T>(outcome: Result<T, StorageError>) -> Result<T, &'static str> {
     outcome.map_err(|error| error.code())
 }
 
-/// Takes the steps on an empty storage. In PostgreSQL, which takes its time to be set up, that is in the database of the steps
-/// before, if any are given.
-async fn run(steps: Vec<Step>, database: Option<TestDatabase>) -> Option<TestDatabase> {
-    let dir = TempDir::new().unwrap();
-    let options = options(dir.path());
-    let mut fixture = Fixture::open_on((dir, database), options, |backend| backend).await;
+/// Takes the steps on an empty storage. With PostgreSQL, which takes its time to be set up, that is what the steps before have left, if
+/// any were taken.
+async fn run(steps: Vec<Step>, left: Option<Fixture>) -> Option<Fixture> {
+    let mut fixture = match left {
+        Some(left) => left.on_an_empty_disk().await,
+        None => Fixture::new().await,
+    };
     let mut model = Model::default();
     for (name, policy, owner) in BUCKETS {
         let owner = owner.map_or_else(service, user);
@@ -314,7 +314,7 @@ async fn run(steps: Vec<Step>, database: Option<TestDatabase>) -> Option<TestDat
         fixture.storage.delete_bucket(&service(), bucket, true).await.unwrap();
     }
     fixture.settle().await;
-    fixture.database
+    fixture.database.is_some().then_some(fixture)
 }
 
 async fn list(fixture: &Fixture, caller: Caller, index: usize) -> Vec<String> {
@@ -336,12 +336,12 @@ fn random_operations_do_as_the_model_does() {
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let steps = prop::collection::vec(step(), 1..60);
-    let database = RefCell::new(None);
+    let left = RefCell::new(None);
     TestRunner::new(config)
         .run(&steps, |steps| {
             // Lost where steps fail: the next ones have a database of their own.
-            let left = database.take().or_else(TestDatabase::if_asked_for);
-            database.replace(runtime.block_on(run(steps, left)));
+            let before = left.take();
+            left.replace(runtime.block_on(run(steps, before)));
             Ok(())
         })
         .unwrap();

@@ -33,7 +33,7 @@ async fn send(server: &Server, who: Who, body: Vec<u8>, headers: &[(&str, &str)]
     call.headers(headers).body(body).send().await
 }
 
-async fn upload(server: &Server, who: Who, upsert: &str, files: &[(&str, &[u8])]) -> Reply {
+pub(super) async fn upload(server: &Server, who: Who, upsert: &str, files: &[(&str, &[u8])]) -> Reply {
     send(server, who, form(&[("bucket", "box"), ("upsert", upsert)], files), &[]).await
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::{StreamExt, future, stream};
 use serde_json::json;
 
+use super::batch::upload;
 use super::support::{OWNER, Server, Who, pattern};
 
 const ME: Who = Who::User(OWNER);
@@ -120,13 +121,11 @@ async fn bkt_i1_of_many_who_create_one_bucket_one_does() {
 async fn ten_thousand_files_are_listed_page_by_page() {
     let server = server_with_a_bucket().await;
     let place = |number: usize| format!("d{:02}/f{number:05}", number % 40);
-    stream::iter(0..10_000)
-        .for_each_concurrent(128, |number| {
-            let call = server.call(ME, "POST", &format!("/object/box/{}", place(number))).body("x");
-            async move { drop(call.send().await.expect_status(201)) }
-        })
-        .await;
     let mut wanted: Vec<_> = (0..10_000).map(place).collect();
+    for thousand in wanted.chunks(1000) {
+        let files: Vec<(&str, &[u8])> = thousand.iter().map(|name| (name.as_str(), &b"x"[..])).collect();
+        upload(&server, ME, "false", &files).await.expect_status(200);
+    }
     wanted.sort();
 
     let mut found = Vec::new();

@@ -116,8 +116,9 @@ async fn a_disk_gets_its_copies_in_the_cloud_though_the_server_is_killed() {
         // By SIGKILL.
         data = server.stop();
     }
+    // A minute later.
+    data.end_claims().await;
     let server = Server::start_in(data, &settings);
-    // Claims that the killed ones had end after a minute.
     let waits = Instant::now();
     while provider(&server, "cloud").await["missing_copies"] != 0 {
         assert!(waits.elapsed() < Duration::from_secs(120), "{}", server.log());

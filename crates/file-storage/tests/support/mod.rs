@@ -127,6 +127,21 @@ impl Fixture {
         Self::open_on((dir, database), options, |backend| backend).await
     }
 
+    /// Opens an empty disk beside the same metadata, of which nothing may be left, as the next case of many. A connection to PostgreSQL is
+    /// new at each opening, and costs more than what most of them ask it.
+    pub async fn on_an_empty_disk(self) -> Self {
+        let Self { dir, database, storage, executor, backend } = self;
+        backend.drain().await;
+        drop((storage, backend));
+        let disk = dir.path().join("local");
+        std::fs::remove_dir_all(&disk).unwrap();
+        let backend = Arc::new(LocalBackend::open(LocalOptions::new(disk)).unwrap());
+        let options = options(dir.path());
+        let storage = FileStorage::new(executor.clone(), backend.clone(), keys(), credential_key(), options);
+        storage.recover().await.unwrap();
+        Self { dir, database, storage, executor, backend }
+    }
+
     pub async fn bucket(&self, owner: &RlsContext, name: &str, policy: BucketPolicy) -> BucketName {
         let name = bucket(name);
         let config = BucketConfig { policy, ..BucketConfig::default() };
@@ -156,11 +171,15 @@ impl Fixture {
 
     /// Runs what upkeep owes, and stops it again.
     pub async fn settle(&self) {
+        let access = maintain();
+        let owed = async || self.executor.backlog(&access).await.unwrap().pending_deletions;
+        if owed().await == 0 {
+            return;
+        }
         let options = UpkeepOptions { interval: None, ..UpkeepOptions::default() };
         let upkeep = Upkeep::start(&self.storage, options);
-        let access = maintain();
         for _ in 0..500 {
-            if self.executor.backlog(&access).await.unwrap().pending_deletions == 0 {
+            if owed().await == 0 {
                 upkeep.stop().await;
                 return;
             }

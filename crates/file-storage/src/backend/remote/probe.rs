@@ -13,7 +13,7 @@ use crate::body;
 use crate::file::BlobKey;
 
 /// Most blobs that are remembered. Of a long outage all but the first few were never written.
-const MOST: usize = 8;
+pub(super) const MOST: usize = 8;
 
 /// Blobs of looks that have ended, which may still be there.
 pub(super) type Left = Mutex<Vec<BlobKey>>;

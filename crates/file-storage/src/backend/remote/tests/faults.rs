@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 
+use super::super::probe::MOST;
 use super::fault_proxy::{Fault, FaultProxy};
 use super::place::{RemotePlace, azure_at, emulator, s3_at};
 use crate::StorageError;
@@ -170,6 +171,52 @@ async fn deletions_and_questions_are_made_again() {
     backend.delete(&key).await.unwrap();
     assert_eq!(proxy.count("DELETE"), 3);
     assert!(!backend.exists(&key).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_a_look_could_not_delete_the_next_one_that_succeeds_does() {
+    let (proxy, place) = behind_proxy().await;
+    let backend = place.get();
+    let kept = put(&**backend, &bytes(1000, 1)).await;
+    // A look is one attempt.
+    proxy.plan("DELETE", [Fault::Drop]);
+    assert!(backend.probe().await.is_err());
+    assert!(proxy.is_done(), "it was its deletion that failed");
+    let left = listed(&**backend).await;
+    assert_eq!(left.len(), 2, "its blob is still there: {left:?}");
+    // One that fails for another reason leaves it at that.
+    proxy.plan("PUT", [Fault::Drop]);
+    assert!(backend.probe().await.is_err());
+    assert_eq!(listed(&**backend).await, left);
+    // One whose own blob went has succeeded, though the other is still there.
+    proxy.plan("DELETE", [Fault::Pass, Fault::Drop]);
+    backend.probe().await.unwrap();
+    assert!(proxy.is_done(), "it tried");
+    assert_eq!(listed(&**backend).await, left);
+    backend.probe().await.unwrap();
+    assert_eq!(listed(&**backend).await, [(kept.to_string(), 1000)].into());
+    // What is gone is not asked about again.
+    proxy.forget_requests();
+    backend.probe().await.unwrap();
+    assert_eq!(proxy.count("DELETE"), 1, "its own blob");
+}
+
+#[tokio::test]
+async fn a_bounded_number_of_blobs_of_looks_is_remembered() {
+    let (proxy, place) = behind_proxy().await;
+    let backend = place.get();
+    for _ in 0..MOST + 2 {
+        proxy.plan("DELETE", [Fault::Drop]);
+        assert!(backend.probe().await.is_err());
+    }
+    assert_eq!(listed(&**backend).await.len(), MOST + 2);
+    proxy.forget_requests();
+    backend.probe().await.unwrap();
+    assert_eq!(proxy.count("DELETE"), 1 + MOST, "its own blob, and those that it knew of");
+    // The others are orphans by now.
+    assert_eq!(listed(&**backend).await.len(), 2);
+    backend.probe().await.unwrap();
+    assert_eq!(listed(&**backend).await.len(), 2);
 }
 
 #[tokio::test]
