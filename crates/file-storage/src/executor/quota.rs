@@ -61,7 +61,7 @@ pub(super) struct Limits {
 
 /// A folder as people write it, behind its bucket's name.
 pub(super) fn folder_name(bucket: &str, prefix: &str) -> Arc<str> {
-    format!("{bucket}/{}", prefix.trim_end_matches('/')).into()
+    format!("{bucket}/{}", prefix.strip_suffix('/').unwrap_or(prefix)).into()
 }
 
 /// The kind of the event that tells of a step towards a quota.

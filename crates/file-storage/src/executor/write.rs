@@ -65,14 +65,8 @@ impl QuotaLeft {
         if self.has_room(size) || self.enforcement != QuotaEnforcement::Enforce {
             return Ok(());
         }
-        let (scope, used, limit) = (self.scope, self.used, self.limit);
-        Err(StorageError::QuotaExceeded {
-            scope,
-            name: Some(self.name.clone()),
-            used,
-            limit,
-            requested: size,
-        })
+        let (scope, name, used, limit) = (self.scope, self.name.clone(), self.used, self.limit);
+        Err(StorageError::QuotaExceeded { scope, name, used, limit, requested: size })
     }
 
     /// The same of a size that is known for certain: where one is let in that does not fit, the log says so.

@@ -86,7 +86,7 @@ pub(super) fn hold(
         Some(limit) if more > 0 && total > limit && enforcement(conn)? == QuotaEnforcement::Enforce => {
             let used = u64::try_from(total.saturating_sub(more)).unwrap_or(0);
             let limit = u64::try_from(limit).unwrap_or(0);
-            Err(StorageError::QuotaExceeded { scope, name: Some(name.into()), used, limit, requested }.into())
+            Err(StorageError::QuotaExceeded { scope, name: name.into(), used, limit, requested }.into())
         }
         _ => Ok(()),
     }
