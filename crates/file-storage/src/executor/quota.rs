@@ -51,10 +51,8 @@ pub(super) struct Limits {
     pub(super) enforcement: QuotaEnforcement,
     /// Of the object's owner.
     pub(super) user: Option<(u64, u64)>,
-    /// Of the folder that has the least room.
-    pub(super) folder: Option<(u64, u64)>,
-    /// What paths in that folder begin with.
-    pub(super) folder_prefix: Option<String>,
+    /// Of folders, each with what paths in it begin with.
+    pub(super) folders: Vec<(String, (u64, u64))>,
     /// Of all that is stored.
     pub(super) global: Option<(u64, u64)>,
 }

@@ -35,6 +35,8 @@ pub struct Admission {
     pub bucket: Bucket,
     /// Bytes that the tightest quota has left, counting out what the write would replace; `None`: no quota.
     pub quota_left: Option<QuotaLeft>,
+    /// All quotas over the write: its bucket's, its user's, its folders', that of all that is stored.
+    pub quotas: Vec<QuotaLeft>,
     /// Policies may ask for more than was announced: worth asking again once it is known, before the bytes.
     pub asks_more: bool,
 }

@@ -385,9 +385,33 @@ pub(crate) async fn admission_tells_the_tightest_quota(subject: &Subject) {
     set(subject, &folder("photos/in"), Some(200)).await;
     assert_eq!(left("in/a").await, Some(("folder", 10, 200, 10)));
     assert_eq!(left("in2/a").await, Some(("bucket", 10, 300, 0)));
+    // And all the others beside it.
+    set(subject, &folder("photos/in/deep"), Some(250)).await;
+    let all = async |at: &str| {
+        let access = allow(&owner, Operation::Upload(&PutMode::Upsert));
+        let wanted = [(path(at), Announced::default())];
+        let asked = subject.executor.admit_puts(&access, &made.name, &wanted, &PutMode::Upsert).await;
+        let quotas = asked.unwrap().pop().unwrap().unwrap().quotas.into_iter();
+        let mut quotas: Vec<_> = quotas.map(|left| (left.name.to_string(), left.used, left.limit)).collect();
+        quotas.sort_by_key(|(_, _, limit)| *limit);
+        quotas
+    };
+    let user = of(&owner).to_string();
+    let over = |folders: &[(&str, u64, u64)]| {
+        let others = [("photos", 10, 300), (user.as_str(), 10, 400), ("", 10, 500)];
+        folders
+            .iter()
+            .chain(&others)
+            .map(|(name, used, limit)| ((*name).to_owned(), *used, *limit))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(all("in2/a").await, over(&[]));
+    assert_eq!(all("in/b").await, over(&[("photos/in", 10, 200)]));
+    assert_eq!(all("in/deep/a").await, over(&[("photos/in", 10, 200), ("photos/in/deep", 0, 250)]));
     let off = QuotaSettings { enforcement: QuotaEnforcement::Off, ..QuotaSettings::default() };
     subject.executor.configure_quotas(&off).await.unwrap();
     assert_eq!(left("in/a").await, None);
+    assert_eq!(all("in/a").await, []);
 }
 
 pub(crate) async fn sixty_four_writers_meet_every_quota_at_once(subject: &Subject) {

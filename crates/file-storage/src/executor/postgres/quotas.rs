@@ -29,9 +29,9 @@ pub(super) const OVER: (&str, &str) = (
     "CROSS JOIN LATERAL (SELECT CASE WHEN o.id IS NULL THEN $2::uuid ELSE o.owner_id END AS id) w \
      LEFT JOIN {schema}.storage_usage u ON u.user_id = w.id \
      LEFT JOIN {schema}.storage_quota_settings s ON true \
-     LEFT JOIN LATERAL (SELECT q.used_bytes, q.quota_bytes, q.prefix FROM {schema}.storage_folder_quotas q \
-        WHERE q.bucket_id = b.id AND starts_with($4, q.prefix) \
-        ORDER BY q.quota_bytes - q.used_bytes LIMIT 1) f ON true",
+     CROSS JOIN LATERAL (SELECT array_agg(q.used_bytes) AS used_bytes, array_agg(q.quota_bytes) AS quota_bytes, \
+        array_agg(q.prefix) AS prefix FROM {schema}.storage_folder_quotas q \
+        WHERE q.bucket_id = b.id AND starts_with($4, q.prefix)) f",
 );
 
 /// What they say, from the column `at` on.
@@ -40,8 +40,17 @@ pub(super) fn limits(row: &Row, at: usize) -> Result<Limits, Fault> {
         Ok(opt_count(row, at + used)?.zip(opt_count(row, at + used + 1)?))
     };
     let enforcement = QuotaEnforcement::from_word(row.try_get(at)?).unwrap_or_default();
-    let folder_prefix = row.try_get(at + 7)?;
-    Ok(Limits { enforcement, user: pair(1)?, folder: pair(3)?, folder_prefix, global: pair(5)? })
+    let prefixes: Option<Vec<String>> = row.try_get(at + 7)?;
+    let folders = match prefixes {
+        Some(prefixes) => {
+            let (used, limits): (Vec<i64>, Vec<i64>) = (row.try_get(at + 3)?, row.try_get(at + 4)?);
+            let number = |bytes: i64| u64::try_from(bytes).unwrap_or(0);
+            let counted = used.into_iter().zip(limits).map(|(used, limit)| (number(used), number(limit)));
+            prefixes.into_iter().zip(counted).collect()
+        }
+        None => Vec::new(),
+    };
+    Ok(Limits { enforcement, user: pair(1)?, folders, global: pair(5)? })
 }
 
 const CONFIGURED: &str = "SELECT enforcement, default_user_bytes, configured_global_bytes \

@@ -64,13 +64,11 @@ pub(super) fn over(
     }
     let mut folders = conn.prepare_cached(
         "SELECT used_bytes, quota_bytes, prefix FROM storage_folder_quotas \
-         WHERE bucket_id = :bucket AND substr(:path, 1, length(prefix)) = prefix \
-         ORDER BY quota_bytes - used_bytes LIMIT 1",
+         WHERE bucket_id = :bucket AND substr(:path, 1, length(prefix)) = prefix",
     )?;
     let mut rows = folders.query(named_params! { ":bucket": bucket.as_str(), ":path": path.as_str() })?;
-    if let Some(row) = rows.next()? {
-        limits.folder = Some((count(row, 0)?, count(row, 1)?));
-        limits.folder_prefix = Some(str(row, 2)?.to_owned());
+    while let Some(row) = rows.next()? {
+        limits.folders.push((str(row, 2)?.to_owned(), (count(row, 0)?, count(row, 1)?)));
     }
     Ok(limits)
 }
