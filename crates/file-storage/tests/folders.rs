@@ -206,6 +206,28 @@ async fn a_dry_run_of_a_move_counts_what_a_move_takes() {
 }
 
 #[tokio::test]
+async fn what_goes_where_versions_are_no_longer_kept_makes_room_for_those_behind_it() {
+    let scene = Scene::new().await;
+    let owner = user(1);
+    let made = scene.bucket("docs", Versioning::Off).await;
+    for (name, size) in [("a", 6), ("b", 6), ("c", 11)] {
+        scene.put(&owner, (&made, &format!("in/{name}")), size).await;
+    }
+    scene.turn(&made, Versioning::Enabled).await;
+    scene.turn(&made, Versioning::Suspended).await;
+    // Each is copied first, and only then gone: there is room for a or b twice, and not for c.
+    for scope in [folder("docs"), of(&owner), QuotaScope::Global] {
+        scene.set(&scope, Some(33)).await;
+        let there = way((&made, "in"), (&made, "out"), false);
+        scene.refuses(&owner, (&there, How::Move), &["c"]).await;
+        scene.set(&scope, None).await;
+        let back = scene.run(&owner, &way((&made, "out"), (&made, "in"), true), How::Move, false).await;
+        assert_eq!((back.done, back.failures), (2, 0));
+    }
+    scene.end().await;
+}
+
+#[tokio::test]
 async fn what_is_replaced_makes_room_for_those_behind_it() {
     let scene = Scene::new().await;
     let owner = user(1);

@@ -227,7 +227,7 @@ async fn a_dry_run_tells_what_would_not_fit_at_the_target() {
 async fn a_dry_run_looks_at_every_quota_behind_the_moves_before() {
     let fixture = Fixture::new().await;
     let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
-    let attic = fixture.bucket(&user(1), "attic", BucketPolicy::Private).await;
+    fixture.bucket(&user(1), "attic", BucketPolicy::Private).await;
     write(&fixture, &docs, &["a/x/1", "a/y/1", "a/y/2", "b/1", "b/2"]).await;
     let archive = |from: &str, bucket: &str, prefix: &str| {
         let to = ArchiveTarget::Folder { bucket: bucket.to_owned(), prefix: prefix.to_owned() };
