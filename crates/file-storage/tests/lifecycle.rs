@@ -224,6 +224,47 @@ async fn a_dry_run_tells_what_would_not_fit_at_the_target() {
 }
 
 #[tokio::test]
+async fn a_dry_run_looks_at_every_quota_behind_the_moves_before() {
+    let fixture = Fixture::new().await;
+    let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    fixture.bucket(&user(1), "attic", BucketPolicy::Private).await;
+    write(&fixture, &docs, &["a/x/1", "a/y/1", "a/y/2", "b/1", "b/2"]).await;
+    let archive = |from: &str, bucket: &str, prefix: &str| {
+        let to = ArchiveTarget::Folder { bucket: bucket.to_owned(), prefix: prefix.to_owned() };
+        let prefix = from.to_owned();
+        RuleSpec { action: LifecycleAction::Archive, archive_to: Some(to), prefix, ..aged(3) }
+    };
+    set(&fixture, &docs, archive("a/", "attic", "")).await;
+    // Within a bucket, only folders hold more by a move.
+    set(&fixture, &docs, archive("b/", "docs", "old/")).await;
+    let folder = |text: &str| QuotaScope::folder(text).unwrap();
+    let owner = QuotaScope::User(user(1).user_id().unwrap());
+    for (scope, limit) in [
+        // Five bytes each: the bucket has room for three, and a/y for one.
+        (folder("attic"), 16),
+        (folder("attic/a/y"), 9),
+        (folder("docs"), 21),
+        (folder("docs/old"), 4),
+        (owner, 21),
+        (QuotaScope::Global, 21),
+    ] {
+        fixture.storage.set_quota(&service(), &scope, Some(limit)).await.unwrap();
+    }
+    let dry = finish(&fixture, LifecycleRun::at(after(4), true)).await;
+    let report = run(&fixture, 4).await;
+    for (which, report) in [("dry", dry), ("done", report)] {
+        let failed: Vec<_> = report
+            .failed
+            .iter()
+            .map(|one| (one.path.as_str(), one.context.as_ref().unwrap()["name"].as_str().unwrap()))
+            .collect();
+        assert_eq!(failed, [("a/y/2", "attic/a/y"), ("b/2", "docs/old")], "{which}");
+        assert_eq!(report.totals.moved, 3, "{which}");
+    }
+    fixture.audit().await;
+}
+
+#[tokio::test]
 async fn a_run_that_is_broken_off_goes_on_and_one_that_did_enough_ends() {
     let dir = TempDir::new().unwrap();
     let lifecycle = LifecycleOptions { max_per_run: 7, ..LifecycleOptions::default() };

@@ -374,7 +374,7 @@ fn storage_context(error: &StorageError) -> Value {
         E::UnsupportedMediaType { content_type } => json!({ "content_type": content_type }),
         E::QuotaExceeded { scope, name, used, limit, requested } => {
             json!({
-                "scope": scope, "name": name.as_deref(), "used": used, "quota": limit, "limit": limit,
+                "scope": scope, "name": &**name, "used": used, "quota": limit, "limit": limit,
                 "requested": requested,
             })
         }

@@ -1,4 +1,7 @@
-//! Figures that somebody must go and look for: whether the database answers, room on the disks, bytes by bucket and user, what waits.
+//! Figures that somebody must go and look for: whether the database answers, room on the disks, bytes by bucket and user, how full
+//! quotas are, what waits.
+
+mod quotas;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -34,6 +37,7 @@ pub(crate) struct Gauges {
     per_user: bool,
     buckets: Labels,
     users: Labels,
+    quotas: quotas::Quotas,
 }
 
 /// The labels of a figure that there are already. They stay: one that is gone is at 0.
@@ -58,7 +62,8 @@ impl Gauges {
         data_dir: PathBuf,
         per_user: bool,
     ) -> Self {
-        Self { storage, disks, data_dir, per_user, buckets: Labels::default(), users: Labels::default() }
+        let (buckets, users, quotas) = Default::default();
+        Self { storage, disks, data_dir, per_user, buckets, users, quotas }
     }
 
     /// Looks now and then, until stopped.
@@ -126,7 +131,7 @@ impl Gauges {
 
     async fn measure_usage(&mut self) -> Result<(), StorageError> {
         let context = RlsContext::system("metrics");
-        let mut of_buckets = self.buckets.measured();
+        let (mut of_buckets, mut of_quotas) = (self.buckets.measured(), self.quotas.measured());
         let mut after = String::new();
         loop {
             let listing = BucketListing {
@@ -138,6 +143,7 @@ impl Gauges {
             let page = self.storage.list_buckets(&context, &listing).await?;
             let last = page.last().filter(|_| page.len() >= usize::try_from(PAGE).unwrap_or(usize::MAX));
             let next = last.map(|bucket| bucket.name.to_string());
+            of_quotas.add(&page);
             of_buckets.add(page.into_iter().map(|bucket| (bucket.name.to_string(), bucket.total_bytes)));
             match next {
                 Some(name) => after = name,
@@ -147,6 +153,7 @@ impl Gauges {
         for (bucket, bytes) in self.buckets.take(of_buckets, Some(OTHER)) {
             metrics::gauge!("storage_usage_bytes", "bucket" => bucket).set(bytes as f64);
         }
+        self.quotas.take(of_quotas, &self.storage, &context).await?;
         if self.per_user {
             let most = u32::try_from(MAX_LABELS).unwrap_or(u32::MAX);
             let users = self.storage.all_usage(&context, most).await?.into_iter();

@@ -230,9 +230,8 @@ pub enum StorageError {
     QuotaExceeded {
         /// Whose quota: `user`, `bucket`, `folder`, or `global` for all that is stored.
         scope: &'static str,
-        /// Which one: the user's id, the bucket's name, the folder behind its bucket's name, nothing of all that is stored. `None` where
-        /// the database found it out at the commit and does not say.
-        name: Option<Arc<str>>,
+        /// Which one: the user's id, the bucket's name, the folder behind its bucket's name, nothing of all that is stored.
+        name: Arc<str>,
         /// Bytes in use before the request.
         used: u64,
         /// The quota, in bytes.

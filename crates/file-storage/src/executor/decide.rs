@@ -198,13 +198,16 @@ pub(super) fn admission(access: &Access, target: Target, limits: &Limits, freed:
         of_bucket.map(|limit| left("bucket", name.into(), target.bucket.used_bytes(), limit, to_bucket));
     let user = || Arc::<str>::from(charged.map(|user| user.to_string()).unwrap_or_default());
     let of_user = limits.user.map(|(used, limit)| left("user", user(), used, limit, to_user));
-    let folder = || folder_name(name, limits.folder_prefix.as_deref().unwrap_or_default());
-    let of_folder = limits.folder.map(|(used, limit)| left("folder", folder(), used, limit, to_bucket));
+    let of_folders = limits
+        .folders
+        .iter()
+        .map(|(prefix, (used, limit))| left("folder", folder_name(name, prefix), *used, *limit, to_bucket));
     let of_all = limits.global.map(|(used, limit)| left("global", "".into(), used, limit, to_bucket));
-    let room = |quota: &QuotaLeft| i128::from(quota.limit) - i128::from(quota.used);
-    let quota_left = of_bucket.into_iter().chain(of_user).chain(of_folder).chain(of_all).min_by_key(room);
-    let quota_left = quota_left.filter(|quota| quota.enforcement != QuotaEnforcement::Off);
-    Admission { bucket: target.bucket, quota_left, asks_more: false }
+    let quotas = of_bucket.into_iter().chain(of_user).chain(of_folders).chain(of_all);
+    let quotas: Vec<_> = quotas.filter(|quota| quota.enforcement != QuotaEnforcement::Off).collect();
+    let room = |quota: &&QuotaLeft| i128::from(quota.limit) - i128::from(quota.used);
+    let quota_left = quotas.iter().min_by_key(room).cloned();
+    Admission { bucket: target.bucket, quota_left, quotas, asks_more: false }
 }
 
 /// For whom the bytes of a write count: whose object it replaces, or who makes it.

@@ -51,17 +51,15 @@ pub(super) struct Limits {
     pub(super) enforcement: QuotaEnforcement,
     /// Of the object's owner.
     pub(super) user: Option<(u64, u64)>,
-    /// Of the folder that has the least room.
-    pub(super) folder: Option<(u64, u64)>,
-    /// What paths in that folder begin with.
-    pub(super) folder_prefix: Option<String>,
+    /// Of folders, each with what paths in it begin with.
+    pub(super) folders: Vec<(String, (u64, u64))>,
     /// Of all that is stored.
     pub(super) global: Option<(u64, u64)>,
 }
 
 /// A folder as people write it, behind its bucket's name.
 pub(super) fn folder_name(bucket: &str, prefix: &str) -> Arc<str> {
-    format!("{bucket}/{}", prefix.trim_end_matches('/')).into()
+    format!("{bucket}/{}", prefix.strip_suffix('/').unwrap_or(prefix)).into()
 }
 
 /// The kind of the event that tells of a step towards a quota.

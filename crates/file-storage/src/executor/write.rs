@@ -35,6 +35,8 @@ pub struct Admission {
     pub bucket: Bucket,
     /// Bytes that the tightest quota has left, counting out what the write would replace; `None`: no quota.
     pub quota_left: Option<QuotaLeft>,
+    /// All quotas over the write: its bucket's, its user's, its folders', that of all that is stored.
+    pub quotas: Vec<QuotaLeft>,
     /// Policies may ask for more than was announced: worth asking again once it is known, before the bytes.
     pub asks_more: bool,
 }
@@ -65,14 +67,8 @@ impl QuotaLeft {
         if self.has_room(size) || self.enforcement != QuotaEnforcement::Enforce {
             return Ok(());
         }
-        let (scope, used, limit) = (self.scope, self.used, self.limit);
-        Err(StorageError::QuotaExceeded {
-            scope,
-            name: Some(self.name.clone()),
-            used,
-            limit,
-            requested: size,
-        })
+        let (scope, name, used, limit) = (self.scope, self.name.clone(), self.used, self.limit);
+        Err(StorageError::QuotaExceeded { scope, name, used, limit, requested: size })
     }
 
     /// The same of a size that is known for certain: where one is let in that does not fit, the log says so.

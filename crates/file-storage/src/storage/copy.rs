@@ -10,7 +10,7 @@ use crate::bucket::{Bucket, BucketName};
 use crate::errors::StorageError;
 use crate::executor::{Announced, Written};
 use crate::extra::ObjectExtra;
-use crate::file::{BlobKey, NewObject, ObjectAttributes, PutMode, Segment, StorageObject};
+use crate::file::{BlobKey, NewObject, ObjectAttributes, PutMode, Segment};
 use crate::path::ObjectPath;
 use crate::permissions::{Operation, RlsContext};
 use crate::versions::VersionId;
@@ -59,26 +59,6 @@ impl FileStorage {
         self.check_limits(&admission, &attributes.content_type, source.object().size)?;
         let (object, lease) = self.copied(&source, attributes, &admission.bucket, to).await?;
         self.commit(access, object, mode, lease).await
-    }
-
-    /// Whether a copy would be let in at its target. Changes nothing.
-    pub(crate) async fn may_copy(
-        &self,
-        context: &RlsContext,
-        source: &StorageObject,
-        to: (&BucketName, &ObjectPath),
-        mode: PutMode,
-    ) -> Result<(), StorageError> {
-        let access = self.access(context, Operation::Copy(&mode), Some(to.0)).await?;
-        let attributes = ObjectAttributes {
-            content_type: source.content_type.clone(),
-            cache_control: source.cache_control.clone(),
-            metadata: source.metadata.clone(),
-            extra: source.extra.clone(),
-        };
-        let announced = Announced::known(&attributes, source.size);
-        let admission = self.executor().admit_put(&access, to.0, to.1, &mode, &announced).await?;
-        self.check_limits(&admission, &source.content_type, source.size)
     }
 
     /// What a copy will be, its bytes being stored.

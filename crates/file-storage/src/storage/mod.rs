@@ -45,6 +45,7 @@ mod upload;
 mod usage;
 mod versions;
 mod webhooks;
+mod weigh;
 
 use std::sync::Arc;
 
@@ -103,6 +104,7 @@ use switches::Switches;
 use telemetry::BucketLabels;
 use turns::Turns;
 use usage::KeptUsage;
+pub(crate) use weigh::{How, Passage, QuotaSums, Weight};
 
 /// File storage for applications: buckets and objects under row-level security.
 ///
@@ -477,17 +479,21 @@ impl FileStorage {
 
     /// Whether an object of this type and size may go where it was admitted: MIME type, size, quota, in this order.
     fn check_limits(&self, admission: &Admission, content_type: &str, size: u64) -> Result<(), StorageError> {
-        if !admission.bucket.config.is_mime_allowed(content_type) {
-            return Err(StorageError::UnsupportedMediaType { content_type: content_type.to_owned() });
-        }
-        if let Some(limit) = self.size_limit(&admission.bucket)
-            && size > limit
-        {
-            return Err(StorageError::PayloadTooLarge { limit });
-        }
+        self.check_object(&admission.bucket, content_type, size)?;
         match &admission.quota_left {
             Some(quota) => quota.admit(size),
             None => Ok(()),
+        }
+    }
+
+    /// The same without the quota.
+    fn check_object(&self, bucket: &Bucket, content_type: &str, size: u64) -> Result<(), StorageError> {
+        if !bucket.config.is_mime_allowed(content_type) {
+            return Err(StorageError::UnsupportedMediaType { content_type: content_type.to_owned() });
+        }
+        match self.size_limit(bucket) {
+            Some(limit) if size > limit => Err(StorageError::PayloadTooLarge { limit }),
+            Some(_) | None => Ok(()),
         }
     }
 }

@@ -3,14 +3,13 @@
 use uuid::Uuid;
 
 use super::blobs::PlacedBlob;
-use super::{CopyOptions, FileStorage};
+use super::{CopyOptions, FileStorage, How, Passage, Weight};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::{Announced, QuotaLeft, Relocation};
+use crate::executor::{Announced, Relocation};
 use crate::file::{PutMode, StorageObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Operation, RlsContext};
-use crate::quota::QuotaEnforcement;
 
 impl FileStorage {
     /// Moves an object to another path or bucket. It keeps its id and owner and gets a new version. A move takes
@@ -76,50 +75,26 @@ impl FileStorage {
         Ok(moved)
     }
 
-    /// Whether a move would be let in at its target, as far as that is known before it is tried. Changes nothing.
-    pub(crate) async fn may_move(
-        &self,
-        context: &RlsContext,
-        source: &StorageObject,
-        to: (&BucketName, &ObjectPath),
-        mode: PutMode,
-    ) -> Result<(), StorageError> {
-        let access = self.access(context, Operation::Move(&mode), Some(to.0)).await?;
-        let announced = Announced::default();
-        let mut admission = self.executor().admit_put(&access, to.0, to.1, &mode, &announced).await?;
-        admission.quota_left = None;
-        self.check_limits(&admission, &source.content_type, source.size)
-    }
-
-    /// The same of an object that must still be this version, and does not take another one's place, behind others that take so many bytes
-    /// in the bucket that it comes to.
-    pub(crate) async fn may_move_version(
+    /// What a move would take of quotas at its target, of an object that must still be this version, and does not take another one's
+    /// place; or why it would not be let in there, as far as that is known before it is tried. Changes nothing.
+    ///
+    /// # Errors
+    /// As a move, and [`StorageError::PreconditionFailed`] where it is another version.
+    pub(crate) async fn weigh_version(
         &self,
         context: &RlsContext,
         from: (&BucketName, &ObjectPath),
         version: Uuid,
         to: (&BucketName, &ObjectPath),
-        before: u64,
-    ) -> Result<(), StorageError> {
+    ) -> Result<Weight, StorageError> {
         let source = self.info(context, from.0, from.1).await?;
         if source.version != version {
             let (bucket, path) = (from.0.clone(), from.1.clone());
             return Err(StorageError::PreconditionFailed { bucket, path });
         }
-        let mode = PutMode::Create;
-        let access = self.access(context, Operation::Move(&mode), Some(to.0)).await?;
-        let announced = Announced::default();
-        let mut admission = self.executor().admit_put(&access, to.0, to.1, &mode, &announced).await?;
-        // What a user and everything hold does not change, nor what a bucket does within which it moves.
-        let counts = |left: &QuotaLeft| {
-            let is_held_to = left.enforcement == QuotaEnforcement::Enforce;
-            is_held_to && from.0 != to.0 && matches!(left.scope, "bucket" | "folder")
-        };
-        admission.quota_left = admission.quota_left.filter(counts).map(|mut left| {
-            left.used = left.used.saturating_add(before);
-            left
-        });
-        self.check_limits(&admission, &source.content_type, source.size)
+        let passage = Passage { from: from.0, to: to.0, how: How::Move, mode: &PutMode::Create };
+        let mut weights = self.weigh(context, passage, &[(&source, to.1.clone())]).await;
+        weights.pop().unwrap_or_else(|| Err(StorageError::internal("an object was not weighed")))
     }
 
     /// Moves an object out of a bucket that keeps versions: what stays as a version keeps its bytes, so that they are copied.

@@ -124,6 +124,13 @@ pub static DESCRIPTIONS: &[Description] = &[
         "Bytes of a user's objects, of those 100 that had most at first; only with `metrics.usage_per_user`",
     ),
     (
+        "storage_quota_used_bytes",
+        &["scope", "bucket"],
+        Kind::Gauge,
+        "What counts against a quota, taken every minute: of each `bucket` that has one, those 100 that were fullest at first, and, where there is one, of all that is stored (`global`, without a bucket); 0 of one that was taken off",
+    ),
+    ("storage_quota_limit_bytes", &["scope", "bucket"], Kind::Gauge, "The same quota"),
+    (
         "storage_disk_free_bytes",
         &["place"],
         Kind::Gauge,

@@ -163,12 +163,16 @@ async fn disks_buckets_and_users_are_measured_from_the_start_on() {
     let post = |path: &str| {
         server.client.post(format!("http://{}/storage/v1{path}", server.address)).bearer_auth(&user)
     };
-    let made = post("/bucket").json(&serde_json::json!({ "name": "photos" })).send().await.unwrap();
+    let named = serde_json::json!({ "name": "photos", "quota_bytes": 100 });
+    let made = post("/bucket").json(&named).send().await.unwrap();
+    assert_eq!(made.status(), 201);
+    let made = post("/bucket").json(&serde_json::json!({ "name": "unlimited" })).send().await.unwrap();
     assert_eq!(made.status(), 201);
     assert_eq!(post("/object/photos/a").body("hello").send().await.unwrap().status(), 201);
     server.stop().await;
 
-    let server = TestServer::start(data_dir.path(), &[("metrics.usage_per_user", "true")]).await;
+    let more = [("metrics.usage_per_user", "true"), ("quotas.global", "1000")];
+    let server = TestServer::start(data_dir.path(), &more).await;
     let per_user = r#"storage_user_usage_bytes{user="00000000-0000-0000-0000-000000000007"} 5"#;
     let measured = async {
         loop {
@@ -180,9 +184,17 @@ async fn disks_buckets_and_users_are_measured_from_the_start_on() {
         }
     };
     let text = tokio::time::timeout(std::time::Duration::from_secs(20), measured).await.unwrap();
-    for start in [r#"storage_usage_bytes{bucket="photos"} 5"#, r#"storage_disk_size_bytes{place="blobs"} "#] {
+    for start in [
+        r#"storage_usage_bytes{bucket="photos"} 5"#,
+        r#"storage_disk_size_bytes{place="blobs"} "#,
+        r#"storage_quota_used_bytes{scope="bucket",bucket="photos"} 5"#,
+        r#"storage_quota_limit_bytes{scope="bucket",bucket="photos"} 100"#,
+        r#"storage_quota_used_bytes{scope="global",bucket=""} 5"#,
+        r#"storage_quota_limit_bytes{scope="global",bucket=""} 1000"#,
+    ] {
         assert!(text.lines().any(|line| line.starts_with(start)), "{start}\nin\n{text}");
     }
+    assert!(!text.contains(r#"storage_quota_limit_bytes{scope="bucket",bucket="unlimited"}"#), "{text}");
 }
 
 #[tokio::test]

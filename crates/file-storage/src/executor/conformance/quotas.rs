@@ -32,14 +32,14 @@ async fn put(subject: &Subject, caller: &RlsContext, at: (&Bucket, &str), size: 
     subject.put(caller, at, &vec![0; size], PutMode::Upsert).await.unwrap();
 }
 
-/// Asserts that an upsert is refused for a quota: its scope, and what is in use of it.
+/// Asserts that an upsert is refused for a quota: its scope, which one it is, and what is in use of it.
 #[track_caller]
-fn refused(outcome: Result<impl std::fmt::Debug, StorageError>, expected: (&str, u64, u64, u64)) {
+fn refused(outcome: Result<impl std::fmt::Debug, StorageError>, expected: (&str, &str, u64, u64, u64)) {
     let error = outcome.unwrap_err();
-    let StorageError::QuotaExceeded { scope, used, limit, requested, .. } = error else {
+    let StorageError::QuotaExceeded { scope, name, used, limit, requested } = error else {
         panic!("{error:?}")
     };
-    assert_eq!((scope, used, limit, requested), expected);
+    assert_eq!((scope, &*name, used, limit, requested), expected);
 }
 
 /// The warnings so far.
@@ -67,12 +67,12 @@ pub(crate) async fn a_folders_quota_holds(subject: &Subject) {
     assert_eq!((quota.limit, quota.used, quota.is_default), (Some(10), 3, false), "what is there counts");
     put(subject, &owner, (&made, "a/b/y"), 7).await;
     let over = subject.put(&owner, (&made, "a/z"), b"1", PutMode::Create).await;
-    refused(over, ("folder", 10, 10, 1));
+    refused(over, ("folder", "photos/a", 10, 10, 1));
     // Another folder of which the name begins alike, and an object of the folder's name.
     put(subject, &owner, (&made, "ab"), 20).await;
     put(subject, &owner, (&made, "a"), 20).await;
     let moved = subject.rename(&owner, ("photos", "out"), ("photos", "a/out"), PutMode::Create).await;
-    refused(moved, ("folder", 10, 10, 5));
+    refused(moved, ("folder", "photos/a", 10, 10, 5));
     subject.rename(&owner, ("photos", "a/b/y"), ("photos", "a/c/y"), PutMode::Create).await.unwrap();
     assert_eq!(used(subject, &folder("photos/a")).await, 10, "a move within takes nothing");
     subject.rename(&owner, ("photos", "a/c/y"), ("photos", "y"), PutMode::Create).await.unwrap();
@@ -86,7 +86,8 @@ pub(crate) async fn a_folders_quota_holds(subject: &Subject) {
     let over = subject.put(&owner, (&made, "a/deep/x"), b"", PutMode::Create).await.unwrap();
     assert_eq!(over.object.size, 0, "what is empty always fits");
     set(subject, &folder("photos/a"), Some(100)).await;
-    refused(subject.put(&owner, (&made, "a/deep/y"), b"1", PutMode::Create).await, ("folder", 0, 0, 1));
+    let over = subject.put(&owner, (&made, "a/deep/y"), b"1", PutMode::Create).await;
+    refused(over, ("folder", "photos/a/deep", 0, 0, 1));
     subject.delete(&owner, "photos", "a/x").await.unwrap();
     subject.recount().await;
     let gone = set(subject, &folder("photos/a/deep"), None).await;
@@ -110,7 +111,7 @@ pub(crate) async fn a_quota_of_everything_holds(subject: &Subject) {
     put(subject, &service(), (&two, "a"), 4).await;
     assert_eq!(set(subject, &QuotaScope::Global, Some(10)).await.used, 8);
     put(subject, &service(), (&two, "b"), 2).await;
-    refused(subject.put(&owner, (&one, "b"), b"1", PutMode::Create).await, ("global", 10, 10, 1));
+    refused(subject.put(&owner, (&one, "b"), b"1", PutMode::Create).await, ("global", "", 10, 10, 1));
     subject.recount().await;
     // A move takes nothing, wherever it goes.
     subject.rename(&service(), ("one", "a"), ("two", "c"), PutMode::Create).await.unwrap();
@@ -120,11 +121,11 @@ pub(crate) async fn a_quota_of_everything_holds(subject: &Subject) {
     // The configuration's holds where none is set.
     let settings = QuotaSettings { global: Some(11), ..QuotaSettings::default() };
     subject.executor.configure_quotas(&settings).await.unwrap();
-    refused(subject.put(&owner, (&one, "c"), b"1", PutMode::Create).await, ("global", 10, 10, 1));
+    refused(subject.put(&owner, (&one, "c"), b"1", PutMode::Create).await, ("global", "", 10, 10, 1));
     let quota = set(subject, &QuotaScope::Global, None).await;
     assert_eq!((quota.limit, quota.used, quota.is_default), (Some(11), 10, true));
     put(subject, &owner, (&one, "c"), 1).await;
-    refused(subject.put(&owner, (&one, "d"), b"1", PutMode::Create).await, ("global", 11, 11, 1));
+    refused(subject.put(&owner, (&one, "d"), b"1", PutMode::Create).await, ("global", "", 11, 11, 1));
     subject.executor.configure_quotas(&QuotaSettings::default()).await.unwrap();
     put(subject, &owner, (&one, "d"), 100).await;
     assert_eq!(set(subject, &QuotaScope::Global, Some(1000)).await.used, 111, "counted anew");
@@ -137,16 +138,20 @@ pub(crate) async fn users_have_quotas_of_their_own_or_the_default(subject: &Subj
     let settings = QuotaSettings { default_user: Some(5), ..QuotaSettings::default() };
     subject.executor.configure_quotas(&settings).await.unwrap();
     // The first write of a user is held to it, too.
-    refused(subject.put(&owner, (&made, "a"), &[0; 6], PutMode::Create).await, ("user", 0, 5, 6));
+    let name = of(&owner).to_string();
+    refused(subject.put(&owner, (&made, "a"), &[0; 6], PutMode::Create).await, ("user", &name, 0, 5, 6));
     put(subject, &owner, (&made, "a"), 5).await;
-    refused(subject.put(&owner, (&made, "b"), b"1", PutMode::Create).await, ("user", 5, 5, 1));
+    refused(subject.put(&owner, (&made, "b"), b"1", PutMode::Create).await, ("user", &name, 5, 5, 1));
     let quota = set(subject, &of(&owner), Some(8)).await;
     assert_eq!((quota.limit, quota.used, quota.is_default), (Some(8), 5, false));
     put(subject, &owner, (&made, "b"), 3).await;
-    refused(subject.put(&owner, (&made, "c"), b"1", PutMode::Create).await, ("user", 8, 8, 1));
+    refused(subject.put(&owner, (&made, "c"), b"1", PutMode::Create).await, ("user", &name, 8, 8, 1));
     // One who has stored nothing may have one.
     set(subject, &of(&other), Some(1)).await;
-    refused(subject.put(&other, (&made, "c"), b"12", PutMode::Create).await, ("user", 0, 1, 2));
+    refused(
+        subject.put(&other, (&made, "c"), b"12", PutMode::Create).await,
+        ("user", &of(&other).to_string(), 0, 1, 2),
+    );
     // Objects of nobody are nobody's.
     put(subject, &service(), (&made, "d"), 100).await;
     let quota = set(subject, &of(&other), None).await;
@@ -163,7 +168,10 @@ pub(crate) async fn versions_count_in_their_folder(subject: &Subject) {
     set(subject, &QuotaScope::Global, Some(1000)).await;
     let first = subject.put(&owner, (&made, "in/a"), &[0; 6], PutMode::Create).await.unwrap().object;
     put(subject, &owner, (&made, "in/a"), 4).await;
-    refused(subject.put(&owner, (&made, "in/a"), b"1", PutMode::Upsert).await, ("folder", 10, 10, 1));
+    refused(
+        subject.put(&owner, (&made, "in/a"), b"1", PutMode::Upsert).await,
+        ("folder", "docs/in", 10, 10, 1),
+    );
     subject.delete(&owner, "docs", "in/a").await.unwrap();
     assert_eq!(used(subject, &scope).await, 10, "a deletion gives nothing back");
     subject.recount().await;
@@ -308,11 +316,12 @@ pub(crate) async fn a_quota_may_be_below_what_is_used(subject: &Subject) {
     ];
     for (word, scope) in scopes {
         assert_eq!(set(subject, &scope, Some(6)).await.used, 10);
-        refused(subject.put(&owner, (&made, "in/b"), b"1", PutMode::Create).await, (word, 10, 6, 1));
+        let name = scope.to_string();
+        refused(subject.put(&owner, (&made, "in/b"), b"1", PutMode::Create).await, (word, &name, 10, 6, 1));
         // What makes less of it is let in, though it is still too much.
         put(subject, &owner, (&made, "in/a"), 9).await;
         put(subject, &owner, (&made, "in/a"), 6).await;
-        refused(subject.put(&owner, (&made, "in/b"), b"1", PutMode::Create).await, (word, 6, 6, 1));
+        refused(subject.put(&owner, (&made, "in/b"), b"1", PutMode::Create).await, (word, &name, 6, 6, 1));
         put(subject, &owner, (&made, "in/a"), 5).await;
         put(subject, &owner, (&made, "in/b"), 1).await;
         subject.delete(&owner, "photos", "in/b").await.unwrap();
@@ -376,9 +385,33 @@ pub(crate) async fn admission_tells_the_tightest_quota(subject: &Subject) {
     set(subject, &folder("photos/in"), Some(200)).await;
     assert_eq!(left("in/a").await, Some(("folder", 10, 200, 10)));
     assert_eq!(left("in2/a").await, Some(("bucket", 10, 300, 0)));
+    // And all the others beside it.
+    set(subject, &folder("photos/in/deep"), Some(250)).await;
+    let all = async |at: &str| {
+        let access = allow(&owner, Operation::Upload(&PutMode::Upsert));
+        let wanted = [(path(at), Announced::default())];
+        let asked = subject.executor.admit_puts(&access, &made.name, &wanted, &PutMode::Upsert).await;
+        let quotas = asked.unwrap().pop().unwrap().unwrap().quotas.into_iter();
+        let mut quotas: Vec<_> = quotas.map(|left| (left.name.to_string(), left.used, left.limit)).collect();
+        quotas.sort_by_key(|(_, _, limit)| *limit);
+        quotas
+    };
+    let user = of(&owner).to_string();
+    let over = |folders: &[(&str, u64, u64)]| {
+        let others = [("photos", 10, 300), (user.as_str(), 10, 400), ("", 10, 500)];
+        folders
+            .iter()
+            .chain(&others)
+            .map(|(name, used, limit)| ((*name).to_owned(), *used, *limit))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(all("in2/a").await, over(&[]));
+    assert_eq!(all("in/b").await, over(&[("photos/in", 10, 200)]));
+    assert_eq!(all("in/deep/a").await, over(&[("photos/in", 10, 200), ("photos/in/deep", 0, 250)]));
     let off = QuotaSettings { enforcement: QuotaEnforcement::Off, ..QuotaSettings::default() };
     subject.executor.configure_quotas(&off).await.unwrap();
     assert_eq!(left("in/a").await, None);
+    assert_eq!(all("in/a").await, []);
 }
 
 pub(crate) async fn sixty_four_writers_meet_every_quota_at_once(subject: &Subject) {

@@ -76,8 +76,8 @@ pub(super) const BY_HAND: usize = FLAGS + 6;
 /// Looks at a path under the table's predicates of all permissions: role, user, bucket, path.
 pub(super) static TARGET: LazyLock<String> = LazyLock::new(|| target_statement(("", ""), ""));
 
-/// The same, and the quotas that a write there meets beside the bucket's: the least room that a folder has, whoever is
-/// charged, and all that is stored.
+/// The same, and the quotas that a write there meets beside the bucket's: those of folders, of whoever is charged, and
+/// of all that is stored.
 pub(super) static TARGET_TO_ADMIT: LazyLock<String> = LazyLock::new(|| target_statement(quotas::OVER, ""));
 
 /// The same, and keeps the bucket from being deleted until the transaction ends.
@@ -313,7 +313,8 @@ async fn admitted(
         None => Limits::default(),
     };
     let limited = target.bucket.config.quota_bytes.is_some()
-        || [limits.user, limits.folder, limits.global].iter().any(Option::is_some);
+        || [limits.user, limits.global].iter().any(Option::is_some)
+        || !limits.folders.is_empty();
     let freed = match target.bucket.config.versioning {
         Versioning::Suspended if limited => Box::pin(freed(pool, access, bucket, path)).await?,
         Versioning::Off | Versioning::Enabled | Versioning::Suspended => None,

@@ -242,16 +242,15 @@ fn quota(error: &tokio_postgres::Error) -> Option<StorageError> {
     #[derive(Deserialize)]
     struct Detail {
         scope: String,
+        name: String,
         used: u64,
         limit: u64,
         requested: u64,
     }
     let detail: Detail = serde_json::from_str(error.as_db_error()?.detail()?).ok()?;
     let scope = UsageDifference::scope(&detail.scope);
-    let Detail { used, limit, requested, .. } = detail;
-    // A trigger does not say which one; there is one of everything.
-    let name = (scope == "global").then(|| "".into());
-    Some(StorageError::QuotaExceeded { scope, name, used, limit, requested })
+    let Detail { name, used, limit, requested, .. } = detail;
+    Some(StorageError::QuotaExceeded { scope, name: name.into(), used, limit, requested })
 }
 
 /// The answer while the database is closed, or can't be reached.

@@ -57,6 +57,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(23, "0023", "marks"),
     migration!(24, "0024", "adopt"),
     migration!(25, "0025", "marks_of_objects"),
+    migration!(26, "0026", "named_quotas"),
 ];
 
 /// The oldest server that has all that the scripts use.

@@ -29,9 +29,9 @@ pub(super) const OVER: (&str, &str) = (
     "CROSS JOIN LATERAL (SELECT CASE WHEN o.id IS NULL THEN $2::uuid ELSE o.owner_id END AS id) w \
      LEFT JOIN {schema}.storage_usage u ON u.user_id = w.id \
      LEFT JOIN {schema}.storage_quota_settings s ON true \
-     LEFT JOIN LATERAL (SELECT q.used_bytes, q.quota_bytes, q.prefix FROM {schema}.storage_folder_quotas q \
-        WHERE q.bucket_id = b.id AND starts_with($4, q.prefix) \
-        ORDER BY q.quota_bytes - q.used_bytes LIMIT 1) f ON true",
+     CROSS JOIN LATERAL (SELECT array_agg(q.used_bytes) AS used_bytes, array_agg(q.quota_bytes) AS quota_bytes, \
+        array_agg(q.prefix) AS prefix FROM {schema}.storage_folder_quotas q \
+        WHERE q.bucket_id = b.id AND starts_with($4, q.prefix)) f",
 );
 
 /// What they say, from the column `at` on.
@@ -40,8 +40,17 @@ pub(super) fn limits(row: &Row, at: usize) -> Result<Limits, Fault> {
         Ok(opt_count(row, at + used)?.zip(opt_count(row, at + used + 1)?))
     };
     let enforcement = QuotaEnforcement::from_word(row.try_get(at)?).unwrap_or_default();
-    let folder_prefix = row.try_get(at + 7)?;
-    Ok(Limits { enforcement, user: pair(1)?, folder: pair(3)?, folder_prefix, global: pair(5)? })
+    let prefixes: Option<Vec<String>> = row.try_get(at + 7)?;
+    let folders = match prefixes {
+        Some(prefixes) => {
+            let (used, limits): (Vec<i64>, Vec<i64>) = (row.try_get(at + 3)?, row.try_get(at + 4)?);
+            let number = |bytes: i64| u64::try_from(bytes).unwrap_or(0);
+            let counted = used.into_iter().zip(limits).map(|(used, limit)| (number(used), number(limit)));
+            prefixes.into_iter().zip(counted).collect()
+        }
+        None => Vec::new(),
+    };
+    Ok(Limits { enforcement, user: pair(1)?, folders, global: pair(5)? })
 }
 
 const CONFIGURED: &str = "SELECT enforcement, default_user_bytes, configured_global_bytes \
@@ -101,11 +110,6 @@ async fn change_settings(pool: &Arc<Pool>, sql: &'static str, values: Values<'_>
     session.run(&steps).await.map(drop)
 }
 
-/// What a transaction ends with that has set a quota: what is told of that, where there is anything.
-fn ending(told: Option<Values<'_>>) -> impl Iterator<Item = Step<'_>> {
-    told.map(|values| Step::Run(TELL, values)).into_iter().chain([Step::Commit])
-}
-
 /// Tells of a bucket whose quota is set to what its bytes are a step towards, in the session that sets it.
 pub(super) async fn tell_of_bucket(
     session: &mut Session,
@@ -145,11 +149,19 @@ const FOLDER: &str = concat!(
     ") FROM (SELECT 1) one LEFT JOIN {schema}.storage_folder_quotas q ON q.bucket_id = $1 AND q.prefix = $2"
 );
 
+/// The quota of a folder before a statement that sets it: what that statement itself did, it does not see.
+macro_rules! before {
+    () => {
+        "(SELECT b.quota_bytes FROM {schema}.storage_folder_quotas b WHERE b.bucket_id = $1 AND b.prefix = $2)"
+    };
+}
+
 const SET_FOLDER: &str = concat!(
     "INSERT INTO {schema}.storage_folder_quotas (bucket_id, prefix, quota_bytes, used_bytes) VALUES ($1, $2, $4, ",
     used!(),
     ") ON CONFLICT (bucket_id, prefix) DO UPDATE SET quota_bytes = excluded.quota_bytes, \
-     used_bytes = excluded.used_bytes, updated_at = now()"
+     used_bytes = excluded.used_bytes, updated_at = now() RETURNING used_bytes, ",
+    before!()
 );
 
 /// A quota and what is in use of it.
@@ -250,8 +262,11 @@ const SET_USER: &str = "INSERT INTO {schema}.storage_usage (user_id, quota_bytes
 
 const KEEP_BUCKET: &str = "SELECT 1 FROM {schema}.storage_buckets WHERE id = $1 FOR KEY SHARE";
 
-const CHANGE_FOLDER: &str = "UPDATE {schema}.storage_folder_quotas SET quota_bytes = $3, updated_at = now() \
-     WHERE bucket_id = $1 AND prefix = $2";
+const CHANGE_FOLDER: &str = concat!(
+    "UPDATE {schema}.storage_folder_quotas SET quota_bytes = $3, updated_at = now() \
+     WHERE bucket_id = $1 AND prefix = $2 RETURNING used_bytes, ",
+    before!()
+);
 
 const DROP_FOLDER: &str = "DELETE FROM {schema}.storage_folder_quotas WHERE bucket_id = $1 AND prefix = $2";
 
@@ -277,16 +292,9 @@ pub(super) async fn set(
         }
         QuotaScope::Folder(name, folder) => {
             reach(pool, access, name).await?;
-            let before = show(pool, access, scope).await?;
-            let payload = set_step(scope, before.used, (before.limit, limit));
-            let about = name.as_str();
-            let values: [&(dyn ToSql + Sync); 3] = [&WARNING, &about, &payload];
-            let told = payload.is_some().then_some(values.as_slice());
-            let at = [&about as _, &folder.as_str() as _];
-            match bytes {
-                Some(bytes) => {
-                    set_folder(pool, (name, folder), bytes, told).await?;
-                }
+            let at = [&name.as_str() as _, &folder.as_str() as _];
+            match limit {
+                Some(limit) => set_folder(pool, scope, (name, folder), limit).await?,
                 None => drop(alone(pool, "set_quota", &keeper, DROP_FOLDER, &at).await?),
             }
         }
@@ -294,20 +302,20 @@ pub(super) async fn set(
     show(pool, access, scope).await
 }
 
-/// Sets a folder's quota. Where it has none, it is counted while nobody writes.
+/// Sets a folder's quota, and tells its bucket's owner where it fills up by that. Where it has none, it is counted while nobody
+/// writes, once: that takes as long as the folder is big.
 async fn set_folder(
     pool: &Arc<Pool>,
+    scope: &QuotaScope,
     (bucket, folder): (&BucketName, &FolderPath),
-    bytes: i64,
-    told: Option<Values<'_>>,
+    limit: u64,
 ) -> Result<(), Fault> {
-    let (keeper, name) = (Caller::keeper(), bucket.as_str());
+    let (keeper, name, bytes) = (Caller::keeper(), bucket.as_str(), int(limit));
     let changed = [&name as _, &folder.as_str() as _, &bytes as _];
     let mut session = Session::start(pool, "set_quota").await?;
     let answers = session.run(&[Step::As(&keeper), Step::Run(CHANGE_FOLDER, &changed)]).await?;
-    if answers.first().is_some_and(|answer| answer.affected > 0) {
-        let last: Vec<Step<'_>> = ending(told).collect();
-        return session.run(&last).await.map(drop);
+    if let Some(row) = answers.first().and_then(|answer| answer.rows.first()) {
+        return tell_and_commit(&mut session, (scope, name), row, limit).await;
     }
     session.run(&[Step::Commit]).await?;
     let set = [&name as _, &folder.as_str() as _, &end(folder) as _, &bytes as _];
@@ -328,6 +336,23 @@ async fn set_folder(
     if folders > MAX_FOLDER_QUOTAS {
         return Err(too_many_folders().into());
     }
-    let last: Vec<Step<'_>> = ending(told).collect();
-    session.run(&last).await.map(drop)
+    match answers.get(2).and_then(|answer| answer.rows.first()) {
+        Some(row) => tell_and_commit(&mut session, (scope, name), row, limit).await,
+        None => Err(Fault::corrupt("folder")),
+    }
+}
+
+/// Ends a transaction that has set a folder's quota, of which the row says what is in use and the limit before; tells of it first, where
+/// there is anything to tell.
+async fn tell_and_commit(
+    session: &mut Session,
+    (scope, bucket): (&QuotaScope, &str),
+    row: &Row,
+    limit: u64,
+) -> Result<(), Fault> {
+    let payload = set_step(scope, count(row, 0)?, (opt_count(row, 1)?, Some(limit)));
+    let values: [&(dyn ToSql + Sync); 3] = [&WARNING, &bucket, &payload];
+    let told = payload.is_some().then_some(Step::Run(TELL, &values));
+    let steps: Vec<Step<'_>> = told.into_iter().chain([Step::Commit]).collect();
+    session.run(&steps).await.map(drop)
 }

@@ -64,13 +64,11 @@ pub(super) fn over(
     }
     let mut folders = conn.prepare_cached(
         "SELECT used_bytes, quota_bytes, prefix FROM storage_folder_quotas \
-         WHERE bucket_id = :bucket AND substr(:path, 1, length(prefix)) = prefix \
-         ORDER BY quota_bytes - used_bytes LIMIT 1",
+         WHERE bucket_id = :bucket AND substr(:path, 1, length(prefix)) = prefix",
     )?;
     let mut rows = folders.query(named_params! { ":bucket": bucket.as_str(), ":path": path.as_str() })?;
-    if let Some(row) = rows.next()? {
-        limits.folder = Some((count(row, 0)?, count(row, 1)?));
-        limits.folder_prefix = Some(str(row, 2)?.to_owned());
+    while let Some(row) = rows.next()? {
+        limits.folders.push((str(row, 2)?.to_owned(), (count(row, 0)?, count(row, 1)?)));
     }
     Ok(limits)
 }
@@ -86,7 +84,7 @@ pub(super) fn hold(
         Some(limit) if more > 0 && total > limit && enforcement(conn)? == QuotaEnforcement::Enforce => {
             let used = u64::try_from(total.saturating_sub(more)).unwrap_or(0);
             let limit = u64::try_from(limit).unwrap_or(0);
-            Err(StorageError::QuotaExceeded { scope, name: Some(name.into()), used, limit, requested }.into())
+            Err(StorageError::QuotaExceeded { scope, name: name.into(), used, limit, requested }.into())
         }
         _ => Ok(()),
     }
@@ -399,7 +397,6 @@ pub(super) fn set(
 ) -> Result<Quota, Fault> {
     access.on_rows(Permission::Maintain, None)?;
     let (bytes, now) = (limit.map(int), micros(now()));
-    let before = show(conn, access, scope)?;
     match scope {
         QuotaScope::Global => {
             conn.prepare_cached(
@@ -425,43 +422,70 @@ pub(super) fn set(
         }
         QuotaScope::Folder(name, folder) => {
             buckets::reach(conn, access, Permission::BucketUpdate, name)?;
-            set_folder(conn, (name, folder), bytes, now)?;
+            match bytes {
+                Some(bytes) => {
+                    let (used, before) = set_folder(conn, (name, folder), bytes, now)?;
+                    tell_set(conn, scope, used, (before, limit))?;
+                }
+                None => {
+                    conn.prepare_cached(
+                        "DELETE FROM storage_folder_quotas WHERE bucket_id = :bucket AND prefix = :prefix",
+                    )?
+                    .execute(named_params! { ":bucket": name.as_str(), ":prefix": folder.as_str() })?;
+                }
+            }
         }
-    }
-    // Of a bucket's it was told where it was changed.
-    if !matches!(scope, QuotaScope::Bucket(_)) {
-        tell_set(conn, scope, before.used, (before.limit, limit))?;
     }
     show(conn, access, scope)
 }
 
+/// Sets a folder's quota; what is in use, and the limit that there was before. It is counted where it has none yet, and only then: that
+/// takes as long as the folder is big.
 fn set_folder(
     conn: &Connection,
     (bucket, folder): (&BucketName, &FolderPath),
-    bytes: Option<i64>,
+    bytes: i64,
     now: i64,
-) -> Result<(), Fault> {
-    let Some(bytes) = bytes else {
-        conn.prepare_cached(
-            "DELETE FROM storage_folder_quotas WHERE bucket_id = :bucket AND prefix = :prefix",
+) -> Result<(u64, Option<u64>), Fault> {
+    let there: Option<(i64, i64)> = conn
+        .prepare_cached(
+            "SELECT used_bytes, quota_bytes FROM storage_folder_quotas \
+             WHERE bucket_id = :bucket AND prefix = :prefix",
         )?
-        .execute(named_params! { ":bucket": bucket.as_str(), ":prefix": folder.as_str() })?;
-        return Ok(());
-    };
+        .query_row(named_params! { ":bucket": bucket.as_str(), ":prefix": folder.as_str() }, |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let number = |bytes: i64| u64::try_from(bytes).unwrap_or(0);
+    if let Some((used, before)) = there {
+        conn.prepare_cached(
+            "UPDATE storage_folder_quotas SET quota_bytes = :bytes, updated_at = :now \
+             WHERE bucket_id = :bucket AND prefix = :prefix",
+        )?
+        .execute(named_params! {
+            ":bytes": bytes, ":now": now, ":bucket": bucket.as_str(), ":prefix": folder.as_str(),
+        })?;
+        return Ok((number(used), Some(number(before))));
+    }
     static INSERT: LazyLock<String> = LazyLock::new(|| {
         format!(
             "INSERT INTO storage_folder_quotas (bucket_id, prefix, quota_bytes, used_bytes, created_at, updated_at) \
-             VALUES (:bucket, :from, :bytes, {USED}, :now, :now) ON CONFLICT (bucket_id, prefix) DO UPDATE SET \
-             quota_bytes = excluded.quota_bytes, used_bytes = excluded.used_bytes, updated_at = excluded.updated_at"
+             VALUES (:bucket, :from, :bytes, {USED}, :now, :now) RETURNING used_bytes"
         )
     });
-    conn.prepare_cached(&INSERT)?.execute(named_params! {
-        ":bucket": bucket.as_str(), ":from": folder.as_str(), ":to": end(folder), ":bytes": bytes, ":now": now,
-    })?;
+    let used: i64 = conn.prepare_cached(&INSERT)?.query_row(
+        named_params! {
+            ":bucket": bucket.as_str(), ":from": folder.as_str(), ":to": end(folder), ":bytes": bytes, ":now": now,
+        },
+        |row| row.get(0),
+    )?;
     let folders: i64 = conn
         .prepare_cached("SELECT count(*) FROM storage_folder_quotas WHERE bucket_id = :bucket")?
         .query_row(named_params! { ":bucket": bucket.as_str() }, |row| row.get(0))?;
-    if folders > int(MAX_FOLDER_QUOTAS) { Err(too_many_folders().into()) } else { Ok(()) }
+    if folders > int(MAX_FOLDER_QUOTAS) {
+        return Err(too_many_folders().into());
+    }
+    Ok((number(used), None))
 }
 
 /// Sets the counter of a folder, or of everything, right.

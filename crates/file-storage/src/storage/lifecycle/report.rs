@@ -185,7 +185,7 @@ fn named(rule: &LifecycleRule, done: Done, path: &str, error: Option<&StorageErr
 fn context(error: &StorageError) -> Option<Value> {
     match error {
         StorageError::QuotaExceeded { scope, name, used, limit, requested } => Some(json!({
-            "scope": scope, "name": name.as_deref(), "used": used, "limit": limit, "requested": requested,
+            "scope": scope, "name": &**name, "used": used, "limit": limit, "requested": requested,
         })),
         _ => None,
     }

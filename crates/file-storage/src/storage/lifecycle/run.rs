@@ -3,7 +3,7 @@
 
 mod follow;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use chrono::TimeDelta;
@@ -19,7 +19,7 @@ use crate::errors::StorageError;
 use crate::executor::{AgedScan, Judged, UploadScan};
 use crate::lifecycle::{AgedVersion, Judge, LifecycleRule, Rank};
 use crate::permissions::Access;
-use crate::storage::FileStorage;
+use crate::storage::{FileStorage, QuotaSums};
 
 /// Versions of one page.
 const PAGE: u32 = 500;
@@ -42,9 +42,9 @@ pub struct LifecycleRun {
     /// What it did, or would do.
     #[serde(skip)]
     report: LifecycleReport,
-    /// Bytes that a dry run would have moved, by the bucket that they would be in then.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    planned: BTreeMap<String, u64>,
+    /// What a dry run's moves would have taken of quotas.
+    #[serde(default, skip_serializing_if = "QuotaSums::is_empty")]
+    sums: QuotaSums,
     place: Place,
 }
 

@@ -22,9 +22,8 @@ use uuid::Uuid;
 use crate::errors::StorageError;
 use crate::executor::{ClaimedJob, JobKind, JobStatus};
 use crate::permissions::Access;
-use crate::storage::FileStorage;
+use crate::storage::{FileStorage, How};
 
-use relocate_folder::How;
 use run::{LEASE, Run};
 
 /// How long to wait for the next look where nothing rang: for jobs that another process was asked for, and claims that ended.

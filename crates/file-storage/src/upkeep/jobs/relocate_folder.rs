@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::folder::{Page, pass};
 use super::{StepEnd, StorageError};
-use crate::executor::{ClaimedJob, is_of_one_object};
+use crate::executor::{ClaimedJob, JobProgress, is_of_one_object};
 use crate::file::{PutMode, StorageObject};
 use crate::path::{ObjectPath, PathRules};
-use crate::storage::{CopyOptions, FileStorage, Folder};
+use crate::storage::{CopyOptions, FileStorage, Folder, How, Passage, QuotaSums, Weight};
 
 /// Objects after which it is written down, at least in memory, where the job is.
 const BATCH: usize = 64;
@@ -17,12 +17,8 @@ const BATCH: usize = 64;
 /// Objects that are on their way at once.
 const AT_ONCE: usize = 8;
 
-/// Whether the object stays where it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
-    Move,
-    Copy,
-}
+/// Where a job's state has what its objects would take of quotas.
+const SUMS: &str = "sums";
 
 /// Where objects go, and how.
 struct Way<'a> {
@@ -46,14 +42,15 @@ pub(super) async fn step(
     let overwrites = params.get("overwrite").and_then(Value::as_bool).unwrap_or(false);
     let mode = if overwrites { PutMode::Upsert } else { PutMode::Create };
     let page = Page::read(storage, job, &from).await?;
+    let mut sums = kept(&job.progress);
     let mut batches = page.objects.chunks(BATCH).peekable();
     while let Some(batch) = batches.next() {
         let way = Way { storage, job, from: from.clone(), to: to.clone(), mode: mode.clone(), how };
-        // Boxed: what a stream is told of them must hold for no lifetime but theirs.
-        let going: Vec<BoxFuture<'_, _>> = batch.iter().map(|object| way.go(object).boxed()).collect();
-        let outcomes: Vec<_> = stream::iter(going).buffered(AT_ONCE).collect().await;
-        // What stopped one stops the job, or has it wait: those that went all the same are met, or missed, by the next step.
-        let outcomes = outcomes.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let weights = way.weigh(batch).await?;
+        let outcomes = match job.job.dry_run {
+            true => weights.into_iter().map(|weight| sums.admit(&weight?).map(|()| true)).collect(),
+            false => way.bring_all(batch, &weights).await?,
+        };
         for (object, outcome) in batch.iter().zip(outcomes) {
             match outcome {
                 Ok(true) => job.progress.did(object.size),
@@ -62,6 +59,7 @@ pub(super) async fn step(
             }
         }
         pass(&mut job.progress, batch.last());
+        keep(&mut job.progress, &sums);
         if page.is_over() && batches.peek().is_some() {
             return Ok(StepEnd::More);
         }
@@ -72,28 +70,71 @@ pub(super) async fn step(
     Ok(if page.is_last { StepEnd::Done } else { StepEnd::More })
 }
 
+/// What those before have taken of quotas, as far as the job looked.
+fn kept(progress: &JobProgress) -> QuotaSums {
+    let sums = progress.state.get(SUMS).cloned();
+    sums.and_then(|sums| serde_json::from_value(sums).ok()).unwrap_or_default()
+}
+
+/// Writes that down beside where the job is.
+fn keep(progress: &mut JobProgress, sums: &QuotaSums) {
+    if let Value::Object(state) = &mut progress.state
+        && !sums.is_empty()
+        && let Ok(sums) = serde_json::to_value(sums)
+    {
+        state.insert(SUMS.to_owned(), sums);
+    }
+}
+
+/// What there is to say of an object, or why it can't go.
+type OfOne<T> = Result<T, StorageError>;
+
 impl Way<'_> {
-    /// Whether an object went, or why not; an error where that is not the object's fault.
-    async fn go(&self, object: &StorageObject) -> Result<Result<bool, StorageError>, StorageError> {
-        match self.bring(object).await {
-            Ok(went) => Ok(Ok(went)),
-            Err(error) if is_its_own(&error) => Ok(Err(error)),
-            Err(error) => Err(error),
-        }
+    /// What each object would take of quotas where it goes, or why it can't go there.
+    async fn weigh(&self, batch: &[StorageObject]) -> Result<Vec<OfOne<Weight>>, StorageError> {
+        let targets: Vec<_> = batch.iter().map(|object| self.target(object)).collect();
+        let going = batch
+            .iter()
+            .zip(&targets)
+            .filter_map(|(object, target)| Some((object, target.as_ref().ok()?.clone())));
+        let going: Vec<_> = going.collect();
+        let (from, to) = (&self.from.bucket, &self.to.bucket);
+        let passage = Passage { from, to, how: self.how, mode: &self.mode };
+        let mut weights = self.storage.weigh(&self.job.caller, passage, &going).await.into_iter();
+        let missing = || Err(StorageError::internal("an object was not weighed"));
+        let weighed =
+            targets.into_iter().map(|target| target.and_then(|_| weights.next().unwrap_or_else(missing)));
+        weighed.map(of_one).collect()
+    }
+
+    /// Has them go: a few at once, but one after the other where they might not fit into a quota together. Which ones do is decided by
+    /// their order then, as a dry run tells it, and no bytes are copied for nothing.
+    async fn bring_all(
+        &self,
+        batch: &[StorageObject],
+        weights: &[OfOne<Weight>],
+    ) -> Result<Vec<OfOne<bool>>, StorageError> {
+        let fit = Weight::fit_together(weights.iter().filter_map(|weight| weight.as_ref().ok()));
+        // Boxed: what a stream is told of them must hold for no lifetime but theirs.
+        let going: Vec<BoxFuture<'_, _>> = batch.iter().map(|object| self.bring(object).boxed()).collect();
+        let went: Vec<_> = stream::iter(going).buffered(if fit { AT_ONCE } else { 1 }).collect().await;
+        // What stopped one stops the job, or has it wait: those that went all the same are met, or missed, by the next step.
+        went.into_iter().map(of_one).collect()
+    }
+
+    /// Where an object goes.
+    fn target(&self, object: &StorageObject) -> Result<ObjectPath, StorageError> {
+        let rest = object.path.as_str().strip_prefix(self.from.prefix()).unwrap_or_default();
+        ObjectPath::parse_new(&format!("{}{rest}", self.to.prefix()), PathRules::Lenient)
     }
 
     async fn bring(&self, object: &StorageObject) -> Result<bool, StorageError> {
-        let rest = object.path.as_str().strip_prefix(self.from.prefix()).unwrap_or_default();
-        let path = ObjectPath::parse_new(&format!("{}{rest}", self.to.prefix()), PathRules::Lenient)?;
+        let path = self.target(object)?;
         let (from, to) = ((&self.from.bucket, &object.path), (&self.to.bucket, &path));
         let (caller, mode) = (&self.job.caller, self.mode.clone());
-        let outcome = match (self.job.job.dry_run, self.how) {
-            (true, How::Move) => self.storage.may_move(caller, object, to, mode).await,
-            (true, How::Copy) => self.storage.may_copy(caller, object, to, mode).await,
-            (false, How::Move) => self.storage.move_object(caller, from, to, mode).await.map(drop),
-            (false, How::Copy) => {
-                self.storage.copy(caller, from, to, mode, CopyOptions::default()).await.map(drop)
-            }
+        let outcome = match self.how {
+            How::Move => self.storage.move_object(caller, from, to, mode).await.map(drop),
+            How::Copy => self.storage.copy(caller, from, to, mode, CopyOptions::default()).await.map(drop),
         };
         match outcome {
             Ok(()) => Ok(true),
@@ -112,7 +153,7 @@ impl Way<'_> {
 
     /// Whether what stands in the way of a copy is that copy, made by this job before its runner ended without saying so.
     async fn was_here(&self, object: &StorageObject, path: &ObjectPath) -> Result<bool, StorageError> {
-        if self.how != How::Copy || self.job.job.dry_run {
+        if self.how != How::Copy {
             return Ok(false);
         }
         let Some(started) = self.job.job.started_at else { return Ok(false) };
@@ -124,6 +165,15 @@ impl Way<'_> {
             Err(error) if is_of_one_object(&error) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// An error where what went wrong is not the object's fault.
+fn of_one<T>(outcome: Result<T, StorageError>) -> Result<OfOne<T>, StorageError> {
+    match outcome {
+        Ok(outcome) => Ok(Ok(outcome)),
+        Err(error) if is_its_own(&error) => Ok(Err(error)),
+        Err(error) => Err(error),
     }
 }
 

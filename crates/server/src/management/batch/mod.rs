@@ -173,7 +173,7 @@ mod tests {
     fn a_file_that_finds_no_room_says_in_which_quota() {
         let error = StorageError::QuotaExceeded {
             scope: "folder",
-            name: Some("photos/in".into()),
+            name: "photos/in".into(),
             used: 3,
             limit: 4,
             requested: 2,

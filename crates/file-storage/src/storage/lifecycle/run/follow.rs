@@ -223,30 +223,24 @@ impl Step<'_> {
     ) -> Result<(), StorageError> {
         let (rule, version) = (task.rule, task.version);
         let path = version.path.as_str();
-        // What a dry run has let go there before comes first.
-        let planned = run.dry_run.then(|| run.planned.get(to).copied().unwrap_or_default());
+        let dry_run = run.dry_run;
         let moved = async {
             let to = (&BucketName::parse(to)?, &ObjectPath::parse(&format!("{prefix}{path}"))?);
             let context = RlsContext::system("follow lifecycle rules").following(rule.id);
             let from = (bucket, &version.path);
-            match planned {
-                Some(planned) => {
-                    self.storage.may_move_version(&context, from, version.version, to, planned).await
-                }
-                None => {
-                    let mode = PutMode::Create;
-                    self.storage.move_version(&context, from, version.version, to, mode).await.map(drop)
-                }
+            if dry_run {
+                return self.storage.weigh_version(&context, from, version.version, to).await.map(Some);
             }
+            let mode = PutMode::Create;
+            self.storage.move_version(&context, from, version.version, to, mode).await.map(|_| None)
         };
-        match moved.await {
-            Ok(()) => {
-                if run.dry_run {
-                    let planned = run.planned.entry(to.to_owned()).or_default();
-                    *planned = planned.saturating_add(version.size);
-                }
-                self.did(run, rule, Done::Moved, path, version.size);
-            }
+        // What a dry run has let go there before counts.
+        let moved = match moved.await {
+            Ok(Some(weight)) => run.sums.admit(&weight),
+            outcome => outcome.map(drop),
+        };
+        match moved {
+            Ok(()) => self.did(run, rule, Done::Moved, path, version.size),
             // It is another one by now, whose time has not come.
             Err(StorageError::PreconditionFailed { .. } | StorageError::ObjectNotFound { .. }) => {}
             Err(error) if error.is_retryable() => return Err(error),
