@@ -153,16 +153,20 @@ impl Gauges {
         for (bucket, bytes) in self.buckets.take(of_buckets, Some(OTHER)) {
             metrics::gauge!("storage_usage_bytes", "bucket" => bucket).set(bytes as f64);
         }
-        self.quotas.take(of_quotas, &self.storage, &context).await?;
-        if self.per_user {
-            let most = u32::try_from(MAX_LABELS).unwrap_or(u32::MAX);
-            let users = self.storage.all_usage(&context, most).await?.into_iter();
-            let users = users.filter_map(|user| Some((user.user_id?.to_string(), user.total_bytes)));
-            let mut of_users = self.users.measured();
-            of_users.add(users);
-            for (user, bytes) in self.users.take(of_users, None) {
-                metrics::gauge!("storage_user_usage_bytes", "user" => user).set(bytes as f64);
-            }
+        // Neither keeps the other one from being told.
+        let of_users = if self.per_user { self.measure_users(&context).await } else { Ok(()) };
+        let of_quotas = self.quotas.take(of_quotas, &self.storage, &context).await;
+        of_users.and(of_quotas)
+    }
+
+    async fn measure_users(&mut self, context: &RlsContext) -> Result<(), StorageError> {
+        let most = u32::try_from(MAX_LABELS).unwrap_or(u32::MAX);
+        let users = self.storage.all_usage(context, most).await?.into_iter();
+        let users = users.filter_map(|user| Some((user.user_id?.to_string(), user.total_bytes)));
+        let mut of_users = self.users.measured();
+        of_users.add(users);
+        for (user, bytes) in self.users.take(of_users, None) {
+            metrics::gauge!("storage_user_usage_bytes", "user" => user).set(bytes as f64);
         }
         Ok(())
     }

@@ -10,6 +10,9 @@ use crate::file::{ObjectAttributes, StorageObject};
 use crate::path::ObjectPath;
 use crate::quota::QuotaEnforcement;
 
+/// Most objects of a batch that are written in one go: where one of them is refused, so many are asked one by one.
+pub(super) const TOGETHER: usize = 250;
+
 /// What is known of an object before its bytes. Policies may ask about it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Announced {

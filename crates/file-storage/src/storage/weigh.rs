@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::FileStorage;
 use crate::bucket::BucketName;
@@ -11,7 +12,7 @@ use crate::executor::{Admission, Announced, QuotaLeft};
 use crate::file::{ObjectAttributes, PutMode, StorageObject};
 use crate::path::ObjectPath;
 use crate::permissions::{Operation, RlsContext};
-use crate::quota::MAX_FOLDER_QUOTAS;
+use crate::quota::{MAX_FOLDER_QUOTAS, QuotaEnforcement};
 use crate::versions::Versioning;
 
 /// Whether an object stays where it was.
@@ -121,7 +122,7 @@ fn attributes(source: &StorageObject) -> ObjectAttributes {
 
 impl Weight {
     /// Of an object that is made anew: a copy, or what moves out of a bucket that keeps versions. What stays there as a version gives
-    /// nothing back.
+    /// nothing back; else its owner's quota gets it back, whoever is charged at the target.
     fn of_new(
         passage: Passage<'_>,
         source: &StorageObject,
@@ -133,7 +134,12 @@ impl Weight {
             let goes = if leaves && held_before(passage, source, &left) { source.size } else { 0 };
             Load { left, comes: source.size, goes }
         };
-        Self(admission.quotas.into_iter().map(load).collect())
+        let mut loads: Vec<_> = admission.quotas.into_iter().map(load).collect();
+        let is_counted = loads.iter().any(|load| load.left.scope == "user" && load.goes > 0);
+        if let Some(owner) = source.owner_id.filter(|_| leaves && !is_counted) {
+            loads.push(Load::given_back(owner, source.size));
+        }
+        Self(loads)
     }
 
     /// Of an object whose row moves: its owner keeps it, and what it leaves has it no more.
@@ -153,6 +159,21 @@ impl Weight {
             *sum = sum.saturating_add(load.comes);
             QuotaLeft { returned: 0, ..load.left.clone() }.check(*sum).is_ok()
         })
+    }
+}
+
+impl Load {
+    /// Bytes that a user's quota only gets back, for those who come later: it lets in, whatever it is.
+    fn given_back(user: Uuid, bytes: u64) -> Self {
+        let left = QuotaLeft {
+            scope: "user",
+            name: user.to_string().into(),
+            used: 0,
+            limit: u64::MAX,
+            returned: 0,
+            enforcement: QuotaEnforcement::Off,
+        };
+        Self { left, comes: 0, goes: bytes }
     }
 }
 
@@ -221,7 +242,7 @@ impl QuotaSums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::quota::QuotaEnforcement;
+    use crate::bucket::{Bucket, BucketConfig};
 
     fn load(name: &str, (used, limit): (u64, u64), comes: u64, returned: u64) -> Load {
         let enforcement = QuotaEnforcement::Enforce;
@@ -261,6 +282,59 @@ mod tests {
         assert_eq!(sums.0["user"].len() as u64, MAX_FOLDER_QUOTAS);
         sums.admit(&Weight(vec![load("u0", (0, 10), 6, 0)])).unwrap_err();
         sums.admit(&Weight(vec![load("u2999", (0, 10), 6, 0)])).unwrap();
+    }
+
+    fn object(bucket: &BucketName, owner: u128) -> StorageObject {
+        let now = chrono::Utc::now();
+        StorageObject {
+            id: Uuid::now_v7(),
+            bucket: bucket.clone(),
+            path: ObjectPath::parse("a").unwrap(),
+            size: 6,
+            content_type: String::new(),
+            cache_control: None,
+            checksum: None,
+            etag: String::new(),
+            owner_id: Some(Uuid::from_u128(owner)),
+            metadata: Default::default(),
+            extra: Default::default(),
+            version: Uuid::now_v7(),
+            versioned: false,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    #[test]
+    fn what_goes_is_given_back_to_its_owner_whoever_is_charged() {
+        let (from, to) = (BucketName::parse("from").unwrap(), BucketName::parse("to").unwrap());
+        let weight = |owner: u128, (charged, used): (u128, u64), versioning, how| {
+            let bucket = Bucket::new(&to, None, &BucketConfig::default(), chrono::Utc::now());
+            let quotas = vec![load(&Uuid::from_u128(charged).to_string(), (used, 10), 0, 0).left];
+            let admission = Admission { bucket, quota_left: None, quotas, asks_more: false };
+            let passage = Passage { from: &from, to: &to, how, mode: &PutMode::Upsert };
+            Weight::of_new(passage, &object(&from, owner), admission, versioning)
+        };
+        // 1's quota has no room: only once 2 has moved something of 1's away, as its own.
+        let of_one = |how| weight(1, (2, 0), Versioning::Suspended, how);
+        let to_one = || weight(2, (1, 10), Versioning::Suspended, How::Copy);
+        let fits_behind = |before: &[Weight]| {
+            let mut sums = QuotaSums::default();
+            before.iter().for_each(|weight| sums.admit(weight).unwrap());
+            sums.admit(&to_one()).is_ok()
+        };
+        assert!(!fits_behind(&[]));
+        assert!(fits_behind(&[of_one(How::Move)]));
+        assert!(!fits_behind(&[of_one(How::Copy)]), "it stays");
+        assert!(!fits_behind(&[weight(1, (2, 0), Versioning::Enabled, How::Move)]), "it stays as a version");
+        // Whoever is charged for their own gets it back once.
+        let own = weight(1, (1, 4), Versioning::Suspended, How::Move);
+        assert_eq!(own.0.iter().map(|load| load.goes).collect::<Vec<_>>(), [6]);
+        assert!(Weight::fit_together([&of_one(How::Move), &own]));
+        assert!(
+            !Weight::fit_together([&of_one(How::Move), &to_one()]),
+            "others may come before what it gives back"
+        );
     }
 
     #[test]

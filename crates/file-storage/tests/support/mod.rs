@@ -169,7 +169,7 @@ impl Fixture {
         collect(self.storage.download(caller, at.0, at.1).await?.body(None).await?).await
     }
 
-    /// Runs what upkeep owes, and stops it again.
+    /// Has blobs that nothing refers to any more deleted, by an upkeep that runs until none is left; where none waits, none runs.
     pub async fn settle(&self) {
         let access = maintain();
         let owed = async || self.executor.backlog(&access).await.unwrap().pending_deletions;

@@ -127,9 +127,15 @@ pub static DESCRIPTIONS: &[Description] = &[
         "storage_quota_used_bytes",
         &["scope", "bucket"],
         Kind::Gauge,
-        "What counts against a quota, taken every minute: of each `bucket` that has one, those 100 that were fullest at first, and, where there is one, of all that is stored (`global`, without a bucket); 0 of one that was taken off",
+        "What counts against a quota, taken every minute: of each `bucket` that has one, those 100 that were fullest at first, and later ones as they come to be among the 100 fullest, up to 1000; and, where there is one, of all that is stored (`global`, without a bucket); 0 of one that was taken off",
     ),
     ("storage_quota_limit_bytes", &["scope", "bucket"], Kind::Gauge, "The same quota"),
+    (
+        "storage_quota_fullest_ratio",
+        &[],
+        Kind::Gauge,
+        "How full the fullest quota is, of all buckets and of all that is stored, taken every minute: 1 where it is used up, 0 where nothing is in use or there is none; a quota of 0 is used up by anything; of all servers over one database each says the same",
+    ),
     (
         "storage_disk_free_bytes",
         &["place"],

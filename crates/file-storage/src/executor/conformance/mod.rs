@@ -106,7 +106,8 @@ macro_rules! executor_conformance {
             ],
             quotas: [
                 a_folders_quota_holds, a_quota_of_everything_holds, users_have_quotas_of_their_own_or_the_default,
-                versions_count_in_their_folder, each_step_is_told_once, quotas_warn_or_are_off,
+                versions_count_in_their_folder, each_step_is_told_once,
+                a_batch_tells_of_the_step_that_it_takes, quotas_warn_or_are_off,
                 quotas_are_told_to_owners_and_set_by_the_service_role, a_quota_may_be_below_what_is_used,
                 a_quota_that_is_set_low_is_told_of, admission_tells_the_tightest_quota, sixty_four_writers_meet_every_quota_at_once
             ],

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use super::subject::{Subject, allow, anon, bucket, maintain, path, service, user};
+use super::subject::{Subject, allow, anon, bucket, maintain, new_object, path, service, user};
 use crate::bucket::{Bucket, BucketConfig, BucketName, BucketPolicy, BucketUpdate};
 use crate::errors::StorageError;
 use crate::executor::{Announced, Event, Sight};
@@ -181,6 +181,27 @@ pub(crate) async fn versions_count_in_their_folder(subject: &Subject) {
     assert_eq!(used(subject, &scope).await, 4);
     put(subject, &owner, (&made, "in/b"), 6).await;
     subject.recount().await;
+}
+
+/// Of files that are written in one go the sum is told: also where one of them first gives something back.
+pub(crate) async fn a_batch_tells_of_the_step_that_it_takes(subject: &Subject) {
+    let owner = user();
+    let config = BucketConfig { quota_bytes: Some(100), ..BucketConfig::default() };
+    let made = subject.bucket_with(&owner, "photos", config).await;
+    set(subject, &of(&owner), Some(100)).await;
+    put(subject, &owner, (&made, "large"), 50).await;
+    put(subject, &owner, (&made, "other"), 25).await;
+    let sizes = [("large", 1), ("more", 30), ("last", 40)];
+    let objects = sizes.iter().map(|(name, size)| new_object(&made, name, &vec![0; *size])).collect();
+    let access = allow(&owner, Operation::Upload(&PutMode::Upsert));
+    let written = subject.executor.put_objects(&access, objects, &PutMode::Upsert).await.unwrap();
+    assert!(written.iter().all(Result::is_ok), "{written:?}");
+    let mut told = warnings(subject).await;
+    told.sort();
+    let name = owner.user_id().unwrap().to_string();
+    let expected = [("bucket", "photos"), ("user", &*name)];
+    let expected = expected.map(|(scope, name)| (scope.to_owned(), name.to_owned(), 96, 95));
+    assert_eq!(told, expected);
 }
 
 pub(crate) async fn each_step_is_told_once(subject: &Subject) {

@@ -158,7 +158,11 @@ pub(super) async fn many(
     let values = [&bucket.as_str() as _, &names as _];
     let caller = Caller::of(context);
     let steps = [Step::As(&caller), Step::Once(PLAN_ANEW), Step::Run(&DELETE_MANY, &values), Step::Commit];
-    let gone = match Session::start(pool, "delete_objects").await?.run(&steps).await {
+    let mut session = Session::start(pool, "delete_objects").await?;
+    let tried = session.run(&steps).await;
+    // The connection is needed for what follows from a refusal.
+    drop(session);
+    let gone = match tried {
         Ok(answers) => answers.into_iter().next().unwrap_or_default(),
         // One row for which a policy fails would keep all of them.
         Err(fault) if policy_failed(&fault, pool, context, Permission::ObjectDelete, bucket).await => {

@@ -242,6 +242,8 @@ fn quota(error: &tokio_postgres::Error) -> Option<StorageError> {
     #[derive(Deserialize)]
     struct Detail {
         scope: String,
+        /// Of a statement that began before a migration: none.
+        #[serde(default)]
         name: String,
         used: u64,
         limit: u64,

@@ -46,7 +46,8 @@ pub(super) async fn explain(
 
     let Subject { role, user } = Subject::from(context);
     let at = [&role as _, &user as _, &question.bucket.as_str() as _, &question.path.as_str() as _];
-    let found = session.run(&[Step::Run(&TARGET, &at)]).await?;
+    let found =
+        session.run(&[Step::As(&Caller::keeper_for(context).by_keys()), Step::Run(&TARGET, &at)]).await?;
     let Some(row) = found.first().and_then(|answer| answer.rows.first()) else {
         return Err(bucket_missing(context, question.permission, &question.bucket).into());
     };

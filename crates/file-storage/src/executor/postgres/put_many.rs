@@ -6,12 +6,12 @@ use super::decide::{LOCK, blob_place, place};
 use super::errors::Fault;
 use super::pool::Pool;
 use super::put::{Along, Failed, put_on};
-use super::put_together::{Outcomes, TOGETHER, put_together};
+use super::put_together::{Outcomes, put_together};
 use super::rls::{Caller, refused};
 use super::session::{Session, Step};
 use crate::errors::StorageError;
 use crate::executor::Written;
-use crate::executor::write::is_of_one_object;
+use crate::executor::write::{TOGETHER, is_of_one_object};
 use crate::file::{NewObject, PutMode, Segment};
 use crate::permissions::Access;
 

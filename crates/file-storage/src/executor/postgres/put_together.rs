@@ -24,9 +24,6 @@ use crate::permissions::Access;
 use crate::permissions::policy::Candidate;
 use crate::versions::Versioning;
 
-/// Most objects of one statement: where one of them is refused, so many are asked one by one.
-pub(super) const TOGETHER: usize = 250;
-
 /// Makes rows: bucket, time, whether they are versions, owner; and what each row says.
 const CREATE: &str = "INSERT INTO {schema}.storage_objects (bucket_id, updated_at, versioned, owner_id, created_at, \
      path, size, content_type, cache_control, checksum, etag, metadata, version, extra, id) \
@@ -34,8 +31,9 @@ const CREATE: &str = "INSERT INTO {schema}.storage_objects (bucket_id, updated_a
      FROM unnest($5::text[], $6::bigint[], $7::text[], $8::text[], $9::text[], $10::text[], $11::jsonb[], \
      $12::uuid[], $13::jsonb[], $14::uuid[]) new";
 
-/// Replaces rows, each of which must still be the version that was seen. Each is looked up by its key, and then by where it lies: who
-/// writes holds the places, and one that has moved is missing among those that were changed.
+/// Replaces rows, each of which must still be the version that was seen. Each is looked up by its key, and then by where it lies, as by
+/// other conditions the planner may go through all objects of a bucket. So those that say that it still is that version, whoever has
+/// changed it meanwhile, are such as it can't look anything up by; a row that is another one now is missing among those that were changed.
 pub(super) const OVERWRITE: &str = "UPDATE {schema}.storage_objects o SET size = new.size, content_type = new.content_type, \
      cache_control = new.cache_control, checksum = new.checksum, etag = new.etag, metadata = new.metadata, \
      version = new.version, updated_at = $2::timestamptz, extra = new.extra, versioned = $3::boolean \
@@ -45,7 +43,8 @@ pub(super) const OVERWRITE: &str = "UPDATE {schema}.storage_objects o SET size =
         AS new (path, size, content_type, cache_control, checksum, etag, metadata, version, extra, replaced), \
         LATERAL (SELECT old.ctid AS at FROM {schema}.storage_objects old WHERE old.bucket_id = $1::text \
             AND old.path = new.path AND old.version = new.replaced LIMIT 1) there) new \
-     WHERE o.ctid = new.at";
+     WHERE o.ctid = new.at AND o.bucket_id IS NOT DISTINCT FROM $1::text \
+     AND o.path IS NOT DISTINCT FROM new.path AND o.version IS NOT DISTINCT FROM new.replaced";
 
 const LINK: &str = "INSERT INTO {schema}.storage_segments \
      (version, ordinal, \"offset\", size, sha256, provider, blob_key, bytes) \

@@ -50,7 +50,12 @@ impl Caller {
 
     /// The keeper, for a statement that knows the keys of all that it looks at.
     pub(super) fn keeper_by_keys() -> Self {
-        Self { scans: false, ..Self::keeper() }
+        Self::keeper().by_keys()
+    }
+
+    /// The same, for a statement that knows the keys of all that it looks at.
+    pub(super) fn by_keys(self) -> Self {
+        Self { scans: false, ..self }
     }
 }
 

@@ -7,14 +7,12 @@ use super::rules::Rules;
 use super::{put, quotas};
 use crate::errors::StorageError;
 use crate::executor::Written;
-use crate::executor::write::is_of_one_object;
+use crate::executor::write::{TOGETHER, is_of_one_object};
 use crate::file::{NewObject, PutMode};
 use crate::permissions::Access;
 
-/// Most objects that are written in one go: where one of them is refused, so many are written again, one by one.
-const TOGETHER: usize = 100;
-
-/// Writes objects one after the other; each is decided as if those before it were there, and those that were refused were not.
+/// Writes objects one after the other; each is decided as if those before it were there, and those that were refused were not. Where none
+/// of so many is refused, quotas of folders and of everything are held to their sum, as on PostgreSQL; else to each.
 pub(super) fn put_many(
     conn: &Connection,
     rules: &Rules,

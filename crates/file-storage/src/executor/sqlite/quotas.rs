@@ -90,7 +90,8 @@ pub(super) fn hold(
     }
 }
 
-/// Writes down what may be a step towards the quota of a user or bucket: what comes above the first one, and what goes.
+/// Writes down what may be a step towards the quota of a user or bucket: what comes above the first one, what goes, and whatever
+/// follows on that, as else the sum would say that less has come.
 pub(super) fn note(
     conn: &Connection,
     (scope, name, bucket): (&str, &str, &str),
@@ -98,7 +99,7 @@ pub(super) fn note(
     more: i64,
 ) -> Result<(), Fault> {
     match limit {
-        Some(limit) if more < 0 || more > 0 && step(total, limit) > 0 => {
+        Some(limit) if more < 0 || more > 0 && (step(total, limit) > 0 || is_noted(conn, scope, name)?) => {
             conn.prepare_cached(
                 "INSERT INTO quota_changes (scope, name, bucket_id, bytes) VALUES (:scope, :name, :bucket, :bytes)",
             )?
@@ -107,6 +108,12 @@ pub(super) fn note(
         }
         _ => Ok(()),
     }
+}
+
+fn is_noted(conn: &Connection, scope: &str, name: &str) -> Result<bool, Fault> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM quota_changes WHERE scope = :scope AND name = :name)";
+    let mut statement = conn.prepare_cached(sql)?;
+    Ok(statement.query_row(named_params! { ":scope": scope, ":name": name }, |row| row.get(0))?)
 }
 
 /// What an operation has changed of one quota, in sum.

@@ -1,17 +1,5 @@
 SET LOCAL ROLE aerostore_keeper;
 
-DROP FUNCTION {inner}.hold_quota(text, text, bigint, bigint, bigint);
-
-CREATE FUNCTION {inner}.hold_quota(scope text, total bigint, quota bigint, more bigint)
-    RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    IF quota IS NOT NULL AND more > 0 AND total > quota AND {inner}.quota_enforcement() = 'enforce' THEN
-        RAISE EXCEPTION 'the % quota is exceeded', scope USING ERRCODE = 'AEQ01', DETAIL =
-            json_build_object('scope', scope, 'used', greatest(total - more, 0), 'limit', quota, 'requested', more);
-    END IF;
-END
-$$;
-
 CREATE OR REPLACE FUNCTION {inner}.hold_and_note(scope text, name text, bucket text, total bigint, quota bigint, more bigint)
     RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -79,5 +67,5 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION {inner}.hold_quota(text, bigint, bigint, bigint) FROM PUBLIC;
+DROP FUNCTION {inner}.hold_quota(text, text, bigint, bigint, bigint);
 RESET ROLE;

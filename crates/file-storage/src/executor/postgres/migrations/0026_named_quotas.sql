@@ -2,9 +2,8 @@
 
 SET LOCAL ROLE aerostore_keeper;
 
-DROP FUNCTION {inner}.hold_quota(text, bigint, bigint, bigint);
-
--- Refuses to go over a quota. The message is for people, the detail for the server.
+-- Refuses to go over a quota. The message is for people, the detail for the server. What is running now goes on with the one of
+-- before, which has no name.
 CREATE FUNCTION {inner}.hold_quota(scope text, name text, total bigint, quota bigint, more bigint)
     RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -23,7 +22,10 @@ BEGIN
         RETURN;
     END IF;
     PERFORM {inner}.hold_quota(scope, name, total, quota, more);
-    IF more < 0 OR {inner}.quota_step(total, quota) > 0 THEN
+    -- Whatever follows on what went, too: else the sum says that less has come.
+    IF more < 0 OR {inner}.quota_step(total, quota) > 0 OR EXISTS (SELECT FROM {schema}.quota_changes q
+        WHERE q.made_by = pg_current_xact_id() AND q.scope = hold_and_note.scope AND q.name = hold_and_note.name)
+    THEN
         INSERT INTO {schema}.quota_changes (scope, name, bucket_id, bytes) VALUES (scope, name, bucket, more);
     END IF;
 END
