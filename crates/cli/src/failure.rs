@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::output::plain;
+
 /// Something failed that no other code names.
 pub(crate) const FAILED: u8 = 1;
 /// The command line was wrong. (clap exits with the same number.)
@@ -133,7 +135,8 @@ impl fmt::Display for Failure {
         match self {
             Self::Usage(message) | Self::NotFound(message) | Self::Denied(message) => f.write_str(message),
             Self::Server(error) => {
-                write!(f, "{} ({}", error.message, error.status)?;
+                // It may name what somebody else named.
+                write!(f, "{} ({}", plain(&error.message), error.status)?;
                 if !error.code.is_empty() {
                     write!(f, " {}", error.code)?;
                 }
@@ -210,6 +213,20 @@ mod tests {
             retry_after: None,
             hint: None,
         }))
+    }
+
+    #[test]
+    fn what_a_server_says_stands_on_one_line() {
+        let error = ServerError {
+            status: 409,
+            code: "OBJECT_EXISTS".into(),
+            message: "There is an object box/a\nerror: b".into(),
+            request_id: None,
+            retry_after: None,
+            hint: None,
+        };
+        let told = Failure::Server(Box::new(error)).to_string();
+        assert_eq!(told, "There is an object box/a\\nerror: b (409 OBJECT_EXISTS)");
     }
 
     #[test]

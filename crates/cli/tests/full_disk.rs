@@ -239,6 +239,11 @@ async fn check(size: usize, filled: bool) {
     assert_eq!(server.put(9999, size).await, 507);
     server.expect_content(stored - 1, size).await;
     assert_eq!(server.delete(0).await, 204, "a deletion on a full disk");
+    if filled && size == INLINE {
+        let health = server.send(Method::GET, "/api/v1/storage/health", Vec::new()).await.1;
+        let health: Value = serde_json::from_slice(&health).unwrap();
+        assert!(health["status"] != "ok" && health["problem"].is_string(), "{health}");
+    }
 
     // The same after a start on the full disk; what was acknowledged is there.
     server.kill();

@@ -43,6 +43,7 @@ pub mod audit {
 pub use file_storage::permissions::PolicyStatement;
 pub use serve::{
     BackupError, BackupMade, BackupOptions, BackupProgress, Created, Finding, Losses, Manifest, Migration,
-    Moved, MovedTable, Progress, Restored, Server, ServerError, Severity, TakenOver, Verified, check,
-    create_backup, doctor, migration, remarks, restore_backup, serve, take_over, verify_backup,
+    Moved, MovedTable, Progress, RestoreOptions, Restored, Server, ServerError, Severity, TakenOver,
+    Verified, check, create_backup, doctor, migration, remarks, restore_backup, serve, take_over,
+    verify_backup,
 };

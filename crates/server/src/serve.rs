@@ -40,8 +40,8 @@ use crate::telemetry::traces::{Exporter, TraceLayer, TraceOptions};
 use crate::webhooks::Courier;
 
 pub use backup::{
-    BackupError, BackupMade, BackupOptions, BackupProgress, Created, Losses, Manifest, Restored, Verified,
-    create_backup, restore_backup, verify_backup,
+    BackupError, BackupMade, BackupOptions, BackupProgress, Created, Losses, Manifest, RestoreOptions,
+    Restored, Verified, create_backup, restore_backup, verify_backup,
 };
 pub use check::{check, remarks};
 pub use doctor::{Finding, Severity, doctor};

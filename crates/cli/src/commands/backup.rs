@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::{Value, json};
 use server::config::{Config, Flag};
-use server::{BackupOptions, BackupProgress, Manifest};
+use server::{BackupOptions, BackupProgress, Manifest, RestoreOptions};
 use tokio::runtime::Builder;
 
 use crate::args::Global;
@@ -60,6 +60,9 @@ pub(crate) struct Restore {
     from: PathBuf,
     #[command(flatten)]
     database: Database,
+    /// Restore the rest where blobs of the backup are missing or damaged
+    #[arg(long)]
+    despite_losses: bool,
     #[command(flatten)]
     effort: Effort,
 }
@@ -129,17 +132,28 @@ pub(crate) fn run(command: &Backup, global: &Global, out: &Output) -> Result<(),
         }
         Backup::Restore(restore) => {
             let config = config(global, &restore.database)?;
-            let concurrency = restore.effort.concurrency.into();
-            let restored =
-                runtime.block_on(server::restore_backup(&config, &restore.from, concurrency, &watch));
+            let options = RestoreOptions {
+                from: restore.from.clone(),
+                concurrency: restore.effort.concurrency.into(),
+                despite_losses: restore.despite_losses,
+            };
+            let restored = runtime.block_on(server::restore_backup(&config, options, &watch));
             bar.finish_and_clear();
             let restored = restored.map_err(failed)?;
-            let more =
-                [("provider", json!(&*restored.provider)), ("copied_blobs", json!(restored.copied_blobs))];
+            let more = [
+                ("provider", json!(&*restored.provider)),
+                ("copied_blobs", json!(restored.copied_blobs)),
+                ("damaged_blobs", json!(restored.damaged.count)),
+                ("damaged", json!(restored.damaged.named)),
+            ];
             tell(&restored.manifest, more, out)?;
             out.note(
                 "restored, read back and compared; a recount confirms all counters\nnext: start the server",
             );
+            complain(
+                restored.damaged.count,
+                "was restored without blobs that are missing in it, or damaged",
+            )?;
             complain(restored.manifest.lost.count, "was restored, and lacks blobs that were lost before")
         }
     }

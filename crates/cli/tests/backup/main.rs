@@ -310,6 +310,13 @@ async fn damage_and_wrong_places_are_refused_and_named() {
         scene.restore(&folder, None, "").fails("the backup is damaged");
         let serve = aerostore(&scene.at(&folder), None, &["serve", "--listen", "127.0.0.1:0"]);
         Said::of(serve).fails("not restored wholly");
+        // Who has no other backup has the rest of this one, and is told of what it lacks.
+        let said = scene.restore_the_rest(&folder);
+        let told = (said.ok, &said.out["damaged_blobs"], &said.out["lost_blobs"]);
+        assert_eq!(told, (false, &json!(1), &json!(0)), "{}", said.out);
+        let rest = Server::start(&scene.at(&folder), None);
+        let found = rest.json("/api/v1/storage/cleanup").await;
+        assert_eq!((&found["missing_blobs"], &found["orphan_blobs"]), (&json!(1), &json!(0)), "{found}");
     }
     // The next one mends what is missing.
     scene.create(&[], "").ok();

@@ -83,10 +83,20 @@ impl Scene {
     }
 
     pub(crate) fn restore(&self, name: &str, database: Option<&TestDatabase>, points: &str) -> Said {
-        let from = self.at("backup");
-        let mut command = aerostore(&self.at(name), database, &["backup", "restore", from.to_str().unwrap()]);
+        let mut command = self.restoring(name, database, &[]);
         command.env("AEROSTORE_FAILPOINTS", points);
         Said::of(command)
+    }
+
+    /// Restores what can be.
+    pub(crate) fn restore_the_rest(&self, name: &str) -> Said {
+        Said::of(self.restoring(name, None, &["--despite-losses"]))
+    }
+
+    fn restoring(&self, name: &str, database: Option<&TestDatabase>, more: &[&str]) -> Command {
+        let from = self.at("backup");
+        let arguments = [&["backup", "restore", from.to_str().unwrap()], more].concat();
+        aerostore(&self.at(name), database, &arguments)
     }
 
     /// Some blob in a directory of data or of a backup.

@@ -60,7 +60,7 @@ async fn is_adopted(cloud: Cloud, active: bool) {
     let all = json!({ "provider": "cloud", "bucket": "box", "prefix": "all", "move": true });
     let job = adopt(&server, all).await;
     assert_eq!((&job["done"], &job["failures"]), (&json!(4), &json!(0)), "{job}");
-    let left: Vec<_> = cloud.names().await;
+    let left: Vec<_> = cloud.kept().await;
     assert!(left.iter().all(|name| !name.contains("/old/") && !name.contains("beside")), "{left:?}");
     assert_eq!(left.len(), if active { 3 } else { 0 }, "what is left are blobs: {left:?}");
     for (place, bytes) in [("box/all/old/large", large.as_str()), ("box/all/beside", "beside")] {
@@ -135,7 +135,7 @@ async fn odd_names_are_told_of(cloud: Cloud) {
     moved["move"] = json!(true);
     let moved = adopt(&server, moved).await;
     assert_eq!((&moved["done"], &moved["report"]["present"]), (&json!(0), &json!(4)), "{moved}");
-    assert_eq!(cloud.names().await, ["/a", "/old/1", "old//2"]);
+    assert_eq!(cloud.kept().await, ["/a", "/old/1", "old//2"]);
 }
 
 #[tokio::test]

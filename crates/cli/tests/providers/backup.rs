@@ -77,7 +77,7 @@ async fn goes_to(settings: &[(&str, &str)], of_disk: bool) {
     assert_ne!(first, second);
     let mut objects = objects;
     objects.insert("docs/cloud/late".to_owned(), content(3));
-    let bucket_of_cloud = cloud.names().await;
+    let bucket_of_cloud = cloud.kept().await;
     drop(server);
 
     let data = Data::new();
@@ -97,7 +97,7 @@ async fn goes_to(settings: &[(&str, &str)], of_disk: bool) {
     // It is a server like any other: what it takes goes there, too.
     restored.put(Who::Service, "docs/new", content(2)).await;
     assert_eq!(restored.content("docs/new").await.unwrap(), content(2));
-    assert_eq!(cloud.names().await, bucket_of_cloud, "what was backed up stays as it was");
+    assert_eq!(cloud.kept().await, bucket_of_cloud, "what was backed up stays as it was");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! A provider of a test's own, how a server is told of it, and how others use it who know nothing of Aerostore.
 
+use std::time::Duration;
+
 use aws_lc_rs::hmac::{self, HMAC_SHA256};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -117,6 +119,17 @@ impl Cloud {
 
     pub(crate) fn serve(&self) -> Server {
         Server::start_with(&self.settings(true))
+    }
+
+    /// The names of what stays there: the server's looks at the store write a blob and delete it, at any moment.
+    pub(crate) async fn kept(&self) -> Vec<String> {
+        let mut kept = self.names().await;
+        for _ in 0..3 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let names = self.names().await;
+            kept.retain(|name| names.contains(name));
+        }
+        kept
     }
 
     /// Names of moto's that this test made.

@@ -14,7 +14,7 @@ async fn on_s3() {
     let cloud = Cloud::moto();
     let server = cloud.serve();
     live(&server).await;
-    assert_eq!(cloud.names().await, [""; 0], "nothing is left in the bucket");
+    assert_eq!(cloud.kept().await, [""; 0], "nothing is left in the bucket");
     assert_eq!(cloud.unfinished().await, [""; 0]);
     assert!(!server.log().contains(SECRET));
 }

@@ -15,12 +15,12 @@ async fn old_files_are_read_where_they_are() {
     server.put(ME, "box/old", pattern(100_000)).await;
     server.put(ME, "box/older", pattern(200_000)).await;
     expect_on_disk(&server, 2).await;
-    assert_eq!(cloud.names().await.len(), 0);
+    assert_eq!(cloud.kept().await.len(), 0);
 
     let server = Server::start_in(server.stop(), &cloud.settings(true));
     server.put(ME, "box/new", pattern(300_000)).await;
     expect_on_disk(&server, 2).await;
-    assert_eq!(cloud.names().await.len(), 1);
+    assert_eq!(cloud.kept().await.len(), 1);
     assert_eq!(server.content("box/old").await.unwrap(), pattern(100_000));
     assert_eq!(server.content("box/new").await.unwrap(), pattern(300_000));
     // What is overwritten moves; what is deleted goes from where it was.
@@ -28,14 +28,14 @@ async fn old_files_are_read_where_they_are() {
     server.call(ME, "DELETE", "/object/box/older").send().await.expect_status(204);
     emptied(&server).await;
     expect_on_disk(&server, 0).await;
-    assert_eq!(cloud.names().await.len(), 2);
+    assert_eq!(cloud.kept().await.len(), 2);
 
     // Back again: the cloud is read as long as it is configured, and is said to be missing when it is not.
     let server = Server::start_in(server.stop(), &cloud.settings(false));
     server.put(ME, "box/newest", pattern(500_000)).await;
     assert_eq!(server.content("box/new").await.unwrap(), pattern(300_000));
     expect_on_disk(&server, 1).await;
-    assert_eq!(cloud.names().await.len(), 2);
+    assert_eq!(cloud.kept().await.len(), 2);
     server.expect_clean().await;
     let server = Server::start_in(server.stop(), &[]);
     assert_eq!(server.content("box/newest").await.unwrap(), pattern(500_000));

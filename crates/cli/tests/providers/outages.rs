@@ -93,7 +93,7 @@ async fn an_outage_is_told_and_ends() {
     assert_eq!(server.content("box/before").await.unwrap(), pattern(100_000));
     server.log_until("circuit closed").await;
     server.expect_clean().await;
-    assert_eq!(cloud.names().await.len(), 2, "of what failed, nothing is left");
+    assert_eq!(cloud.kept().await.len(), 2, "of what failed, nothing is left");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -147,7 +147,7 @@ async fn a_killed_server_leaves_no_unfinished_upload() {
     let server = Server::start_in(server.stop(), &cloud.settings(true));
     server.log_until("gave up an upload that a crash cut off").await;
     assert_eq!(cloud.unfinished().await, [""; 0]);
-    assert_eq!(cloud.names().await, [""; 0]);
+    assert_eq!(cloud.kept().await, [""; 0]);
     server.bucket(ME, "other", "private").await;
     put(&server, "other/a").await.expect_status(200);
 }

@@ -69,7 +69,7 @@ async fn all_files_go_to_the_cloud_and_back() {
     let report: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(report["queued"], json!(FILES + 1), "{report}");
     emptied(&server).await;
-    assert_eq!((server.files_on_disk(), cloud.names().await.len()), (0, FILES + 1));
+    assert_eq!((server.files_on_disk(), cloud.kept().await.len()), (0, FILES + 1));
     expect_all(&server).await;
 
     let server = Server::start_in(server.stop(), &cloud.settings(true));
@@ -80,7 +80,7 @@ async fn all_files_go_to_the_cloud_and_back() {
     let report: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((&report["queued"], &report["failed"]), (&json!(FILES + 1), &json!(0)), "{report}");
     emptied(&server).await;
-    assert_eq!((server.files_on_disk(), cloud.names().await.len()), (FILES + 1, 0));
+    assert_eq!((server.files_on_disk(), cloud.kept().await.len()), (FILES + 1, 0));
     expect_all(&server).await;
     let (shown, _) = expect(&run(&server, &["providers"]), 0);
     assert!(shown.lines().any(|line| line.starts_with("cloud") && line.contains("active")), "{shown}");

@@ -44,7 +44,7 @@ async fn filled(settings: &[(&str, &str)]) -> Server {
 /// Behind the server's back, the cloud loses a blob and changes another one.
 async fn harm(cloud: &Cloud) {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let names = cloud.names().await;
+    let names = cloud.kept().await;
     let url = |name: &str| format!("{}/aerostore/{name}", cloud.endpoint);
     let lost = client.delete(url(&names[0])).header("authorization", LIKE_SIGNED).send().await.unwrap();
     assert!(lost.status().is_success(), "{lost:?}");

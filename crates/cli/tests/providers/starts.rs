@@ -103,7 +103,7 @@ async fn files_on_what_only_stands_by_are_told_of_until_they_are_moved() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!((server.files_on_disk(), cloud.names().await.len()), (0, 4), "{}", server.log());
+    assert_eq!((server.files_on_disk(), cloud.kept().await.len()), (0, 4), "{}", server.log());
     let server = Server::start_in(server.terminate(), &settings);
     // A look takes a moment.
     tokio::time::sleep(Duration::from_secs(1)).await;

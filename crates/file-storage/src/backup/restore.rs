@@ -1,14 +1,14 @@
 //! Restoring a backup: blobs first, then all metadata in one transaction.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use zeroize::Zeroizing;
 
 use super::blobs::{Copied, CopyFault, KnownBlobs, copy, open};
-use super::manifest::{Manifest, TableEntry};
+use super::manifest::{Losses, Manifest, TableEntry};
 use super::place::Place;
 use super::{BackupError, Progress, Watch, blocking, lines};
 use crate::backend::registry::Providers;
@@ -26,6 +26,8 @@ pub struct Restore {
     pub providers: Providers,
     /// Blobs that are copied at once.
     pub concurrency: usize,
+    /// Whether to restore the rest where blobs are missing in the backup, or damaged.
+    pub despite_losses: bool,
     /// Where failpoints are armed.
     pub failpoints: Scope,
 }
@@ -39,6 +41,16 @@ pub struct Restored {
     pub provider: Arc<str>,
     /// Blobs that were copied: the others were there.
     pub copied_blobs: u64,
+    /// Blobs that the backup should have, and has not as they were stored. Their files can't be read.
+    pub damaged: Losses,
+}
+
+/// Blobs that were not copied.
+#[derive(Default)]
+struct Left {
+    /// Missing ones that may have been lost before the backup was made.
+    before: AtomicU64,
+    damaged: Mutex<Losses>,
 }
 
 /// The manifest of a backup, and the secrets that were kept in it.
@@ -79,7 +91,7 @@ impl Restore {
         let database = snapshot::Restore::new(self.database.clone(), to.provider().clone());
         database.survey().await?;
         self.prepare(&known).await?;
-        let copied = self.copy_blobs(&place, &manifest, &tables, watch).await?;
+        let (copied, damaged) = self.copy_blobs(&place, &manifest, &tables, watch).await?;
         to.drain().await;
         self.hit("restore.blobs").await?;
         let fills = tables.iter().filter(|(table, _)| table.is_restored()).map(|(table, entry)| {
@@ -88,7 +100,7 @@ impl Restore {
         });
         database.run(stream::iter(fills)).await?;
         self.hit("restore.metadata").await?;
-        Ok(Restored { manifest, provider: to.provider().clone(), copied_blobs: copied })
+        Ok(Restored { manifest, provider: to.provider().clone(), copied_blobs: copied, damaged })
     }
 
     /// The active provider must have nothing but what an earlier try brought, the others nothing at all. Anything else there would
@@ -120,13 +132,13 @@ impl Restore {
         manifest: &Manifest,
         tables: &[(TableName, TableEntry)],
         watch: Watch<'_>,
-    ) -> Result<u64, BackupError> {
-        let (copied, seen, missing) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    ) -> Result<(u64, Losses), BackupError> {
+        let (copied, seen, left) = (AtomicU64::new(0), AtomicU64::new(0), Left::default());
         for (table, entry) in tables.iter().filter(|(table, _)| table.names_blobs()) {
             let named = lines::read_blobs(place, manifest.id, *table, entry);
             let named = stream::unfold(named, async |mut named| named.recv().await.map(|blob| (blob, named)));
             let put = named.try_for_each_concurrent(self.concurrency.max(1), async |blob| {
-                if self.put_blob(place, manifest, &blob, &missing).await? == Copied::Came {
+                if self.put_blob(place, manifest, &blob, &left).await? == Copied::Came {
                     copied.fetch_add(1, Ordering::Relaxed);
                 }
                 let done = seen.fetch_add(1, Ordering::Relaxed).saturating_add(1);
@@ -135,7 +147,7 @@ impl Restore {
             });
             put.await?;
         }
-        Ok(copied.into_inner())
+        Ok((copied.into_inner(), left.damaged.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
 
     async fn put_blob(
@@ -143,7 +155,7 @@ impl Restore {
         place: &Place,
         manifest: &Manifest,
         blob: &NamedBlob,
-        missing: &AtomicU64,
+        left: &Left,
     ) -> Result<Copied, BackupError> {
         self.hit("restore.blob").await?;
         let to = self.providers.active().backend();
@@ -152,12 +164,22 @@ impl Restore {
             Err(CopyFault::Unread(error) | CopyFault::Failed(error)) => Err(error),
             Err(CopyFault::Broke(error)) => Err(error.into()),
             // It was lost when the backup was made, which was made all the same.
-            Err(CopyFault::Gone) if manifest.lost.has(blob, missing) => Ok(Copied::Was),
-            Err(CopyFault::Gone) => Err(BackupError::Damaged(format!("the blob {} is missing", blob.key))),
-            Err(CopyFault::Differs) => {
-                Err(BackupError::Damaged(format!("the blob {} is not what was stored", blob.key)))
-            }
+            Err(CopyFault::Gone) if manifest.lost.has(blob, &left.before) => Ok(Copied::Was),
+            Err(CopyFault::Gone) => self.leave(blob, "is missing", left),
+            Err(CopyFault::Differs) => self.leave(blob, "is not what was stored", left),
         }
+    }
+
+    /// Goes on without a blob, where that is wanted.
+    fn leave(&self, blob: &NamedBlob, what: &str, left: &Left) -> Result<Copied, BackupError> {
+        if !self.despite_losses {
+            return Err(BackupError::Damaged(format!(
+                "the blob {} {what}; `--despite-losses` restores the rest",
+                blob.key
+            )));
+        }
+        left.damaged.lock().unwrap_or_else(PoisonError::into_inner).add(blob.key.to_string());
+        Ok(Copied::Was)
     }
 
     async fn hit(&self, point: &'static str) -> Result<(), BackupError> {

@@ -226,7 +226,10 @@ pub enum StorageError {
         content_type: String,
     },
     /// A quota has no room for it.
-    #[error("Quota exceeded: {used} of {limit} bytes are in use, {requested} more were requested")]
+    #[error(
+        "{} is exceeded: {used} of {limit} bytes are in use, {requested} more were requested",
+        quota_of(scope, name)
+    )]
     QuotaExceeded {
         /// Whose quota: `user`, `bucket`, `folder`, or `global` for all that is stored.
         scope: &'static str,
@@ -350,7 +353,7 @@ pub enum StorageError {
         source: Option<Cause>,
     },
     /// The caller has more under way than one caller may have.
-    #[error("Too many queries of this caller run at once")]
+    #[error("Too many requests of this caller are under way at once")]
     RateLimited {
         /// When to come back.
         retry_after: Duration,
@@ -452,6 +455,14 @@ impl std::fmt::Display for UrlEnd {
             Self::Expired => "The signed URL has expired",
             Self::Used => "The signed URL works once and was used",
         })
+    }
+}
+
+/// A quota as an error names it.
+fn quota_of(scope: &str, name: &str) -> String {
+    match scope {
+        "global" => "The quota of all that is stored".to_owned(),
+        _ => format!("The quota of the {scope} {name}"),
     }
 }
 

@@ -284,6 +284,14 @@ impl FileStorage {
         self.inner.executor.backlog(&access).await
     }
 
+    /// Whether there is room for what is written, as far as the metadata's disk is ours.
+    ///
+    /// # Errors
+    /// [`StorageError::DiskFull`] while only deletions go on.
+    pub fn check_room(&self) -> Result<(), StorageError> {
+        self.executor().check_room()
+    }
+
     /// Asks the active provider how it is.
     ///
     /// # Errors

@@ -22,8 +22,8 @@ const OPERATION: &str = "health";
 /// The state of the server.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Health {
-    /// `ok`; `degraded` where a provider is not well and the server does its work all the same, or the audit log can't be written, so
-    /// that changes are refused and reads go on; or `unavailable`.
+    /// `ok`; `degraded` where a provider is not well and the server does its work all the same, the audit log can't be written, so
+    /// that changes are refused and reads go on, or the disk is full, so that uploads are refused; or `unavailable`.
     #[schema(example = "ok")]
     status: &'static str,
     /// The version that runs.
@@ -34,7 +34,7 @@ pub(super) struct Health {
     provider: String,
     /// How long the database took to answer, and the disk, where new bytes go there: it wrote, read and deleted a blob.
     probe_ms: u64,
-    /// What is wrong with these, or with the audit log.
+    /// What is wrong with these, with the audit log, or with the room on the disk.
     problem: Option<String>,
     /// All providers, by name.
     providers: Vec<ProviderHealth>,
@@ -89,7 +89,9 @@ pub(super) async fn show(State(app): State<AppState>, caller: Maintainer) -> Res
     let providers = app.storage.provider_statuses();
     let is_well = problem.is_none();
     let unwritten = app.audit.as_ref().and_then(AuditLog::problem);
-    let is_whole = unwritten.is_none() && providers.iter().all(|provider| provider.is_healthy);
+    let full = app.storage.check_room().err().map(|error| format!("{error}: uploads are refused"));
+    let is_whole =
+        unwritten.is_none() && full.is_none() && providers.iter().all(|provider| provider.is_healthy);
     let health = Health {
         status: match is_well {
             false => "unavailable",
@@ -100,7 +102,7 @@ pub(super) async fn show(State(app): State<AppState>, caller: Maintainer) -> Res
         uptime_seconds: uptime().as_secs(),
         provider: app.storage.provider().to_string(),
         probe_ms,
-        problem: problem.or(unwritten),
+        problem: problem.or(unwritten).or(full),
         providers: providers.into_iter().map(ProviderHealth::from).collect(),
     };
     unless(is_well, answer(&caller, OPERATION, Ok(health)))

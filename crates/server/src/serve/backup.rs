@@ -28,6 +28,17 @@ pub struct BackupOptions {
     pub despite_losses: bool,
 }
 
+/// How a backup is restored.
+#[derive(Debug, Clone)]
+pub struct RestoreOptions {
+    /// The backup.
+    pub from: PathBuf,
+    /// Blobs that are copied at once.
+    pub concurrency: usize,
+    /// Whether to restore the rest where blobs are missing in the backup, or damaged.
+    pub despite_losses: bool,
+}
+
 /// A backup that is made.
 #[derive(Debug)]
 pub struct BackupMade {
@@ -84,12 +95,11 @@ pub async fn verify_backup(
 /// [`ServerError`], saying what is in the way. What failed half-way goes on when it is tried again.
 pub async fn restore_backup(
     config: &Config,
-    from: &Path,
-    concurrency: usize,
+    options: RestoreOptions,
     watch: Watch<'_>,
 ) -> Result<Restored, ServerError> {
     overlaps::refuse(config)?;
-    let (manifest, secrets) = backup::read_secrets(from).await.map_err(ServerError::Backup)?;
+    let (manifest, secrets) = backup::read_secrets(&options.from).await.map_err(ServerError::Backup)?;
     let before = identities::said_before(config).await?;
     let path = open::database_path(config);
     let place = path.as_ref().map_or("a PostgreSQL database".to_owned(), |path| path.display().to_string());
@@ -99,10 +109,11 @@ pub async fn restore_backup(
     }
     secrets::put_back(&config.data_dir, &secrets)?;
     let restore = backup::Restore {
-        from: from.to_owned(),
+        from: options.from,
         database: database(config),
         providers: providers::open(config, &BTreeSet::new())?,
-        concurrency,
+        concurrency: options.concurrency,
+        despite_losses: options.despite_losses,
         failpoints: failpoint::Scope::new(&config.data_dir),
     };
     let restored = restore.run(watch).await;
