@@ -285,3 +285,6 @@ fn write(shared: &Shared, writer: &mut Writer, kept: &mut Vec<Entry>, lost: &mut
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

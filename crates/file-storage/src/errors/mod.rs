@@ -10,6 +10,7 @@ mod denial;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::SecondsFormat;
 use uuid::Uuid;
 
 pub use denial::{Denial, DenialReason};
@@ -298,7 +299,8 @@ pub enum StorageError {
     },
     /// Lifecycle rules wait, as the clock has leapt, or nobody looked at it for a day.
     #[error(
-        "Lifecycle rules wait until {until}: the clock is more than a day ahead of when it was last looked at"
+        "Lifecycle rules wait until {}: the clock is more than a day ahead of when it was last looked at. Who knows that it is right may force a run",
+        .until.to_rfc3339_opts(SecondsFormat::AutoSi, true)
     )]
     LifecycleHeld {
         /// Until when they wait.

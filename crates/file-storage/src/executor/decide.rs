@@ -207,7 +207,7 @@ pub(super) fn admission(access: &Access, target: Target, limits: &Limits, freed:
     let quotas: Vec<_> = quotas.filter(|quota| quota.enforcement != QuotaEnforcement::Off).collect();
     let room = |quota: &&QuotaLeft| i128::from(quota.limit) - i128::from(quota.used);
     let quota_left = quotas.iter().min_by_key(room).cloned();
-    Admission { bucket: target.bucket, quota_left, quotas, asks_more: false }
+    Admission { bucket: target.bucket, quota_left, quotas, enforcement: limits.enforcement, asks_more: false }
 }
 
 /// For whom the bytes of a write count: whose object it replaces, or who makes it.

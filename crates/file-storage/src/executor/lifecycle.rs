@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use chrono::SecondsFormat;
 use uuid::Uuid;
 
 use super::{NewJob, Relocation};
@@ -93,6 +94,13 @@ pub struct Warning {
     pub goes_at: Timestamp,
     /// What happens to it then.
     pub action: LifecycleAction,
+}
+
+impl Warning {
+    /// When it goes, as all times are written that callers see.
+    pub(super) fn goes_at_in_words(&self) -> String {
+        self.goes_at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+    }
 }
 
 /// A warning that was given.

@@ -40,6 +40,8 @@ pub struct Admission {
     pub quota_left: Option<QuotaLeft>,
     /// All quotas over the write: its bucket's, its user's, its folders', that of all that is stored.
     pub quotas: Vec<QuotaLeft>,
+    /// What is done about what does not fit.
+    pub enforcement: QuotaEnforcement,
     /// Policies may ask for more than was announced: worth asking again once it is known, before the bytes.
     pub asks_more: bool,
 }

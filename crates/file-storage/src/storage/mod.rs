@@ -26,6 +26,7 @@ mod head;
 mod jobs;
 mod leases;
 mod lifecycle;
+mod limits;
 mod list;
 mod multipart;
 mod options;
@@ -56,10 +57,10 @@ use tokio_util::task::TaskTracker;
 use crate::audit::{AuditLog, Entry, Outcome};
 use crate::backend::provider::ProviderStatus;
 use crate::backend::registry::Providers;
-use crate::bucket::{Bucket, BucketName};
+use crate::bucket::BucketName;
 use crate::credentials::CredentialKey;
 use crate::errors::StorageError;
-use crate::executor::{Admission, Backlog, Executor, WatchedExecutor};
+use crate::executor::{Backlog, Executor, WatchedExecutor};
 use crate::failpoint;
 use crate::permissions::{Access, AccessRules, AnonGrants, Operation, RlsContext};
 use crate::quota::QuotaSettings;
@@ -475,33 +476,5 @@ impl FileStorage {
     /// How fast blobs are verified.
     fn scrub_pace(&self) -> &Pace {
         &self.inner.scrub_pace
-    }
-
-    /// The tighter one of the bucket's and the server's limit of one object; `None` means no limit.
-    fn size_limit(&self, bucket: &Bucket) -> Option<u64> {
-        [bucket.config.max_file_size, self.inner.options.load().max_file_size]
-            .into_iter()
-            .filter(|limit| *limit != 0)
-            .min()
-    }
-
-    /// Whether an object of this type and size may go where it was admitted: MIME type, size, quota, in this order.
-    fn check_limits(&self, admission: &Admission, content_type: &str, size: u64) -> Result<(), StorageError> {
-        self.check_object(&admission.bucket, content_type, size)?;
-        match &admission.quota_left {
-            Some(quota) => quota.admit(size),
-            None => Ok(()),
-        }
-    }
-
-    /// The same without the quota.
-    fn check_object(&self, bucket: &Bucket, content_type: &str, size: u64) -> Result<(), StorageError> {
-        if !bucket.config.is_mime_allowed(content_type) {
-            return Err(StorageError::UnsupportedMediaType { content_type: content_type.to_owned() });
-        }
-        match self.size_limit(bucket) {
-            Some(limit) if size > limit => Err(StorageError::PayloadTooLarge { limit }),
-            Some(_) | None => Ok(()),
-        }
     }
 }

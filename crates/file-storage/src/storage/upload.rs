@@ -21,7 +21,8 @@ use crate::errors::StorageError;
 use crate::executor::{Admission, Announced, QuotaLeft, Written};
 use crate::file::{NewObject, ObjectAttributes, Place, PutMode, Segment, Sha256};
 use crate::path::ObjectPath;
-use crate::permissions::{Access, Operation, RlsContext};
+use crate::permissions::{Access, BucketGrant, Operation, RlsContext};
+use crate::quota::QuotaEnforcement;
 use crate::signed_url::SignedUpload;
 
 /// An upload that was let in, and whose body was not touched yet.
@@ -183,6 +184,33 @@ impl PendingUpload {
         self.storage.check_limits(&self.admission, content_type, size)
     }
 
+    /// Whether others in the bucket may be left to whoever makes them visible, without having been asked for: of `bytes` in sum, this one
+    /// among them. Only for whom the whole bucket is open: who may write one path is not to have others wait for paths of theirs. And not
+    /// where a quota may be in the way, which is known before the bytes, or where what is let in over one is told of each.
+    pub(super) fn vouches_for(&self, bytes: u64) -> bool {
+        let Admission { bucket, quotas, enforcement, .. } = &self.admission;
+        let has_room = |quota: &QuotaLeft| quota.used.saturating_add(bytes) <= quota.limit;
+        BucketGrant::of(bucket, self.access.context()) == BucketGrant::All
+            && *enforcement != QuotaEnforcement::Warn
+            && quotas.iter().all(has_room)
+    }
+
+    /// Whether these bytes would be taken at another path of the bucket, whatever quotas say.
+    pub(super) fn would_take_another(&self, attributes: &ObjectAttributes, bytes: &Bytes) -> bool {
+        let (storage, bucket) = (&self.storage, &self.admission.bucket);
+        storage.check_object(bucket, &attributes.content_type, bytes.len() as u64).is_ok()
+            && storage.check_content(bucket, bytes).is_ok()
+    }
+
+    /// An upload to another path of the bucket, of which nothing was decided: whoever makes it visible decides.
+    pub(super) fn for_another(&self, path: &ObjectPath) -> Self {
+        let Admission { bucket, enforcement, .. } = &self.admission;
+        let (bucket, enforcement) = (bucket.clone(), *enforcement);
+        let admission =
+            Admission { bucket, quota_left: None, quotas: Vec::new(), enforcement, asks_more: false };
+        self.storage.pending(self.access.clone(), admission, (&self.bucket, path), self.mode.clone())
+    }
+
     /// Checks MIME type, size and quota, takes the body in, and makes the object visible.
     /// `content_length` is what the caller announces, in bytes; the body itself decides.
     ///
@@ -330,47 +358,6 @@ impl PendingUpload {
             version: Uuid::now_v7(),
             segments: stored.segments,
             copies: self.storage.copies_of_new(),
-        }
-    }
-}
-
-impl FileStorage {
-    /// Fails a body once it exceeds a limit or the room that a quota leaves, and where the disk gets so full that what is
-    /// free is for deletions.
-    pub(super) fn bounded(
-        &self,
-        body: ByteStream,
-        limit: Option<u64>,
-        quota: Option<QuotaLeft>,
-    ) -> ByteStream {
-        let body = match limit {
-            Some(limit) => limited(body, limit),
-            None => body,
-        };
-        let executor = self.executor().clone();
-        let mut seen: u64 = 0;
-        body.map(move |chunk| {
-            let chunk = chunk?;
-            seen = seen.saturating_add(chunk.len() as u64);
-            if let Some(quota) = &quota {
-                quota.check(seen)?;
-            }
-            executor.check_room()?;
-            Ok(chunk)
-        })
-        .boxed()
-    }
-
-    /// What the first bytes themselves look like must be allowed in the bucket, too, where that is asked for.
-    pub(super) fn check_content(&self, bucket: &Bucket, head: &[u8]) -> Result<(), StorageError> {
-        match infer::get(head) {
-            Some(kind)
-                if self.inner.options.load().verify_content
-                    && !bucket.config.is_mime_allowed(kind.mime_type()) =>
-            {
-                Err(StorageError::UnsupportedMediaType { content_type: kind.mime_type().to_owned() })
-            }
-            _ => Ok(()),
         }
     }
 }

@@ -311,7 +311,8 @@ mod tests {
         let weight = |owner: u128, (charged, used): (u128, u64), versioning, how| {
             let bucket = Bucket::new(&to, None, &BucketConfig::default(), chrono::Utc::now());
             let quotas = vec![load(&Uuid::from_u128(charged).to_string(), (used, 10), 0, 0).left];
-            let admission = Admission { bucket, quota_left: None, quotas, asks_more: false };
+            let enforcement = QuotaEnforcement::Enforce;
+            let admission = Admission { bucket, quota_left: None, quotas, enforcement, asks_more: false };
             let passage = Passage { from: &from, to: &to, how, mode: &PutMode::Upsert };
             Weight::of_new(passage, &object(&from, owner), admission, versioning)
         };

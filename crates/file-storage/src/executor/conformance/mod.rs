@@ -23,6 +23,7 @@ pub(crate) mod policies;
 pub(crate) mod queries;
 pub(crate) mod queue;
 pub(crate) mod queue_claims;
+pub(crate) mod quota_warnings;
 pub(crate) mod quotas;
 pub(crate) mod resumable;
 pub(crate) mod scrub;
@@ -106,10 +107,12 @@ macro_rules! executor_conformance {
             ],
             quotas: [
                 a_folders_quota_holds, a_quota_of_everything_holds, users_have_quotas_of_their_own_or_the_default,
-                versions_count_in_their_folder, each_step_is_told_once,
-                a_batch_tells_of_the_step_that_it_takes, quotas_warn_or_are_off,
+                versions_count_in_their_folder, a_batch_is_held_to_the_sum_of_what_is_let_in, quotas_warn_or_are_off,
                 quotas_are_told_to_owners_and_set_by_the_service_role, a_quota_may_be_below_what_is_used,
-                a_quota_that_is_set_low_is_told_of, admission_tells_the_tightest_quota, sixty_four_writers_meet_every_quota_at_once
+                admission_tells_the_tightest_quota, sixty_four_writers_meet_every_quota_at_once
+            ],
+            quota_warnings: [
+                each_step_is_told_once, a_batch_tells_of_the_step_that_it_takes, a_quota_that_is_set_low_is_told_of
             ],
             queries: [
                 queries_see_what_lists_and_reads_show, queries_need_their_own_access, heavy_queries_are_ended

@@ -2,33 +2,34 @@
 
 use futures_util::future::join_all;
 
-use super::subject::{Subject, allow, anon, bucket, maintain, new_object, path, service, user};
-use crate::bucket::{Bucket, BucketConfig, BucketName, BucketPolicy, BucketUpdate};
+use super::quota_warnings::warnings;
+use super::subject::{Subject, allow, bucket, new_object, path, service, user};
+use crate::bucket::{Bucket, BucketConfig, BucketName, BucketPolicy};
 use crate::errors::StorageError;
-use crate::executor::{Announced, Event, Sight};
+use crate::executor::Announced;
 use crate::file::PutMode;
 use crate::permissions::{Access, AccessRules, Operation, RlsContext};
 use crate::quota::{Quota, QuotaEnforcement, QuotaScope, QuotaSettings};
 use crate::versions::Versioning;
 
-fn folder(text: &str) -> QuotaScope {
+pub(super) fn folder(text: &str) -> QuotaScope {
     QuotaScope::folder(text).unwrap()
 }
 
-fn of(caller: &RlsContext) -> QuotaScope {
+pub(super) fn of(caller: &RlsContext) -> QuotaScope {
     QuotaScope::User(caller.user_id().unwrap())
 }
 
-async fn set(subject: &Subject, scope: &QuotaScope, limit: Option<u64>) -> Quota {
+pub(super) async fn set(subject: &Subject, scope: &QuotaScope, limit: Option<u64>) -> Quota {
     let access = allow(&service(), Operation::ManageQuotas);
     subject.executor.set_quota(&access, scope, limit).await.unwrap()
 }
 
-async fn used(subject: &Subject, scope: &QuotaScope) -> u64 {
+pub(super) async fn used(subject: &Subject, scope: &QuotaScope) -> u64 {
     subject.executor.quota(&allow(&service(), Operation::ManageQuotas), scope).await.unwrap().used
 }
 
-async fn put(subject: &Subject, caller: &RlsContext, at: (&Bucket, &str), size: usize) {
+pub(super) async fn put(subject: &Subject, caller: &RlsContext, at: (&Bucket, &str), size: usize) {
     subject.put(caller, at, &vec![0; size], PutMode::Upsert).await.unwrap();
 }
 
@@ -40,22 +41,6 @@ fn refused(outcome: Result<impl std::fmt::Debug, StorageError>, expected: (&str,
         panic!("{error:?}")
     };
     assert_eq!((scope, &*name, used, limit, requested), expected);
-}
-
-/// The warnings so far.
-async fn warnings_whole(subject: &Subject) -> Vec<Event> {
-    let events = subject.executor.events(&maintain(), 0, 10_000).await.unwrap();
-    events.into_iter().filter(|event| event.kind == "storage.quota.warning").collect()
-}
-
-/// The same in short: scope, name, bytes in use, percent.
-async fn warnings(subject: &Subject) -> Vec<(String, String, u64, u64)> {
-    let told = warnings_whole(subject).await.into_iter().map(|event| {
-        let text = |key: &str| event.payload[key].as_str().unwrap().to_owned();
-        let number = |key: &str| event.payload[key].as_u64().unwrap();
-        (text("scope"), text("name"), number("used"), number("percent"))
-    });
-    told.collect()
 }
 
 pub(crate) async fn a_folders_quota_holds(subject: &Subject) {
@@ -183,83 +168,34 @@ pub(crate) async fn versions_count_in_their_folder(subject: &Subject) {
     subject.recount().await;
 }
 
-/// Of files that are written in one go the sum is told: also where one of them first gives something back.
-pub(crate) async fn a_batch_tells_of_the_step_that_it_takes(subject: &Subject) {
+/// What the sum of a batch holds, it takes, whatever was refused among it for other reasons, and wherever what gives back stands.
+pub(crate) async fn a_batch_is_held_to_the_sum_of_what_is_let_in(subject: &Subject) {
     let owner = user();
-    let config = BucketConfig { quota_bytes: Some(100), ..BucketConfig::default() };
-    let made = subject.bucket_with(&owner, "photos", config).await;
-    set(subject, &of(&owner), Some(100)).await;
-    put(subject, &owner, (&made, "large"), 50).await;
-    put(subject, &owner, (&made, "other"), 25).await;
-    let sizes = [("large", 1), ("more", 30), ("last", 40)];
-    let objects = sizes.iter().map(|(name, size)| new_object(&made, name, &vec![0; *size])).collect();
-    let access = allow(&owner, Operation::Upload(&PutMode::Upsert));
-    let written = subject.executor.put_objects(&access, objects, &PutMode::Upsert).await.unwrap();
-    assert!(written.iter().all(Result::is_ok), "{written:?}");
-    let mut told = warnings(subject).await;
-    told.sort();
-    let name = owner.user_id().unwrap().to_string();
-    let expected = [("bucket", "photos"), ("user", &*name)];
-    let expected = expected.map(|(scope, name)| (scope.to_owned(), name.to_owned(), 96, 95));
-    assert_eq!(told, expected);
-}
-
-pub(crate) async fn each_step_is_told_once(subject: &Subject) {
-    let owner = user();
-    let config = BucketConfig { quota_bytes: Some(100), ..BucketConfig::default() };
-    let made = subject.bucket_with(&owner, "photos", config).await;
+    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
+    put(subject, &owner, (&made, "in/large"), 60).await;
+    put(subject, &owner, (&made, "in/there"), 30).await;
     set(subject, &folder("photos/in"), Some(100)).await;
-    set(subject, &of(&owner), Some(100)).await;
-    set(subject, &QuotaScope::Global, Some(100)).await;
-    put(subject, &owner, (&made, "in/a"), 79).await;
-    assert_eq!(warnings(subject).await, []);
-    put(subject, &owner, (&made, "in/b"), 1).await;
-    let name = owner.user_id().unwrap().to_string();
-    let scopes = [("bucket", "photos"), ("folder", "photos/in"), ("global", ""), ("user", &*name)];
-    let expected = |used: u64, percent: u64| -> Vec<_> {
-        scopes.iter().map(|(scope, name)| (scope.to_string(), name.to_string(), used, percent)).collect()
-    };
-    let told = async |from: usize| {
-        let mut told = warnings(subject).await.split_off(from);
-        told.sort();
-        told
-    };
-    assert_eq!(told(0).await, expected(80, 80));
-    put(subject, &owner, (&made, "in/c"), 14).await;
-    assert_eq!(warnings(subject).await.len(), 4, "80% was told of");
-    put(subject, &owner, (&made, "in/d"), 6).await;
-    assert_eq!(told(4).await, expected(100, 95));
-    // Overwritten by its like, moved and deleted, nothing is new.
-    put(subject, &owner, (&made, "in/a"), 79).await;
-    subject.rename(&owner, ("photos", "in/a"), ("photos", "in/e"), PutMode::Create).await.unwrap();
-    subject.delete(&owner, "photos", "in/d").await.unwrap();
-    assert_eq!(warnings(subject).await.len(), 8);
-    // It was below, and comes again.
-    put(subject, &owner, (&made, "in/d"), 2).await;
-    assert_eq!(told(8).await, expected(96, 95));
-    let whole = warnings_whole(subject).await;
-    let event = whole.first().unwrap();
-    assert_eq!((event.bucket.as_deref(), event.payload["limit"].as_u64()), (Some("photos"), Some(100)));
-    warnings_are_their_owners_business(subject, &owner).await;
-    subject.recount().await;
-}
-
-/// How much somebody uses is told to nobody else who sees the bucket; how much everybody does, to the service alone.
-async fn warnings_are_their_owners_business(subject: &Subject, owner: &RlsContext) {
-    let open = BucketUpdate { policy: Some(BucketPolicy::Public), ..BucketUpdate::default() };
-    let change = allow(owner, Operation::UpdateBucket);
-    subject.executor.update_bucket(&change, &bucket("photos"), &open).await.unwrap();
-    let events = warnings_whole(subject).await;
-    let asked: Vec<&Event> = events.iter().collect();
-    for caller in [owner.clone(), user(), anon(), service()] {
-        let access = allow(&caller, Operation::Subscribe);
-        let sights = subject.executor.sights(&access, &asked).await.unwrap();
-        for (event, sight) in events.iter().zip(sights) {
-            let is_own = caller.user_id() == owner.user_id() && event.payload["scope"] != "global";
-            let wanted = if is_own || caller.is_service() { Sight::Whole } else { Sight::Hidden };
-            assert_eq!(sight, wanted, "{event:?} for {caller:?}");
+    let access = allow(&owner, Operation::Upload(&PutMode::Upsert));
+    let batch = async |sizes: &[(&str, usize)], bucket_of_second: Option<uuid::Uuid>| {
+        let mut objects: Vec<_> =
+            sizes.iter().map(|(name, size)| new_object(&made, name, &vec![0; *size])).collect();
+        if let (Some(uuid), Some(second)) = (bucket_of_second, objects.get_mut(1)) {
+            second.bucket_uuid = uuid;
         }
-    }
+        subject.executor.put_objects(&access, objects, &PutMode::Upsert).await.unwrap()
+    };
+    // One of them is for a bucket that is another one by now.
+    let sizes = [("in/a", 8), ("in/b", 1), ("in/c", 8), ("in/large", 40)];
+    let written = batch(&sizes, Some(uuid::Uuid::now_v7())).await;
+    let went: Vec<bool> = written.iter().map(Result::is_ok).collect();
+    assert_eq!(went, [true, false, true, true], "{written:?}");
+    assert_eq!(used(subject, &folder("photos/in")).await, 86);
+    // Where the sum is too much, each is asked for alone.
+    let mut written = batch(&[("in/d", 10), ("in/e", 5), ("in/f", 4)], None).await.into_iter();
+    assert!(written.next().unwrap().is_ok());
+    refused(written.next().unwrap(), ("folder", "photos/in", 96, 100, 5));
+    assert!(written.next().unwrap().is_ok());
+    subject.recount().await;
 }
 
 pub(crate) async fn quotas_warn_or_are_off(subject: &Subject) {
@@ -350,40 +286,6 @@ pub(crate) async fn a_quota_may_be_below_what_is_used(subject: &Subject) {
         put(subject, &owner, (&made, "in/a"), 10).await;
     }
     subject.recount().await;
-}
-
-pub(crate) async fn a_quota_that_is_set_low_is_told_of(subject: &Subject) {
-    let owner = user();
-    let made = subject.bucket(&owner, "photos", BucketPolicy::Private).await;
-    put(subject, &owner, (&made, "in/a"), 100).await;
-    let scopes = [("folder", folder("photos/in"), "photos/in"), ("bucket", folder("photos"), "photos")];
-    for (word, scope, name) in scopes {
-        let from = warnings(subject).await.len();
-        // Nothing, 80%, the same, past it, and then less of that: what was told of is not told of again.
-        for limit in [Some(1000), Some(125), Some(120), Some(50), Some(40), Some(1000), None, Some(105)] {
-            set(subject, &scope, limit).await;
-        }
-        set(subject, &scope, None).await;
-        let told = warnings(subject).await.split_off(from);
-        let expected = [80, 100, 95].map(|percent| (word.to_owned(), name.to_owned(), 100, percent));
-        assert_eq!(told, expected, "{word}");
-    }
-    // An event is a bucket's.
-    for scope in [of(&owner), QuotaScope::Global] {
-        set(subject, &scope, Some(50)).await;
-        set(subject, &scope, None).await;
-    }
-    let events = warnings_whole(subject).await;
-    let asked: Vec<&Event> = events.iter().collect();
-    for (caller, sees) in [(&owner, 6), (&service(), 6), (&user(), 0), (&anon(), 0)] {
-        let sights = subject.executor.sights(&allow(caller, Operation::Subscribe), &asked).await.unwrap();
-        let seen = sights.iter().filter(|sight| **sight != Sight::Hidden).count();
-        assert_eq!(seen, sees, "{caller:?}");
-    }
-    let off = QuotaSettings { enforcement: QuotaEnforcement::Off, ..QuotaSettings::default() };
-    subject.executor.configure_quotas(&off).await.unwrap();
-    set(subject, &folder("photos"), Some(1)).await;
-    assert_eq!(warnings(subject).await.len(), 6, "off says nothing");
 }
 
 pub(crate) async fn admission_tells_the_tightest_quota(subject: &Subject) {

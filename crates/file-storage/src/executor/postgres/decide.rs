@@ -100,6 +100,18 @@ pub(super) static TARGETS_TO_WRITE: LazyLock<String> = LazyLock::new(|| {
 /// afterwards must be what others left.
 pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(place) FROM unnest($1::bigint[]) place";
 
+/// Locks the rows of those objects of a bucket that are there, in the order in which they are named: as [`sorted`] says. Whoever changes
+/// several in one transaction has all of them before anything is counted: who has one, and waits for the counter, is not waited for.
+pub(super) const LOCK_ROWS: &str = "SELECT count(*) FROM unnest($2::text[]) at (path), \
+     LATERAL (SELECT 1 FROM {schema}.storage_objects o WHERE o.bucket_id = $1 AND o.path = at.path LIMIT 1 FOR UPDATE) there";
+
+/// Paths in the order in which everybody locks their rows.
+pub(super) fn sorted<'p>(paths: impl IntoIterator<Item = &'p ObjectPath>) -> Vec<&'p str> {
+    let mut paths: Vec<&str> = paths.into_iter().map(ObjectPath::as_str).collect();
+    paths.sort_unstable();
+    paths
+}
+
 /// Waits until nobody writes these blobs.
 pub(super) const AWAIT: &str = "SELECT pg_advisory_xact_lock_shared(place) FROM unnest($1::bigint[]) place";
 

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::buckets;
-use super::decide::{LOCK, look, place, seen};
+use super::decide::{LOCK, LOCK_ROWS, look, place, seen, sorted};
 use super::errors::Fault;
 use super::pool::Pool;
 use super::put::LET_NULL_GO;
@@ -156,14 +156,22 @@ pub(super) async fn many(
     let context = access.on_rows(Permission::ObjectDelete, Some(bucket))?;
     let names: Vec<&str> = paths.iter().map(ObjectPath::as_str).collect();
     let values = [&bucket.as_str() as _, &names as _];
-    let caller = Caller::of(context);
-    let steps = [Step::As(&caller), Step::Once(PLAN_ANEW), Step::Run(&DELETE_MANY, &values), Step::Commit];
+    let (caller, keeper, in_order) = (Caller::of(context), Caller::keeper(), sorted(paths));
+    let rows = [&bucket.as_str() as _, &in_order as _];
+    let steps = [
+        Step::As(&keeper),
+        Step::Run(LOCK_ROWS, &rows),
+        Step::As(&caller),
+        Step::Once(PLAN_ANEW),
+        Step::Run(&DELETE_MANY, &values),
+        Step::Commit,
+    ];
     let mut session = Session::start(pool, "delete_objects").await?;
     let tried = session.run(&steps).await;
     // The connection is needed for what follows from a refusal.
     drop(session);
     let gone = match tried {
-        Ok(answers) => answers.into_iter().next().unwrap_or_default(),
+        Ok(answers) => answers.into_iter().next_back().unwrap_or_default(),
         // One row for which a policy fails would keep all of them.
         Err(fault) if policy_failed(&fault, pool, context, Permission::ObjectDelete, bucket).await => {
             return Box::pin(one_by_one(pool, &Caller::of(context), bucket, paths)).await;
@@ -214,7 +222,9 @@ async fn one_by_one(
     paths: &[ObjectPath],
 ) -> Result<Vec<Deletion>, Fault> {
     let mut session = Session::start(pool, "delete_objects").await?;
-    session.run(&[Step::As(caller)]).await?;
+    let (keeper, in_order) = (Caller::keeper(), sorted(paths));
+    let rows = [&bucket.as_str() as _, &in_order as _];
+    session.run(&[Step::As(&keeper), Step::Run(LOCK_ROWS, &rows), Step::As(caller)]).await?;
     let mut deleted = Vec::new();
     let unconditional: Option<Vec<String>> = None;
     for path in paths {

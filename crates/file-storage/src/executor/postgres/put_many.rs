@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::decide::{LOCK, blob_place, place};
+use super::decide::{LOCK, LOCK_ROWS, blob_place, place, sorted};
 use super::errors::Fault;
 use super::pool::Pool;
 use super::put::{Along, Failed, put_on};
@@ -38,7 +38,9 @@ pub(super) async fn put_many(
     let mut places: Vec<i64> = objects.iter().map(|new| place(&new.bucket, &new.path)).collect();
     places.extend(objects.iter().flat_map(|new| &new.segments).filter_map(Segment::blob_key).map(blob_place));
     places.sort_unstable();
-    let mut places = Some(places);
+    // All are of one bucket, as far as callers go: of others, rows are locked as they are written.
+    let in_order = sorted(objects.iter().map(|new| &new.path));
+    let mut locks = Some((places, in_order));
     let mut outcomes = Vec::with_capacity(objects.len());
     for some in objects.chunks(TOGETHER) {
         let are_of_one_bucket = some.windows(2).all(|two| match two {
@@ -47,13 +49,15 @@ pub(super) async fn put_many(
         });
         let together = match held {
             Held::AtTheEnd if are_of_one_bucket => {
-                let places = places.take().unwrap_or_default();
-                put_together(pool, &mut session, access, some, mode, &places).await?
+                let (places, rows) = locks.take().unwrap_or_default();
+                put_together(pool, &mut session, access, some, mode, (&places, &rows)).await?
             }
             Held::AtTheEnd | Held::ToEach => None,
         };
-        if let Some(places) = places.take() {
-            session.run(&[Step::As(&Caller::keeper()), Step::Run(LOCK, &[&places])]).await?;
+        if let (Some((places, rows)), Some(first)) = (locks.take(), some.first()) {
+            let (keeper, rows) = (Caller::keeper(), [&first.bucket.as_str() as _, &rows as _]);
+            let lock = [Step::As(&keeper), Step::Run(LOCK, &[&places]), Step::Run(LOCK_ROWS, &rows)];
+            session.run(&lock).await?;
         }
         match together {
             Some(written) => outcomes.extend(written),

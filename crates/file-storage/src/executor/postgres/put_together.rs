@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio_postgres::types::{Json, ToSql};
 use uuid::Uuid;
 
-use super::decide::{BY_HAND, LOCK, TARGETS_TO_WRITE, began, version, write};
+use super::decide::{BY_HAND, LOCK, LOCK_ROWS, TARGETS_TO_WRITE, began, version, write};
 use super::errors::Fault;
 use super::pool::Pool;
 use super::put::{Failed, extra, written};
@@ -58,7 +58,7 @@ const KEEP: Step<'static> = Step::Once("RELEASE SAVEPOINT together");
 /// What became of each object, in their order.
 pub(super) type Outcomes = Vec<Result<Written, Failed>>;
 
-/// Writes objects of one bucket that stand there once, in a transaction that has begun, when it holds these places. `None` where they have to
+/// Writes objects of one bucket that stand there once, in a transaction that has begun, when it holds these places and the rows at these paths. `None` where they have to
 /// be written one after the other: the database refuses them together, policies that were made by hand may look at what was
 /// written before, or a null version has to go at each path.
 pub(super) async fn put_together(
@@ -67,7 +67,7 @@ pub(super) async fn put_together(
     access: &Access,
     objects: &[NewObject],
     mode: &PutMode,
-    places: &[i64],
+    (places, in_order): (&[i64], &[&str]),
 ) -> Result<Option<Outcomes>, Fault> {
     let Some(first) = objects.first() else { return Ok(None) };
     let context = access.context();
@@ -75,7 +75,13 @@ pub(super) async fn put_together(
     let paths: Vec<&str> = objects.iter().map(|new| new.path.as_str()).collect();
     let at = [&role as _, &user as _, &first.bucket.as_str() as _, &paths as _];
     let (keeper, places) = (Caller::keeper_by_keys(), [&places as _]);
-    let look = [Step::As(&keeper), Step::Run(LOCK, &places), Step::Run(&TARGETS_TO_WRITE, &at)];
+    let rows = [&first.bucket.as_str() as _, &in_order as _];
+    let look = [
+        Step::As(&keeper),
+        Step::Run(LOCK, &places),
+        Step::Run(LOCK_ROWS, &rows),
+        Step::Run(&TARGETS_TO_WRITE, &at),
+    ];
     let found = session.run(&look).await?;
     let rows = found.last().map_or(&[][..], |answer| &answer.rows);
     // Where there is no bucket, each is told so.

@@ -9,9 +9,11 @@ use super::rls::text;
 use super::rows::{int, micros, now, uuid};
 use super::rules::Rules;
 use super::{decide, events, history, queue};
+use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::Written;
+use crate::executor::decide::Target;
 use crate::executor::displaced::{About, Displaced};
 use crate::executor::proposal::Proposed;
 use crate::extra::ObjectExtra;
@@ -39,13 +41,43 @@ pub(super) fn put_for(
     new: NewObject,
     mode: &PutMode,
 ) -> Result<Written, Fault> {
+    let admitted = admit(conn, rules, access, &new, mode)?;
+    write(conn, (rules, access), owner, new, admitted)
+}
+
+/// An object that may be written, and what it meets.
+pub(super) struct Admitted {
+    id: Uuid,
+    now: Timestamp,
+    target: Target,
+}
+
+/// Decides whether an object may be written, and changes nothing.
+pub(super) fn admit(
+    conn: &Connection,
+    rules: &Rules,
+    access: &Access,
+    new: &NewObject,
+    mode: &PutMode,
+) -> Result<Admitted, Fault> {
     let (id, now) = (Uuid::now_v7(), now());
-    let candidate = Candidate::stored(&new, id, now);
-    let mut target =
-        decide::write(conn, rules, access, (&new.bucket, &new.path), mode, Proposed::Own(&candidate), now)?;
-    if target.bucket.uuid != new.bucket_uuid {
-        return Err(StorageError::BucketNotFound { bucket: new.bucket }.into());
+    let candidate = Candidate::stored(new, id, now);
+    let proposed = Proposed::Own(&candidate);
+    let target = decide::write(conn, rules, access, (&new.bucket, &new.path), mode, proposed, now)?;
+    match target.bucket.uuid == new.bucket_uuid {
+        true => Ok(Admitted { id, now, target }),
+        false => Err(StorageError::BucketNotFound { bucket: new.bucket.clone() }.into()),
     }
+}
+
+/// Writes an object that was let in.
+pub(super) fn write(
+    conn: &Connection,
+    (rules, access): (&Rules, &Access),
+    owner: Option<Uuid>,
+    new: NewObject,
+    Admitted { id, now, mut target }: Admitted,
+) -> Result<Written, Fault> {
     let versioning = target.bucket.config.versioning;
     let at = (&new.bucket, &new.path);
     let freed = history::make_way(conn, (rules, access.context()), versioning, at, now)?;

@@ -11,8 +11,8 @@ use crate::executor::write::{TOGETHER, is_of_one_object};
 use crate::file::{NewObject, PutMode};
 use crate::permissions::Access;
 
-/// Writes objects one after the other; each is decided as if those before it were there, and those that were refused were not. Where none
-/// of so many is refused, quotas of folders and of everything are held to their sum, as on PostgreSQL; else to each.
+/// Writes objects one after the other; each is decided as if those before it were there, and those that were refused were not. Quotas of
+/// folders and of everything are held to the sum of so many, as on PostgreSQL; where one does not suffice, to each.
 pub(super) fn put_many(
     conn: &Connection,
     rules: &Rules,
@@ -23,7 +23,7 @@ pub(super) fn put_many(
     let mut outcomes = Vec::with_capacity(objects.len());
     for some in objects.chunks(TOGETHER) {
         match put_all(conn, rules, access, some, mode)? {
-            Some(written) => outcomes.extend(written.into_iter().map(Ok)),
+            Some(together) => outcomes.extend(together),
             None => {
                 for new in some {
                     outcomes.push(put_one(conn, rules, access, new, mode)?);
@@ -34,19 +34,29 @@ pub(super) fn put_many(
     Ok(outcomes)
 }
 
-/// Writes objects and holds quotas to their sum; `None` where one of them is refused: then none is there.
+/// Writes those objects that are let in, and holds quotas to their sum; `None` where that fails for one of them: then none is there.
 fn put_all(
     conn: &Connection,
     rules: &Rules,
     access: &Access,
     objects: &[NewObject],
     mode: &PutMode,
-) -> Result<Option<Vec<Written>>, Fault> {
+) -> Result<Option<Vec<Result<Written, StorageError>>>, Fault> {
     attempt(conn, || {
-        let put = |new: &NewObject| put::put(conn, rules, access, new.clone(), mode);
-        let written = objects.iter().map(put).collect::<Result<_, Fault>>()?;
+        let mut outcomes = Vec::with_capacity(objects.len());
+        for new in objects {
+            outcomes.push(match put::admit(conn, rules, access, new, mode) {
+                Ok(admitted) => {
+                    let owner = access.context().user_id();
+                    Ok(put::write(conn, (rules, access), owner, new.clone(), admitted)?)
+                }
+                // It was only looked at: there is nothing to undo.
+                Err(Fault::Refused(error)) if is_of_one_object(&error) => Err(error),
+                Err(fault) => return Err(fault),
+            });
+        }
         quotas::settle(conn)?;
-        Ok(written)
+        Ok(outcomes)
     })
     .map(Result::ok)
 }

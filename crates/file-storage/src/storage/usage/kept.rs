@@ -26,6 +26,8 @@ pub struct UsageTold {
     pub groups: Vec<UsageGroup>,
     /// When it was so.
     pub as_of: Timestamp,
+    /// Whether there are more than those.
+    pub truncated: bool,
 }
 
 /// Whose: a user, or the service role.
@@ -66,7 +68,7 @@ mod tests {
     use super::*;
 
     fn told() -> UsageTold {
-        UsageTold { groups: vec![UsageGroup::default()], as_of: chrono::Utc::now() }
+        UsageTold { groups: vec![UsageGroup::default()], as_of: chrono::Utc::now(), truncated: false }
     }
 
     #[tokio::test(start_paused = true)]

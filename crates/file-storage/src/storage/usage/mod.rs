@@ -83,12 +83,14 @@ impl FileStorage {
         let longest = self.inner.options.load().query.timeout;
         let _turn = self.inner.query_turns.take(Party::of(context, None), longest).await?;
         let as_of = chrono::Utc::now().trunc_subsecs(6);
-        let mut groups = self.executor().usage_by(&access, by, MOST).await?;
+        let mut groups = self.executor().usage_by(&access, by, MOST + 1).await?;
+        let truncated = groups.len() > MOST as usize;
+        groups.truncate(MOST as usize);
         if let UsageBy::Folder(bucket, folder) = by {
             let folder = folder.as_ref().map(|folder| format!("/{}", folder.bare())).unwrap_or_default();
             let found = groups.pop().unwrap_or_default();
             groups = vec![UsageGroup { name: Some(format!("{bucket}{folder}")), ..found }];
         }
-        Ok(kept.keep(user, by, UsageTold { groups, as_of }))
+        Ok(kept.keep(user, by, UsageTold { groups, as_of, truncated }))
     }
 }

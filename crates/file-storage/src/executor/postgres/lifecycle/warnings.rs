@@ -69,7 +69,7 @@ pub(in crate::executor::postgres) async fn warn(
     let versions: Vec<Uuid> = warnings.iter().map(|warning| warning.version).collect();
     let rules: Vec<Uuid> = warnings.iter().map(|warning| warning.rule).collect();
     let due: Vec<Timestamp> = warnings.iter().map(|warning| warning.due_at).collect();
-    let goes: Vec<String> = warnings.iter().map(|warning| warning.goes_at.to_rfc3339()).collect();
+    let goes: Vec<String> = warnings.iter().map(Warning::goes_at_in_words).collect();
     let actions: Vec<&str> = warnings.iter().map(|warning| warning.action.as_str()).collect();
     let values =
         [&versions as _, &rules as _, &due as _, &goes as _, &actions as _, &now as _, &EXPIRING as _];

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use super::moves::until;
 use super::{Opened, TestDatabase, open_as, open_database, options};
 use crate::bucket::{BucketConfig, BucketPolicy};
 use crate::errors::StorageError;
@@ -102,6 +103,42 @@ async fn writers_of_everything_at_once_leave_true_counters() {
     });
     join_all(work).await;
     processes[0].recount().await;
+}
+
+/// Who deletes an object has its row, and counts next. A batch over it waits for the row before it counts itself: else they would wait
+/// for each other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_has_its_rows_before_it_counts() {
+    let database = TestDatabase::new();
+    let opened = open_as(&database, options(&database)).await;
+    let owner = user();
+    let made = opened.bucket(&owner, "photos", BucketPolicy::Private).await;
+    // Written together, and one by one where a quota does not suffice for all.
+    for round in 0..2 {
+        opened.put(&owner, (&made, "there"), b"old", PutMode::Upsert).await.unwrap();
+        let other = database.admin().await;
+        let its_row = "BEGIN; SET LOCAL lock_timeout = '400ms'; \
+             SELECT FROM aerostore.storage_objects WHERE path = 'there' FOR UPDATE";
+        other.batch_execute(its_row).await.unwrap();
+        let names = [format!("new {round}"), "there".to_owned(), format!("too large {round}")];
+        let sizes = [1, 4, if round == 0 { 1 } else { 1000 }];
+        let objects = names.iter().zip(sizes).map(|(name, size)| new_object(&made, name, &vec![0; size]));
+        let access = allow(&owner, Operation::Upload(&PutMode::Upsert));
+        let batch = opened.executor.put_objects(&access, objects.collect(), &PutMode::Upsert);
+        let counts = async {
+            let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                 AND wait_event_type = 'Lock'";
+            until(&database, waiting, 1).await;
+            other.batch_execute("UPDATE aerostore.storage_buckets SET updated_at = now(); COMMIT").await
+        };
+        let (written, counted) = tokio::join!(batch, counts);
+        counted.unwrap();
+        let went: Vec<bool> = written.unwrap().iter().map(Result::is_ok).collect();
+        assert_eq!(went, [true, true, round == 0]);
+        let access = allow(&service(), Operation::ManageQuotas);
+        opened.executor.set_quota(&access, &QuotaScope::Global, Some(100)).await.unwrap();
+    }
+    opened.recount().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,7 +42,7 @@ async fn entries(on: &Subject, status: QueueStatus) -> Vec<String> {
 }
 
 /// Waits until a count of the database's is this.
-async fn until(database: &TestDatabase, count: &str, wanted: i64) {
+pub(super) async fn until(database: &TestDatabase, count: &str, wanted: i64) {
     let admin = database.admin().await;
     for _ in 0..1000 {
         if admin.query_one(count, &[]).await.unwrap().get::<_, i64>(0) == wanted {

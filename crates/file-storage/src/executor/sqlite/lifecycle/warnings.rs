@@ -63,7 +63,7 @@ pub(in crate::executor::sqlite) fn warn(
                 ":due": micros(warning.due_at), ":now": micros(now),
             })?;
         if is_new == 1 {
-            let (rule, at) = (warning.rule.to_string(), warning.goes_at.to_rfc3339());
+            let (rule, at) = (warning.rule.to_string(), warning.goes_at_in_words());
             let more = [("rule", &*rule), ("action", warning.action.as_str()), ("expires_at", &*at)];
             events::object(conn, EXPIRING, &object, &more, now)?;
             told.push((warning.version, warning.rule));

@@ -5,24 +5,23 @@
 //! the transaction in memory, up to another; of others, as many as are written at once wait for their provider; large ones stream
 //! through. Dropped before its end, a batch leaves nothing.
 
+mod commit;
+
 use std::collections::HashSet;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::Instant;
+
+use commit::{Commit, Taken};
 
 use super::FileStorage;
-use super::blobs::PlacedBlob;
-use super::leases::Lease;
-use super::queue::Queued;
-use super::upload::{PendingUpload, Prepared};
+use super::upload::PendingUpload;
 use crate::body::{self, ByteStream};
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::executor::{Announced, Written, is_of_one_object};
-use crate::file::{NewObject, ObjectAttributes, PutMode};
+use crate::file::{ObjectAttributes, PutMode};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Operation, RlsContext};
 
@@ -37,10 +36,6 @@ const MOST_WAITING: usize = 2 * 1024 * 1024;
 
 /// Most bytes of small files that wait in memory for the transaction; those beyond go to the provider.
 const MOST_HELD: usize = 4 * 1024 * 1024;
-
-/// How long a blob waits for the transaction at most. Leases are this process's: to the orphan jobs of others, a blob that nobody
-/// knows is an orphan after `cleanup.grace`, and the rest of that is for the commit.
-const LONGEST: Duration = Duration::from_secs(120);
 
 /// What became of one file, or path, of a batch.
 #[derive(Debug)]
@@ -87,16 +82,9 @@ struct File {
     is_counted: bool,
 }
 
-/// A file whose bytes are in their place, or in memory. Dropped, its blob is not wanted.
-struct Taken {
-    storage: FileStorage,
-    object: Option<NewObject>,
-    blob: Option<(PlacedBlob, Lease)>,
-    placed: Instant,
-}
-
 impl FileStorage {
-    /// Begins a batch of uploads to one bucket. Each file is decided when it comes, and again in the transaction.
+    /// Begins a batch of uploads to one bucket. Each file is decided in the transaction, and before where its bytes go to a provider, or
+    /// the caller may not write all of the bucket.
     ///
     /// # Errors
     /// A denial where the caller's role never writes; [`StorageError::DiskFull`].
@@ -213,16 +201,50 @@ impl Batch {
         Ok(())
     }
 
-    /// Asks for those that wait whether they are let in, and takes those in that are.
+    /// Takes in those that wait. Of small ones only the first is asked for, where it says enough of the others: as their bytes are here and
+    /// go nowhere before the transaction, that decides of them.
     async fn let_in(&mut self) -> Result<(), StorageError> {
-        let waiting = std::mem::take(&mut self.waiting);
-        let announced = |file: &Waiting| {
-            let size = Some(file.bytes.len() as u64);
-            let announced = Announced { attributes: Some(file.attributes.clone()), size, is_final: false };
-            (file.path.clone(), announced)
+        let mut waiting = std::mem::take(&mut self.waiting);
+        if waiting.len() < 2 || !self.can_hold(&waiting) {
+            return self.ask_for(waiting).await;
+        }
+        let sum = waiting.iter().map(|file| file.bytes.len() as u64).sum();
+        let rest = waiting.split_off(1);
+        let admitted = self.admit(&waiting).await.pop();
+        let (Some(first), Some(admitted)) = (waiting.pop(), admitted) else {
+            return Err(StorageError::internal("a file of a batch was not asked for"));
         };
-        let wanted: Vec<(ObjectPath, Announced)> = waiting.iter().map(announced).collect();
-        let admitted = self.storage.admit_each(&self.access, &self.bucket, &wanted, &self.mode).await;
+        let pending = match admitted {
+            Ok(pending) => pending,
+            Err(error) => {
+                self.was_not_let_in(first.number, error)?;
+                return self.ask_for(rest).await;
+            }
+        };
+        // What may be in a bucket at all is only told to whom it may be told: to who may write there.
+        let is_vouched_for = pending.vouches_for(sum)
+            && rest.iter().all(|file| pending.would_take_another(&file.attributes, &file.bytes));
+        if is_vouched_for {
+            for file in rest {
+                self.take_in(pending.for_another(&file.path), file).await;
+            }
+            self.take_in(pending, first).await;
+            return Ok(());
+        }
+        self.take_in(pending, first).await;
+        self.ask_for(rest).await
+    }
+
+    /// Whether all of these may wait for the transaction in memory.
+    fn can_hold(&self, files: &[Waiting]) -> bool {
+        let sum: usize = files.iter().map(|file| file.bytes.len()).sum();
+        files.iter().all(|file| file.bytes.len() <= self.threshold)
+            && self.held.saturating_add(sum) <= MOST_HELD
+    }
+
+    /// Asks of each whether it is let in, and takes those in that are.
+    async fn ask_for(&mut self, waiting: Vec<Waiting>) -> Result<(), StorageError> {
+        let admitted = self.admit(&waiting).await;
         for (file, admitted) in waiting.into_iter().zip(admitted) {
             match admitted {
                 Ok(pending) => self.take_in(pending, file).await,
@@ -230,6 +252,16 @@ impl Batch {
             }
         }
         Ok(())
+    }
+
+    async fn admit(&self, waiting: &[Waiting]) -> Vec<Result<PendingUpload, StorageError>> {
+        let announced = |file: &Waiting| {
+            let size = Some(file.bytes.len() as u64);
+            let announced = Announced { attributes: Some(file.attributes.clone()), size, is_final: false };
+            (file.path.clone(), announced)
+        };
+        let wanted: Vec<(ObjectPath, Announced)> = waiting.iter().map(announced).collect();
+        self.storage.admit_each(&self.access, &self.bucket, &wanted, &self.mode).await
     }
 
     /// Takes in a file that was read whole: where it is small it stays in memory, else it is written while others come.
@@ -279,8 +311,7 @@ impl Batch {
         for File { name, taken, is_counted } in std::mem::take(&mut self.files) {
             counted.push(is_counted);
             match taken {
-                // Its blob goes, before somebody else takes it for an orphan while the object is there.
-                Some(Ok(taken)) if taken.blob.is_some() && taken.placed.elapsed() > LONGEST => {
+                Some(Ok(taken)) if taken.is_late() => {
                     drop(taken);
                     let error = StorageError::OperationTimeout { operation: "put_objects" };
                     items.push(BatchItem { name, outcome: Err(error) });
@@ -298,9 +329,14 @@ impl Batch {
             let (storage, access, mode) = (self.storage.clone(), self.access.clone(), self.mode.clone());
             let task = self.storage.inner.commits.spawn(commit.run(storage, access, mode));
             let outcomes = match task.await {
-                Ok(outcomes) => outcomes?,
-                Err(error) => return Err(StorageError::internal(format!("commit task failed: {error}"))),
+                Ok(outcomes) => outcomes,
+                Err(error) => Err(StorageError::internal(format!("commit task failed: {error}"))),
             };
+            let outcomes = outcomes.and_then(without_bucket);
+            let outcomes = outcomes.inspect_err(|error| {
+                let uncounted = counted.iter().filter(|is_counted| !**is_counted);
+                uncounted.for_each(|_| self.storage.count_upload(&self.bucket, Err(error)));
+            })?;
             for (number, outcome) in numbers.into_iter().zip(outcomes) {
                 if let Some(item) = items.get_mut(number) {
                     item.outcome = outcome;
@@ -315,83 +351,6 @@ impl Batch {
     }
 }
 
-/// What is to become visible, and what is to be known of it.
-#[derive(Default)]
-struct Commit {
-    objects: Vec<NewObject>,
-    /// Which files of the batch they are.
-    numbers: Vec<usize>,
-    blobs: Vec<Option<(PlacedBlob, Lease)>>,
-    queued: Vec<Vec<Queued>>,
-}
-
-impl Commit {
-    fn add(&mut self, access: &Access, mut taken: Taken, number: usize) {
-        if let Some(object) = taken.object.take() {
-            self.queued.push(Queued::among(access, &object.path, &object.segments));
-            self.objects.push(object);
-            self.numbers.push(number);
-            self.blobs.push(taken.blob.take());
-        }
-    }
-
-    async fn run(
-        self,
-        storage: FileStorage,
-        access: Access,
-        mode: PutMode,
-    ) -> Result<Vec<Result<Written, StorageError>>, StorageError> {
-        let outcome = match storage.hit("batch.before_commit").await {
-            Ok(()) => storage.executor().put_objects(&access, self.objects, &mode).await,
-            Err(error) => Err(error),
-        };
-        storage.ring_events();
-        match &outcome {
-            Ok(outcomes) => {
-                let mut placed = self.blobs.iter().zip(outcomes);
-                if placed.any(|(blob, outcome)| blob.is_some() && outcome.is_ok()) {
-                    storage.copies_were_queued();
-                }
-                for ((blob, queued), outcome) in self.blobs.iter().zip(&self.queued).zip(outcomes) {
-                    if let Some((blob, _lease)) = blob {
-                        storage.settle_blob(blob, outcome.is_ok()).await;
-                    }
-                    if outcome.is_ok() {
-                        storage.were_queued(queued);
-                    }
-                }
-                if outcomes.iter().flatten().any(|written| !written.created) {
-                    storage.ring_deletions();
-                }
-            }
-            Err(error) => {
-                let blobs: Vec<_> = self.blobs.iter().flatten().map(|(blob, _lease)| blob.clone()).collect();
-                storage.settle(&blobs, Err(error)).await;
-            }
-        }
-        outcome
-    }
-}
-
-impl Taken {
-    fn of(storage: FileStorage, prepared: Prepared) -> Self {
-        let Prepared { object, blob, .. } = prepared;
-        Self { storage, object: Some(object), blob, placed: Instant::now() }
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        if let Some((blob, lease)) = self.blob.take() {
-            let storage = self.storage.clone();
-            self.storage.inner.commits.spawn(async move {
-                storage.settle_blob(&blob, false).await;
-                drop(lease);
-            });
-        }
-    }
-}
-
 /// Reads until a body ends, or is longer than is read ahead; whether it ended.
 async fn read_ahead(body: &mut ByteStream) -> Result<(Bytes, bool), StorageError> {
     let mut read = BytesMut::new();
@@ -402,4 +361,16 @@ async fn read_ahead(body: &mut ByteStream) -> Result<(Bytes, bool), StorageError
         }
     }
     Ok((read.freeze(), true))
+}
+
+/// Where the bucket went before the transaction, no file could be there: it fails as a whole.
+fn without_bucket(
+    outcomes: Vec<Result<Written, StorageError>>,
+) -> Result<Vec<Result<Written, StorageError>>, StorageError> {
+    let is_gone = |error: &&StorageError| matches!(error, StorageError::BucketNotFound { .. });
+    let gone = outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).find(is_gone).cloned();
+    match gone {
+        Some(error) if outcomes.iter().all(Result::is_err) => Err(error),
+        _ => Ok(outcomes),
+    }
 }
