@@ -38,7 +38,9 @@ macro_rules! settings {
         $(#[doc = $root_text:literal])+ $root:ident {
             $($(#[doc = $top_text:literal])+ $(#[live = $top_live:literal])? $top:ident: $top_type:ty = $top_default:literal $(, $top_check:path)?;)*
         }
-        $(besides { $($(#[doc = $besides_text:literal])+ $besides:ident: $besides_type:ty = $besides_key:literal;)+ })?
+        $(besides {
+            $($(#[doc = $besides_text:literal])+ $(#[live = $besides_live:literal])? $besides:ident: $besides_type:ty = $besides_key:literal;)+
+        })?
         $($(#[doc = $section_text:literal])+ $section:ident: $section_type:ident {
             $($(#[doc = $text:literal])+ $(#[live = $live:literal])? $key:ident: $type:ty = $default:literal $(, $check:expr)?;)*
         })*
@@ -126,7 +128,12 @@ macro_rules! settings {
                     }
                 })*)*
                 $($(if self.$besides != other.$besides {
-                    left.push($besides_key);
+                    if false $(|| $besides_live)? {
+                        adopted.$besides = other.$besides.clone();
+                        taken.push($besides_key);
+                    } else {
+                        left.push($besides_key);
+                    }
                 })+)?
                 (adopted, taken, left)
             }

@@ -29,6 +29,7 @@ settings! {
         /// Providers of bytes, by name.
         providers: BTreeMap<String, ProviderConfig> = "providers";
         /// Rules that let old files go.
+        #[live = true]
         lifecycle_rules: Vec<LifecycleRule> = "lifecycle.rules";
     }
 

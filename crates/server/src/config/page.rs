@@ -101,7 +101,7 @@ const RULES: &str = "
 ## `lifecycle.rules.NAME`
 
 Rules that let old files go, each with a name of your choice; [lifecycle.md](lifecycle.md) says what they do. They stand in the file
-alone, and change with a restart; servers that share a database should have the same. Rules that are made by the API or by S3 are
+alone, and change (↻) with it: a run that has begun goes by its new rules from its next step on. Servers that share a database should have the same. Rules that are made by the API or by S3 are
 kept in the database, beside these.
 
 ";

@@ -61,7 +61,7 @@ impl From<Quota> for QuotaShown {
 #[utoipa::path(
     get, path = "/quota", tag = "Management", operation_id = "listQuotas",
     responses(
-        (status = 200, description = "The quotas: global, of users, of buckets, of folders, each by name", body = [QuotaShown]),
+        (status = 200, description = "The first 10 000 quotas: global, of users, of buckets, of folders, each by name", body = [QuotaShown]),
         (status = 401, description = "No token, or a bad one"),
     ),
 )]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{ServerError, open};
+use super::{ServerError, open, rules};
 use crate::app::AppState;
 use crate::auth::Authenticator;
 use crate::config::{Config, ConfigErrors, Loaded, Sources};
@@ -60,7 +60,10 @@ impl Reload {
     pub(super) async fn run(mut self, app: AppState, harnesses: Vec<Arc<Harness>>, stop: CancellationToken) {
         while let Some(Some(())) = stop.run_until_cancelled(self.signal.recv()).await {
             match self.prepare(&app).await {
-                Ok(prepared) => self.put_in_force(&app, &harnesses, prepared),
+                Ok(prepared) => {
+                    self.put_in_force(&app, &harnesses, prepared);
+                    rules::warn(&app.storage, &self.config).await;
+                }
                 Err(Refusal::Config(mistakes)) => {
                     for mistake in mistakes.0 {
                         tracing::error!(%mistake, "configuration not reloaded; what was in force stays");

@@ -31,7 +31,7 @@ pub(super) fn buckets(config: &Config) -> Vec<BucketName> {
     named.into_iter().collect()
 }
 
-/// Says in the log which rules will fail. A start goes on: who can't read rules now hears of it elsewhere.
+/// Says in the log which rules will fail. A start, or a reload, goes on: who can't read rules now hears of it elsewhere.
 pub(super) async fn warn(storage: &FileStorage, config: &Config) {
     let Ok(rules) = storage.lifecycle_rules(&RlsContext::system("start"), None).await else { return };
     for (rule, provider) in without_provider(config, &rules) {

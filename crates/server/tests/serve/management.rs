@@ -221,11 +221,19 @@ async fn usage_is_ones_own_or_the_service_roles() {
     assert_eq!((&own["total_bytes"], &own["file_count"]), (&json!(0), &json!(0)), "{own}");
     let service = server.token(Role::ServiceRole);
     let (_, all) = call(&server, Method::GET, "/usage", Some(&service)).await;
-    assert_eq!(all, json!({ "users": [], "buckets": [] }));
+    assert_eq!(all, json!({ "users": [], "buckets": [], "truncated": false }));
     let (_, recounted) = call(&server, Method::GET, "/usage?recalculate=true", Some(&service)).await;
     assert_eq!(recounted["differences"], json!([]));
     let (status, wrong) = call(&server, Method::GET, "/usage?recalculate=perhaps", Some(&service)).await;
     assert_eq!((status, &wrong["code"]), (400, &json!("INVALID_REQUEST")));
+    // Of more than are told of, the answer says that there are.
+    let database = rusqlite::Connection::open(data_dir.path().join("metadata.sqlite")).unwrap();
+    let users = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001) \
+                 INSERT INTO storage_usage (id, user_id, created_at, updated_at) \
+                 SELECT i, printf('00000000-0000-4000-8000-%012d', i), 0, 0 FROM n";
+    assert_eq!(database.execute(users, []).unwrap(), 10_001);
+    let (_, all) = call(&server, Method::GET, "/usage", Some(&service)).await;
+    assert_eq!((all["users"].as_array().unwrap().len(), &all["truncated"]), (10_000, &json!(true)));
 }
 
 #[tokio::test]

@@ -401,8 +401,11 @@ async fn an_audit_log_that_cannot_be_written_shows_in_health_and_reads_go_on() {
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), measured).await.unwrap();
+    let is_told = async |line: &str| server.get("/metrics", None).await.1.lines().any(|have| have == line);
+    assert!(is_told("storage_audit_failing 0").await && is_told("storage_audit_lines_total 1").await);
     fs::remove_dir_all(&directory).unwrap();
     assert_eq!(make("meanwhile").await, 503);
+    assert!(is_told("storage_audit_failing 1").await);
     let (status, said) = health().await;
     assert_eq!((status, &said["status"]), (200, &"degraded".into()), "{said}");
     assert!(said["problem"].as_str().unwrap().contains("audit log"), "{said}");
@@ -414,5 +417,6 @@ async fn an_audit_log_that_cannot_be_written_shows_in_health_and_reads_go_on() {
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), well).await.unwrap();
+    assert!(is_told("storage_audit_failing 0").await);
     assert_eq!(make("after").await, 201);
 }

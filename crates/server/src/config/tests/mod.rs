@@ -357,11 +357,14 @@ fn a_lifecycle_rule_is_refused_by_the_key_that_is_wrong() {
 }
 
 #[test]
-fn what_waits_for_a_restart_is_named_as_in_the_file() {
+fn what_stands_below_names_is_taken_over_or_waits_as_it_is_named_in_the_file() {
     let was = load("", &[], &[]).unwrap().config;
-    let rules = load("lifecycle: {rules: {r: {bucket: logs, max_age_days: 9}}}", &[], &[]).unwrap().config;
-    let (_, taken, left) = was.adopt(&rules);
-    assert_eq!((taken, left), (vec![], vec!["lifecycle.rules"]));
+    let other =
+        "lifecycle: {rules: {r: {bucket: logs, max_age_days: 9}}}\nproviders: {p: {kind: s3, bucket: b}}";
+    let other = load(other, &[], &[]).unwrap().config;
+    let (adopted, taken, left) = was.adopt(&other);
+    assert_eq!((taken, left), (vec!["lifecycle.rules"], vec!["providers"]));
+    assert_eq!((adopted.lifecycle_rules.len(), adopted.providers.len()), (1, 0));
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(in crate::management) struct DeleteBatch {
     paths: Vec<String>,
 }
 
-/// Deletes many objects in one transaction. What is not there counts as deleted, as it does alone.
+/// Deletes many objects: all that are there, and that the caller may delete, in one transaction. What is not there counts as deleted, as it does alone.
 #[utoipa::path(
     delete, path = "/files/batch", tag = "Batch", operation_id = "deleteBatch",
     params(

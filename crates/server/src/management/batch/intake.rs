@@ -23,8 +23,8 @@ use crate::rest::{Dialect, form_failed};
 
 /// Most text fields of a form.
 const MAX_FIELDS: usize = 10;
-/// Longest text field, in bytes.
-const MAX_TEXT: usize = 1024;
+/// Longest text field, in bytes: more than any that is right, so that a path that is too long is one file's fault.
+const MAX_TEXT: usize = 16 * 1024;
 /// Most bytes between two fields: a boundary, and the headers of a field.
 const MAX_BETWEEN: usize = 16 * 1024;
 

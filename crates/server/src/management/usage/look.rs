@@ -45,6 +45,8 @@ pub(in crate::management) struct UsageBy {
     as_of: DateTime<Utc>,
     /// Those that take most first, ten thousand at most.
     entries: Vec<UsageEntry>,
+    /// Whether there are more.
+    truncated: bool,
 }
 
 /// What some objects take together.
@@ -110,7 +112,8 @@ pub(super) async fn by(
         UsageKind::Provider => executor::UsageBy::Provider,
     };
     let told = app.storage.usage_by(context, &asked, refresh).await?;
-    Ok(UsageBy { by, as_of: told.as_of, entries: told.groups.iter().map(UsageEntry::from).collect() })
+    let entries = told.groups.iter().map(UsageEntry::from).collect();
+    Ok(UsageBy { by, as_of: told.as_of, entries, truncated: told.truncated })
 }
 
 /// What objects in a bucket (`BUCKET`), or in a folder of it (`BUCKET/FOLDER`), take: the caller's own, or everybody's for the service

@@ -48,6 +48,8 @@ pub(super) enum Usage {
         users: Vec<User>,
         /// Buckets, by name.
         buckets: Vec<BucketUsage>,
+        /// Whether there are more users, or more buckets, than the 10 000 of each that are told.
+        truncated: bool,
         /// Counters that a recount did not confirm; only after one.
         #[serde(skip_serializing_if = "Option::is_none")]
         differences: Option<Vec<Difference>>,
@@ -89,9 +91,9 @@ pub(super) struct BucketUsage {
 /// A counter that a recount did not confirm.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Difference {
-    /// `user` or `bucket`.
+    /// `user`, `bucket`, `folder` or `global`.
     scope: &'static str,
-    /// The user's id or the bucket's name.
+    /// The user's id, the bucket's name, or the bucket and the folder in it; empty for all that is stored.
     name: String,
     /// Bytes by the counter.
     counted_bytes: u64,
@@ -187,16 +189,21 @@ async fn usage(app: &AppState, context: &RlsContext, recount: Recount) -> Result
         return Ok(Usage::Own(storage.own_usage(context).await?.into()));
     }
     let listing = BucketListing {
-        limit: LIMIT,
+        limit: LIMIT + 1,
         offset: 0,
         sort: (BucketSort::Name, SortOrder::Ascending),
         ..BucketListing::default()
     };
-    let users = storage.all_usage(context, LIMIT).await?;
-    let buckets = storage.list_buckets(context, &listing).await?;
+    let mut users = storage.all_usage(context, LIMIT + 1).await?;
+    let mut buckets = storage.list_buckets(context, &listing).await?;
+    let most = LIMIT as usize;
+    let truncated = users.len() > most || buckets.len() > most;
+    users.truncate(most);
+    buckets.truncate(most);
     Ok(Usage::All {
         users: users.into_iter().map(User::from).collect(),
         buckets: buckets.into_iter().map(BucketUsage::from).collect(),
+        truncated,
         differences: differences.map(|found| found.into_iter().map(Difference::from).collect()),
     })
 }

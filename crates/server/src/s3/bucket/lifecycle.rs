@@ -97,7 +97,13 @@ fn spec(rule: Rule) -> Result<RuleSpec, Failure> {
     if expiration.date.is_some() {
         return Err(Failure::not_implemented("Expiration on a date"));
     }
-    let older = rule.noncurrent_version_expiration.unwrap_or_default();
+    let older = match rule.noncurrent_version_expiration {
+        Some(older) if older.noncurrent_days.is_none() => {
+            let message = "NoncurrentVersionExpiration needs NoncurrentDays";
+            return Err(Failure::bad_request("MalformedXML", message));
+        }
+        older => older.unwrap_or_default(),
+    };
     let unfinished = rule.abort_incomplete_multipart_upload.unwrap_or_default();
     let spec = RuleSpec {
         // S3 gives a name to what has none.
@@ -139,7 +145,6 @@ fn days(name: &str, given: Option<i32>) -> Result<Option<u32>, Failure> {
 fn in_words_of_s3(key: &str, problem: String) -> String {
     match key {
         "max_age_days" => "At least one action needs to be specified in a rule".to_owned(),
-        "noncurrent_keep" => "NewerNoncurrentVersions goes with NoncurrentDays".to_owned(),
         "bucket" => "ID has at most 255 characters".to_owned(),
         "prefix" => format!("Prefix: {problem}"),
         "tags" => format!("Tag: {problem}"),

@@ -12,10 +12,16 @@ use crate::serve::open;
 /// File descriptors that are needed beside those of connections.
 const SPARE_DESCRIPTORS: u64 = 300;
 
+/// On a small disk a share says little: below this the next uploads may fill it, in MiB.
+const LEAST_MIB: u64 = 32;
+
+/// Where the same is near, in MiB.
+const SCARCE_MIB: u64 = 256;
+
 /// What to do about a disk that gets full: of files, and of the audit log.
-const DISK: &str = "make room: on a full disk uploads are refused, and deletions alone go on";
-const AUDIT_DISK: &str =
-    "make room: on a full disk changes are refused, deletions among them, or go on without lines";
+const DISK: &str =
+    "make room, or take a larger disk: on a full one uploads are refused, and deletions alone go on";
+const AUDIT_DISK: &str = "make room, or take a larger disk: on a full one changes are refused, deletions among them, or go on without lines";
 
 /// Everything about the machine.
 pub(super) fn look(loaded: &Loaded) -> Vec<Finding> {
@@ -53,10 +59,10 @@ fn disk(place: &str, path: &Path, advice: &'static str) -> Option<Finding> {
     let found = rustix::fs::statvfs(path).ok()?;
     let percent = found.f_bavail.saturating_mul(100) / found.f_blocks.max(1);
     let mib = found.f_bavail.saturating_mul(found.f_frsize) >> 20;
-    let shown = format!("the disk of the {place} has {percent}% left ({mib} MiB)");
-    Some(match percent {
-        0..2 => Finding::error("disk", shown, advice),
-        2..10 => Finding::warning("disk", shown, advice),
+    let shown = format!("the disk of the {place} has {mib} MiB left ({percent}%)");
+    Some(match (percent, mib) {
+        (0..2, _) | (_, 0..LEAST_MIB) => Finding::error("disk", shown, advice),
+        (2..10, _) | (_, LEAST_MIB..SCARCE_MIB) => Finding::warning("disk", shown, advice),
         _ => Finding::ok("disk", shown),
     })
 }
