@@ -60,6 +60,12 @@ impl Remote {
         Self::new(&self.bucket, format!("{}{name}", self.as_folder().path))
     }
 
+    /// `BUCKET`, or `BUCKET/PATH`, as the server calls folders.
+    pub(crate) fn name(&self) -> String {
+        let Self { bucket, path, .. } = self;
+        if path.is_empty() { bucket.clone() } else { format!("{bucket}/{path}") }
+    }
+
     /// The last segment of the path.
     pub(crate) fn file_name(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()

@@ -68,14 +68,7 @@ pub(crate) async fn run(asked: &Adopt, context: &Context<'_>) -> Result<(), Fail
     if asked.detach {
         return out.result(&started, |_| format!("the server is at it: aerostore job wait {id}"));
     }
-    let ended = tokio::select! {
-        ended = job::wait(started, context) => ended?,
-        pressed = tokio::signal::ctrl_c() => {
-            pressed?;
-            out.note(&format!("the server goes on with it: aerostore job wait {id}; aerostore job cancel {id} ends it"));
-            return Err(Failure::Interrupted);
-        }
-    };
+    let ended = job::wait_or_leave(started, context).await?;
     out.result(&ended, describe)?;
     job::outcome(&ended)
 }

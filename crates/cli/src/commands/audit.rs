@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write as _};
 use std::path::PathBuf;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use server::audit::{self, AuditError, AuditFilter, AuditFormat, AuditedSeries};
@@ -89,7 +89,9 @@ fn verify(asked: &Verify, out: &Output) -> Result<(), Failure> {
     out.result(&value, |_| {
         let head = ["server", "lines", "first", "last", "until", "hash of the last line"].map(str::to_owned);
         let rows = found.series.iter().map(|series| {
-            let until = series.until.map_or_else(String::new, |until| until.to_rfc3339());
+            let until = series
+                .until
+                .map_or_else(String::new, |until| until.to_rfc3339_opts(SecondsFormat::AutoSi, true));
             let numbers = [series.lines, series.first, series.last].map(|number| number.to_string());
             [vec![series.server.clone()], numbers.to_vec(), vec![until, series.hash.clone()]].concat()
         });

@@ -245,7 +245,7 @@ fn told(context: &Context<'_>, bucket: &str, did: &str) -> Result<(), Failure> {
 }
 
 /// A bucket's name, with or without the scheme, and nothing behind it.
-fn name(text: &str) -> Result<String, String> {
+pub(super) fn name(text: &str) -> Result<String, String> {
     let remote: crate::address::Remote = text.parse()?;
     if remote.path.is_empty() { Ok(remote.bucket) } else { Err(format!("`{text}` is no bucket's name")) }
 }

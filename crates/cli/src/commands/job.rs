@@ -74,6 +74,20 @@ pub(crate) async fn run(job: Job, context: &Context<'_>) -> Result<(), Failure> 
     }
 }
 
+/// Waits as [`wait`] does for what the command itself has asked for. Who presses Ctrl-C is told that the server goes on, and how to end it.
+pub(crate) async fn wait_or_leave(started: Value, context: &Context<'_>) -> Result<Value, Failure> {
+    let id = text(&started, "id").to_owned();
+    tokio::select! {
+        ended = wait(started, context) => ended,
+        pressed = tokio::signal::ctrl_c() => {
+            pressed?;
+            let note = format!("the server goes on with it: aerostore job wait {id}; aerostore job cancel {id} ends it");
+            context.out.note(&note);
+            Err(Failure::Interrupted)
+        }
+    }
+}
+
 /// Waits until a job has ended, and gives it as it then is.
 pub(crate) async fn wait(mut job: Value, context: &Context<'_>) -> Result<Value, Failure> {
     let id = text(&job, "id").to_owned();
@@ -133,11 +147,13 @@ impl Report {
 /// Whether all of a job was done.
 pub(crate) fn outcome(job: &Value) -> Result<(), Failure> {
     let (done, failures) = (number(job, "done"), number(job, "failures"));
+    // What was there already went well, too.
+    let present = job.pointer("/report/present").and_then(Value::as_u64).unwrap_or(0);
     match text(job, "status") {
         "completed" if failures == 0 => Ok(()),
         "completed" => Err(Failure::Several {
             failed: failures,
-            total: done.saturating_add(failures),
+            total: done.saturating_add(present).saturating_add(failures),
             exit_code: crate::failure::FAILED,
         }),
         status => {

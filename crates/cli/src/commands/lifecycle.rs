@@ -1,6 +1,6 @@
 //! `aerostore lifecycle`: rules that let old files go, made, shown, removed and followed.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -14,19 +14,21 @@ use crate::units;
 #[command(
     args_conflicts_with_subcommands = true,
     subcommand_negates_reqs = true,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    group(ArgGroup::new("run").args(["check", "apply"]).required(true))
 )]
 pub(crate) struct Lifecycle {
     #[command(subcommand)]
     rules: Option<Rules>,
     /// Say what the rules would do now, and do none of it
-    #[arg(long, required_unless_present = "apply", conflicts_with = "apply")]
+    #[arg(long)]
     check: bool,
     /// Follow the rules now, and wait until that is done
     #[arg(long)]
     apply: bool,
     /// Follow them although the clock is more than a day ahead of when the server last looked at it
-    #[arg(long, requires = "apply")]
+    // NOTE: what conflicts with an argument that is there is not missing, to clap: `requires` alone lets `--check --force` pass.
+    #[arg(long, requires = "apply", conflicts_with = "check")]
     force: bool,
 }
 
@@ -156,7 +158,7 @@ pub(crate) async fn run(asked: Lifecycle, context: &Context<'_>) -> Result<(), F
         }
         None => {
             let started = client.run_lifecycle(!asked.apply, asked.force).await?;
-            let ended = job::wait(started, context).await?;
+            let ended = job::wait_or_leave(started, context).await?;
             out.result(&ended, report)?;
             job::outcome(&ended)
         }

@@ -4,7 +4,8 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Context;
+use super::{Context, bucket};
+use crate::address::Remote;
 use crate::client::QuotaOf;
 use crate::failure::Failure;
 use crate::output::table;
@@ -33,11 +34,11 @@ pub(crate) struct Of {
     #[arg(long, value_name = "UUID")]
     user: Option<Uuid>,
     /// All that is in a bucket
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = whole_bucket)]
     bucket: Option<String>,
     /// All that is in a folder of a bucket
     #[arg(long, value_name = "BUCKET/PATH")]
-    folder: Option<String>,
+    folder: Option<Remote>,
     /// All that is stored
     #[arg(long)]
     global: bool,
@@ -53,22 +54,21 @@ pub(crate) struct Set {
     size: u64,
 }
 
+/// A bucket's name. Who names more of it means a folder.
+fn whole_bucket(text: &str) -> Result<String, String> {
+    bucket::name(text).map_err(|wrong| format!("{wrong}; say --folder for a folder in it"))
+}
+
 impl Of {
     fn scope(self) -> Result<QuotaOf, Failure> {
         let usage = |text: &str| Err(Failure::Usage(text.to_owned()));
         match self {
             Self { user: Some(user), .. } => Ok(QuotaOf::User(user)),
-            Self { bucket: Some(bucket), .. } if bucket.contains('/') => {
-                usage("a bucket's name has no slash; say --folder for a folder in it")
-            }
             Self { bucket: Some(bucket), .. } => Ok(QuotaOf::Folder(bucket)),
-            Self { folder: Some(folder), .. } => {
-                let folder = folder.strip_prefix("aero://").unwrap_or(&folder).to_owned();
-                match folder.split_once('/') {
-                    Some((_, path)) if !path.is_empty() => Ok(QuotaOf::Folder(folder)),
-                    _ => usage("a folder is BUCKET/PATH; say --bucket for all of a bucket"),
-                }
+            Self { folder: Some(folder), .. } if folder.path.is_empty() => {
+                usage("a folder is BUCKET/PATH; say --bucket for all of a bucket")
             }
+            Self { folder: Some(folder), .. } => Ok(QuotaOf::Folder(folder.name())),
             Self { global: true, .. } => Ok(QuotaOf::Global),
             Self { global: false, .. } => usage("say --user, --bucket, --folder or --global"),
         }
@@ -132,9 +132,16 @@ mod tests {
     #[test]
     fn a_folder_is_a_bucket_and_a_path() {
         let none = || Of { user: None, bucket: None, folder: None, global: false };
-        let folder = |text: &str| Of { folder: Some(text.to_owned()), ..none() }.scope();
+        let folder = |text: &str| -> Result<QuotaOf, String> {
+            let folder = Some(text.parse()?);
+            Of { folder, ..none() }.scope().map_err(|failure| failure.to_string())
+        };
         assert_eq!(folder("aero://box/in").unwrap(), QuotaOf::Folder("box/in".to_owned()));
         assert!(folder("box").is_err() && folder("box/").is_err());
-        assert!(Of { bucket: Some("box/in".to_owned()), ..none() }.scope().is_err());
+        // As part of a route, they would name something else.
+        for elsewhere in ["box/../logs", "box/in/..", "../user-quotas/x", "box/./in"] {
+            assert!(folder(elsewhere).is_err() && whole_bucket(elsewhere).is_err(), "{elsewhere}");
+        }
+        assert!(whole_bucket("..").is_err() && whole_bucket("box").is_ok());
     }
 }

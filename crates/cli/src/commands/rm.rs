@@ -100,7 +100,7 @@ impl Deletion<'_> {
     async fn by_job(&mut self, address: &Remote) -> Result<bool, Failure> {
         let folder = address.as_folder();
         let asked = self.context.client.delete_folder(&folder.bucket, &folder.path, false).await?;
-        let job = job::wait(asked, self.context).await?;
+        let job = job::wait_or_leave(asked, self.context).await?;
         let report = job::Report::of(&job);
         self.deleted += report.done;
         for (path, failure) in &report.failures {

@@ -26,15 +26,7 @@ pub(crate) struct Scrub {
 pub(crate) async fn run(asked: &Scrub, context: &Context<'_>) -> Result<(), Failure> {
     let Context { client, out } = context;
     let started = client.scrub(asked.provider.as_deref(), asked.bucket.as_deref(), asked.repair).await?;
-    let id = text(&started, "id").to_owned();
-    let ended = tokio::select! {
-        ended = job::wait(started, context) => ended?,
-        pressed = tokio::signal::ctrl_c() => {
-            pressed?;
-            out.note(&format!("the server goes on with it: aerostore job wait {id}; aerostore job cancel {id} ends it"));
-            return Err(Failure::Interrupted);
-        }
-    };
+    let ended = job::wait_or_leave(started, context).await?;
     out.result(&ended, describe)?;
     outcome(&ended)
 }

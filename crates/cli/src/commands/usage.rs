@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::Context;
+use crate::address::Remote;
 use crate::failure::Failure;
 use crate::output::table;
 use crate::units;
@@ -19,7 +20,7 @@ pub(crate) struct Usage {
     repair: bool,
     /// What objects in a bucket, or in a folder of it (BUCKET/FOLDER), take, and how old they are
     #[arg(long, value_name = "BUCKET[/FOLDER]", conflicts_with_all = ["recalculate", "repair"])]
-    folder: Option<String>,
+    folder: Option<Remote>,
     /// What objects take by user, bucket or provider, and how old they are: by a look at all of them
     #[arg(long, value_enum, conflicts_with_all = ["recalculate", "repair", "folder"])]
     by: Option<By>,
@@ -53,11 +54,12 @@ impl By {
 /// Runs `aerostore usage`.
 pub(crate) async fn run(usage: &Usage, context: &Context<'_>) -> Result<(), Failure> {
     if let Some(folder) = &usage.folder {
-        let report = context.client.folder_usage(folder, usage.refresh).await?;
+        let report = context.client.folder_usage(&folder.name(), usage.refresh).await?;
         return context.out.result(&report, |report| entries("FOLDER", std::slice::from_ref(report)));
     }
     if let Some(by) = usage.by {
         let report = context.client.usage_by(by.word(), usage.refresh).await?;
+        say_if_truncated(&report, context);
         return context.out.result(&report, |report| {
             let found = report.get("entries").and_then(Value::as_array);
             entries(&by.word().to_uppercase(), found.map(Vec::as_slice).unwrap_or_default())
@@ -67,8 +69,17 @@ pub(crate) async fn run(usage: &Usage, context: &Context<'_>) -> Result<(), Fail
         true => context.client.repair_usage().await?,
         false => context.client.usage(usage.recalculate).await?,
     };
+    say_if_truncated(&report, context);
     context.out.result(&report, describe)?;
     if usage.recalculate { confirmed(&report) } else { Ok(()) }
+}
+
+fn say_if_truncated(report: &Value, context: &Context<'_>) {
+    if report.get("truncated").and_then(Value::as_bool).unwrap_or(false) {
+        context
+            .out
+            .note("there is more than the 10 000 that the server tells of: what they add up to is not all");
+    }
 }
 
 /// Whether a recount found what the counters say. Else it is a failure: somebody must look.

@@ -107,8 +107,10 @@ pub(super) async fn send(
     };
     let mut failed = match answer {
         Ok(answer) => answer.failed,
-        // What is wrong with the request as a whole may be wrong with one of its files.
-        Err(Failure::Server(error)) if error.status < 500 => {
+        // What is wrong with the request as a whole may be wrong with one of its files; who calls, and where to, is the same for all.
+        Err(Failure::Server(error))
+            if error.status < 500 && error.status != 401 && error.code != "BUCKET_NOT_FOUND" =>
+        {
             for (_, task) in sent {
                 done.push(alone(client, Ok(task), options, progress).await);
             }
