@@ -81,6 +81,7 @@ async fn compare(server: &Server, before: &HashMap<String, (u64, u64)>, after: &
         }
     }
     server.audit().await;
+    server.scrub().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,6 +18,7 @@ pub(crate) fn aerostore(data_dir: &Path, database: Option<&TestDatabase>, argume
     }
     process.args(arguments).arg("--data-dir").arg(data_dir).stdin(Stdio::null());
     process.env("AEROSTORE_POSTGRES_DELETION_GRACE", "0s").env("AEROSTORE_CLEANUP_GRACE", "1s");
+    process.env("AEROSTORE_SCRUB_RATE", "0");
     process.envs(database.map(|database| ("AEROSTORE_DATABASE", database.url())));
     process
 }
@@ -137,7 +138,7 @@ impl Server {
 
     pub(crate) async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> (StatusCode, Vec<u8>) {
         let mut request = self.client.request(method, format!("{}{path}", self.url));
-        if path.ends_with("/bucket") || path.ends_with("/webhooks") {
+        if path.ends_with("/bucket") || path.ends_with("/webhooks") || path.ends_with("/scrub") {
             request = request.header("content-type", "application/json");
         }
         let answer = request.bearer_auth(&self.service).body(body).send().await.unwrap();
@@ -207,6 +208,30 @@ impl Server {
             assert_eq!(found[name], json!(0), "{found}");
         }
         assert_eq!(found["halted"], Value::Null, "{found}");
+    }
+
+    /// All bytes that are kept are those that were stored.
+    pub(crate) async fn scrub(&self) {
+        let (status, said) = self.send(Method::POST, "/api/v1/storage/scrub", b"{}".to_vec()).await;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert_eq!(status, StatusCode::ACCEPTED, "{said}");
+        let asked: Value = serde_json::from_str(&said).unwrap();
+        let path = format!("/api/v1/storage/jobs/{}", asked["id"].as_str().unwrap());
+        for _ in 0..1200 {
+            let job = self.json(&path).await;
+            if job["completed_at"] != Value::Null {
+                assert_eq!((&job["status"], &job["failures"]), (&json!("completed"), &json!(0)), "{job}");
+                assert_eq!(
+                    (&job["report"]["findings"], &job["done"]),
+                    (&Value::Null, &job["total"]),
+                    "{job}"
+                );
+                assert!(job["done"].as_u64() > Some(0), "it read something: {job}");
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("the scrub never ends");
     }
 }
 

@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod batches;
 mod cutting_proxy;
 mod doctor;
 mod drain;
+mod operator;
 mod reload;
 mod server;
 mod starts;

@@ -1,5 +1,7 @@
 //! SIGHUP: what changes in a running server, what does not, and what a mistake does.
 
+mod live;
+
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
@@ -199,6 +201,21 @@ fn quotas_and_limits_of_streams_change_while_the_server_runs() {
 
     server.reload("quotas: {global: 1KB}\nstorage: {quota_enforcement: 'off'}\n", "configuration reloaded");
     upload("b").ok();
+}
+
+#[test]
+fn rules_of_the_file_are_followed_after_a_reload() {
+    let server = Reloaded::start("log: {level: info}\n");
+    server.run(None, &["bucket", "create", "logs"]).ok();
+    assert!(!server.run(None, &["lifecycle", "list"]).ok().contains("nightly"));
+    let rule = "lifecycle: {rules: {nightly: {bucket: logs, max_age_days: 3}}}\n";
+    let line = server.reload(rule, "configuration reloaded");
+    assert!(line.contains("lifecycle.rules"), "{line}");
+    let listed = server.run(None, &["lifecycle", "list"]).ok();
+    assert!(listed.contains("nightly") && listed.contains("logs"), "{listed}");
+    server.run(None, &["lifecycle", "--check"]).ok();
+    server.reload("log: {level: info}\n", "configuration reloaded");
+    assert!(!server.run(None, &["lifecycle", "list"]).ok().contains("nightly"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 /// `aerostore serve` on a free port, with a data directory that goes with it.
@@ -11,6 +11,7 @@ pub(crate) struct Server {
     process: Child,
     folder: tempfile::TempDir,
     pub(crate) url: String,
+    lines: Arc<Mutex<Vec<String>>>,
 }
 
 /// What a command said, and how it ended.
@@ -23,10 +24,16 @@ pub(crate) struct Said {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts with environment variables that configure it.
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut process = command()
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(folder.path().join("data"))
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -34,10 +41,23 @@ impl Server {
             .unwrap();
         // The line that says where may be on either; both must be drained for as long as the server runs.
         let (found, address) = mpsc::channel();
-        drain(process.stdout.take().unwrap(), found.clone());
-        drain(process.stderr.take().unwrap(), found);
+        let lines = Arc::<Mutex<Vec<String>>>::default();
+        drain(process.stdout.take().unwrap(), found.clone(), lines.clone());
+        drain(process.stderr.take().unwrap(), found, lines.clone());
         let url = address.recv_timeout(Duration::from_secs(30)).expect("the server says where it listens");
-        Self { process, folder, url }
+        Self { process, folder, url, lines }
+    }
+
+    /// The server's log as soon as it is as wanted: lines are written a moment after their requests are answered.
+    pub(crate) fn log_until(&self, wanted: &str, is_so: impl Fn(&[String]) -> bool) -> Vec<String> {
+        for _ in 0..1000 {
+            let lines = self.lines.lock().unwrap().clone();
+            if is_so(&lines) {
+                return lines;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the log never says that {wanted}: {:#?}", self.lines.lock().unwrap());
     }
 
     /// A place for the test's own files.
@@ -45,6 +65,22 @@ impl Server {
         let folder = self.folder.path().join("files");
         std::fs::create_dir_all(&folder).unwrap();
         folder
+    }
+
+    /// The rows of its metadata, behind its back.
+    pub(crate) fn metadata(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.folder.path().join("data/metadata.sqlite")).unwrap()
+    }
+
+    /// A user's token.
+    pub(crate) fn token(&self, user: &str) -> String {
+        self.run(&["token", "create", "--user", user]).ok().trim().to_owned()
+    }
+
+    /// Runs a command with this token.
+    pub(crate) fn run_as(&self, token: &str, arguments: &[&str]) -> Said {
+        let mut command = self.command(&self.url);
+        said(command.env("AEROSTORE_TOKEN", token).args(arguments).stdin(Stdio::null()).output().unwrap())
     }
 
     /// Runs a command with the service key.
@@ -126,12 +162,14 @@ fn said(output: Output) -> Said {
     Said { code: output.status.code().unwrap_or(-1), out: text(output.stdout), err: text(output.stderr) }
 }
 
-fn drain(output: impl Read + Send + 'static, found: mpsc::Sender<String>) {
+fn drain(output: impl Read + Send + 'static, found: mpsc::Sender<String>, lines: Arc<Mutex<Vec<String>>>) {
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            let Some((_, rest)) = line.split_once("http://127.0.0.1:") else { continue };
-            let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
-            let _ = found.send(format!("http://127.0.0.1:{port}"));
+            if let Some((_, rest)) = line.split_once("http://127.0.0.1:") {
+                let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+                let _ = found.send(format!("http://127.0.0.1:{port}"));
+            }
+            lines.lock().unwrap().push(line);
         }
     });
 }

@@ -12,6 +12,7 @@
     reason = "tests, whose helpers lie outside of test functions"
 )]
 
+mod batches;
 #[allow(dead_code, reason = "shared with other suites, each of which uses a part of it")]
 #[path = "../../../file-storage/tests/support/database.rs"]
 mod database;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
+use batches::Batched;
 use database::TestDatabase;
 use joins::Joined;
 use uploads::{Sent, tus};
@@ -38,6 +40,7 @@ const WRITERS: u64 = 8;
 const KEYS_PER_WRITER: u64 = 6;
 const SENDERS: u64 = 4;
 const JOINERS: u64 = 2;
+const BATCHERS: u64 = 2;
 
 /// Blobs go in the ordinary way while the orphan job is between two looks at them.
 const SLOW_CLEANUP: Option<(&str, &str)> = if cfg!(feature = "failpoints") {
@@ -228,6 +231,7 @@ async fn what_was_acknowledged_survives_sigkill() {
     let mut states: Vec<State> = vec![State::new(); WRITERS as usize];
     let mut senders: Vec<Sent> = vec![Sent::default(); SENDERS as usize];
     let mut joiners: Vec<Joined> = vec![Joined::default(); JOINERS as usize];
+    let mut batchers: Vec<Batched> = vec![Batched::default(); BATCHERS as usize];
 
     let database = TestDatabase::if_asked_for();
     let mut server = Server::start(dir.path(), database.as_ref());
@@ -240,7 +244,7 @@ async fn what_was_acknowledged_survives_sigkill() {
         .body(bucket);
     assert!(created.send().await.unwrap().status().is_success());
 
-    for _ in 0..rounds {
+    for round in 0..rounds {
         let stop = Arc::new(AtomicBool::new(false));
         let to = Arc::new((server.url.clone(), server.token.clone()));
         let writers: Vec<_> = states
@@ -281,7 +285,24 @@ async fn what_was_acknowledged_survives_sigkill() {
                 ))
             })
             .collect();
-        tokio::time::sleep(Duration::from_millis(30 + random.below(400))).await;
+        let batching: Vec<_> = batchers
+            .drain(..)
+            .enumerate()
+            .map(|(batcher, batched)| {
+                let seed = random.below(u64::MAX);
+                tokio::spawn(batches::send(
+                    to.clone(),
+                    batcher as u64,
+                    batched,
+                    seed,
+                    counter.clone(),
+                    stop.clone(),
+                ))
+            })
+            .collect();
+        // Now and then long enough for what takes longer, as all of it is under way at once.
+        let longest = if round % 4 == 3 { 2000 } else { 400 };
+        tokio::time::sleep(Duration::from_millis(30 + random.below(longest))).await;
         server.kill();
         stop.store(true, Ordering::Relaxed);
         for writer in writers {
@@ -292,6 +313,9 @@ async fn what_was_acknowledged_survives_sigkill() {
         }
         for joiner in joining {
             joiners.push(joiner.await.unwrap());
+        }
+        for batcher in batching {
+            batchers.push(batcher.await.unwrap());
         }
         server = Server::start(dir.path(), database.as_ref());
         for state in &mut states {
@@ -304,11 +328,17 @@ async fn what_was_acknowledged_survives_sigkill() {
         for joined in &mut joiners {
             joins::verify_joined(&server, joined).await;
         }
+        for (batcher, batched) in (0..).zip(&mut batchers) {
+            batches::verify(&server, batcher, batched).await;
+        }
     }
 
-    // What came by TUS has as many blobs as runs: it goes, so that what is left can be counted.
+    let seen: Vec<_> = batchers.iter().map(|batched| &batched.seen).collect();
+    eprintln!("batches: {seen:?}");
+    assert!(rounds < 20 || seen.iter().any(|seen| seen.acknowledged > 0), "{seen:?}");
+    // What came by TUS has as many blobs as runs: it goes, so that what is left can be counted, and so do the batches.
     let came = senders.iter().map(|sent| &sent.state).chain(joiners.iter().map(|joined| &joined.state));
-    for key in came.flat_map(State::keys) {
+    for key in came.flat_map(State::keys).cloned().chain(batches::keys(BATCHERS)) {
         server.send(Method::DELETE, &format!("/storage/v1/object/crash/{key}"), None).await.unwrap();
     }
     let unfinished = senders.iter().filter_map(|sent| sent.upload.as_ref().map(|upload| &upload.place));

@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::batch::{delete, upload};
 use crate::support::{Data, OTHER, OWNER, Reply, Server, Who};
 use crate::tus::{append, begin, place};
 
@@ -140,6 +141,90 @@ async fn each_change_has_its_line_when_it_is_answered_with_who_and_what() {
     let text = log.text();
     assert!(!text.contains(&user) && !text.contains(&server.key("jwt_secret")), "{text}");
     log.verified();
+}
+
+/// Each file of a batch is somebody's own deed: it has a line, whatever became of it, where such lines are wanted.
+#[tokio::test]
+async fn each_file_of_a_batch_has_a_line() {
+    for operations in ["changes", "all"] {
+        let log = Log::new();
+        let server = Server::start_with(&log.settings(operations));
+        server.bucket(Who::Service, "box", "authenticated").await;
+        for path in ["theirs", "theirs-large"] {
+            server.put(Who::User(OTHER), &format!("box/{path}"), "1").await;
+        }
+        let large = vec![b'x'; 50_000];
+        let files: [(&str, &[u8]); 5] =
+            [("a", b"1"), ("theirs", b"2"), ("b", &large), ("theirs-large", &large), ("c", b"4")];
+        let written = upload(&server, ME, "false", &files).await.expect_status(207);
+        each_has_a_line(
+            &log,
+            &written,
+            (operations, "OBJECT_EXISTS"),
+            &[("a", "write"), ("b", "write"), ("c", "write")],
+        )
+        .await;
+
+        let asked = json!({ "bucket": "box", "paths": ["a", "theirs", "b", "theirs-large"] });
+        let deleted = delete(&server, ME, asked).await.expect_status(207);
+        each_has_a_line(
+            &log,
+            &deleted,
+            (operations, "STORAGE_UNAUTHORIZED"),
+            &[("a", "delete"), ("b", "delete")],
+        )
+        .await;
+        log.verified();
+    }
+}
+
+/// Of a batch in which `theirs` and `theirs-large` were refused with this code, and these were not.
+async fn each_has_a_line(
+    log: &Log,
+    reply: &Reply,
+    (operations, code): (&str, &str),
+    wanted: &[(&str, &str)],
+) {
+    let of = |lines: &[Value], done: bool| -> Vec<Value> {
+        let fits = |line: &&Value| (line["outcome"] == "ok") == done && line["event"] == "operation";
+        lines.iter().filter(fits).cloned().collect()
+    };
+    let mut refused = of(&log.of(reply), false);
+    if operations == "all" {
+        // Such lines come a moment after the answer.
+        let began = std::time::Instant::now();
+        while refused.len() < 2 && began.elapsed() < Duration::from_secs(20) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            refused = of(&log.of(reply), false);
+        }
+        refused.sort_by_key(|line| line["path"].to_string());
+        let paths: Vec<_> = refused.iter().map(|line| line["path"].as_str().unwrap_or("-")).collect();
+        assert_eq!(paths, ["theirs", "theirs-large"], "each is told once: {refused:#?}");
+        for line in &refused {
+            assert_eq!((&line["code"], &line["user_id"]), (&json!(code), &json!(OWNER)), "{line}");
+        }
+    } else {
+        assert_eq!(refused, [Value::Null; 0]);
+    }
+    let mut done = of(&log.of(reply), true);
+    done.retain(|line| !line["path"].is_null());
+    done.sort_by_key(|line| line["path"].to_string());
+    let told: Vec<_> =
+        done.iter().map(|line| (line["path"].as_str().unwrap(), line["action"].as_str().unwrap())).collect();
+    assert_eq!(told, wanted, "{done:#?}");
+    let answered = reply.json();
+    for line in &done {
+        let of_answer = answered["successful"].as_array().unwrap().iter();
+        let file = of_answer.clone().find(|file| file["path"] == line["path"]).unwrap();
+        assert_eq!((&line["user_id"], &line["bucket"]), (&json!(OWNER), &json!("box")), "{line}");
+        assert!(line["version"].is_string(), "{line}");
+        if line["action"] == "write" {
+            assert_eq!((&line["bytes"], &line["version"]), (&file["size"], &file["version"]), "{line}");
+        }
+    }
+    let versions: std::collections::HashSet<_> =
+        done.iter().map(|line| line["version"].to_string()).collect();
+    assert_eq!(versions.len(), done.len(), "each has a version of its own");
 }
 
 /// What is removed later has said what it was.

@@ -1,6 +1,8 @@
 //! Many files in one request: what is wrong with one is said of that one, all others are there at once, and a request that breaks off
 //! leaves nothing.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::support::{OTHER, OWNER, Reply, Server, Who, pattern};
@@ -8,7 +10,7 @@ use crate::support::{OTHER, OWNER, Reply, Server, Who, pattern};
 const ME: Who = Who::User(OWNER);
 const BATCH: &str = "/api/v1/storage/files/batch";
 
-/// A form of text fields and files.
+/// A form of text fields and files: those that end in `.html` say that they are.
 fn form(fields: &[(&str, &str)], files: &[(&str, &[u8])]) -> Vec<u8> {
     let mut body = Vec::new();
     for (name, value) in fields {
@@ -16,9 +18,10 @@ fn form(fields: &[(&str, &str)], files: &[(&str, &[u8])]) -> Vec<u8> {
         body.extend_from_slice(head.as_bytes());
     }
     for (path, bytes) in files {
+        let content_type = if path.ends_with(".html") { "text/html" } else { "text/plain" };
         let head = format!(
             "--XB\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{path}\"\r\n\
-             Content-Type: text/plain\r\n\r\n"
+             Content-Type: {content_type}\r\n\r\n"
         );
         body.extend_from_slice(head.as_bytes());
         body.extend_from_slice(bytes);
@@ -37,7 +40,7 @@ pub(super) async fn upload(server: &Server, who: Who, upsert: &str, files: &[(&s
     send(server, who, form(&[("bucket", "box"), ("upsert", upsert)], files), &[]).await
 }
 
-async fn delete(server: &Server, who: Who, asked: Value) -> Reply {
+pub(super) async fn delete(server: &Server, who: Who, asked: Value) -> Reply {
     server.request(who, "DELETE", BATCH).json(&asked).send().await
 }
 
@@ -95,6 +98,81 @@ async fn files_come_together_and_a_wrong_one_fails_alone() {
     let answer = upload(&server, Who::User(OTHER), "true", &[("x", b"1"), ("y", &medium)]).await;
     let answer = answer.expect_status(207).json();
     assert_eq!(answer["errors_by_code"], json!({ "STORAGE_UNAUTHORIZED": 2 }), "{answer}");
+    server.expect_clean().await;
+}
+
+/// What is beyond the bound is refused as a whole, whether that was said beforehand or not; how many are written at once is no matter.
+#[tokio::test]
+async fn a_request_has_so_many_files_as_it_may() {
+    let bounds = [("AEROSTORE_BATCH_MAX_FILES", "3"), ("AEROSTORE_BATCH_CONCURRENCY", "1")];
+    let server = Server::start_with(&bounds);
+    server.bucket(ME, "box", "private").await;
+    let large = pattern(100_000);
+    let files: [(&str, &[u8]); 4] = [("a", b"1"), ("b", &large), ("c", &large), ("d", b"4")];
+    let too_many = async |answer: Reply| {
+        answer.expect_error(400, "INVALID_REQUEST");
+        for (path, _) in files {
+            assert_eq!(server.content(&format!("box/{path}")).await, None, "{path}");
+        }
+    };
+    too_many(upload(&server, ME, "false", &files).await).await;
+    let announced = form(&[("bucket", "box"), ("total", "4")], &files);
+    too_many(send(&server, ME, announced, &[]).await).await;
+    let answer = upload(&server, ME, "false", &files[..3]).await.expect_status(200).json();
+    assert_eq!(paths(&answer, "successful"), ["a", "b", "c"], "{answer}");
+    assert_eq!(server.content("box/c").await.unwrap(), large);
+
+    delete(&server, ME, json!({ "bucket": "box", "paths": ["a", "b", "c", "d"] }))
+        .await
+        .expect_error(400, "INVALID_REQUEST");
+    assert!(server.content("box/a").await.is_some());
+    delete(&server, ME, json!({ "bucket": "box", "paths": ["a", "b", "c"] })).await.expect_status(200);
+    assert_eq!(server.content("box/a").await, None);
+    server.expect_clean().await;
+    // No bound is none.
+    for key in ["AEROSTORE_BATCH_MAX_FILES", "AEROSTORE_BATCH_CONCURRENCY"] {
+        let (good, said) = server.command(&[(key, "0")], &["serve", "--check"]);
+        assert!(!good && said.contains("is at least 1"), "{said}");
+    }
+}
+
+/// Small files are there before anything is asked: what is said of one is the same wherever it stands, and it counts once.
+#[tokio::test]
+async fn small_files_are_refused_for_what_each_of_them_is() {
+    let server = Server::start();
+    server
+        .bucket_with(ME, json!({ "name": "box", "policy": "private", "allowed_mime_types": ["text/plain"] }))
+        .await;
+    upload(&server, ME, "false", &[("there", b"old")]).await.expect_status(200);
+    let sql = "CREATE POLICY not_there ON storage.objects AS RESTRICTIVE FOR INSERT TO authenticated \
+               WITH CHECK (name NOT LIKE 'no/%')";
+    let policy =
+        server.request(Who::Service, "POST", "/api/v1/storage/policies").json(&json!({ "sql": sql }));
+    policy.send().await.expect_status(200);
+    let wrong = [
+        ("no/a", "STORAGE_UNAUTHORIZED"),
+        ("there", "OBJECT_EXISTS"),
+        ("page.html", "UNSUPPORTED_MEDIA_TYPE"),
+        // Who may not write there is not told what may be.
+        ("no/page.html", "STORAGE_UNAUTHORIZED"),
+    ];
+    for (round, (name, code)) in wrong.into_iter().enumerate() {
+        for at in 0..3 {
+            let good = [format!("{round}/{at}/a"), format!("{round}/{at}/b")];
+            let mut files: Vec<(&str, &[u8])> =
+                good.iter().map(|name| (name.as_str(), b"1".as_slice())).collect();
+            files.insert(at, (name, b"2"));
+            let answer = upload(&server, ME, "false", &files).await.expect_status(207).json();
+            assert_eq!(paths(&answer, "successful"), good, "{answer}");
+            assert_eq!(answer["errors_by_code"], json!({ code: 1 }), "{answer}");
+        }
+    }
+    assert_eq!(server.content("box/there").await.unwrap(), b"old");
+    let metrics = server.request(Who::Service, "GET", "/metrics").send().await.expect_status(200).text();
+    for (code, times) in [("STORAGE_UNAUTHORIZED", 6), ("OBJECT_EXISTS", 3), ("UNSUPPORTED_MEDIA_TYPE", 3)] {
+        let line = format!("storage_upload_errors_total{{error=\"{code}\"}} {times}");
+        assert!(metrics.contains(&line), "{line} in {metrics}");
+    }
     server.expect_clean().await;
 }
 
@@ -340,23 +418,33 @@ async fn batches_take_a_fraction_of_the_time() {
     let small = std::iter::repeat_n((10, 4096), 8);
     for (round, (count, size)) in small.chain([(100, 4096), (1000, 4096), (200, 100_000)]).enumerate() {
         let bytes = pattern(size);
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         for n in 0..count {
             server.put(ME, &format!("box/one/{round}/{n}"), bytes.clone()).await;
         }
         let alone = begun.elapsed();
         let names: Vec<String> = (0..count).map(|n| format!("all/{round}/{n}")).collect();
         let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &bytes[..])).collect();
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         upload(&server, ME, "false", &files).await.expect_status(200);
         let together = begun.elapsed();
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         upload(&server, ME, "true", &files).await.expect_status(200);
         let replaced = begun.elapsed();
-        let times = alone.as_secs_f64() / together.as_secs_f64();
+        let begun = Instant::now();
+        for n in 0..count {
+            let gone = server.call(ME, "DELETE", &format!("/object/box/one/{round}/{n}")).send().await;
+            gone.expect_status(204);
+        }
+        let gone_alone = begun.elapsed();
+        let begun = Instant::now();
+        delete(&server, ME, json!({ "bucket": "box", "paths": names })).await.expect_status(200);
+        let gone_together = begun.elapsed();
+        let times = |alone: Duration, together: Duration| alone.as_secs_f64() / together.as_secs_f64();
+        let (written, gone) = (times(alone, together), times(gone_alone, gone_together));
         eprintln!(
-            "{count} files of {size} bytes: {alone:?} one by one, {together:?} in a batch ({times:.1} times), \
-             {replaced:?} over what is there"
+            "{count} files of {size} bytes: {alone:?} one by one, {together:?} in a batch ({written:.1} times), \
+             {replaced:?} over what is there; deleted: {gone_alone:?}, {gone_together:?} ({gone:.1} times)"
         );
     }
     server.expect_clean().await;

@@ -212,7 +212,9 @@ async fn streams_are_bounded_and_end_with_token_and_server() {
     third.expect_error(429, "RATE_LIMITED");
     let other = Stream::of(&server, Who::User(OTHER), "").await;
     server.call(Who::User(OTHER), "GET", "/events").send().await.expect_error(503, "OVERLOADED");
+    assert_eq!(server.figure("storage_event_subscribers").await, Some(3.0));
     drop((first, other));
+    server.until_figure("storage_event_subscribers", |streams| streams == 1.0).await;
 
     let exp = chrono::Utc::now().timestamp() + 2;
     let token = server.mint(&json!({ "sub": OTHER, "role": "authenticated", "exp": exp }));

@@ -1,5 +1,6 @@
 //! Long work that is asked for: who may ask and look, what it does as whom, how it is ended, and that it outlives its server.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -194,6 +195,79 @@ async fn a_job_is_cancelled_after_its_step() {
     assert!((1..1100).contains(&done), "what was done stays done, the rest stays: {job}");
     let left = run(&server, ME, "delete", json!({ "bucket": "box", "prefix": "f", "dry_run": true })).await;
     assert_eq!(left["done"].as_u64().unwrap() + done, 1100);
+}
+
+/// Names below a folder, of which there are no more than a thousand and some, and what they hold.
+async fn names(server: &Server, prefix: &str) -> BTreeSet<String> {
+    let sql = format!("SELECT path FROM storage_objects WHERE path LIKE '{prefix}%' ORDER BY path");
+    let asked = json!({ "sql": sql, "max_rows": 5000 });
+    let found = server.call(ME, "POST", "/query").json(&asked).send().await.expect_status(200).json();
+    assert_eq!(found["truncated"], false, "{found}");
+    let rows = found["rows"].as_array().unwrap().iter();
+    rows.map(|row| row["path"].as_str().unwrap().strip_prefix(prefix).unwrap().to_owned()).collect()
+}
+
+/// Has a folder moved or copied, and gives that up amid: what the job says, the names where they were, and those where they were to go.
+async fn given_up_amid(what: &str) -> (Server, Value, BTreeSet<String>, BTreeSet<String>) {
+    let server = Server::start_with(&[("AEROSTORE_FAILPOINTS", "job.before_save=delay(2000ms)")]);
+    many(&server, 1100).await;
+    let asked = json!({ "bucket": "box", "prefix": "f", "to_prefix": "g" });
+    let job = id(&ask(&server, ME, what, &asked).await.expect_status(202));
+    for _ in 0..600 {
+        if server.content("box/g/0000").await.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let cancelled = cancel(&server, ME, &job).await.expect_status(200).json();
+    assert_eq!((&cancelled["status"], &cancelled["cancel_requested"]), (&json!("running"), &json!(true)));
+    let job = ended(&server, &job).await;
+    assert_eq!((&job["status"], &job["failures"]), (&json!("cancelled"), &json!(0)), "{job}");
+    let (from, to) = (names(&server, "f/").await, names(&server, "g/").await);
+    assert_eq!(to.len() as u64, job["done"].as_u64().unwrap(), "what was done is there: {job}");
+    assert!((1..1100).contains(&to.len()), "and the rest is not: {job}");
+    for name in [to.first().unwrap(), to.last().unwrap()] {
+        assert_eq!(server.content(&format!("box/g/{name}")).await.unwrap(), b"12345");
+    }
+    (server, job, from, to)
+}
+
+fn all_names() -> BTreeSet<String> {
+    (0..1100).map(|n| format!("{n:04}")).collect()
+}
+
+/// Asks for the rest of it, of a server that is in no way slow.
+async fn go_on(server: Server, what: &str) -> (Server, Value) {
+    let server = Server::start_in(server.terminate(), &[]);
+    let job = run(&server, ME, what, json!({ "bucket": "box", "prefix": "f", "to_prefix": "g" })).await;
+    (server, job)
+}
+
+#[tokio::test]
+async fn a_move_that_is_cancelled_leaves_each_file_in_one_place() {
+    let (server, job, from, to) = given_up_amid("move").await;
+    assert!(from.is_disjoint(&to), "each is in one place: {job}");
+    assert_eq!(from.union(&to).cloned().collect::<BTreeSet<_>>(), all_names(), "none is lost: {job}");
+    server.expect_clean().await;
+    // Asked for again, the rest goes.
+    let (server, rest) = go_on(server, "move").await;
+    assert_eq!((&rest["status"], &rest["done"]), (&json!("completed"), &json!(from.len())), "{rest}");
+    assert_eq!((names(&server, "g/").await, names(&server, "f/").await), (all_names(), BTreeSet::new()));
+    server.expect_clean().await;
+}
+
+#[tokio::test]
+async fn a_copy_that_is_cancelled_leaves_what_it_copies_as_it_was() {
+    let (server, job, from, to) = given_up_amid("copy").await;
+    assert_eq!(from, all_names(), "none is lost: {job}");
+    server.expect_clean().await;
+    // Asked for again, those that are there already stand in the way, and the rest comes.
+    let (server, rest) = go_on(server, "copy").await;
+    let figures = (&rest["status"], &rest["done"], &rest["failures"]);
+    assert_eq!(figures, (&json!("completed"), &json!(1100 - to.len()), &json!(to.len())), "{rest}");
+    assert_eq!(rest["report"]["errors_by_code"], json!({ "OBJECT_EXISTS": to.len() }));
+    assert_eq!((names(&server, "g/").await, names(&server, "f/").await), (all_names(), all_names()));
+    server.expect_clean().await;
 }
 
 #[tokio::test]

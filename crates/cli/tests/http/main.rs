@@ -21,6 +21,7 @@ mod concurrency;
 mod download;
 mod errors;
 mod events;
+mod figures;
 mod input;
 mod jobs;
 mod leaks;

@@ -350,6 +350,23 @@ async fn the_service_gives_entries_up_and_queues_them_again() {
 }
 
 #[tokio::test]
+async fn what_waits_and_what_was_tried_in_vain_have_figures() {
+    let it = Spooling::start(&[("AEROSTORE_UPLOAD_QUEUE_MAX_ATTEMPTS", "1")]).await;
+    let depth = |status: &str| format!("upload_queue_depth{{status=\"{status}\"}}");
+    it.break_disk();
+    let id = it.deferred(ME, "one").await;
+    it.until(&id, "failed").await;
+    it.server.until_figure("upload_queue_failed_total", |entries| entries == 1.0).await;
+    it.server.until_figure(&depth("failed"), |entries| entries == 1.0).await;
+    assert_eq!(it.server.figure(&depth("pending")).await, Some(0.0));
+    it.mend_disk();
+    it.manage(Who::Service, "/retry").await.expect_status(200);
+    it.until(&id, "completed").await;
+    it.server.until_figure(&depth("failed"), |entries| entries == 0.0).await;
+    assert_eq!(it.server.figure("upload_queue_failed_total").await, Some(1.0));
+}
+
+#[tokio::test]
 async fn a_migration_is_the_services_and_empties_its_source() {
     let other = tempfile::tempdir().unwrap();
     let it = Spooling::start(&[

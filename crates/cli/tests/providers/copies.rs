@@ -10,6 +10,7 @@ use crate::signer::{Ask, Client, Signer};
 use crate::support::{OWNER, Server, Who, pattern};
 
 const ME: Who = Who::User(OWNER);
+const MISSING: &str = "storage_copies_missing{backend=\"cloud\"}";
 
 async fn provider(server: &Server, name: &str) -> Value {
     let all = server.request(Who::Service, "GET", "/api/v1/storage/providers").send().await;
@@ -73,6 +74,10 @@ async fn what_is_in_a_cloud_that_is_gone_is_read_from_the_disk() {
     }
     assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
     server.log_until("served from a copy").await;
+    let text = server.request(Who::Service, "GET", "/metrics").send().await.text();
+    let from_copies = text.lines().filter(|line| line.starts_with("storage_reads_from_copies_total{"));
+    let times: f64 = from_copies.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum();
+    assert!(times >= 10.0, "{text}");
     proxy.otherwise(Fault::Pass);
 
     // A deletion takes the copy as well.
@@ -109,6 +114,9 @@ async fn a_disk_gets_its_copies_in_the_cloud_though_the_server_is_killed() {
     settings.push(("AEROSTORE_STORAGE_BACKUP_PROVIDERS", "cloud"));
     for copies in [5_u64, 20] {
         let server = Server::start_in(data, &settings);
+        if copies == 5 {
+            server.until_figure(MISSING, |copies| copies > 0.0).await;
+        }
         let started = Instant::now();
         while provider(&server, "cloud").await["copies"].as_u64().unwrap() < copies {
             assert!(started.elapsed() < Duration::from_secs(90), "{}", server.log());
@@ -125,6 +133,7 @@ async fn a_disk_gets_its_copies_in_the_cloud_though_the_server_is_killed() {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     until_copied(&server, "cloud", FILES as u64).await;
+    server.until_figure(MISSING, |copies| copies == 0.0).await;
     // The disk loses everything: each file is still there, byte for byte.
     for folder in std::fs::read_dir(server.data_dir().join("blobs")).unwrap() {
         let folder = folder.unwrap().path();

@@ -19,6 +19,7 @@ mod signer;
 mod support;
 
 mod adopt;
+mod archive;
 mod backup;
 mod cloud;
 mod copies;

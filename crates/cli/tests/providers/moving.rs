@@ -47,7 +47,7 @@ async fn old_files_are_read_where_they_are() {
     let server = Server::start_in(server.stop(), &cloud.settings(false));
     // On PostgreSQL the server that was killed may have claimed the deletion, for 30 s; the next round looks 10 s after that.
     for _ in 0..1200 {
-        if cloud.names().await.len() == 1 {
+        if cloud.kept().await.len() == 1 {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;

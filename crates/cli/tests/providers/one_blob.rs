@@ -27,7 +27,7 @@ async fn with_a_bad_blob(fault: Fault, copies: bool, delay: &str) -> (FaultProxy
     let server = Server::start_with(&settings);
     server.bucket(ME, "box", "private").await;
     server.put(ME, "box/bad", pattern(700_000)).await;
-    let names = Cloud { endpoint: moto.endpoint, ..cloud }.names().await;
+    let names = Cloud { endpoint: moto.endpoint, ..cloud }.kept().await;
     assert_eq!(names.len(), 1, "{names:?}");
     let bad = names[0].clone();
     server.put(ME, "box/good", pattern(30_000)).await;

@@ -113,22 +113,34 @@ async fn a_provider_that_stands_still_is_given_up() {
 async fn beyond_the_queue_callers_are_told_to_come_back() {
     let settings = [
         ("MAX_CONCURRENT_UPLOADS", "1"),
-        ("MAX_WAITING", "0"),
-        ("UPLOAD_TIMEOUT", "3s"),
+        ("MAX_WAITING", "1"),
+        ("UPLOAD_TIMEOUT", "5s"),
         ("RETRY_ATTEMPTS", "1"),
     ];
     let (proxy, _, server) = behind_proxy(&settings).await;
     // What a start writes is written before it.
     put(&server, "box/before").await.expect_status(200);
     proxy.plan("PUT", [Fault::Stall]);
-    let (first, second) = tokio::join!(put(&server, "box/a"), async {
-        while !proxy.is_done() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+    let [waiting, refused] = ["waiting", "overloaded_total"]
+        .map(|what| format!("storage_backend_{what}{{operation=\"upload\",backend=\"cloud\"}}"));
+    let (first, second, third) = tokio::join!(
+        put(&server, "box/a"),
+        async {
+            while !proxy.is_done() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            put(&server, "box/b").await
+        },
+        async {
+            server.until_figure(&waiting, |uploads| uploads == 1.0).await;
+            put(&server, "box/c").await
         }
-        put(&server, "box/b").await
-    });
-    told(&second.expect_error(503, "OVERLOADED"), "write");
+    );
+    told(&third.expect_error(503, "OVERLOADED"), "write");
     first.expect_error(504, "OPERATION_TIMEOUT");
+    second.expect_status(200);
+    assert_eq!(server.figure(&refused).await, Some(1.0));
+    assert_eq!(server.figure(&waiting).await, Some(0.0));
     put(&server, "box/b").await.expect_status(200);
 }
 

@@ -104,7 +104,7 @@ async fn a_server_that_is_killed_amid_a_move_finishes_it_when_it_is_back() {
         // Some have arrived, others are under way.
         let wanted = round * FILES / 4;
         for _ in 0..400 {
-            if cloud.names().await.len() >= wanted {
+            if cloud.kept().await.len() >= wanted {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::cloud::{Cloud, SECRET};
 use crate::copies::until_copied;
+use crate::fault_proxy::{Fault, FaultProxy};
 use crate::support::{OWNER, Server, Who, pattern};
 
 /// moto compares no signature, but wants one to be there.
@@ -69,16 +70,56 @@ async fn what_a_cloud_loses_is_found_and_made_anew() {
     harm(&cloud).await;
     let found = expect(&scrub(&server, &[]), 1);
     assert_eq!(found["report"]["left"], 2, "{found}");
+    assert_eq!(server.figure("storage_scrub_last_left").await, Some(2.0));
     let problems: Vec<_> =
         found["report"]["findings"].as_array().unwrap().iter().map(|it| it["problem"].as_str()).collect();
     assert!(problems.contains(&Some("missing")) && problems.contains(&Some("mismatch")), "{found}");
     let repaired = expect(&scrub(&server, &["--repair", "--provider", "cloud"]), 0);
     assert_eq!(repaired["report"]["repaired"], 2, "{repaired}");
     expect(&scrub(&server, &[]), 0);
+    // Of the whole four times, but for the copies once: each time that something was read or found.
+    for (figure, wanted) in [
+        ("storage_scrub_findings_total{problem=\"missing\"}", 2.0),
+        ("storage_scrub_findings_total{problem=\"mismatch\"}", 2.0),
+        ("storage_scrub_repaired_total", 2.0),
+        ("storage_scrub_last_left", 0.0),
+        ("storage_scrub_last_skipped", 0.0),
+    ] {
+        assert_eq!(server.figure(figure).await, Some(wanted), "{figure}");
+    }
+    let text = server.request(Who::Service, "GET", "/metrics").send().await.text();
+    let sum = |name: &str| -> f64 {
+        let of_it = text.lines().filter(|line| line.starts_with(name));
+        of_it.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    };
+    assert_eq!(sum("storage_scrub_blobs_total{"), 28.0, "{text}");
+    assert!(sum("storage_scrub_bytes_total ") > 26.0 * 20_000.0, "{text}");
     for number in 0..4 {
         assert_eq!(server.content(&format!("box/{number}")).await.unwrap(), pattern(20_000 + number));
     }
     assert!(!server.log().contains(SECRET));
+}
+
+/// What could not be looked at is not called good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_scrub_could_not_read_is_counted() {
+    let moto = Cloud::moto();
+    let proxy = FaultProxy::before(&moto.endpoint).await;
+    let cloud = Cloud::s3(proxy.address()).with("RETRY_ATTEMPTS", "1");
+    let mut settings = cloud.settings(true);
+    settings.push(("AEROSTORE_SCRUB_RATE", "0"));
+    let server = Server::start_with(&settings);
+    server.bucket(ME, "box", "private").await;
+    for number in 0..3 {
+        server.put(ME, &format!("box/{number}"), pattern(20_000)).await;
+    }
+    proxy.otherwise(Fault::Drop);
+    let found = expect(&scrub(&server, &[]), 1);
+    assert_eq!((&found["report"]["skipped"], &found["failures"]), (&json!(3), &json!(3)), "{found}");
+    for figure in ["storage_scrub_last_skipped", "storage_scrub_blobs_total{outcome=\"skipped\"}"] {
+        assert_eq!(server.figure(figure).await, Some(3.0), "{figure}");
+    }
+    proxy.otherwise(Fault::Pass);
 }
 
 async fn job(server: &Server, id: &str) -> Value {

@@ -61,6 +61,7 @@ async fn what_would_not_be_followed_is_refused() {
         (format!("{filter}<Expiration><Days>0</Days></Expiration>"), 400, "InvalidArgument"),
         (format!("{EXPIRES}<Prefix>b</Prefix>"), 400, "MalformedXML"),
         ("<Expiration><Days>3</Days></Expiration>".to_owned(), 400, "MalformedXML"),
+        (format!("{EXPIRES}<NoncurrentVersionExpiration/>"), 400, "MalformedXML"),
         (filter.to_owned(), 400, "InvalidRequest"),
     ] {
         expect(&s3.signed(&key, ask("PUT").body(rule(&inner))).await, status, code);
@@ -73,7 +74,7 @@ async fn what_would_not_be_followed_is_refused() {
             format!(
                 "{filter}<NoncurrentVersionExpiration><NewerNoncurrentVersions>2</NewerNoncurrentVersions></NoncurrentVersionExpiration>"
             ),
-            "NewerNoncurrentVersions goes with NoncurrentDays",
+            "NoncurrentVersionExpiration needs NoncurrentDays",
         ),
         (
             "<Filter><Prefix>/a</Prefix></Filter><Expiration><Days>3</Days></Expiration>".to_owned(),

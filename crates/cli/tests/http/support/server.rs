@@ -59,21 +59,33 @@ impl Data {
     #[allow(dead_code, reason = "another suite asks for it")]
     pub(crate) async fn end_claims(&self) {
         for (table, claimed) in [("upload_queue", "in_progress"), ("jobs", "running")] {
-            match &self.database {
-                Some(database) => {
-                    let end = format!(
-                        "UPDATE aerostore.{table} SET leased_until = now() WHERE status = '{claimed}'"
-                    );
-                    database.admin().await.batch_execute(&end).await.unwrap();
-                }
-                None => {
-                    let end = format!("UPDATE {table} SET leased_until = 0 WHERE status = '{claimed}'");
-                    let metadata =
-                        rusqlite::Connection::open(self.dir.path().join("metadata.sqlite")).unwrap();
-                    metadata.execute_batch(&end).unwrap();
-                }
+            let end = |table: &str, now: &str| {
+                format!("UPDATE {table} SET leased_until = {now} WHERE status = '{claimed}'")
+            };
+            self.write(&end(table, "0"), &end(&format!("aerostore.{table}"), "now()")).await;
+        }
+    }
+
+    /// Writes to the database past a server, which is not running: in the words of the engine that it is of.
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) async fn write(&self, sqlite: &str, postgres: &str) {
+        match &self.database {
+            Some(database) => database.admin().await.batch_execute(postgres).await.unwrap(),
+            None => {
+                let metadata = rusqlite::Connection::open(self.dir.path().join("metadata.sqlite")).unwrap();
+                metadata.execute_batch(sqlite).unwrap();
             }
         }
+    }
+
+    /// Makes objects so many days older than they are.
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) async fn age(&self, days: u32) {
+        let sqlite = format!("UPDATE storage_objects SET updated_at = updated_at - 86400 * 1000000 * {days}");
+        let postgres = format!(
+            "UPDATE aerostore.storage_objects SET updated_at = updated_at - interval '1 day' * {days}"
+        );
+        self.write(&sqlite, &postgres).await;
     }
 
     /// What tells a server of the database.
@@ -258,6 +270,27 @@ impl Server {
         match reply.status {
             404 => None,
             _ => Some(reply.expect_status(200).body),
+        }
+    }
+
+    /// A figure that `/metrics` tells, named with its labels as they stand there; `None` where it tells none.
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) async fn figure(&self, series: &str) -> Option<f64> {
+        let text = self.request(Who::Service, "GET", "/metrics").send().await.expect_status(200).text();
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+    }
+
+    /// The same, as soon as it is so: some figures are taken every few seconds.
+    #[allow(dead_code, reason = "another suite asks for it")]
+    pub(crate) async fn until_figure(&self, series: &str, is_so: impl Fn(f64) -> bool) {
+        let began = std::time::Instant::now();
+        loop {
+            let figure = self.figure(series).await;
+            if figure.is_some_and(&is_so) {
+                return;
+            }
+            assert!(began.elapsed().as_secs() < 90, "{series} is {figure:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     }
 

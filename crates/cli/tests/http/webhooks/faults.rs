@@ -132,9 +132,14 @@ async fn a_webhook_is_paused_after_its_last_attempt_and_goes_on_when_enabled() {
     server.log_until("a webhook is paused after its last attempt").await;
     let figures = server.request(Who::Service, "GET", "/metrics").send().await.text();
     assert!(figures.contains("storage_webhook_deliveries_total{outcome=\"paused\"} 1"), "{figures}");
+    let backlog = format!("storage_webhook_backlog{{webhook=\"{id}\"}}");
+    server.until_figure(&backlog, |events| events == 2.0).await;
+    server.until_figure("storage_webhooks_stopped", |webhooks| webhooks == 1.0).await;
     receiver.answer(|_, _| (200, String::new()));
     manage(&server, "PATCH", &format!("/{id}"), Some(json!({ "enabled": true }))).await.expect_status(200);
     let messages = receiver.until(|messages| messages.len() == 5).await;
+    server.until_figure("storage_webhooks_stopped", |webhooks| webhooks == 0.0).await;
+    server.until_figure(&backlog, |events| events == 0.0).await;
     assert_eq!((&messages[3].id, &messages[4].json["data"]["bucket"]), (&messages[0].id, &json!("two")));
 }
 
