@@ -186,6 +186,15 @@ impl Tally {
         });
     }
 
+    /// Counts what another one has counted.
+    pub(crate) fn join(&mut self, other: Self) {
+        self.failed += other.failed;
+        self.exit_code = match (self.exit_code, other.exit_code) {
+            (Some(seen), Some(code)) if seen != code => Some(FAILED),
+            (seen, code) => seen.or(code),
+        };
+    }
+
     /// How many failed so far.
     pub(crate) fn failed(&self) -> u64 {
         self.failed

@@ -346,7 +346,10 @@ async fn changes_are_refused_while_the_audit_logs_disk_is_full() {
     let mut doctor = disk.aerostore("doctor", data.path());
     let doctor = doctor.env("AEROSTORE_AUDIT_DIRECTORY", disk.place.path().join("audit")).output().unwrap();
     let said = String::from_utf8_lossy(&doctor.stdout);
-    assert!(!doctor.status.success() && said.contains("the disk of the audit log has 0 MiB left (0%)"), "{said}");
+    assert!(
+        !doctor.status.success() && said.contains("the disk of the audit log has 0 MiB left (0%)"),
+        "{said}"
+    );
     disk.remove_filler();
     server.recovers_at(last + 2, INLINE).await;
     assert_eq!(server.delete(0).await, 204);

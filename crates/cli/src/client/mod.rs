@@ -29,6 +29,7 @@ use serde::de::DeserializeOwned;
 use crate::args::Global;
 use crate::failure::Failure;
 pub(crate) use credentials::{Token, keys_of_data_dir};
+pub(crate) use jobs::Relocation;
 pub(crate) use quotas::QuotaOf;
 
 /// What a URL's path may hold unescaped: RFC 3986's unreserved characters and the separator.

@@ -1,13 +1,16 @@
 //! `aerostore cp`: files up, down, or across the server.
 
+use std::time::Instant;
+
 use clap::{Args, value_parser};
 use serde_json::json;
 
 use super::Context;
+use super::folder::{self, Work};
 use crate::address::{Address, Remote};
 use crate::failure::Failure;
 use crate::transfer::plan::Target;
-use crate::transfer::{self, Options, pipe};
+use crate::transfer::{self, Options, Summary, pipe};
 use crate::units;
 
 const EXAMPLES: &str = "\
@@ -23,6 +26,8 @@ A target that ends in `/`, a bucket, or a directory that exists is a folder: the
 With -r the contents of each source folder go into the target folder, which is made if it is missing;
 without it, a local directory has to be there. Symbolic links to files are
 followed; those to directories, pipes, sockets and devices are told of and left out.
+Folders that are on the server already are copied by it, as a job: Ctrl-C ends the wait, and
+`aerostore job cancel` the job.
 A download appears under its name when it is whole and synced; what a broken one left
 (.NAME.aerostore-part) is used by the next try.";
 
@@ -85,7 +90,12 @@ pub(crate) async fn run(cp: Cp, context: &Context<'_>) -> Result<(), Failure> {
             if !cp.recursive {
                 target.must_have_its_directory()?;
             }
-            transfer::run(&context.client, sources, target, options, context.out).await?
+            let (across, sources) = across(sources, &target, &options, context).await?;
+            let rest = match sources.is_empty() {
+                true => Summary::default(),
+                false => transfer::run(&context.client, sources, target, options, context.out).await?,
+            };
+            across.and(rest)
         }
     };
     if context.out.is_json() {
@@ -114,6 +124,45 @@ pub(crate) async fn run(cp: Cp, context: &Context<'_>) -> Result<(), Failure> {
         ));
     }
     summary.tally.finish(summary.copied + summary.skipped + summary.tally.failed())
+}
+
+/// Has the server copy what lies below folders that it has to where it has them, too. Gives what that came to, and the sources that are
+/// left: what is no folder, or elsewhere.
+async fn across(
+    sources: Vec<Address>,
+    target: &Target,
+    options: &Options,
+    context: &Context<'_>,
+) -> Result<(Summary, Vec<Address>), Failure> {
+    let (started, mut summary) = (Instant::now(), Summary::default());
+    let (Address::Remote(to), true) = (target.address(), options.recursive) else {
+        return Ok((summary, sources));
+    };
+    let work = Work::Copy { to, overwrite: options.overwrite };
+    let mut left = Vec::new();
+    for source in sources {
+        let Address::Remote(from) = &source else {
+            left.push(source);
+            continue;
+        };
+        match folder::work(from, work, false, context, &mut summary.tally).await {
+            Ok(done) if done.is_nothing() => left.push(source),
+            Ok(done) => {
+                summary.copied += done.objects;
+                summary.skipped += done.left;
+                summary.bytes += done.bytes;
+            }
+            // Nobody in particular has no jobs.
+            Err(failure) if failure.status() == Some(401) => left.push(source),
+            Err(failure @ (Failure::Interrupted | Failure::Unreachable { .. })) => return Err(failure),
+            Err(failure) => {
+                context.out.item_failure(&source.to_string(), &failure);
+                summary.tally.add(&failure);
+            }
+        }
+    }
+    summary.elapsed = started.elapsed();
+    Ok((summary, left))
 }
 
 /// Refuses what makes no sense before anything is sent.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Context, pages};
-use crate::failure::{Failure, ServerError};
+use crate::failure::Failure;
 use crate::output::{plain, table};
 use crate::transfer::JobProgress;
 use crate::units;
@@ -108,40 +108,6 @@ pub(crate) async fn wait(mut job: Value, context: &Context<'_>) -> Result<Value,
         progress.set(number(&job, "done"), job.get("total").and_then(Value::as_u64));
     }
     Ok(job)
-}
-
-/// What came of a job that has ended.
-pub(crate) struct Report {
-    pub(crate) done: u64,
-    pub(crate) failed: u64,
-    /// The first of what failed, and why.
-    pub(crate) failures: Vec<(String, Failure)>,
-    /// Why it ended before it was done.
-    pub(crate) ended: Option<Failure>,
-}
-
-impl Report {
-    pub(crate) fn of(job: &Value) -> Self {
-        let failures = job.pointer("/report/failures").and_then(Value::as_array);
-        let failures = failures.into_iter().flatten().map(|failed| {
-            let code = text(failed, "code");
-            let status = match code {
-                "STORAGE_UNAUTHORIZED" | "AUTH_REQUIRED" => 403,
-                code if code.ends_with("_NOT_FOUND") => 404,
-                _ => 500,
-            };
-            let (code, message) = (code.to_owned(), text(failed, "message").to_owned());
-            let error =
-                ServerError { status, code, message, request_id: None, retry_after: None, hint: None };
-            (text(failed, "path").to_owned(), Failure::Server(Box::new(error)))
-        });
-        let (done, failed) = (number(job, "done"), number(job, "failures"));
-        let ended = match text(job, "status") {
-            "completed" => None,
-            _ => outcome(job).err(),
-        };
-        Self { done, failed, failures: failures.collect(), ended }
-    }
 }
 
 /// Whether all of a job was done.
@@ -252,11 +218,11 @@ fn done(job: &Value) -> String {
     }
 }
 
-fn text<'a>(job: &'a Value, key: &str) -> &'a str {
+pub(super) fn text<'a>(job: &'a Value, key: &str) -> &'a str {
     job.get(key).and_then(Value::as_str).unwrap_or("-")
 }
 
-fn number(job: &Value, key: &str) -> u64 {
+pub(super) fn number(job: &Value, key: &str) -> u64 {
     job.get(key).and_then(Value::as_u64).unwrap_or(0)
 }
 

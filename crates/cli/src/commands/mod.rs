@@ -10,6 +10,7 @@ pub(crate) mod cp;
 pub(crate) mod credential;
 pub(crate) mod doctor;
 pub(crate) mod explain;
+mod folder;
 pub(crate) mod health;
 pub(crate) mod job;
 pub(crate) mod keys;
@@ -129,4 +130,9 @@ fn confirmed(yes: bool, what: &str) -> Result<(), Failure> {
         Some(false) => Err(Failure::Other(anyhow::anyhow!("nothing was done"))),
         None => Err(Failure::Usage(format!("{what}: there is no terminal to ask on; say --yes"))),
     }
+}
+
+/// What the word for several has at its end.
+fn plural(count: u64) -> &'static str {
+    if count == 1 { "" } else { "s" }
 }

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde_json::json;
 
-use super::{Context, confirmed, job};
+use super::folder::{self, Work};
+use super::{Context, confirmed, plural};
 use crate::address::Remote;
 use crate::client::objects::PAGE;
 use crate::failure::{Failure, Tally};
+use crate::units;
 
 /// Options of `rm`.
 #[derive(Debug, Args)]
@@ -22,6 +24,9 @@ pub(crate) struct Rm {
     /// With -r: do not ask
     #[arg(long, short)]
     yes: bool,
+    /// With -r: say how much there is to delete, and delete nothing
+    #[arg(long, requires = "recursive")]
+    dry_run: bool,
     /// What is not there is no error
     #[arg(long, short)]
     force: bool,
@@ -32,11 +37,18 @@ pub(crate) struct Rm {
 
 /// Runs `aerostore rm`.
 pub(crate) async fn run(rm: &Rm, context: &Context<'_>) -> Result<(), Failure> {
-    if rm.recursive {
+    if rm.recursive && !rm.dry_run {
         let names: Vec<String> = rm.addresses.iter().map(ToString::to_string).collect();
         confirmed(rm.yes, &format!("delete everything below {}", names.join(", ")))?;
     }
-    let mut deletion = Deletion { context, force: rm.force, deleted: 0, tally: Tally::default() };
+    let mut deletion = Deletion {
+        context,
+        force: rm.force,
+        dry_run: rm.dry_run,
+        deleted: 0,
+        bytes: 0,
+        tally: Tally::default(),
+    };
     if let Some(version) = &rm.version_id {
         let [address] = rm.addresses.as_slice() else {
             return Err(Failure::Usage("--version-id is of one object".to_owned()));
@@ -70,7 +82,10 @@ pub(crate) async fn run(rm: &Rm, context: &Context<'_>) -> Result<(), Failure> {
 struct Deletion<'a> {
     context: &'a Context<'a>,
     force: bool,
+    dry_run: bool,
     deleted: u64,
+    /// Of what was deleted by folders.
+    bytes: u64,
     tally: Tally,
 }
 
@@ -79,10 +94,15 @@ impl Deletion<'_> {
     async fn folder(&mut self, address: &Remote) -> Result<(), Failure> {
         let found = match self.by_job(address).await {
             // Nobody in particular has no jobs.
-            Err(failure) if failure.status() == Some(401) => self.by_pages(address).await?,
+            Err(failure) if failure.status() == Some(401) && !self.dry_run => self.by_pages(address).await?,
             outcome => outcome?,
         };
         if found {
+            return Ok(());
+        }
+        if !address.is_folder() && self.dry_run {
+            self.bytes += self.context.client.info(address).await?.size();
+            self.deleted += 1;
             return Ok(());
         }
         if !address.is_folder() {
@@ -98,26 +118,10 @@ impl Deletion<'_> {
 
     /// Has the server delete what lies below a folder, and waits for it; whether there was anything.
     async fn by_job(&mut self, address: &Remote) -> Result<bool, Failure> {
-        let folder = address.as_folder();
-        let asked = self.context.client.delete_folder(&folder.bucket, &folder.path, false).await?;
-        let job = job::wait_or_leave(asked, self.context).await?;
-        let report = job::Report::of(&job);
-        self.deleted += report.done;
-        for (path, failure) in &report.failures {
-            self.failed(&Remote::new(address.bucket.as_str(), path.as_str()), failure);
-        }
-        // The report names some; the rest is told by number.
-        let named = report.failures.len() as u64;
-        for _ in named..report.failed {
-            self.tally.add(&Failure::Other(anyhow::anyhow!("not deleted")));
-        }
-        if report.failed > named {
-            self.context.out.note(&format!("{} more failed", report.failed - named));
-        }
-        if let Some(failure) = report.ended {
-            return Err(failure);
-        }
-        Ok(report.done + report.failed > 0)
+        let done = folder::work(address, Work::Delete, self.dry_run, self.context, &mut self.tally).await?;
+        self.deleted += done.objects;
+        self.bytes += done.bytes;
+        Ok(!done.is_nothing())
     }
 
     /// Deletes what lies below a folder, page by page; whether there was anything.
@@ -205,16 +209,19 @@ impl Deletion<'_> {
 
     fn finish(&self) -> Result<(), Failure> {
         let failed = self.tally.failed();
-        let summary = json!({ "deleted": self.deleted, "failed": failed });
+        let (count, s) = (self.deleted, plural(self.deleted));
+        let (summary, words) = match self.dry_run {
+            true => (
+                json!({ "would_delete": count, "bytes": self.bytes, "failed": failed }),
+                format!("would delete {count} object{s}, {}", units::size(self.bytes)),
+            ),
+            false => (json!({ "deleted": count, "failed": failed }), format!("deleted {count} object{s}")),
+        };
         if self.context.out.is_json() {
             self.context.out.json(&summary)?;
         } else {
-            self.context.out.note(&format!("deleted {} object{}", self.deleted, plural(self.deleted)));
+            self.context.out.note(&words);
         }
         self.tally.finish(self.deleted + failed)
     }
-}
-
-fn plural(count: u64) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }

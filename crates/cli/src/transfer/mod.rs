@@ -47,6 +47,19 @@ pub(crate) struct Summary {
     pub(crate) elapsed: Duration,
 }
 
+impl Summary {
+    /// This run, and one behind it.
+    pub(crate) fn and(mut self, next: Self) -> Self {
+        self.copied += next.copied;
+        self.skipped += next.skipped;
+        self.left_out += next.left_out;
+        self.bytes += next.bytes;
+        self.tally.join(next.tally);
+        self.elapsed += next.elapsed;
+        self
+    }
+}
+
 enum Outcome {
     Copied(u64),
     Skipped,
@@ -54,7 +67,8 @@ enum Outcome {
     LeftOut(String),
 }
 
-/// Copies all sources. Failures of single files are told and counted; a server that went away ends the run.
+/// Copies all sources. Failures of single files are told and counted; a server that went away ends the run, and so does a token that is
+/// not taken.
 pub(crate) async fn run(
     client: &Client,
     sources: Vec<Address>,
@@ -94,6 +108,10 @@ pub(crate) async fn run(
             Ok(Outcome::LeftOut(what)) => {
                 progress.suspend(|| out.note(&format!("left out: {what}")));
                 summary.left_out += 1;
+            }
+            // The token is no good, or no more: it is the same for all that is left.
+            Err((_, failure)) if failure.status() == Some(401) && client.token().is_some() => {
+                return Err(failure);
             }
             Err((item, failure)) => {
                 progress.suspend(|| out.item_failure(&item, &failure));

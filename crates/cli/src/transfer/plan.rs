@@ -51,6 +51,11 @@ impl Target {
         Ok(Self { address, folder })
     }
 
+    /// Where it is.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
     /// Without being asked for whole folders, no local directory is made: a missing one is more likely a mistake.
     pub(crate) fn must_have_its_directory(&self) -> Result<(), Failure> {
         let Address::Local(path) = &self.address else { return Ok(()) };

@@ -6,6 +6,7 @@ mod batches;
 mod cutting_proxy;
 mod doctor;
 mod drain;
+mod folders;
 mod operator;
 mod reload;
 mod server;

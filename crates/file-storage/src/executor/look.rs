@@ -7,6 +7,7 @@ use super::UsageDifference;
 use super::postgres::PostgresExecutor;
 use super::snapshot::Database;
 use super::sqlite::SqliteExecutor;
+use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
 use crate::identities::Known;
@@ -29,6 +30,8 @@ pub struct Books {
     pub wrong_counters: Option<Vec<UsageDifference>>,
     /// The lifecycle rules that are kept.
     pub lifecycle_rules: Vec<LifecycleRule>,
+    /// Until when rules wait, as the clock had leapt when a server looked at it last.
+    pub lifecycle_held_until: Option<Timestamp>,
     /// Buckets that were asked about, and are not there.
     pub missing_buckets: Vec<BucketName>,
 }

@@ -118,3 +118,21 @@ fn rules_are_an_operators_and_say_what_they_mean() {
     assert_eq!(json(&server.run(&["lifecycle", "list", "--json"]).ok())[0], rule);
     assert_eq!(server.run(&["ls", "-r", "logs"]).ok(), "old/a\nold/b\nyoung\n");
 }
+
+#[test]
+fn that_rules_wait_is_told_by_who_looks() {
+    let server = with_old_files();
+    server.run(&["lifecycle", "set", "logs", "--max-age-days", "30"]).ok();
+    let well = server.run(&["lifecycle", "--check"]).ok();
+    assert!(!well.contains("rules wait") && !server.run(&["doctor"]).out.contains("rules wait"), "{well}");
+    let longer_ago = "UPDATE lifecycle_state SET seen_at = seen_at - 2 * 86400 * 1000000";
+    assert_eq!(server.metadata().execute(longer_ago, []).unwrap(), 1);
+    let held = server.run(&["lifecycle", "--check"]).ok();
+    assert!(held.contains("rules wait until 2") && held.contains("--apply --force"), "{held}");
+    assert_eq!(told(&held, "objects deleted"), 2, "{held}");
+    let doctor = server.run(&["doctor"]).out;
+    assert!(doctor.contains("rules wait until 2") && doctor.contains("--force"), "{doctor}");
+    server.run(&["lifecycle", "--apply"]).fails(1, "LIFECYCLE_HELD");
+    let forced = server.run(&["lifecycle", "--apply", "--force"]).ok();
+    assert!(!forced.contains("rules wait") && told(&forced, "objects deleted") == 2, "{forced}");
+}

@@ -17,7 +17,8 @@ use crate::permissions::Access;
 
 const TROUBLES: &str = "SELECT (SELECT count(*) FROM {schema}.upload_queue WHERE status = 'failed'), \
      (SELECT count(*) FROM {schema}.storage_webhooks WHERE status IN ('disabled', 'paused')), \
-     (SELECT coalesce(sum(file_count), 0)::bigint FROM {schema}.storage_buckets)";
+     (SELECT coalesce(sum(file_count), 0)::bigint FROM {schema}.storage_buckets), \
+     (SELECT held_until FROM {schema}.lifecycle_state)";
 
 const MISSING: &str = "SELECT n.id FROM unnest($1::text[]) AS n (id) \
      WHERE NOT EXISTS (SELECT 1 FROM {schema}.storage_buckets b WHERE b.id = n.id) ORDER BY n.id";
@@ -61,6 +62,7 @@ async fn books(
     }
     if let Some(row) = read(&pool, "look", &keeper, TROUBLES, &[]).await?.first() {
         (books.failed_entries, books.silent_webhooks) = (count(row, 0)?, count(row, 1)?);
+        books.lifecycle_held_until = row.try_get(3)?;
         if count(row, 2)? <= COUNTED {
             books.wrong_counters = Some(usage::differences(&pool, access).await?);
         }

@@ -22,7 +22,7 @@ const BUSY: Duration = Duration::from_secs(2);
 
 const TROUBLES: &str = "SELECT (SELECT count(*) FROM upload_queue WHERE status = 'failed'), \
      (SELECT count(*) FROM storage_webhooks WHERE status IN ('disabled', 'paused')), \
-     (SELECT coalesce(sum(file_count), 0) FROM storage_buckets)";
+     (SELECT coalesce(sum(file_count), 0) FROM storage_buckets), (SELECT held_until FROM lifecycle_state)";
 
 impl SqliteExecutor {
     /// See [`crate::executor::look::look`]. Blocks.
@@ -63,9 +63,10 @@ fn books(
         };
         books.providers.insert(provider.clone(), known);
     }
-    let (failed, silent, files) =
-        conn.query_row(TROUBLES, [], |row| Ok((count(row, 0), count(row, 1), count(row, 2))))?;
+    let (failed, silent, files, held): (_, _, _, Option<i64>) =
+        conn.query_row(TROUBLES, [], |row| Ok((count(row, 0), count(row, 1), count(row, 2), row.get(3)?)))?;
     (books.failed_entries, books.silent_webhooks) = (failed?, silent?);
+    books.lifecycle_held_until = held.and_then(chrono::DateTime::from_timestamp_micros);
     if files? <= COUNTED {
         books.wrong_counters = Some(usage::differences(&conn, access)?);
     }

@@ -76,6 +76,9 @@ pub struct LifecycleReport {
     /// The moment by which rules were asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub now: Option<Timestamp>,
+    /// Until when a run would not do any of it, as the clock has leapt; of one that only looks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
     /// Versions that were looked at.
     pub looked_at: u64,
     /// Whether it stopped at what one run may do; the next one goes on.

@@ -141,7 +141,11 @@ impl FileStorage {
         let access = self.maintain("follow lifecycle rules")?;
         let now = match run.now {
             Some(now) => now,
-            None => self.executor().lifecycle_clock(&access, None).await?.now,
+            None => {
+                let clock = self.executor().lifecycle_clock(&access, None).await?;
+                run.report.held_until = clock.held_until.filter(|_| run.dry_run);
+                clock.now
+            }
         };
         run.now = Some(now);
         run.report.now = Some(now);

@@ -1,5 +1,6 @@
 //! Whether lifecycle rules can be followed.
 
+use chrono::{SecondsFormat, Utc};
 use file_storage::executor::look::Books;
 
 use super::Finding;
@@ -10,6 +11,14 @@ const ABOUT: &str = "lifecycle";
 
 pub(super) fn look(config: &Config, books: &Books) -> Vec<Finding> {
     let mut findings = Vec::new();
+    if let Some(until) = books.lifecycle_held_until.filter(|until| *until > Utc::now()) {
+        let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
+        findings.push(Finding::warning(
+            ABOUT,
+            format!("rules wait until {until}: the clock is more than a day ahead of when a server last looked at it"),
+            "see that the clock is right (`timedatectl`); then `aerostore lifecycle --apply --force` goes on at once",
+        ));
+    }
     for (rule, provider) in rules::without_provider(config, &books.lifecycle_rules) {
         findings.push(Finding::warning(
             ABOUT,
@@ -53,7 +62,9 @@ mod tests {
             let spec = RuleSpec { archive_to: to, name: Some("cool".to_owned()), ..RuleSpec::default() };
             LifecycleRule::new(bucket.clone(), RuleSource::Api, spec)
         };
-        let books = Books { lifecycle_rules: vec![rule("local")], ..Books::default() };
+        let over = Some(Utc::now() - chrono::TimeDelta::seconds(1));
+        let books =
+            Books { lifecycle_rules: vec![rule("local")], lifecycle_held_until: over, ..Books::default() };
         assert_eq!(look(&config, &books), []);
         let books = Books {
             lifecycle_rules: vec![rule("cold")],
