@@ -184,3 +184,24 @@ fn how_much_there_is_to_delete_is_told_before() {
     server.run(&["rm", "box/c", "--dry-run"]).fails(2, "--recursive");
     holds(&server, "box", &["c", "in/a", "in/sub/b"]);
 }
+
+#[test]
+fn a_token_that_is_not_taken_ends_a_copy_at_once() {
+    let server = with(&["box/in/a", "box/in/b"]);
+    let tree = server.folder().join("tree");
+    std::fs::create_dir_all(&tree).unwrap();
+    for n in 0..FILES {
+        std::fs::write(tree.join(format!("{n:03}")), "1").unwrap();
+    }
+    let back = server.folder().join("back");
+    for copy in [
+        ["cp", "-r", text(&tree), "aero://box/new"],
+        ["cp", "-r", "aero://box/in", text(&back)],
+        ["cp", "-r", "aero://box/in", "aero://box/new"],
+    ] {
+        let said = server.run_as("no.such.token", &copy);
+        assert_eq!(said.err.lines().count(), 1, "{said:?}");
+        said.fails(4, "(401 ");
+    }
+    holds(&server, "box", &["in/a", "in/b"]);
+}
