@@ -196,7 +196,7 @@ async fn fs_f1_a_caller_who_goes_away_leaves_nothing() {
     let stalled = stream::iter([Ok(Bytes::from(vec![1; 5000]))]).chain(stream::pending()).boxed();
     let store = pending.store(ObjectAttributes::default(), None, stalled);
     assert!(tokio::time::timeout(Duration::from_millis(50), store).await.is_err());
-    for _ in 0..500 {
+    for _ in 0..4000 {
         if support::staged_files(fixture.dir.path()).is_empty() {
             break;
         }

@@ -164,7 +164,7 @@ impl Both {
 
     /// Waits until the counts are these.
     async fn until(&self, wanted: (usize, usize)) {
-        for _ in 0..500 {
+        for _ in 0..4000 {
             if self.counts().await == wanted {
                 return;
             }

@@ -50,7 +50,7 @@ impl Server {
 
     /// The server's log as soon as it is as wanted: lines are written a moment after their requests are answered.
     pub(crate) fn log_until(&self, wanted: &str, is_so: impl Fn(&[String]) -> bool) -> Vec<String> {
-        for _ in 0..1000 {
+        for _ in 0..4000 {
             let lines = self.lines.lock().unwrap().clone();
             if is_so(&lines) {
                 return lines;

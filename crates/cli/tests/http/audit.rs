@@ -56,7 +56,7 @@ impl Log {
 
     /// The same of one that changed nothing: such lines come a moment after their answers.
     async fn noted(&self, reply: &Reply) -> Vec<Value> {
-        for _ in 0..200 {
+        for _ in 0..1000 {
             let lines = self.of(reply);
             if !lines.is_empty() {
                 return lines;
@@ -327,7 +327,7 @@ async fn a_list_has_a_line_of_how_its_paths_begin_also_from_memory() {
         let asked = json!({ "prefix": "f/" });
         let list = server.call(ME, "POST", "/object/list/box").json(&asked).send().await.expect_status(200);
         let is_told = || log.of(&list).iter().any(|line| told(line).ends_with("list ok box f/"));
-        for _ in 0..200 {
+        for _ in 0..2000 {
             if is_told() {
                 break;
             }

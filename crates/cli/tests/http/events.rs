@@ -188,7 +188,7 @@ async fn what_is_not_kept_any_more_is_a_reset() {
     }
     // Upkeep looks when it starts.
     let server = Server::start_in(server.stop(), &[("AEROSTORE_EVENTS_MAX_KEPT", "2")]);
-    for _ in 0..200 {
+    for _ in 0..1000 {
         let mut stream = Stream::of(&server, Who::User(OWNER), "?last_event_id=1").await;
         let first = stream.next().await.unwrap();
         if first.event == "reset" {

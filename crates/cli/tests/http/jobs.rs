@@ -213,7 +213,7 @@ async fn given_up_amid(what: &str) -> (Server, Value, BTreeSet<String>, BTreeSet
     many(&server, 1100).await;
     let asked = json!({ "bucket": "box", "prefix": "f", "to_prefix": "g" });
     let job = id(&ask(&server, ME, what, &asked).await.expect_status(202));
-    for _ in 0..600 {
+    for _ in 0..4000 {
         if server.content("box/g/0000").await.is_some() {
             break;
         }
@@ -310,7 +310,7 @@ async fn fill(server: &Server, files: &[usize]) {
 
 /// Waits until a job has done something that is not written down yet.
 async fn until_begun(server: &Server, id: &str) {
-    for _ in 0..600 {
+    for _ in 0..4000 {
         let gone = server.content("box/f/0000").await.is_none();
         if gone && show(server, Who::Service, id).await.json()["status"] == "running" {
             return;

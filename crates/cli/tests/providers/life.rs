@@ -77,7 +77,7 @@ async fn live(server: &Server) {
 
 /// Waits until the deletion worker is done.
 pub(crate) async fn emptied(server: &Server) {
-    for _ in 0..200 {
+    for _ in 0..1000 {
         let report = server.request(Who::Service, "GET", "/api/v1/storage/cleanup").send().await;
         if report.expect_status(200).json()["pending_deletions"] == 0 {
             return server.expect_clean().await;

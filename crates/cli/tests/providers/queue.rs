@@ -103,7 +103,7 @@ async fn a_server_that_is_killed_amid_a_move_finishes_it_when_it_is_back() {
     for round in 1..=2 {
         // Some have arrived, others are under way.
         let wanted = round * FILES / 4;
-        for _ in 0..400 {
+        for _ in 0..2000 {
             if cloud.kept().await.len() >= wanted {
                 break;
             }
@@ -137,7 +137,7 @@ async fn a_server_that_is_killed_amid_a_move_finishes_it_when_it_is_back() {
 
 /// Expects so many files, once a look at the disk is over, which keeps one there for a moment.
 pub(crate) async fn expect_on_disk(server: &Server, files: usize) {
-    for _ in 0..100 {
+    for _ in 0..2000 {
         if server.files_on_disk() == files {
             return;
         }

@@ -11,7 +11,7 @@ use crate::support::{OWNER, Reply, Server, Who, pattern};
 const ME: Who = Who::User(OWNER);
 
 /// A first write, or read, that finds the store standing still: `failover_after`, which is 2 s here, and what a busy machine adds.
-const FOUND_OUT: Duration = Duration::from_secs(5);
+const FOUND_OUT: Duration = Duration::from_secs(8);
 
 /// Another Aerostore that keeps bytes for tests; nobody else uses it.
 async fn store() -> Server {

@@ -37,7 +37,7 @@ async fn what_s3s_clients_do_has_lines_with_the_name_of_their_key() {
             lines.into_iter().filter(|line| line["request_id"] == *id).collect()
         };
         let mut lines = of_request();
-        for _ in 0..200 {
+        for _ in 0..1000 {
             if !lines.is_empty() {
                 break;
             }

@@ -40,7 +40,7 @@ async fn a_credential_acts_as_its_user_until_it_is_disabled_or_deleted() {
     let all = list().await;
     assert_eq!(all.as_array().unwrap().len(), 3);
     assert_eq!((&all[0]["access_key_id"], &all[0]["name"]), (&json!(key.id), &json!("laptop")));
-    for _ in 0..200 {
+    for _ in 0..2000 {
         if !list().await[0]["last_used_at"].is_null() {
             break;
         }

@@ -269,7 +269,7 @@ async fn while_nothing_can_be_written_changes_are_refused_and_no_line_is_lost() 
         assert_eq!(change(&log, "amid").await.unwrap_err().code(), code);
         assert_eq!(change(&log, "refused").await.unwrap_err().code(), code, "before it is begun");
         drop(full);
-        for _ in 0..100 {
+        for _ in 0..1000 {
             if change(&log, "after").await.is_ok() {
                 break;
             }
@@ -320,7 +320,7 @@ async fn a_file_that_was_deleted_is_not_written_to() {
     change(&log, "gone").await.unwrap();
     fs::remove_file(place.files().remove(0)).unwrap();
     assert!(change(&log, "kept").await.is_err(), "nobody would ever read it");
-    for _ in 0..100 {
+    for _ in 0..1000 {
         if change(&log, "after").await.is_ok() {
             break;
         }

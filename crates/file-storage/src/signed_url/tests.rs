@@ -161,7 +161,8 @@ fn an_upload_token_carries_its_signers_claims_and_shows_none() {
     assert_eq!(signer.context("using").effective_claims(), context.effective_claims());
     let shown = format!("{} {} {signer:?}", token, payload(&token));
     // None that sealed bytes may spell by chance.
-    for secret in ["anna@", "example", "email", "metadata", "\"team\"", "\"red\"", "suspended", "1799999999"] {
+    for secret in ["anna@", "example", "email", "metadata", "\"team\"", "\"red\"", "suspended", "1799999999"]
+    {
         assert!(!shown.contains(secret), "{secret} is shown: {shown}");
     }
     // Rotation: what the secret sealed opens while it verifies, and no longer.

@@ -92,7 +92,7 @@ async fn a_full_spool_makes_uploads_wait_until_it_is_not() {
     let upkeep = scene.upkeep();
     scene.until_home().await;
     // The worker sees that there is room again, a second after it has made it.
-    for _ in 0..100 {
+    for _ in 0..400 {
         if queued(4).await {
             scene.until_home().await;
             upkeep.stop().await;

@@ -178,7 +178,7 @@ impl Fixture {
         }
         let options = UpkeepOptions { interval: None, ..UpkeepOptions::default() };
         let upkeep = Upkeep::start(&self.storage, options);
-        for _ in 0..500 {
+        for _ in 0..4000 {
             if owed().await == 0 {
                 upkeep.stop().await;
                 return;

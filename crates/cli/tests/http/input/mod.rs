@@ -26,7 +26,7 @@ async fn expect_nothing(server: &Server, bucket: &str) {
 
 /// As many files on the disk. What a client abandons is removed soon after it, and nothing tells when.
 async fn expect_files(server: &Server, wanted: usize) {
-    for _ in 0..400 {
+    for _ in 0..2000 {
         if server.files_on_disk() == wanted {
             return;
         }

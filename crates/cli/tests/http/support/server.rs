@@ -330,7 +330,7 @@ impl Server {
 
     /// The log up to the line that says `what`: lines are written a moment after their requests are answered.
     pub(crate) async fn log_until(&self, what: &str) -> String {
-        for _ in 0..1000 {
+        for _ in 0..4000 {
             let log = self.log();
             if log.contains(what) {
                 return log;

@@ -34,7 +34,7 @@ async fn what_came_before_the_connection_broke_is_kept() {
         tokio::time::sleep(Duration::from_millis(200)).await;
         drop(connection);
         let mut there = offset(&server, ME, &place).await;
-        for _ in 0..100 {
+        for _ in 0..2000 {
             if there == at + sent {
                 break;
             }
@@ -61,7 +61,7 @@ async fn a_client_that_comes_back_need_not_wait_for_its_dead_request() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     let started = std::time::Instant::now();
     let there = offset(&server, ME, &place).await;
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     assert_eq!(there, 300_000, "what it brought is kept");
     let told = read_reply(&mut dead).await;
     assert_eq!((told.status, told.code()), (423, "UPLOAD_TAKEN_OVER".to_owned()));
@@ -167,7 +167,7 @@ async fn uploads_end_when_their_time_is_over() {
     tus(&server, ME, "HEAD", &place).send().await.expect_status(410);
     server.request(Who::Service, "POST", "/api/v1/storage/cleanup").send().await.expect_status(200);
     tus(&server, ME, "HEAD", &place).send().await.expect_status(404);
-    for _ in 0..200 {
+    for _ in 0..1000 {
         if server.files_on_disk() == 0 {
             break;
         }

@@ -207,7 +207,7 @@ async fn what_is_not_kept_any_more_is_told_as_lost() {
     }
     // Upkeep looks when it starts.
     let server = Server::start_in(server.stop(), &settings);
-    for _ in 0..500 {
+    for _ in 0..2000 {
         let mut stream = server.call(Who::Service, "GET", "/events?last_event_id=0").start().await;
         let mut told = String::new();
         while !told.contains("event: ") {

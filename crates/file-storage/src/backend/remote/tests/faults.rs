@@ -237,7 +237,7 @@ async fn nobody_there_is_tried_three_times() {
     let began = Instant::now();
     let refused = write(&**place.get(), &bytes(1000, 1)).await.unwrap_err();
     assert!(matches!(refused, BackendError::Unavailable { .. }), "{refused:?}");
-    assert!(began.elapsed() < Duration::from_secs(5));
+    assert!(began.elapsed() < Duration::from_secs(20));
     assert!(place.get().probe().await.is_err());
 }
 

@@ -30,7 +30,7 @@ fn notes(journal: &Path) -> usize {
 }
 
 async fn until(what: impl Fn() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..4000 {
         if what() {
             return;
         }

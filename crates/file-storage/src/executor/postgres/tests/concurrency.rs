@@ -156,7 +156,7 @@ async fn callers_who_go_away_leave_nothing_behind() {
     let open = "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%' \
          AND datname = current_database()";
     let admin = opened.database.admin().await;
-    for _ in 0..100 {
+    for _ in 0..1000 {
         if admin.query_one(open, &[]).await.unwrap().get::<_, i64>(0) == 0 {
             return;
         }

@@ -44,7 +44,7 @@ async fn entries(on: &Subject, status: QueueStatus) -> Vec<String> {
 /// Waits until a count of the database's is this.
 pub(super) async fn until(database: &TestDatabase, count: &str, wanted: i64) {
     let admin = database.admin().await;
-    for _ in 0..1000 {
+    for _ in 0..4000 {
         if admin.query_one(count, &[]).await.unwrap().get::<_, i64>(0) == wanted {
             return;
         }

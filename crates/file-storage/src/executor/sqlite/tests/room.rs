@@ -51,7 +51,7 @@ async fn a_deletion_on_a_full_disk_gets_the_reserve_and_others_are_told() {
     assert_eq!(marks(&executor), ["frees", "frees too"], "each once");
     assert_eq!(full.hits(), 3);
     // There is room in truth, so that the reserve is made again and writes are let in.
-    for _ in 0..200 {
+    for _ in 0..2000 {
         if reserve.exists() && executor.check_room().is_ok() {
             break;
         }
@@ -73,7 +73,7 @@ async fn with_little_room_left_only_deletions_go_on() {
     writer.keep("keeps", |conn| mark(conn, "keeps")).await.unwrap();
     assert_eq!(marks(&executor), ["frees", "keeps"]);
     drop(no_room);
-    for _ in 0..200 {
+    for _ in 0..2000 {
         if executor.check_room().is_ok() {
             break;
         }
