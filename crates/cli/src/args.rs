@@ -81,7 +81,7 @@ pub(crate) enum Command {
     Ls(commands::ls::Ls),
     /// Copy files up, down, or from one place on the server to another
     Cp(commands::cp::Cp),
-    /// Move or rename an object on the server
+    /// Move or rename an object, or all that is in a folder, on the server
     Mv(commands::mv::Mv),
     /// Delete objects, or a version
     Rm(commands::rm::Rm),

@@ -37,12 +37,16 @@ pub(crate) enum Failure {
     NotFound(String),
     /// What was named is there, and stays: the caller may not do that to it; said by the command itself.
     Denied(String),
+    /// What a job of the server says of an object: why it could not do it.
+    Reported { code: String, message: String },
     /// Some of many items failed; each was reported when it did.
     Several { failed: u64, total: u64, exit_code: u8 },
     /// What was asked about would be refused. The answer was given, and is no error.
     Refused,
     /// Ctrl-C.
     Interrupted,
+    /// Ctrl-C, while a job of the server was waited for.
+    Left { job: String },
     /// The reader of our output went away (`| head`). Not an error.
     PipeClosed,
     /// Everything else: local files, odd answers, the server's own start.
@@ -77,9 +81,14 @@ impl Failure {
             Self::Unreachable { .. } => UNREACHABLE,
             Self::NotFound(_) => NOT_FOUND,
             Self::Denied(_) => DENIED,
+            Self::Reported { code, .. } => match code.as_str() {
+                "STORAGE_UNAUTHORIZED" | "AUTH_REQUIRED" => DENIED,
+                code if code.ends_with("_NOT_FOUND") => NOT_FOUND,
+                _ => FAILED,
+            },
             Self::Several { exit_code, .. } => *exit_code,
             Self::Refused => REFUSED,
-            Self::Interrupted => INTERRUPTED,
+            Self::Interrupted | Self::Left { .. } => INTERRUPTED,
             Self::PipeClosed => 0,
             Self::Other(_) => FAILED,
         }
@@ -93,12 +102,19 @@ impl Failure {
             | Self::Unreachable { .. }
             | Self::NotFound(_)
             | Self::Denied(_)
+            | Self::Reported { .. }
             | Self::Several { .. }
             | Self::Refused
             | Self::Interrupted
+            | Self::Left { .. }
             | Self::PipeClosed
             | Self::Other(_) => None,
         }
+    }
+
+    /// Whether nothing else is to be tried: somebody wants it to end, or there is no server.
+    pub(crate) fn ends_all(&self) -> bool {
+        matches!(self, Self::Interrupted | Self::Left { .. } | Self::Unreachable { .. })
     }
 
     /// Whether the same request may succeed a little later.
@@ -109,9 +125,11 @@ impl Failure {
             Self::Usage(_)
             | Self::NotFound(_)
             | Self::Denied(_)
+            | Self::Reported { .. }
             | Self::Several { .. }
             | Self::Refused
             | Self::Interrupted
+            | Self::Left { .. }
             | Self::PipeClosed
             | Self::Other(_) => false,
         }
@@ -120,11 +138,22 @@ impl Failure {
     /// The error as `--json` prints it.
     pub(crate) fn to_json(&self) -> Value {
         let mut body = json!({ "message": self.to_string(), "exit_code": self.exit_code() });
-        if let (Self::Server(error), Value::Object(map)) = (self, &mut body) {
-            map.insert("message".into(), error.message.clone().into());
-            map.insert("code".into(), error.code.clone().into());
-            map.insert("status".into(), error.status.into());
-            map.insert("request_id".into(), error.request_id.clone().into());
+        let Value::Object(map) = &mut body else { return body };
+        match self {
+            Self::Server(error) => {
+                map.insert("message".into(), error.message.clone().into());
+                map.insert("code".into(), error.code.clone().into());
+                map.insert("status".into(), error.status.into());
+                map.insert("request_id".into(), error.request_id.clone().into());
+            }
+            Self::Reported { code, message } => {
+                map.insert("message".into(), message.clone().into());
+                map.insert("code".into(), code.clone().into());
+            }
+            Self::Left { job } => {
+                map.insert("job".into(), job.clone().into());
+            }
+            _ => {}
         }
         body
     }
@@ -147,9 +176,14 @@ impl fmt::Display for Failure {
                 error.hint.as_ref().map_or(Ok(()), |hint| write!(f, "\nhint: {hint}"))
             }
             Self::Unreachable { url, reason } => write!(f, "no answer from {url}: {reason}"),
+            Self::Reported { code, message } => write!(f, "{} ({code})", plain(message)),
             Self::Several { failed, total, .. } => write!(f, "{failed} of {total} failed"),
             Self::Refused => f.write_str("refused"),
             Self::Interrupted => f.write_str("interrupted"),
+            Self::Left { job } => write!(
+                f,
+                "interrupted; the server goes on with it: aerostore job wait {job}; aerostore job cancel {job} ends it"
+            ),
             Self::PipeClosed => f.write_str("output closed"),
             Self::Other(error) => write!(f, "{error:#}"),
         }
@@ -187,7 +221,7 @@ impl Tally {
     }
 
     /// Counts what another one has counted.
-    pub(crate) fn join(&mut self, other: Self) {
+    pub(crate) fn join(&mut self, other: &Self) {
         self.failed += other.failed;
         self.exit_code = match (self.exit_code, other.exit_code) {
             (Some(seen), Some(code)) if seen != code => Some(FAILED),

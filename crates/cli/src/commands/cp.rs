@@ -5,8 +5,8 @@ use std::time::Instant;
 use clap::{Args, value_parser};
 use serde_json::json;
 
-use super::Context;
-use super::folder::{self, Work};
+use super::folder::{self, Change};
+use super::{Context, interruptible};
 use crate::address::{Address, Remote};
 use crate::failure::Failure;
 use crate::transfer::plan::Target;
@@ -26,8 +26,9 @@ A target that ends in `/`, a bucket, or a directory that exists is a folder: the
 With -r the contents of each source folder go into the target folder, which is made if it is missing;
 without it, a local directory has to be there. Symbolic links to files are
 followed; those to directories, pipes, sockets and devices are told of and left out.
-Folders that are on the server already are copied by it, as a job: Ctrl-C ends the wait, and
-`aerostore job cancel` the job.
+Folders that are on the server already are copied by it, as a job, but with -n, without a token, or
+where one folder lies in the other: Ctrl-C ends the wait, and `aerostore job cancel` the job. It has
+no use for -j and --retries.
 A download appears under its name when it is whole and synced; what a broken one left
 (.NAME.aerostore-part) is used by the next try.";
 
@@ -90,12 +91,15 @@ pub(crate) async fn run(cp: Cp, context: &Context<'_>) -> Result<(), Failure> {
             if !cp.recursive {
                 target.must_have_its_directory()?;
             }
-            let (across, sources) = across(sources, &target, &options, context).await?;
-            let rest = match sources.is_empty() {
-                true => Summary::default(),
-                false => transfer::run(&context.client, sources, target, options, context.out).await?,
-            };
-            across.and(rest)
+            interruptible(async {
+                let (across, sources) = across(sources, &target, &options, context).await?;
+                let rest = match sources.is_empty() {
+                    true => Summary::default(),
+                    false => transfer::run(&context.client, sources, target, options, context.out).await?,
+                };
+                Ok(across.and(rest))
+            })
+            .await?
         }
     };
     if context.out.is_json() {
@@ -127,34 +131,28 @@ pub(crate) async fn run(cp: Cp, context: &Context<'_>) -> Result<(), Failure> {
 }
 
 /// Has the server copy what lies below folders that it has to where it has them, too. Gives what that came to, and the sources that are
-/// left: what is no folder, or elsewhere.
+/// left, to be copied object by object.
 async fn across(
     sources: Vec<Address>,
     target: &Target,
     options: &Options,
     context: &Context<'_>,
 ) -> Result<(Summary, Vec<Address>), Failure> {
-    let (started, mut summary) = (Instant::now(), Summary::default());
-    let (Address::Remote(to), true) = (target.address(), options.recursive) else {
-        return Ok((summary, sources));
-    };
-    let work = Work::Copy { to, overwrite: options.overwrite };
-    let mut left = Vec::new();
+    let (started, mut summary, mut left) = (Instant::now(), Summary::default(), Vec::new());
     for source in sources {
-        let Address::Remote(from) = &source else {
-            left.push(source);
-            continue;
-        };
-        match folder::work(from, work, false, context, &mut summary.tally).await {
-            Ok(done) if done.is_nothing() => left.push(source),
-            Ok(done) => {
-                summary.copied += done.objects;
-                summary.skipped += done.left;
-                summary.bytes += done.bytes;
+        let (from, to) = match (&source, target.address()) {
+            (Address::Remote(from), Address::Remote(to)) if may_be_a_job(from, to, options, context) => {
+                (from, to)
             }
-            // Nobody in particular has no jobs.
-            Err(failure) if failure.status() == Some(401) => left.push(source),
-            Err(failure @ (Failure::Interrupted | Failure::Unreachable { .. })) => return Err(failure),
+            _ => {
+                left.push(source);
+                continue;
+            }
+        };
+        match copy_folder(from, to, context, &mut summary).await {
+            Ok(true) => {}
+            Ok(false) => left.push(source),
+            Err(failure) if failure.ends_all() => return Err(failure),
             Err(failure) => {
                 context.out.item_failure(&source.to_string(), &failure);
                 summary.tally.add(&failure);
@@ -163,6 +161,35 @@ async fn across(
     }
     summary.elapsed = started.elapsed();
     Ok((summary, left))
+}
+
+/// Whether the server would take it as a job: nobody in particular has none, and neither folder may lie in the other. Where what is there
+/// is to be left, its report would be full of that, and name nothing else.
+fn may_be_a_job(from: &Remote, to: &Remote, options: &Options, context: &Context<'_>) -> bool {
+    let (below, into) = (from.as_folder(), to.as_folder());
+    let overlap = below.bucket == into.bucket
+        && (below.path.starts_with(&into.path) || into.path.starts_with(&below.path));
+    options.recursive && options.overwrite && !overlap && context.client.token().is_some()
+}
+
+/// Copies what lies below a folder by a job; whether anything did, and there was room for a job.
+async fn copy_folder(
+    from: &Remote,
+    to: &Remote,
+    context: &Context<'_>,
+    summary: &mut Summary,
+) -> Result<bool, Failure> {
+    if !folder::is_there(from, context).await? {
+        return Ok(false);
+    }
+    let copied = folder::change(from, Change::Copy { to }, false, context, &mut summary.tally).await;
+    let copied = match copied {
+        Err(failure) if failure.status() == Some(429) => return Ok(false),
+        copied => copied?,
+    };
+    summary.copied += copied.objects;
+    summary.bytes += copied.bytes;
+    copied.ended.map_or(Ok(true), Err)
 }
 
 /// Refuses what makes no sense before anything is sent.

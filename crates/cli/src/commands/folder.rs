@@ -6,43 +6,33 @@ use super::job::{number, outcome, text, wait_or_leave};
 use super::{Context, plural};
 use crate::address::Remote;
 use crate::client::Relocation;
-use crate::failure::{Failure, ServerError, Tally};
+use crate::failure::{Failure, Tally};
 use crate::units;
-
-/// Why an object stays where it is because something is at its target, which is not to be replaced.
-const TAKEN: &str = "OBJECT_EXISTS";
 
 /// What becomes of a folder's objects.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Work<'a> {
+pub(super) enum Change<'a> {
     Delete,
-    Move {
-        to: &'a Remote,
-        overwrite: bool,
-    },
-    /// Where nothing is overwritten, what is there already is no failure.
-    Copy {
-        to: &'a Remote,
-        overwrite: bool,
-    },
+    Move { to: &'a Remote, overwrite: bool },
+    Copy { to: &'a Remote },
 }
 
-/// What was done.
-#[derive(Debug, Default)]
-pub(super) struct Done {
-    /// Objects, and their bytes.
+/// What a job did to a folder; what it could not do was told of.
+#[derive(Debug)]
+pub(super) struct Changed {
+    /// Objects that it was done to, and their bytes.
     pub(super) objects: u64,
     pub(super) bytes: u64,
-    /// Objects that a copy left as they are.
-    pub(super) left: u64,
-    /// What failed, and was told of.
+    /// Objects that it could not be done to.
     pub(super) failed: u64,
+    /// Why it ended before it was through.
+    pub(super) ended: Option<Failure>,
 }
 
-impl Done {
-    /// Whether nothing lay below the folder.
+impl Changed {
+    /// Whether there was nothing below the folder.
     pub(super) fn is_nothing(&self) -> bool {
-        self.objects + self.left + self.failed == 0
+        self.objects + self.failed == 0 && self.ended.is_none()
     }
 
     /// The objects, and their bytes: `3 objects, 1.2 kB`.
@@ -51,63 +41,54 @@ impl Done {
     }
 }
 
-/// Has the server do it to all that lies below a folder, waits for that, and tells what it could not do. `dry_run`: it only looks.
-pub(super) async fn work(
+/// Whether anything lies below a folder, as far as the caller sees.
+pub(super) async fn is_there(folder: &Remote, context: &Context<'_>) -> Result<bool, Failure> {
+    let page = context.client.list(&folder.as_folder(), false, None).await?;
+    Ok(!page.objects.is_empty())
+}
+
+/// Has the server do it to all that lies below a folder, and waits for that. `dry_run`: it only looks.
+pub(super) async fn change(
     folder: &Remote,
-    work: Work<'_>,
+    change: Change<'_>,
     dry_run: bool,
     context: &Context<'_>,
     tally: &mut Tally,
-) -> Result<Done, Failure> {
+) -> Result<Changed, Failure> {
     let (client, from) = (&context.client, folder.as_folder());
     let way = |to: &Remote, overwrite| Relocation::new(&from, &to.as_folder(), overwrite, dry_run);
-    let asked = match work {
-        Work::Delete => client.delete_folder(&from.bucket, &from.path, dry_run).await?,
-        Work::Move { to, overwrite } => client.move_folder(&way(to, overwrite)).await?,
-        Work::Copy { to, overwrite } => client.copy_folder(&way(to, overwrite)).await?,
+    let asked = match change {
+        Change::Delete => client.delete_folder(&from.bucket, &from.path, dry_run).await?,
+        Change::Move { to, overwrite } => client.move_folder(&way(to, overwrite)).await?,
+        Change::Copy { to } => client.copy_folder(&way(to, true)).await?,
     };
-    let ended = wait_or_leave(asked, context).await?;
-    let leaves_taken = matches!(work, Work::Copy { overwrite: false, .. });
-    let done = tell(&ended, &from.bucket, leaves_taken, context, tally);
-    match text(&ended, "status") {
-        "completed" => Ok(done),
-        _ => outcome(&ended).map(|()| done),
-    }
+    let job = wait_or_leave(asked, context).await?;
+    tell_failures(&job, &from.bucket, context, tally);
+    Ok(Changed {
+        objects: number(&job, "done"),
+        bytes: number(&job, "bytes"),
+        failed: number(&job, "failures"),
+        ended: if text(&job, "status") == "completed" { None } else { outcome(&job).err() },
+    })
 }
 
-/// Tells what a job could not do, and gives what it did.
-fn tell(job: &Value, bucket: &str, leaves_taken: bool, context: &Context<'_>, tally: &mut Tally) -> Done {
-    let codes = job.pointer("/report/errors_by_code");
-    let left = codes.and_then(|codes| codes.get(TAKEN)).and_then(Value::as_u64).filter(|_| leaves_taken);
-    let left = left.unwrap_or(0);
-    let failed = number(job, "failures").saturating_sub(left);
-    let named = job.pointer("/report/failures").and_then(Value::as_array).into_iter().flatten();
-    let mut told = 0;
-    for one in named.filter(|one| !leaves_taken || text(one, "code") != TAKEN) {
-        let failure = failure(one);
+/// Tells what a job could not do, and counts all of it: its report names the first, and has all by their codes.
+fn tell_failures(job: &Value, bucket: &str, context: &Context<'_>, tally: &mut Tally) {
+    let named = job.pointer("/report/failures").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    for one in named {
+        let (code, message) = (text(one, "code").to_owned(), text(one, "message").to_owned());
+        let failure = Failure::Reported { code, message };
         context.out.item_failure(&Remote::new(bucket, text(one, "path")).to_string(), &failure);
-        tally.add(&failure);
-        told += 1;
     }
-    // The report names some; the rest is told by number.
-    for _ in told..failed {
-        tally.add(&Failure::Other(anyhow::anyhow!("not done")));
+    let more = number(job, "failures").saturating_sub(named.len() as u64);
+    if more > 0 {
+        context.out.note(&format!("{more} more failed"));
     }
-    if failed > told {
-        context.out.note(&format!("{} more failed", failed - told));
+    let codes = job.pointer("/report/errors_by_code").and_then(Value::as_object);
+    for (code, count) in codes.into_iter().flatten() {
+        let failure = Failure::Reported { code: code.clone(), message: String::new() };
+        for _ in 0..count.as_u64().unwrap_or(0) {
+            tally.add(&failure);
+        }
     }
-    Done { objects: number(job, "done"), bytes: number(job, "bytes"), left, failed }
-}
-
-/// What a report says of one object, as the server would have said it of a request.
-fn failure(told: &Value) -> Failure {
-    let (code, message) = (text(told, "code").to_owned(), text(told, "message").to_owned());
-    let status = match code.as_str() {
-        "STORAGE_UNAUTHORIZED" | "AUTH_REQUIRED" => 403,
-        TAKEN => 409,
-        code if code.ends_with("_NOT_FOUND") => 404,
-        _ => 500,
-    };
-    let error = ServerError { status, code, message, request_id: None, retry_after: None, hint: None };
-    Failure::Server(Box::new(error))
 }

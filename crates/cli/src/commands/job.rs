@@ -81,9 +81,7 @@ pub(crate) async fn wait_or_leave(started: Value, context: &Context<'_>) -> Resu
         ended = wait(started, context) => ended,
         pressed = tokio::signal::ctrl_c() => {
             pressed?;
-            let note = format!("the server goes on with it: aerostore job wait {id}; aerostore job cancel {id} ends it");
-            context.out.note(&note);
-            Err(Failure::Interrupted)
+            Err(Failure::Left { job: id })
         }
     }
 }
@@ -101,6 +99,12 @@ pub(crate) async fn wait(mut job: Value, context: &Context<'_>) -> Result<Value,
             Err(failure) if failure.is_transient() && failed < 30 => {
                 failed += 1;
                 continue;
+            }
+            Err(failure) if failure.is_transient() => {
+                context
+                    .out
+                    .note(&format!("the job goes on when its server is back: aerostore job wait {id}"));
+                return Err(failure);
             }
             asked => asked?,
         };

@@ -263,13 +263,13 @@ fn report(job: &Value) -> String {
     if job.pointer("/report/limited").and_then(Value::as_bool) == Some(true) {
         shown.push_str("\nthere is more to do than one run may: the next one goes on");
     }
-    if let Some(until) = job.pointer("/report/held_until").and_then(Value::as_str) {
-        shown.push_str(&format!(
-            "\nrules wait until {until}, as the clock is more than a day ahead of when the server last looked at it; \
-             where it is right, --apply --force does this now"
-        ));
+    match job.pointer("/report/held_until").and_then(Value::as_str) {
+        Some(until) => format!(
+            "rules wait until {until}, as the clock is more than a day ahead of when the server last looked at it; \
+             where it is right, --apply --force does this once, now:\n{shown}"
+        ),
+        None => shown,
     }
-    shown
 }
 
 #[cfg(test)]

@@ -136,3 +136,16 @@ fn confirmed(yes: bool, what: &str) -> Result<(), Failure> {
 fn plural(count: u64) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
+
+/// Does what may be left at any moment, until Ctrl-C. The system ends a process by it only until something has waited for it.
+async fn interruptible<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::select! {
+        // Who waits for a job has more to say of it.
+        biased;
+        done = work => done,
+        pressed = tokio::signal::ctrl_c() => {
+            pressed?;
+            Err(Failure::Interrupted)
+        }
+    }
+}

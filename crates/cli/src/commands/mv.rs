@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Context;
-use super::folder::{self, Done, Work};
+use super::folder::{self, Change};
 use crate::address::Remote;
 use crate::failure::{Failure, Tally};
 
@@ -13,15 +13,17 @@ Examples:
   aerostore mv docs/plan.txt docs/old/           keeps the name
   aerostore mv -r docs/2024 archive/docs/2024    what is in docs/2024 goes into the other folder
 
-With -r the server does it, as a job: Ctrl-C ends the wait, and `aerostore job cancel` the job. What can't go is told, and stays.";
+With -r the server does it, as a job: Ctrl-C ends the wait, and `aerostore job cancel` the job. What
+can't go is told, and stays. Neither folder may lie in the other.";
 
 /// Options of `mv`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Mv {
-    /// BUCKET/PATH of the object; with -r also BUCKET/FOLDER or BUCKET (everything in it)
+    /// BUCKET/PATH of an object; with -r BUCKET/FOLDER, or BUCKET for everything in it
     from: Remote,
-    /// BUCKET/PATH it gets; BUCKET or BUCKET/FOLDER/ keeps its name. Nothing may be there yet
+    /// BUCKET/PATH that the object gets; BUCKET or BUCKET/FOLDER/ keeps its name. Nothing may be there yet. With -r the folder that takes
+    /// what is in the other one
     to: Remote,
     /// All that is in a folder, into another one
     #[arg(long, short)]
@@ -29,17 +31,16 @@ pub(crate) struct Mv {
     /// With -r: replace what is there; else what would take its place stays where it is
     #[arg(long, requires = "recursive")]
     overwrite: bool,
-    /// With -r: say what would go, and what could not, and move nothing
+    /// With -r: say how much would go and what its target would refuse, and move nothing. Whether it may leave is not looked at
     #[arg(long, requires = "recursive")]
     dry_run: bool,
 }
 
 /// Runs `aerostore mv`.
 pub(crate) async fn run(mv: &Mv, context: &Context<'_>) -> Result<(), Failure> {
-    if mv.recursive { below(mv, context).await } else { one(mv, context).await }
-}
-
-async fn one(mv: &Mv, context: &Context<'_>) -> Result<(), Failure> {
+    if mv.recursive {
+        return below(mv, context).await;
+    }
     let object = mv.from.clone().object();
     let from = object.map_err(|message| Failure::Usage(format!("{message}; to move all of it say -r")))?;
     let to = if mv.to.is_folder() { mv.to.join(from.file_name()) } else { mv.to.clone() };
@@ -48,24 +49,23 @@ async fn one(mv: &Mv, context: &Context<'_>) -> Result<(), Failure> {
     context.out.result(&result, |_| format!("{from} -> {to}"))
 }
 
-/// Moves what lies below a folder, or the object of that name where there is no such folder.
+/// Moves what lies below a folder.
 async fn below(mv: &Mv, context: &Context<'_>) -> Result<(), Failure> {
-    let mut tally = Tally::default();
-    let work = Work::Move { to: &mv.to, overwrite: mv.overwrite };
-    let done = folder::work(&mv.from, work, mv.dry_run, context, &mut tally).await?;
-    if done.is_nothing() && !mv.from.is_folder() && !mv.dry_run {
-        return one(mv, context).await;
-    }
-    if done.is_nothing() && !mv.from.path.is_empty() {
-        return Err(Failure::NotFound(format!("nothing lies below {}", mv.from.as_folder())));
-    }
     let (from, to) = (mv.from.as_folder(), mv.to.as_folder());
-    let Done { objects, bytes, failed, .. } = done;
-    let count = if mv.dry_run { "would_move" } else { "moved" };
+    if !from.path.is_empty() && !folder::is_there(&from, context).await? {
+        context.client.bucket(&from.bucket).await?;
+        return Err(Failure::NotFound(format!("nothing lies below {from}; an object is moved without -r")));
+    }
+    let mut tally = Tally::default();
+    let change = Change::Move { to: &to, overwrite: mv.overwrite };
+    let moved = folder::change(&from, change, mv.dry_run, context, &mut tally).await?;
+    let (key, words) = if mv.dry_run { ("would_move", "would move") } else { ("moved", "moved") };
     let result = json!({
-        "from": from.to_string(), "to": to.to_string(), count: objects, "bytes": bytes, "failed": failed,
+        "from": from.to_string(), "to": to.to_string(), key: moved.objects, "bytes": moved.bytes, "failed": moved.failed,
     });
-    let what = if mv.dry_run { "would move" } else { "moved" };
-    context.out.result(&result, |_| format!("{what} {}: {from} -> {to}", done.in_words()))?;
-    tally.finish(objects + failed)
+    context.out.result(&result, |_| format!("{words} {}: {from} -> {to}", moved.in_words()))?;
+    match moved.ended {
+        Some(failure) => Err(failure),
+        None => tally.finish(moved.objects + moved.failed),
+    }
 }

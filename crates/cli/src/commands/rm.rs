@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use clap::Args;
 use serde_json::json;
 
-use super::folder::{self, Work};
-use super::{Context, confirmed, plural};
+use super::folder::{self, Change};
+use super::{Context, confirmed, interruptible, plural};
 use crate::address::Remote;
 use crate::client::objects::PAGE;
 use crate::failure::{Failure, Tally};
@@ -24,7 +24,7 @@ pub(crate) struct Rm {
     /// With -r: do not ask
     #[arg(long, short)]
     yes: bool,
-    /// With -r: say how much there is to delete, and delete nothing
+    /// With -r: say how much there is to delete, and delete nothing. Whether it may be deleted is not looked at
     #[arg(long, requires = "recursive")]
     dry_run: bool,
     /// What is not there is no error
@@ -57,8 +57,10 @@ pub(crate) async fn run(rm: &Rm, context: &Context<'_>) -> Result<(), Failure> {
         deletion.version(&object).await;
     } else if rm.recursive {
         for address in &rm.addresses {
-            if let Err(failure) = deletion.folder(address).await {
-                deletion.failed(address, &failure);
+            match interruptible(deletion.folder(address)).await {
+                Err(failure) if failure.ends_all() => return deletion.ended(failure),
+                Err(failure) => deletion.failed(address, &failure),
+                Ok(()) => {}
             }
         }
     } else {
@@ -118,10 +120,12 @@ impl Deletion<'_> {
 
     /// Has the server delete what lies below a folder, and waits for it; whether there was anything.
     async fn by_job(&mut self, address: &Remote) -> Result<bool, Failure> {
-        let done = folder::work(address, Work::Delete, self.dry_run, self.context, &mut self.tally).await?;
+        let done =
+            folder::change(address, Change::Delete, self.dry_run, self.context, &mut self.tally).await?;
         self.deleted += done.objects;
         self.bytes += done.bytes;
-        Ok(!done.is_nothing())
+        let is_there = !done.is_nothing();
+        done.ended.map_or(Ok(is_there), Err)
     }
 
     /// Deletes what lies below a folder, page by page; whether there was anything.
@@ -207,7 +211,20 @@ impl Deletion<'_> {
         self.tally.add(failure);
     }
 
+    /// Tells what was done before something ended all of it.
+    fn ended(&self, failure: Failure) -> Result<(), Failure> {
+        if self.deleted > 0 {
+            self.tell()?;
+        }
+        Err(failure)
+    }
+
     fn finish(&self) -> Result<(), Failure> {
+        self.tell()?;
+        self.tally.finish(self.deleted + self.tally.failed())
+    }
+
+    fn tell(&self) -> Result<(), Failure> {
         let failed = self.tally.failed();
         let (count, s) = (self.deleted, plural(self.deleted));
         let (summary, words) = match self.dry_run {
@@ -222,6 +239,6 @@ impl Deletion<'_> {
         } else {
             self.context.out.note(&words);
         }
-        self.tally.finish(self.deleted + failed)
+        Ok(())
     }
 }

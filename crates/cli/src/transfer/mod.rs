@@ -54,7 +54,7 @@ impl Summary {
         self.skipped += next.skipped;
         self.left_out += next.left_out;
         self.bytes += next.bytes;
-        self.tally.join(next.tally);
+        self.tally.join(&next.tally);
         self.elapsed += next.elapsed;
         self
     }

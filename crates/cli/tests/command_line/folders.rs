@@ -1,5 +1,7 @@
 //! What lies below a folder is moved and copied by the server, and told of as if each object had gone alone.
 
+use std::process::{Command, Stdio};
+
 use serde_json::Value;
 
 use crate::server::Server;
@@ -20,6 +22,18 @@ fn with(paths: &[&str]) -> Server {
         server.pipe(path.as_bytes(), &["cp", "-", &format!("aero://{path}")]).ok();
     }
     server
+}
+
+/// The token of a user whose jobs wait: one of them runs at a time, and another server has had one for as long as this test takes.
+fn busy_user(server: &Server) -> String {
+    let token = server.token(USER);
+    server.run_as(&token, &["rm", "-r", "box/nothing/", "--yes"]).fails(3, "nothing lies below");
+    let running = "BEGIN IMMEDIATE; INSERT INTO jobs (id, kind, caller, user_id, params, dry_run, created_at, updated_at) \
+                   SELECT user_id, kind, caller, user_id, params, 0, created_at, created_at FROM jobs; \
+                   UPDATE jobs SET status = 'running', started_at = created_at, leased_by = id, leased_until = 9000000000000000 \
+                   WHERE id = user_id; COMMIT";
+    server.metadata().execute_batch(running).unwrap();
+    token
 }
 
 #[track_caller]
@@ -69,24 +83,24 @@ fn a_folder_is_moved_by_the_server() {
 }
 
 #[test]
-fn an_object_goes_alone_also_where_folders_may() {
+fn an_object_goes_without_r_and_a_folder_with_it() {
     let server = with(&["box/a", "box/in/b"]);
     server.run(&["mv", "box/in/", "box/new/"]).fails(2, "say -r");
     server.run(&["mv", "box", "other"]).fails(2, "say -r");
     for only_with_folders in ["--dry-run", "--overwrite"] {
         server.run(&["mv", "box/a", "box/c", only_with_folders]).fails(2, "--recursive");
     }
-    server.run(&["mv", "-r", "box/a", "other/"]).ok();
-    holds(&server, "other", &["a"]);
     server.run(&["mv", "-r", "box/nothing/", "other"]).fails(3, "nothing lies below");
-    server.run(&["mv", "-r", "box/nothing", "other"]).fails(3, "");
+    for more in [&[][..], &["--dry-run"], &["--overwrite"]] {
+        server.run(&[&["mv", "-r", "box/a", "other/"], more].concat()).fails(3, "without -r");
+    }
     server.run(&["mv", "-r", "missing/a", "other"]).fails(3, "BUCKET_NOT_FOUND");
     server.run(&["mv", "-r", "box", "box/in"]).fails(1, "lie in it");
     server.run_as_nobody(&["mv", "-r", "box/in", "other"]).fails(4, "AUTH_REQUIRED");
     // All of a bucket.
     server.run(&["mv", "-r", "box", "other/box"]).ok();
     holds(&server, "box", &[]);
-    holds(&server, "other", &["a", "box/in/b"]);
+    holds(&server, "other", &["box/a", "box/in/b"]);
 }
 
 #[test]
@@ -120,15 +134,32 @@ fn a_folder_is_copied_by_the_server() {
     holds(&server, "other", &["there/a", "there/c", "there/file", "there/sub/b"]);
     assert_eq!(content(&server, "other/there/a"), "box/in/a");
     holds(&server, "box", &["c", "in/a", "in/sub/b"]);
-    assert_eq!(jobs(&server), ["copy_folder completed"; 2], "also of what is no folder");
-
-    server.run(&["cp", "-r", "aero://box/in", "aero://box/in/sub"]).fails(1, "lie in it");
+    assert_eq!(jobs(&server), ["copy_folder completed"], "of what is a folder");
     server.run(&["cp", "-r", "aero://box/nothing/", "aero://other"]).fails(3, "nothing lies below");
     server.run(&["cp", "-r", "aero://box/in", "aero://missing/x"]).fails(3, "BUCKET_NOT_FOUND");
     let said = server.run(&["cp", "-r", "aero://missing", "aero://box/in", "aero://other/more"]);
     assert!(said.err.contains("aero://missing/: "), "{said:?}");
     said.fails(3, "1 of 3 failed");
     holds(&server, "other", &["more/a", "more/sub/b", "there/a", "there/c", "there/file", "there/sub/b"]);
+
+    // No job takes what would meet its own copies.
+    let before = jobs(&server);
+    server.run(&["cp", "-r", "aero://box/in/sub", "aero://box/in"]).ok();
+    server.run(&["cp", "-r", "aero://box/c", "aero://box"]).ok();
+    server.run(&["cp", "-r", "aero://box/in", "aero://box/in/again"]).ok();
+    holds(&server, "box", &["c", "in/a", "in/again/a", "in/again/b", "in/again/sub/b", "in/b", "in/sub/b"]);
+    assert_eq!(jobs(&server), before);
+}
+
+/// What other clients leave to have a folder shown has no place in a bucket, and is no failure.
+#[test]
+fn a_folder_with_a_marker_is_copied() {
+    let server = with(&["box/in/a"]);
+    server.metadata().execute("UPDATE storage_objects SET path = 'in/' WHERE path = 'in/a'", []).unwrap();
+    server.pipe(b"1", &["cp", "-", "aero://box/in/a"]).ok();
+    let done = json(&server.run(&["cp", "-r", "aero://box/in", "aero://other", "--json"]).ok());
+    assert_eq!((&done["copied"], &done["failed"]), (&1.into(), &0.into()), "{done}");
+    holds(&server, "other", &["a"]);
 }
 
 #[test]
@@ -145,6 +176,11 @@ fn what_is_there_is_left_where_that_is_asked_for_and_is_no_failure() {
     let copy = ["cp", "-rn", "aero://box/in", "aero://other", "--json"];
     let done = json(&server.run(&copy).ok());
     assert_eq!((&done["copied"], &done["skipped"]), (&2.into(), &(FILES - 2).into()), "{done}");
+    // It is not named among the first of what is there.
+    server.run(&["bucket", "update", "other", "--max-file-size", "1KB"]).ok();
+    server.pipe(&[b'x'; 5000], &["cp", "-", "aero://box/in/zzz"]).ok();
+    server.run(&copy).fails(1, "in/zzz");
+    server.run(&["rm", "box/in/zzz"]).ok();
     let all = json(&server.run(&copy).ok());
     assert_eq!(
         (&all["copied"], &all["skipped"], &all["failed"]),
@@ -156,6 +192,60 @@ fn what_is_there_is_left_where_that_is_asked_for_and_is_no_failure() {
     assert_eq!(said.err.matches("OBJECT_EXISTS").count(), 100, "{said:?}");
     assert!(said.err.contains("30 more failed"), "{said:?}");
     said.fails(1, "130 of 130 failed");
+    // Where all are for one reason, the exit code says it, also of those that are not named.
+    let user = server.token(USER);
+    server.run_as(&user, &["rm", "-r", "box/in", "--yes"]).fails(4, "130 of 130 failed");
+}
+
+/// Whoever interrupts a command is told of the job that goes on, and nothing else is asked for.
+#[test]
+fn ctrl_c_leaves_the_job_and_begins_nothing_more() {
+    let server = with(&["box/in/a", "other/b"]);
+    let token = busy_user(&server);
+    for command in [
+        &["rm", "-r", "box/in", "other", "--yes"][..],
+        &["--json", "mv", "-r", "box/in", "other/in"],
+        &["--quiet", "cp", "-r", "aero://box/in", "aero://other", "aero://box/new"],
+    ] {
+        let mut process = server.command(&server.url);
+        process.args(command).env("AEROSTORE_TOKEN", &token).stdin(Stdio::null());
+        let process = process.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let job = server.pending_job();
+        let interrupt = Command::new("kill").args(["-INT", &process.id().to_string()]).status();
+        assert!(interrupt.unwrap().success());
+        let ended = process.wait_with_output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(130), "{said}");
+        assert!(said.contains(&format!("aerostore job wait {job}")), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        server.run(&["job", "cancel", &job]).ok();
+        let unfinished = json(&server.run(&["job", "list", "--status", "pending", "--json"]).ok());
+        assert_eq!(unfinished, serde_json::json!([]), "{command:?}");
+    }
+    holds(&server, "box", &["in/a"]);
+    holds(&server, "other", &["b"]);
+}
+
+/// A job that somebody ends has done what it has done.
+#[test]
+fn what_was_done_is_told_also_where_the_job_is_cancelled() {
+    let server = with(&["box/in/a"]);
+    let token = busy_user(&server);
+    let mut process = server.command(&server.url);
+    process.args(["--json", "mv", "-r", "box/in", "other"]).env("AEROSTORE_TOKEN", &token);
+    let process = process.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let job = server.pending_job();
+    let done = format!("UPDATE jobs SET done = 7, bytes = 70 WHERE id = '{job}'");
+    assert_eq!(server.metadata().execute(&done, []).unwrap(), 1);
+    server.run(&["job", "cancel", &job]).ok();
+    let ended = process.wait_with_output().unwrap();
+    let told = json(&String::from_utf8(ended.stdout).unwrap());
+    assert_eq!(
+        (ended.status.code(), &told["moved"], &told["bytes"]),
+        (Some(1), &7.into(), &70.into()),
+        "{told}"
+    );
+    assert!(String::from_utf8(ended.stderr).unwrap().contains("the job is cancelled"));
 }
 
 /// Who has no token has no jobs: what they may read and write all the same goes object by object.

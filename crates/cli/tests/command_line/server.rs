@@ -72,6 +72,19 @@ impl Server {
         rusqlite::Connection::open(self.folder.path().join("data/metadata.sqlite")).unwrap()
     }
 
+    /// The job that waits for its turn, as soon as there is one.
+    pub(crate) fn pending_job(&self) -> String {
+        for _ in 0..1000 {
+            let listed = self.run(&["job", "list", "--status", "pending", "--json"]).ok();
+            let jobs: serde_json::Value = serde_json::from_str(&listed).unwrap();
+            if let Some(id) = jobs[0]["id"].as_str() {
+                return id.to_owned();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("no job waits");
+    }
+
     /// A user's token.
     pub(crate) fn token(&self, user: &str) -> String {
         self.run(&["token", "create", "--user", user]).ok().trim().to_owned()

@@ -55,6 +55,11 @@ pub(super) async fn step(
             match outcome {
                 Ok(true) => job.progress.did(object.size),
                 Ok(false) => {}
+                // The folder's own marker has no place in a bucket itself, and nothing in it that a copy would lack.
+                Err(_)
+                    if how == How::Copy
+                        && to.prefix().is_empty()
+                        && object.path.as_str() == from.prefix() => {}
                 Err(error) => job.progress.failed(object.path.as_str(), &error),
             }
         }

@@ -1,6 +1,6 @@
 //! Whether lifecycle rules can be followed.
 
-use chrono::{SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use file_storage::executor::look::Books;
 
 use super::Finding;
@@ -11,12 +11,15 @@ const ABOUT: &str = "lifecycle";
 
 pub(super) fn look(config: &Config, books: &Books) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if let Some(until) = books.lifecycle_held_until.filter(|until| *until > Utc::now()) {
+    // No hold lies further ahead than a day: then the clock was set back, and the next look lifts it.
+    let now = Utc::now();
+    let holds = |until: &DateTime<Utc>| *until > now && *until - now <= TimeDelta::days(1);
+    if let Some(until) = books.lifecycle_held_until.filter(holds) {
         let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
         findings.push(Finding::warning(
             ABOUT,
             format!("rules wait until {until}: the clock is more than a day ahead of when a server last looked at it"),
-            "see that the clock is right (`timedatectl`); then `aerostore lifecycle --apply --force` goes on at once",
+            "see that the clock is right (`timedatectl`); `aerostore lifecycle --apply --force` follows them once, now",
         ));
     }
     for (rule, provider) in rules::without_provider(config, &books.lifecycle_rules) {
@@ -62,10 +65,14 @@ mod tests {
             let spec = RuleSpec { archive_to: to, name: Some("cool".to_owned()), ..RuleSpec::default() };
             LifecycleRule::new(bucket.clone(), RuleSource::Api, spec)
         };
-        let over = Some(Utc::now() - chrono::TimeDelta::seconds(1));
-        let books =
-            Books { lifecycle_rules: vec![rule("local")], lifecycle_held_until: over, ..Books::default() };
-        assert_eq!(look(&config, &books), []);
+        for (seconds, is_held) in [(-1, false), (3600, true), (2 * 86_400, false)] {
+            let books = Books {
+                lifecycle_rules: vec![rule("local")],
+                lifecycle_held_until: Some(Utc::now() + TimeDelta::seconds(seconds)),
+                ..Books::default()
+            };
+            assert_eq!(look(&config, &books).len(), usize::from(is_held), "{seconds}");
+        }
         let books = Books {
             lifecycle_rules: vec![rule("cold")],
             missing_buckets: vec![bucket.clone()],
