@@ -97,7 +97,7 @@ pub(crate) async fn run(cp: Cp, context: &Context<'_>) -> Result<(), Failure> {
                     true => Summary::default(),
                     false => transfer::run(&context.client, sources, target, options, context.out).await?,
                 };
-                Ok(across.and(rest))
+                Ok(across.and(&rest))
             })
             .await?
         }

@@ -49,7 +49,7 @@ pub(crate) struct Summary {
 
 impl Summary {
     /// This run, and one behind it.
-    pub(crate) fn and(mut self, next: Self) -> Self {
+    pub(crate) fn and(mut self, next: &Self) -> Self {
         self.copied += next.copied;
         self.skipped += next.skipped;
         self.left_out += next.left_out;
