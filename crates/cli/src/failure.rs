@@ -212,12 +212,13 @@ pub(crate) struct Tally {
 impl Tally {
     /// Counts one failed item.
     pub(crate) fn add(&mut self, failure: &Failure) {
-        self.failed += 1;
-        let code = failure.exit_code();
-        self.exit_code = Some(match self.exit_code {
-            Some(seen) if seen != code => FAILED,
-            Some(_) | None => code,
-        });
+        self.add_many(1, failure);
+    }
+
+    /// Counts items that all failed like this; none of them is no failure.
+    pub(crate) fn add_many(&mut self, items: u64, failure: &Failure) {
+        let exit_code = (items > 0).then(|| failure.exit_code());
+        self.join(&Self { failed: items, exit_code });
     }
 
     /// Counts what another one has counted.
@@ -299,6 +300,16 @@ mod tests {
         check(&[], None);
         check(&[server(404), server(404)], Some(3));
         check(&[server(404), server(403)], Some(1));
+    }
+
+    #[test]
+    fn many_failures_are_counted_at_once() {
+        let mut tally = Tally::default();
+        tally.add_many(0, &server(403));
+        assert!(tally.finish(0).is_ok());
+        tally.add_many(30, &server(404));
+        let ended = tally.finish(40).unwrap_err();
+        assert_eq!((ended.to_string().as_str(), ended.exit_code()), ("30 of 40 failed", 3));
     }
 
     #[test]

@@ -202,6 +202,8 @@ fn limits_of_requests_change() {
     scene.changes("query: {max_rows: 1}\n", &["query.max_rows"], || scene.rows(), "2", "1");
     scene.reload("", &["query.max_rows"]);
     scene.changes("query: {default_rows: 1}\n", &["query.default_rows"], || scene.rows(), "2", "1");
+    scene.reload("", &["query.default_rows"]);
+    scene.changes("query: {max_bytes: 1B}\n", &["query.max_bytes"], || scene.rows(), "2", "0");
 
     let second_stream = || {
         let _first = scene.server.events(&scene.service);
