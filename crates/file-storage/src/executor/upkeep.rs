@@ -125,7 +125,8 @@ pub trait UpkeepExecutor: Send + Sync {
         limit: u32,
     ) -> Result<Vec<SegmentBlob>, StorageError>;
 
-    /// Deletes the object, or gives up the upload, that this blob was of, as its bytes are lost. `false` where it is gone already.
+    /// Deletes the object, or gives up the upload, that this blob is of, as its bytes are lost. `false` where it is gone, or made of
+    /// another blob by now: one that was made anew from a copy, say.
     ///
     /// # Errors
     /// Only those of the engine.

@@ -3,11 +3,19 @@
 
 use std::time::Duration;
 
-use crate::support::{Fixture, credential_key, keys, options, path, user};
+use crate::support::{Fixture, credential_key, keys, maintain, options, path, user};
 use file_storage::failpoint::{self, Action};
 use file_storage::file::PutMode;
 use file_storage::upkeep::{CleanupReport, Upkeep, UpkeepOptions};
 use file_storage::{BucketPolicy, FileStorage};
+
+/// Upkeep of another process over the same, whose points are the fixture's directory's.
+fn upkeep_of_another(fixture: &Fixture) -> Upkeep {
+    let (executor, backend) = (fixture.executor.clone(), fixture.backend.clone());
+    let other = FileStorage::new(executor, backend, keys(), credential_key(), options(fixture.dir.path()));
+    let options = UpkeepOptions { interval: None, grace: Duration::ZERO, ..UpkeepOptions::default() };
+    Upkeep::start(&other, options)
+}
 
 /// What an orphan job reports, while whose sweep is at `point` a file is deleted and its blob goes.
 async fn report_of_a_job_that_meets_a_deletion(point: &'static str) -> CleanupReport {
@@ -16,15 +24,7 @@ async fn report_of_a_job_that_meets_a_deletion(point: &'static str) -> CleanupRe
     for name in ["kept", "deleted"] {
         fixture.put(&user(1), (&docs, &path(name)), PutMode::Create, &[7; 1000]).await.unwrap();
     }
-    let other = FileStorage::new(
-        fixture.executor.clone(),
-        fixture.backend.clone(),
-        keys(),
-        credential_key(),
-        options(fixture.dir.path()),
-    );
-    let upkeep = UpkeepOptions { interval: None, grace: Duration::ZERO, ..UpkeepOptions::default() };
-    let upkeep = Upkeep::start(&other, upkeep);
+    let upkeep = upkeep_of_another(&fixture);
     let paused = failpoint::arm(fixture.dir.path(), point, Action::Pause);
     let deletion = async {
         paused.reached(1).await;
@@ -48,4 +48,38 @@ async fn fs_o1_a_blob_that_is_deleted_meanwhile_is_no_orphan() {
 async fn fs_o2_a_file_that_is_deleted_meanwhile_is_not_lost() {
     let report = report_of_a_job_that_meets_a_deletion("orphans.rows_read").await;
     assert_eq!(report, CleanupReport::default());
+}
+
+/// A walk may take hours: a blob that was missing when it came by may be there when it ends.
+#[tokio::test]
+async fn fs_o2_what_came_back_meanwhile_is_not_lost() {
+    let fixture = Fixture::new().await;
+    let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    // Of fewer, one would be too many.
+    for number in 0..100 {
+        let at = path(&format!("{number:03}"));
+        fixture.put(&user(1), (&docs, &at), PutMode::Create, &[7; 100]).await.unwrap();
+    }
+    let blob = fixture.executor.segment_blobs(&maintain(), "local", None, 1).await.unwrap().remove(0);
+    let file = fixture.dir.path().join("local/blobs").join(blob.key.as_str());
+    let elsewhere = fixture.dir.path().join("elsewhere");
+    let upkeep = upkeep_of_another(&fixture);
+    std::fs::rename(&file, &elsewhere).unwrap();
+    let found = upkeep.cleanup(true).await.unwrap();
+    assert_eq!((found.missing_blobs, found.deleted_rows, found.halted), (1, 0, None));
+    // Who only looks changes nothing.
+    upkeep.cleanup(false).await.unwrap();
+
+    let paused = failpoint::arm(fixture.dir.path(), "orphans.row_due", Action::Pause);
+    let meanwhile = async {
+        paused.reached(1).await;
+        std::fs::rename(&elsewhere, &file).unwrap();
+        paused.release();
+    };
+    let (report, ()) = tokio::join!(upkeep.cleanup(true), meanwhile);
+    upkeep.stop().await;
+    let report = report.unwrap();
+    assert_eq!((report.missing_blobs, report.deleted_rows, report.halted), (1, 0, None));
+    assert_eq!(fixture.get(&user(1), (&docs, &blob.path)).await.unwrap(), [7; 100]);
+    fixture.audit().await;
 }

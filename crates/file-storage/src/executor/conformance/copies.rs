@@ -239,7 +239,7 @@ pub(crate) async fn copies_go_with_their_blob_whichever_way_it_goes(subject: &Su
     gone(&second, 0).await;
     let lost = written("c").await;
     let version = subject.get(&owner, "photos", "c").await.unwrap().version;
-    assert!(on.delete_lost_object(&maintain(), &lost_bytes(version)).await.unwrap());
+    assert!(on.delete_lost_object(&maintain(), &lost_bytes(version, &lost.0)).await.unwrap());
     gone(&lost, 0).await;
     let emptied = written("d").await;
     on.empty_bucket(&allow(&owner, Operation::EmptyBucket), &made.name, 10).await.unwrap();

@@ -7,7 +7,7 @@ use chrono::Utc;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::subject::{Subject, allow, anon, bucket, lost_bytes, maintain, path, service, user};
+use super::subject::{Subject, allow, anon, bucket, lost_bytes, maintain, path, service, strange, user};
 use crate::Timestamp;
 use crate::bucket::{Bucket, BucketConfig, BucketPolicy};
 use crate::digests::{Algorithm, ChecksumType, Checksums, ObjectChecksum};
@@ -225,9 +225,14 @@ pub(crate) async fn replaced_and_given_up_parts_are_queued(subject: &Subject) {
     assert!(matches!(gone, Err(StorageError::UploadNotFound { .. })), "{gone:?}");
     // One whose bytes are lost is given up, too.
     let upload = begin(subject, &owner, new_upload(&made, "b")).await;
-    put(subject, &owner, &upload.at, 1, blob(&made, b"1").0).await.unwrap();
-    assert!(subject.executor.delete_lost_object(&maintain(), &lost_bytes(upload.at.id)).await.unwrap());
-    assert!(!subject.executor.delete_lost_object(&maintain(), &lost_bytes(upload.at.id)).await.unwrap());
+    let (part, key) = blob(&made, b"1");
+    put(subject, &owner, &upload.at, 1, part).await.unwrap();
+    let give_up = async |key: &BlobKey| {
+        subject.executor.delete_lost_object(&maintain(), &lost_bytes(upload.at.id, key)).await.unwrap()
+    };
+    assert!(!give_up(&strange()).await, "a part that has another blob by now");
+    assert!(give_up(&key).await);
+    assert!(!give_up(&key).await);
     subject.recount().await;
 }
 

@@ -116,9 +116,9 @@ pub(crate) async fn an_entry_comes_with_its_blob_and_goes_with_it(subject: &Subj
     );
     on.empty_bucket(&allow(&owner, Operation::EmptyBucket), &made.name, 10).await.unwrap();
     assert_eq!(status(subject, stays).await, None);
-    let (lost, _) = write(subject, &owner, &made, "e").await;
+    let (lost, blob) = write(subject, &owner, &made, "e").await;
     let version = subject.get(&owner, "photos", "e").await.unwrap().version;
-    assert!(on.delete_lost_object(&maintain(), &lost_bytes(version)).await.unwrap());
+    assert!(on.delete_lost_object(&maintain(), &lost_bytes(version, &blob)).await.unwrap());
     assert_eq!(status(subject, lost).await, None);
 
     // A version that is kept keeps its entry until it goes for good.

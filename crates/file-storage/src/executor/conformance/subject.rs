@@ -171,10 +171,14 @@ fn alike(one: &Result<StorageObject, StorageError>, other: &Result<StorageObject
     }
 }
 
-/// A blob of this version, or of this upload, that is said to be lost.
-pub(crate) fn lost_bytes(version: Uuid) -> SegmentBlob {
-    let key = BlobKey::new(Uuid::nil());
-    SegmentBlob { key, size: 1, version, bucket: bucket("lost"), path: path("lost") }
+/// A blob that is said to be lost, and of this version, or of this upload.
+pub(crate) fn lost_bytes(version: Uuid, key: &BlobKey) -> SegmentBlob {
+    SegmentBlob { key: key.clone(), size: 1, version, bucket: bucket("lost"), path: path("lost") }
+}
+
+/// The name of a blob that nothing is made of.
+pub(crate) fn strange() -> BlobKey {
+    BlobKey::new(Uuid::nil())
 }
 
 pub(crate) fn bucket(name: &str) -> BucketName {

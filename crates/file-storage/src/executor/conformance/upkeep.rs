@@ -7,7 +7,7 @@ use chrono::Utc;
 use uuid::Uuid;
 
 use super::subject::{
-    Subject, allow, bucket, lost_bytes, maintain, new_blob, path, service, user, with_segments,
+    Subject, allow, bucket, lost_bytes, maintain, new_blob, path, service, strange, user, with_segments,
 };
 use crate::bucket::{BucketConfig, BucketPolicy};
 use crate::errors::StorageError;
@@ -139,10 +139,12 @@ pub(crate) async fn every_way_of_going_is_an_event(subject: &Subject) {
     for at in ["one", "many", "emptied", "lost", "replaced", "moved"] {
         versions.push(subject.put(&owner, (&made, at), b"1", PutMode::Create).await.unwrap().object.version);
     }
+    let (object, key) = new_blob(&made, "lost", b"1");
+    versions[3] = subject.put_object(&owner, object, &PutMode::Upsert).await.unwrap().object.version;
     let before = on.events(&maintain(), 0, 100).await.unwrap().last().unwrap().sequence;
     subject.delete(&owner, "photos", "one").await.unwrap();
     on.delete_objects(&allow(&owner, Operation::Delete), &made.name, &[path("many")]).await.unwrap();
-    assert!(on.delete_lost_object(&maintain(), &lost_bytes(versions[3])).await.unwrap());
+    assert!(on.delete_lost_object(&maintain(), &lost_bytes(versions[3], &key)).await.unwrap());
     subject.rename(&owner, ("photos", "moved"), ("photos", "replaced"), PutMode::Upsert).await.unwrap();
     on.empty_bucket(&allow(&owner, Operation::EmptyBucket), &made.name, 10).await.unwrap();
     let events = on.events(&maintain(), before, 100).await.unwrap();
@@ -198,8 +200,11 @@ pub(crate) async fn known_and_lost_blobs(subject: &Subject) {
     assert!(on.segment_blobs(&maintain(), "other", None, 10).await.unwrap().is_empty());
 
     let version = written[0].1.version;
-    assert!(on.delete_lost_object(&maintain(), &lost_bytes(version)).await.unwrap());
-    assert!(!on.delete_lost_object(&maintain(), &lost_bytes(version)).await.unwrap());
+    let delete =
+        async |key: &BlobKey| on.delete_lost_object(&maintain(), &lost_bytes(version, key)).await.unwrap();
+    assert!(!delete(&strange()).await, "it is made of another blob by now");
+    assert!(delete(&written[0].0).await);
+    assert!(!delete(&written[0].0).await);
     assert!(subject.get(&owner, "photos", "a").await.is_err());
     subject.recount().await;
 }
@@ -277,7 +282,7 @@ pub(crate) async fn upkeep_is_the_service_roles(subject: &Subject) {
     assert!(on.finish_deletions(&access, &[], &[]).await.is_err());
     assert!(on.known_blobs(&access, &[]).await.is_err());
     assert!(on.segment_blobs(&access, "local", None, 1).await.is_err());
-    assert!(on.delete_lost_object(&access, &lost_bytes(Uuid::new_v4())).await.is_err());
+    assert!(on.delete_lost_object(&access, &lost_bytes(Uuid::new_v4(), &strange())).await.is_err());
     assert!(on.orphan_job_turn(&access).await.is_err());
     assert!(on.events(&access, 0, 1).await.is_err());
     assert!(on.backlog(&access).await.is_err());

@@ -456,12 +456,16 @@ pub(crate) async fn lost_versions_go_and_what_is_under_them_comes_up(subject: &S
     let owner = user();
     let made = kept(subject, &owner, "docs", BucketPolicy::Private).await;
     let first = put(subject, &owner, (&made, "a"), b"1").await;
-    let second = put(subject, &owner, (&made, "a"), b"22").await;
-    let third = put(subject, &owner, (&made, "a"), b"333").await;
+    let put_blob = async |bytes: &[u8]| {
+        let (object, key) = new_blob(&made, "a", bytes);
+        let version = subject.put_object(&owner, object, &PutMode::Upsert).await.unwrap().object.version;
+        lost_bytes(version, &key)
+    };
+    let (second, third) = (put_blob(b"22").await, put_blob(b"333").await);
     let on = &subject.executor;
-    assert!(on.delete_lost_object(&maintain(), &lost_bytes(second.version)).await.unwrap());
-    assert!(on.delete_lost_object(&maintain(), &lost_bytes(third.version)).await.unwrap());
-    assert!(!on.delete_lost_object(&maintain(), &lost_bytes(third.version)).await.unwrap());
+    assert!(on.delete_lost_object(&maintain(), &second).await.unwrap());
+    assert!(on.delete_lost_object(&maintain(), &third).await.unwrap());
+    assert!(!on.delete_lost_object(&maintain(), &third).await.unwrap());
     assert_eq!(subject.get(&owner, "docs", "a").await.unwrap(), first);
     subject.recount().await;
 }

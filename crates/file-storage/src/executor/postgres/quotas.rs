@@ -12,7 +12,7 @@ use super::pool::Pool;
 use super::rls::Caller;
 use super::rows::{count, int, opt_count};
 use super::session::{Session, Step, Values, alone, read};
-use super::usage::STILL;
+use super::usage::{COUNT_TO_THE_END, STILL};
 use crate::bucket::{Bucket, BucketName, BucketUpdate};
 use crate::executor::bounds::successor;
 use crate::executor::decide;
@@ -65,10 +65,6 @@ const CONFIGURE: &str = "INSERT INTO {schema}.storage_quota_settings \
 const COUNT_EVERYTHING: &str = "UPDATE {schema}.storage_quota_settings SET global_used_bytes = CASE \
      WHEN coalesce(global_bytes, configured_global_bytes) IS NOT NULL THEN (SELECT coalesce( \
         sum(total_bytes + unfinished_bytes), 0)::bigint FROM {schema}.storage_buckets) END";
-
-/// What was counted half-way is of no use, however many rows there are. Comes after [`STILL`]: those who write hold a count up for
-/// no longer than a statement may take.
-const COUNT_TO_THE_END: &str = "SET LOCAL statement_timeout = 0";
 
 /// Tells the owner of the bucket `$2` of a quota that fills up as it is set.
 const TELL: &str = "INSERT INTO {schema}.storage_events (kind, bucket_id, owner_id, payload) \

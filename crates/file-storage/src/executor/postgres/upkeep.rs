@@ -64,6 +64,10 @@ const SEGMENTS: &str = "(SELECT s.blob_key, s.size, s.version, coalesce(o.bucket
 const LOST: &str =
     "SELECT set_config('aerostore.reason', 'lost', true), set_config('aerostore.for_good', 'on', true)";
 
+/// Whether a blob is of a version still. What replaces it waits.
+const IS_OF_VERSION: &str =
+    "SELECT 1 FROM {schema}.storage_segments WHERE blob_key = $1 AND version = $2 FOR UPDATE";
+
 const DELETE_LOST: &str = "WITH lost AS ( \
          DELETE FROM {schema}.storage_objects WHERE version = $1 RETURNING bucket_id, path), \
      old AS (DELETE FROM {schema}.storage_object_versions WHERE version = $1 RETURNING bucket_id, path) \
@@ -186,20 +190,30 @@ pub(super) async fn segment_blobs(
 }
 
 /// Deletes the object of a version whose bytes are lost.
-pub(super) async fn delete_lost(pool: &Arc<Pool>, access: &Access, version: Uuid) -> Result<bool, Fault> {
+pub(super) async fn delete_lost(
+    pool: &Arc<Pool>,
+    access: &Access,
+    lost: &SegmentBlob,
+) -> Result<bool, Fault> {
     access.on_rows(Permission::Maintain, None)?;
-    let keeper = Caller::keeper();
+    let (keeper, key) = (Caller::keeper(), lost.key.as_str());
     let mut session = Session::start(pool, "delete_lost_object").await?;
-    let steps = [Step::As(&keeper), Step::Run(LOST, &[]), Step::Run(DELETE_LOST, &[&version])];
-    let answers = session.run(&steps).await?;
-    if let Some(row) = answers.last().and_then(|answer| answer.rows.first()) {
+    let asked = session
+        .run(&[Step::As(&keeper), Step::Run(LOST, &[]), Step::Run(IS_OF_VERSION, &[&key, &lost.version])])
+        .await?;
+    if asked.last().is_none_or(|answer| answer.rows.is_empty()) {
+        session.run(&[Step::Commit]).await?;
+        drop(session);
+        return multipart::lost(pool, lost.version, &lost.key).await;
+    }
+    let answers = session.run(&[Step::Run(DELETE_LOST, &[&lost.version])]).await?;
+    let gone = answers.last().and_then(|answer| answer.rows.first());
+    if let Some(row) = gone {
         let (bucket, path): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
-        session.run(&[Step::Run(PROMOTE, &[&bucket, &path]), Step::Commit]).await?;
-        return Ok(true);
+        session.run(&[Step::Run(PROMOTE, &[&bucket, &path])]).await?;
     }
     session.run(&[Step::Commit]).await?;
-    drop(session);
-    multipart::lost(pool, version).await
+    Ok(gone.is_some())
 }
 
 /// Uses a nonce up; `false` where it was before. Also forgets some that are long dead.

@@ -69,6 +69,10 @@ const DIFFERENCES: &str = "\
 pub(super) const STILL: &str = "LOCK TABLE {schema}.multipart_uploads, {schema}.multipart_parts, {schema}.storage_objects, {schema}.storage_object_versions \
      IN SHARE ROW EXCLUSIVE MODE";
 
+/// What was counted half-way is of no use, however many rows there are. Comes after [`STILL`]: those who write hold a count up for
+/// no longer than a statement may take.
+pub(super) const COUNT_TO_THE_END: &str = "SET LOCAL statement_timeout = 0";
+
 const SET_BUCKET: &str = "UPDATE {schema}.storage_buckets SET file_count = $2, total_bytes = $3, unfinished_bytes = $4 WHERE id = $1";
 
 const SET_FOLDER: &str =
@@ -114,7 +118,12 @@ pub(super) async fn all(pool: &Arc<Pool>, access: &Access, limit: u32) -> Result
 /// Counts anew and says where counters are wrong.
 pub(super) async fn differences(pool: &Arc<Pool>, access: &Access) -> Result<Vec<UsageDifference>, Fault> {
     access.on_rows(Permission::Maintain, None)?;
-    told(&read(pool, "recount_usage", &Caller::keeper(), DIFFERENCES, &[]).await?)
+    let keeper = Caller::keeper();
+    let mut session = Session::start(pool, "recount_usage").await?;
+    let counted =
+        [Step::As(&keeper), Step::Once(COUNT_TO_THE_END), Step::Run(DIFFERENCES, &[]), Step::Commit];
+    let answers = session.run(&counted).await?;
+    told(answers.first().map_or(&[], |Answer { rows, .. }| rows))
 }
 
 /// The same in a transaction that sees all rows.
@@ -143,7 +152,8 @@ pub(super) async fn repair(pool: &Arc<Pool>, access: &Access) -> Result<Vec<Usag
     access.on_rows(Permission::Maintain, None)?;
     let mut session = Session::start(pool, "recount_usage").await?;
     let keeper = Caller::keeper();
-    let counted = [Step::As(&keeper), Step::Run(STILL, &[]), Step::Run(DIFFERENCES, &[])];
+    let counted =
+        [Step::As(&keeper), Step::Run(STILL, &[]), Step::Once(COUNT_TO_THE_END), Step::Run(DIFFERENCES, &[])];
     let answers = session.run(&counted).await?;
     let differences = told(answers.last().map_or(&[], |Answer { rows, .. }| rows))?;
     for wrong in &differences {

@@ -122,9 +122,21 @@ pub(super) fn segment_blobs(
     Ok(blobs)
 }
 
-/// Deletes the object of a version, or gives the upload up, whose bytes are lost.
-pub(super) fn delete_lost(conn: &Connection, access: &Access, version: Uuid) -> Result<bool, Fault> {
+/// Deletes the object of a version, or gives the upload up, whose bytes are lost, while this blob is of it.
+pub(super) fn delete_lost(conn: &Connection, access: &Access, lost: &SegmentBlob) -> Result<bool, Fault> {
     let caller = maintainer(access)?;
+    let version = lost.version;
+    let is_of_it: bool = conn
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM storage_segments WHERE blob_key = :key AND version = :version) \
+             OR EXISTS (SELECT 1 FROM multipart_parts WHERE blob_key = :key AND upload_id = :version)",
+        )?
+        .query_row(named_params! { ":key": lost.key.as_str(), ":version": text(version) }, |row| {
+            row.get(0)
+        })?;
+    if !is_of_it {
+        return Ok(false);
+    }
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {OBJECT}, 0 FROM storage_objects o WHERE o.version = :version AND {0} \
          UNION ALL SELECT {VERSION}, o.is_delete_marker FROM storage_object_versions o \

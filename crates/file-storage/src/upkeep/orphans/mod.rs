@@ -102,6 +102,10 @@ impl Orphans {
             }
             report.halted = report.halted.or(halted);
         }
+        if !apply {
+            // Only what a run finds that may delete counts as found before.
+            self.missing_since = missing_before;
+        }
         failed?;
         report.pending_deletions = self.storage.executor().backlog(&access).await?.pending_deletions;
         // Those are found again by each run, and have an alarm of their own.

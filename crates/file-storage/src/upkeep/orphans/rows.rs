@@ -57,7 +57,7 @@ impl Orphans {
             halted = unhealthy(error);
         }
         if apply {
-            self.delete_lost(access, &missing, halted.is_some(), missing_before, report).await?;
+            self.delete_lost(provider, access, &missing, halted.is_some(), missing_before, report).await?;
         }
         Ok(halted)
     }
@@ -128,6 +128,7 @@ impl Orphans {
     /// Deletes the rows that were missing before already, and remembers the others.
     async fn delete_lost(
         &mut self,
+        provider: &Arc<dyn StorageBackend>,
         access: &Access,
         missing: &[SegmentBlob],
         halted: bool,
@@ -140,6 +141,11 @@ impl Orphans {
             let is_due = since.is_some_and(|since| now.duration_since(since) >= self.options.borrow().grace);
             if halted || !is_due {
                 self.missing_since.insert(segment.version, since.unwrap_or(now));
+                continue;
+            }
+            // IMPORTANT: the walk may have taken hours. What somebody brought back meanwhile is not lost.
+            self.storage.hit("orphans.row_due").await?;
+            if provider.size(&segment.key).await.map_err(of(provider))?.is_some() {
                 continue;
             }
             // Its bytes are not lost: they are read from there.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::errors::StorageError;
+use crate::executor::postgres::errors::Fault;
 use crate::executor::postgres::session::retried;
 use crate::executor::postgres::{PostgresExecutor, upkeep, usage};
 use crate::executor::{Backlog, QueuedBlob, SegmentBlob, Turn, UpkeepExecutor, UsageDifference};
@@ -18,15 +19,16 @@ impl UpkeepExecutor for PostgresExecutor {
         access: &Access,
         repair: bool,
     ) -> Result<Vec<UsageDifference>, StorageError> {
+        // Without the time of an operation: many rows are counted for minutes.
         let recount = async {
-            let differences = usage::differences(&self.pool, access).await?;
+            let differences = retried!(usage::differences(&self.pool, access))?;
             if !repair || differences.is_empty() {
                 return Ok(differences);
             }
             // Counted once more, while nobody writes: only then may counters be set.
             retried!(usage::repair(&self.pool, access))
         };
-        self.run("recount_usage", recount).await
+        recount.await.map_err(|fault: Fault| fault.into_storage("recount_usage"))
     }
 
     async fn due_deletions(
@@ -65,7 +67,7 @@ impl UpkeepExecutor for PostgresExecutor {
     }
 
     async fn delete_lost_object(&self, access: &Access, lost: &SegmentBlob) -> Result<bool, StorageError> {
-        let delete = async { retried!(upkeep::delete_lost(&self.pool, access, lost.version)) };
+        let delete = async { retried!(upkeep::delete_lost(&self.pool, access, lost)) };
         self.run("delete_lost_object", delete).await
     }
 

@@ -13,6 +13,7 @@ use crate::executor::postgres::pool::Pool;
 use crate::executor::postgres::rls::Caller;
 use crate::executor::postgres::rows::now;
 use crate::executor::postgres::session::{Answer, Session, Step, alone};
+use crate::file::BlobKey;
 use crate::multipart::{GoneUpload, UploadAt};
 use crate::path::ObjectPath;
 use crate::permissions::{Access, Permission};
@@ -32,7 +33,8 @@ const EXPIRE: &str = "SELECT id, bucket_id, path, ended, {inner}.discard_upload(
      WHERE expires_at <= $1 ORDER BY expires_at, id LIMIT $2 FOR UPDATE SKIP LOCKED) doomed";
 
 const LOST: &str = "SELECT {inner}.discard_upload(id) FROM \
-     (SELECT id FROM {schema}.multipart_uploads WHERE id = $1 FOR UPDATE) doomed";
+     (SELECT id FROM {schema}.multipart_uploads WHERE id = $1 AND EXISTS (SELECT 1 FROM {schema}.multipart_parts p \
+        WHERE p.blob_key = $2 AND p.upload_id = $1) FOR UPDATE) doomed";
 
 /// Gives an upload up, which need not have time any more. One that became an object is none.
 pub(in crate::executor::postgres) async fn abort(
@@ -69,8 +71,13 @@ pub(in crate::executor::postgres) fn given_up(gone: &Answer) -> Result<Vec<GoneU
     gone.rows.iter().map(upload).collect()
 }
 
-/// Gives an upload up whose bytes are lost; `false` where it is gone already.
-pub(in crate::executor::postgres) async fn lost(pool: &Arc<Pool>, upload: Uuid) -> Result<bool, Fault> {
-    let gone = alone(pool, "delete_lost_object", &Caller::keeper(), LOST, &[&upload]).await?;
+/// Gives an upload up of which this blob is, as it is lost; `false` where it is gone, or has another part in its place.
+pub(in crate::executor::postgres) async fn lost(
+    pool: &Arc<Pool>,
+    upload: Uuid,
+    blob: &BlobKey,
+) -> Result<bool, Fault> {
+    let values = [&upload as _, &blob.as_str() as _];
+    let gone = alone(pool, "delete_lost_object", &Caller::keeper(), LOST, &values).await?;
     Ok(!gone.rows.is_empty())
 }

@@ -78,8 +78,8 @@ impl UpkeepExecutor for SqliteExecutor {
     }
 
     async fn delete_lost_object(&self, access: &Access, lost: &SegmentBlob) -> Result<bool, StorageError> {
-        let (access, version) = (access.clone(), lost.version);
-        self.writer.free("delete_lost_object", move |conn| upkeep::delete_lost(conn, &access, version)).await
+        let (access, lost) = (access.clone(), lost.clone());
+        self.writer.free("delete_lost_object", move |conn| upkeep::delete_lost(conn, &access, &lost)).await
     }
 
     async fn backlog(&self, access: &Access) -> Result<Backlog, StorageError> {

@@ -7,7 +7,7 @@ use super::open_at;
 use crate::bucket::BucketPolicy;
 use crate::errors::StorageError;
 use crate::executor::conformance::queue::{claim_one, migration, write};
-use crate::executor::conformance::subject::{Subject, bucket, lost_bytes, maintain, path, user};
+use crate::executor::conformance::subject::{Subject, bucket, lost_bytes, maintain, path, strange, user};
 use crate::executor::sqlite::tests::groups::{mark, marks};
 use crate::executor::{AttemptEnd, Executor, UpkeepExecutor};
 use crate::failpoint::{self, Action};
@@ -125,7 +125,7 @@ async fn deletions_of_all_kinds_go_on() {
     );
     let upkeep = upkeep.unwrap();
     executor.finish_deletions(&upkeep, &[], &[]).await.unwrap();
-    executor.delete_lost_object(&upkeep, &lost_bytes(uuid::Uuid::now_v7())).await.unwrap();
+    executor.delete_lost_object(&upkeep, &lost_bytes(uuid::Uuid::now_v7(), &strange())).await.unwrap();
     executor.consume_nonce(uuid::Uuid::now_v7(), chrono::Utc::now()).await.unwrap();
 }
 
