@@ -175,6 +175,39 @@ async fn what_moves_goes_and_its_bytes_stay_where_they_are() {
     scene.server.expect_clean().await;
 }
 
+/// A row is no proof of its bytes: the file may be all that is left of them.
+#[tokio::test]
+async fn what_is_lost_is_not_removed_where_it_came_from() {
+    let scene = Scene::start(&[]);
+    let server = &scene.server;
+    server.bucket(Who::Service, "box", "private").await;
+    for (name, byte) in [("whole", 1), ("lost", 2), ("damaged", 3)] {
+        scene.file(name, vec![byte; 200_000]);
+    }
+    assert_eq!(counts(&scene.adopt(json!({})).await), (3, 0, 0));
+    for blob in files(&server.data_dir().join("blobs")) {
+        match fs::read(&blob).unwrap()[0] {
+            2 => fs::remove_file(blob).unwrap(),
+            3 => {
+                // Not the file that it came from, should they be one.
+                fs::remove_file(&blob).unwrap();
+                fs::write(blob, vec![4; 200_000]).unwrap();
+            }
+            _ => {}
+        }
+    }
+    let job = scene.adopt(json!({ "move": true })).await;
+    assert_eq!(counts(&job), (0, 1, 2), "{job}");
+    let left = ["whole", "lost", "damaged"].map(|name| scene.at(name).exists());
+    assert_eq!(left, [false, true, true]);
+    // Who says so has them made anew.
+    let job = scene.adopt(json!({ "move": true, "overwrite": true })).await;
+    assert_eq!(counts(&job), (2, 0, 0), "{job}");
+    assert_eq!(server.content("box/lost").await.unwrap(), [2; 200_000]);
+    assert_eq!(server.content("box/damaged").await.unwrap(), [3; 200_000]);
+    server.expect_clean().await;
+}
+
 #[tokio::test]
 async fn what_is_no_file_and_what_may_not_be_stored_is_told_of() {
     let scene = Scene::start(&[]);

@@ -15,8 +15,8 @@ use crate::executor::ClaimedJob;
 use crate::extra::ObjectExtra;
 use crate::file::{ObjectAttributes, PutMode, Sha256, StorageObject};
 use crate::path::{ObjectPath, PathRules};
-use crate::permissions::RlsContext;
-use crate::storage::FileStorage;
+use crate::permissions::{Operation, RlsContext};
+use crate::storage::{DownloadBody, FileStorage};
 
 /// What an object's metadata calls the time at which its original was changed last: seconds since 1970, as rclone writes it.
 const MODIFIED: &str = "mtime";
@@ -93,13 +93,23 @@ impl FileStorage {
         let mut admitted = self.admit_upload(caller, bucket, &path, PutMode::Create).await;
         if matches!(admitted, Err(StorageError::ObjectExists { .. })) {
             let there = self.info(caller, bucket, &path).await?;
-            if has_bytes_of(&there, &original).await? {
-                if removes {
-                    original.remove().await?;
+            let is_adopted = has_bytes_of(&there, &original).await?;
+            // IMPORTANT: a row is no proof of its bytes, of which the original may be all that is left.
+            let reads = if is_adopted && removes { self.reads_whole(caller, &there).await } else { Ok(()) };
+            match reads {
+                Ok(()) if is_adopted => {
+                    if removes {
+                        original.remove().await?;
+                    }
+                    // One that this job made before its runner ended without saying so counts as what it did.
+                    let is_of_this_job = started_at.is_some_and(|started| there.updated_at >= started);
+                    return Ok(if is_of_this_job { Adopted::New(original.size) } else { Adopted::There });
                 }
-                // One that this job made before its runner ended without saying so counts as what it did.
-                let is_of_this_job = started_at.is_some_and(|started| there.updated_at >= started);
-                return Ok(if is_of_this_job { Adopted::New(original.size) } else { Adopted::There });
+                Err(error) if error.is_retryable() => return Err(error),
+                Err(_) if !request.overwrite => {
+                    return Err(unusable("the bytes of the object at its path are lost or damaged"));
+                }
+                Ok(()) | Err(_) => {}
             }
             if request.overwrite {
                 admitted = self.admit_upload(caller, bucket, &path, PutMode::Upsert).await;
@@ -119,6 +129,20 @@ impl FileStorage {
             original.remove().await?;
         }
         Ok(Adopted::New(size))
+    }
+
+    /// Reads an object as a whole: its bytes are what its row says, or this fails.
+    async fn reads_whole(&self, caller: &RlsContext, there: &StorageObject) -> Result<(), StorageError> {
+        let access = self.access(caller, Operation::Download, Some(&there.bucket)).await?;
+        let body = self.open(&access, &there.bucket, &there.path).await?.open_body(None).await?;
+        let read = match body {
+            DownloadBody::Bytes(bytes) => Sha256::of(&bytes),
+            DownloadBody::Stream(bytes) => digest_of(bytes).await?,
+        };
+        if there.checksum == Some(read) {
+            return Ok(());
+        }
+        Err(StorageError::ChecksumMismatch { bucket: there.bucket.clone(), path: there.path.clone() })
     }
 }
 
