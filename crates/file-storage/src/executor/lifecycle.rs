@@ -114,6 +114,8 @@ pub struct Warned {
     pub due_at: Timestamp,
     /// When it was told of.
     pub warned_at: Timestamp,
+    /// What was said to become of it; `None` where that was not kept yet.
+    pub action: Option<LifecycleAction>,
 }
 
 /// Where bytes are to go.

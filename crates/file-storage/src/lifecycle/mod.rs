@@ -81,6 +81,11 @@ impl LifecycleAction {
             Self::Warn => "warn",
         }
     }
+
+    /// What that word means.
+    pub(crate) fn from_word(word: &str) -> Option<Self> {
+        [Self::Delete, Self::Archive, Self::Warn].into_iter().find(|action| action.as_str() == word)
+    }
 }
 
 /// Where archived objects go.

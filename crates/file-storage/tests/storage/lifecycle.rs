@@ -150,6 +150,22 @@ async fn nothing_goes_that_was_not_told_of_in_time() {
 }
 
 #[tokio::test]
+async fn who_was_told_that_it_stays_was_not_told_that_it_goes() {
+    let fixture = Fixture::new().await;
+    let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    write(&fixture, &docs, &["a"]).await;
+    let rule = set(&fixture, &docs, RuleSpec { action: LifecycleAction::Warn, ..aged(30) }).await;
+    assert_eq!(run(&fixture, 31).await.totals.warned, 1);
+    let deletes = RuleSpec { warn_before_days: Some(7), ..aged(30) };
+    fixture.storage.set_lifecycle_rule(&service(), rule.id, docs.clone(), deletes).await.unwrap();
+    let told = run(&fixture, 60).await.totals;
+    assert_eq!((told.warned, told.deleted), (1, 0), "it is told of anew");
+    assert_eq!(run(&fixture, 66).await.totals, Default::default());
+    assert_eq!(run(&fixture, 67).await.totals.deleted, 1);
+    fixture.audit().await;
+}
+
+#[tokio::test]
 async fn archived_objects_move_under_their_whole_path() {
     let fixture = Fixture::new().await;
     let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;

@@ -286,8 +286,15 @@ pub(crate) async fn an_object_is_told_of_once(subject: &Subject) {
     let given = executor.lifecycle_warnings(&maintain(), &[object.version]).await.unwrap();
     assert_eq!(given.len(), 1);
     assert_eq!((given[0].due_at, given[0].warned_at), (now + TimeDelta::days(5), now));
+    assert_eq!(given[0].action, Some(LifecycleAction::Delete));
+    // So it is where something else becomes of it.
+    let other = [Warning { action: LifecycleAction::Archive, ..other[0].clone() }];
+    assert_eq!(executor.warn_of_versions(&maintain(), &other, now).await.unwrap().len(), 1);
+    assert_eq!(executor.warn_of_versions(&maintain(), &other, now).await.unwrap(), []);
+    let given = executor.lifecycle_warnings(&maintain(), &[object.version]).await.unwrap();
+    assert_eq!(given[0].action, Some(LifecycleAction::Archive));
     let events = events(subject, "storage.object.expiring").await;
-    assert_eq!(events.len(), 2);
+    assert_eq!(events.len(), 3);
     let payload = &events[0].payload;
     assert_eq!((&payload["action"], &payload["rule"]), (&"delete".into(), &rule.to_string().into()));
     assert_eq!(payload["expires_at"], serde_json::json!(now + TimeDelta::days(3)));

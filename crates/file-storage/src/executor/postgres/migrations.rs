@@ -58,6 +58,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(24, "0024", "adopt"),
     migration!(25, "0025", "marks_of_objects"),
     migration!(26, "0026", "named_quotas"),
+    migration!(27, "0027", "actions_of_warnings"),
 ];
 
 /// The oldest server that has all that the scripts use.

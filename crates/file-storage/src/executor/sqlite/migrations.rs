@@ -131,6 +131,12 @@ const MIGRATIONS: &[Migration] = &[
         forward: include_str!("migrations/0019_adopt.sql"),
         back: include_str!("migrations/0019_adopt.rollback.sql"),
     },
+    Migration {
+        version: 20,
+        name: "actions_of_warnings",
+        forward: include_str!("migrations/0020_actions_of_warnings.sql"),
+        back: include_str!("migrations/0020_actions_of_warnings.rollback.sql"),
+    },
 ];
 
 /// A database that this build must not touch.

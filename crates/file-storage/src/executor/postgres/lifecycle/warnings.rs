@@ -11,19 +11,21 @@ use crate::executor::postgres::pool::Pool;
 use crate::executor::postgres::rls::Caller;
 use crate::executor::postgres::session::{alone, read};
 use crate::executor::{Warned, Warning};
+use crate::lifecycle::LifecycleAction;
 use crate::permissions::{Access, Permission};
 
-const GIVEN: &str = "SELECT version, rule_id, due_at, warned_at FROM {schema}.lifecycle_warnings \
+const GIVEN: &str = "SELECT version, rule_id, due_at, warned_at, action FROM {schema}.lifecycle_warnings \
      WHERE version = ANY ($1::uuid[])";
 
 const WARN: &str = "WITH asked AS ( \
         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[]) \
             a (version, rule_id, due_at, goes_at, action)), \
-    told AS (INSERT INTO {schema}.lifecycle_warnings AS w (version, rule_id, due_at, warned_at) \
-        SELECT a.version, a.rule_id, a.due_at, $6 FROM asked a \
+    told AS (INSERT INTO {schema}.lifecycle_warnings AS w (version, rule_id, due_at, warned_at, action) \
+        SELECT a.version, a.rule_id, a.due_at, $6, a.action FROM asked a \
         JOIN {schema}.storage_objects o ON o.version = a.version ORDER BY a.version, a.rule_id \
-        ON CONFLICT (version, rule_id) DO UPDATE SET due_at = excluded.due_at, warned_at = excluded.warned_at \
-        WHERE w.due_at <> excluded.due_at RETURNING version, rule_id), \
+        ON CONFLICT (version, rule_id) DO UPDATE SET due_at = excluded.due_at, warned_at = excluded.warned_at, \
+            action = excluded.action \
+        WHERE w.due_at <> excluded.due_at OR w.action <> excluded.action RETURNING version, rule_id), \
     events AS (INSERT INTO {schema}.storage_events (kind, bucket_id, path, owner_id, payload) \
         SELECT $7::text, o.bucket_id, o.path, o.owner_id, {inner}.told(o.id, o.version, o.size, o.content_type, o.etag) \
             || jsonb_build_object('rule', a.rule_id, 'action', a.action, 'expires_at', a.goes_at) \
@@ -53,6 +55,7 @@ pub(in crate::executor::postgres) async fn given(
             rule: row.try_get(1)?,
             due_at: row.try_get(2)?,
             warned_at: row.try_get(3)?,
+            action: row.try_get::<_, Option<&str>>(4)?.and_then(LifecycleAction::from_word),
         })
     };
     found.iter().map(warned).collect()

@@ -10,6 +10,7 @@ use crate::executor::sqlite::events;
 use crate::executor::sqlite::rls::text;
 use crate::executor::sqlite::rows::{self, OBJECT, micros, time, uuid};
 use crate::executor::{Warned, Warning};
+use crate::lifecycle::LifecycleAction;
 use crate::permissions::{Access, Permission};
 
 /// The warnings that were given of versions.
@@ -20,7 +21,7 @@ pub(in crate::executor::sqlite) fn given(
 ) -> Result<Vec<Warned>, Fault> {
     access.on_rows(Permission::Maintain, None)?;
     let mut statement = conn.prepare_cached(
-        "SELECT version, rule_id, due_at, warned_at FROM lifecycle_warnings WHERE version = :version",
+        "SELECT version, rule_id, due_at, warned_at, action FROM lifecycle_warnings WHERE version = :version",
     )?;
     let mut found = Vec::new();
     for version in versions {
@@ -31,6 +32,7 @@ pub(in crate::executor::sqlite) fn given(
                 rule: uuid(row, 1)?,
                 due_at: time(row, 2)?,
                 warned_at: time(row, 3)?,
+                action: row.get::<_, Option<String>>(4)?.as_deref().and_then(LifecycleAction::from_word),
             });
         }
     }
@@ -54,13 +56,14 @@ pub(in crate::executor::sqlite) fn warn(
         drop(rows);
         let is_new = conn
             .prepare_cached(
-                "INSERT INTO lifecycle_warnings AS w (version, rule_id, due_at, warned_at) \
-                 VALUES (:version, :rule, :due, :now) ON CONFLICT (version, rule_id) DO UPDATE SET \
-                 due_at = excluded.due_at, warned_at = excluded.warned_at WHERE w.due_at <> excluded.due_at",
+                "INSERT INTO lifecycle_warnings AS w (version, rule_id, due_at, warned_at, action) \
+                 VALUES (:version, :rule, :due, :now, :action) ON CONFLICT (version, rule_id) DO UPDATE SET \
+                 due_at = excluded.due_at, warned_at = excluded.warned_at, action = excluded.action \
+                 WHERE w.due_at <> excluded.due_at OR w.action <> excluded.action",
             )?
             .execute(named_params! {
                 ":version": text(warning.version), ":rule": text(warning.rule),
-                ":due": micros(warning.due_at), ":now": micros(now),
+                ":due": micros(warning.due_at), ":now": micros(now), ":action": warning.action.as_str(),
             })?;
         if is_new == 1 {
             let (rule, at) = (warning.rule.to_string(), warning.goes_at_in_words());

@@ -9,7 +9,7 @@ use super::{LifecycleRun, Step, shared};
 use crate::Timestamp;
 use crate::bucket::BucketName;
 use crate::errors::StorageError;
-use crate::executor::{ArchiveOrder, Ending, Judged, Warning};
+use crate::executor::{ArchiveOrder, Ending, Judged, Warned, Warning};
 use crate::file::PutMode;
 use crate::lifecycle::{Act, AgedVersion, Judge, LifecycleRule, Rank};
 use crate::path::ObjectPath;
@@ -89,11 +89,11 @@ impl Step<'_> {
             .filter(|(_, claims)| claims.iter().any(|claim| claim.warns.is_some()))
             .map(|(version, _)| version.version)
             .collect();
-        let told: HashMap<(Uuid, Uuid), (Timestamp, Timestamp)> = match asked.is_empty() {
+        let told: HashMap<(Uuid, Uuid), Warned> = match asked.is_empty() {
             true => HashMap::new(),
             false => {
                 let given = self.storage.executor().lifecycle_warnings(self.access, &asked).await?;
-                given.into_iter().map(|one| ((one.version, one.rule), (one.due_at, one.warned_at))).collect()
+                given.into_iter().map(|one| ((one.version, one.rule), one)).collect()
             }
         };
         let (mut work, mut tasks) = (Work::default(), 0_usize);
@@ -107,7 +107,11 @@ impl Step<'_> {
                 if tasks >= room {
                     return Ok((work, false));
                 }
-                let known = told.get(&(version.version, id)).filter(|(due_at, _)| *due_at == claim.due_at);
+                // What was said to go is not told of by what was said to stay, or to go elsewhere.
+                let is_of = |told: &&Warned| {
+                    told.due_at == claim.due_at && told.action.is_none_or(|said| said == rule.spec.action)
+                };
+                let known = told.get(&(version.version, id)).filter(is_of);
                 match (claim.warns, known) {
                     (Some(before), None) => {
                         let goes_at = claim.due_at.max(later(self.now, before));
@@ -118,7 +122,7 @@ impl Step<'_> {
                         tasks += 1;
                     }
                     // It was told of too late to go now.
-                    (Some(before), Some((_, warned_at))) if later(*warned_at, before) > self.now => {}
+                    (Some(before), Some(told)) if later(told.warned_at, before) > self.now => {}
                     (Some(_) | None, _) => {
                         if let Some(act) = claim.act.filter(|_| !is_decided) {
                             is_decided = true;

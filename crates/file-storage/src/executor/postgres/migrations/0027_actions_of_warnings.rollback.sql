@@ -1,0 +1,1 @@
+ALTER TABLE {schema}.lifecycle_warnings DROP COLUMN action;

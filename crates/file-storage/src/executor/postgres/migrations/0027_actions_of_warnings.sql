@@ -1,0 +1,2 @@
+-- What was said to become of an object: a rule that does something else by now tells anew. Of earlier warnings it is not known.
+ALTER TABLE {schema}.lifecycle_warnings ADD COLUMN action text CHECK (action IN ('delete', 'archive', 'warn'));

@@ -1,0 +1,1 @@
+ALTER TABLE lifecycle_warnings DROP COLUMN action;
