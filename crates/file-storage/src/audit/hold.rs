@@ -34,8 +34,8 @@ pub enum Holder {
 /// A data directory, as nothing else on any machine is called.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Owner {
-    /// Which machine it is, since it was booted.
-    boot: String,
+    /// Which machine it is, since it was booted; `None` where a sandbox hides that.
+    boot: Option<String>,
     device: u64,
     inode: u64,
 }
@@ -48,8 +48,15 @@ impl Owner {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok();
+        let boot = boot.map(|id| id.trim().to_owned());
         Ok(Some(Self { boot, device: found.dev(), inode: found.ino() }))
+    }
+
+    /// Whether both are the same, as far as they know.
+    fn is(&self, other: &Self) -> bool {
+        let boots = self.boot.as_ref().zip(other.boot.as_ref());
+        (self.device, self.inode) == (other.device, other.inode) && boots.is_none_or(|(one, two)| one == two)
     }
 }
 
@@ -95,7 +102,7 @@ pub fn holder(options: &AuditOptions) -> Result<Holder, AuditError> {
     (&mut file).take(MOST).read_to_end(&mut said).map_err(AuditError::at(&path))?;
     let Ok(said) = serde_json::from_slice::<Owner>(&said) else { return Ok(Holder::Unknown) };
     match Owner::of(&options.data_dir) {
-        Ok(Some(ours)) if ours == said => Ok(Holder::Ours),
+        Ok(Some(ours)) if ours.is(&said) => Ok(Holder::Ours),
         Ok(_) => Err(taken(options)),
         Err(_) => Ok(Holder::Unknown),
     }

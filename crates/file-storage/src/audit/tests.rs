@@ -217,6 +217,12 @@ async fn who_has_a_name_is_told_beside_whoever_has_it() {
     fs::write(&lock, "").unwrap();
     assert_eq!(holder(&place.options()).unwrap(), Holder::Unknown);
     check(&of_another).unwrap();
+    // In a sandbox that hides when the machine was booted, it says the rest.
+    let mut sandboxed: serde_json::Value = serde_json::from_slice(&said).unwrap();
+    assert!(sandboxed["boot"].take().is_string());
+    fs::write(&lock, sandboxed.to_string()).unwrap();
+    assert_eq!(holder(&place.options()).unwrap(), Holder::Ours);
+    assert!(matches!(check(&of_another), Err(AuditError::Taken { .. })));
     fs::write(&lock, said).unwrap();
     changes(&log, 1).await;
     log.close().await;
