@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{OTHER, OWNER, Reply, Server, Who, pattern};
+use crate::support::{Data, OTHER, OWNER, Reply, Server, Who, pattern};
 
 const ME: Who = Who::User(OWNER);
 const BATCH: &str = "/api/v1/storage/files/batch";
@@ -134,6 +134,22 @@ async fn a_request_has_so_many_files_as_it_may() {
         let (good, said) = server.command(&[(key, "0")], &["serve", "--check"]);
         assert!(!good && said.contains("is at least 1"), "{said}");
     }
+}
+
+/// Over PostgreSQL another server may clean up while this one is about to commit.
+#[test]
+fn a_grace_that_is_shorter_than_a_batch_takes_is_told_of() {
+    let data = Data::new();
+    let noted = |database: &str, grace: &str| {
+        let settings = [("AEROSTORE_DATABASE", database), ("AEROSTORE_CLEANUP_GRACE", grace)];
+        let (good, said) = data.command(&settings, &["serve", "--check", "--listen", "127.0.0.1:0"]);
+        assert!(good, "{said}");
+        said.contains("cleanup.grace is")
+    };
+    let postgres = "postgres://somebody@127.0.0.1:1/nowhere";
+    assert!(noted(postgres, "1m"));
+    assert!(!noted(postgres, "5m"));
+    assert!(!noted("sqlite", "1m"));
 }
 
 /// Small files are there before anything is asked: what is said of one is the same wherever it stands, and it counts once.

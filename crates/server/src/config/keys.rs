@@ -285,7 +285,8 @@ settings! {
         /// How often it runs.
         #[live = true]
         interval: Duration = "1h", positive;
-        /// Younger bytes are left alone: their upload may still be running.
+        /// Younger bytes are left alone: their upload may still be running. With several servers, not less than 2 minutes and three times
+        /// `postgres.statement_timeout` together.
         #[live = true]
         grace: Duration = "5m", positive;
         /// The most it removes in one run.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::ToSocketAddrs;
 use std::path::Path;
+use std::time::Duration;
 
 use file_storage::audit::Holder;
 use file_storage::executor::look::look;
@@ -34,10 +35,28 @@ pub async fn check(config: &Config) -> Vec<ServerError> {
     stumbles
 }
 
-/// What a check says besides, and what keeps no server from starting: who keeps the audit log now.
+/// What a check says besides, and what keeps no server from starting: who keeps the audit log now, and what is short.
 pub fn remarks(config: &Config) -> Vec<String> {
     let kept = audit::kept_by(config).filter(|(holder, _)| *holder != Holder::Nobody);
-    kept.map(|(_, said)| said).into_iter().collect()
+    kept.map(|(_, said)| said).into_iter().chain(short_grace(config)).collect()
+}
+
+/// How long the bytes of a batch may be there before its transaction ends, besides the three turns that the transaction takes at most.
+const BATCH: Duration = Duration::from_secs(120);
+
+/// Says so where another server's cleanup may take bytes for orphans whose transaction is under way.
+pub(super) fn short_grace(config: &Config) -> Option<String> {
+    let Database::Postgres(_) = config.database else { return None };
+    let turn = config.postgres.statement_timeout + config.postgres.connection_wait + Duration::from_secs(5);
+    let least = BATCH + 3 * turn;
+    (config.cleanup.grace < least).then(|| {
+        format!(
+            "cleanup.grace is {} s: with several servers, give it {} s or more, or a cleanup of one may delete what another is about \
+             to commit",
+            config.cleanup.grace.as_secs(),
+            least.as_secs()
+        )
+    })
 }
 
 /// What a start would stumble over, without what only the database knows.

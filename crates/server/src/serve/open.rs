@@ -20,7 +20,7 @@ use file_storage::storage::{
 use file_storage::upkeep::{EventRetention, LifecycleSchedule, Upkeep, UpkeepOptions};
 use file_storage::{FileStorage, StorageError, failpoint};
 
-use super::{Server, ServerError, audit, identities, overlaps, providers, rules, unfinished};
+use super::{Server, ServerError, audit, check, identities, overlaps, providers, rules, unfinished};
 use crate::app::{App, AppState};
 use crate::auth::Authenticator;
 use crate::client_address::Proxies;
@@ -72,6 +72,9 @@ pub(super) async fn open(config: Config) -> Result<Server, ServerError> {
         check_active(&storage).await?;
     }
     rules::warn(&storage, &config).await;
+    if let Some(said) = check::short_grace(&config) {
+        tracing::warn!("{said}");
+    }
     // Last of what can fail: these are also the settings of servers that share the database, and run.
     executor.configure_quotas(&quota_settings(&config)).await.map_err(ServerError::Database)?;
     tracing::info!(
