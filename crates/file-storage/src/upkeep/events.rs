@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::EventRetention;
+use super::{EventRetention, UpkeepOptions};
 use crate::Timestamp;
 use crate::errors::StorageError;
 use crate::storage::FileStorage;
@@ -15,9 +16,14 @@ const BATCH: u32 = 1000;
 /// Time between two looks.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Forgets what is due until it is told to stop.
-pub(super) async fn run(storage: FileStorage, retention: EventRetention, stop: CancellationToken) {
+/// Forgets what is due until it is told to stop; at once where another retention is given.
+pub(super) async fn run(
+    storage: FileStorage,
+    mut options: watch::Receiver<UpkeepOptions>,
+    stop: CancellationToken,
+) {
     loop {
+        let retention = options.borrow_and_update().events;
         match run_round(&storage, retention).await {
             Ok(true) if !stop.is_cancelled() => continue,
             Ok(_) => {}
@@ -28,6 +34,8 @@ pub(super) async fn run(storage: FileStorage, retention: EventRetention, stop: C
         }
         tokio::select! {
             () = stop.cancelled() => return,
+            // Nobody is left who could change them: upkeep was dropped without being stopped.
+            changed = options.changed() => if changed.is_err() { return },
             () = tokio::time::sleep(PAUSE) => {}
         }
     }

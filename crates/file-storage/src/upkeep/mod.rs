@@ -109,13 +109,13 @@ impl Upkeep {
         let tasks = TaskTracker::new();
         tasks.spawn(deletions::run(storage.clone(), options.deletion_grace, stop.clone()));
         tasks.spawn(uploads::run(storage.clone(), stop.clone()));
-        tasks.spawn(events::run(storage.clone(), options.events, stop.clone()));
         tasks.spawn(queue::run(storage.clone(), stop.clone()));
         tasks.spawn(copies::run(storage.clone(), stop.clone()));
         tasks.spawn(jobs::run(storage.clone(), stop.clone()));
         tasks.spawn(scrubs::run(storage.clone(), stop.clone()));
         tasks.spawn(lists::run(storage.clone(), stop.clone()));
         let (options, seen) = watch::channel(options);
+        tasks.spawn(events::run(storage.clone(), seen.clone(), stop.clone()));
         tasks.spawn(lifecycle::run(storage.clone(), seen.clone(), stop.clone()));
         let orphans = Arc::new(Mutex::new(Orphans::new(storage.clone(), seen.clone())));
         tasks.spawn(run_orphan_job(orphans.clone(), seen, stop.clone()));
@@ -123,7 +123,7 @@ impl Upkeep {
         Self { orphans, options, stop, tasks }
     }
 
-    /// Has the orphan job run at other times, and go that far, from now on. The grace of queued deletions stays as it was.
+    /// Has the orphan job run at other times, and go that far, and events be kept that long, from now on. The grace of queued deletions stays as it was.
     pub fn reconfigure(&self, options: UpkeepOptions) {
         self.options.send_replace(options);
     }

@@ -1,12 +1,12 @@
 //! The orphan job while files come and go, which are deleted by another process than its own: what goes in the ordinary
-//! way is neither an orphan nor lost.
+//! way is neither an orphan nor lost. And upkeep that is stopped, or told something else, while it is at it.
 
 use std::time::Duration;
 
 use crate::support::{Fixture, credential_key, keys, maintain, options, path, user};
 use file_storage::failpoint::{self, Action};
 use file_storage::file::PutMode;
-use file_storage::upkeep::{CleanupReport, Upkeep, UpkeepOptions};
+use file_storage::upkeep::{CleanupReport, EventRetention, Upkeep, UpkeepOptions};
 use file_storage::{BucketPolicy, FileStorage};
 
 /// Upkeep of another process over the same, whose points are the fixture's directory's.
@@ -82,4 +82,26 @@ async fn fs_o2_what_came_back_meanwhile_is_not_lost() {
     assert_eq!((report.missing_blobs, report.deleted_rows, report.halted), (1, 0, None));
     assert_eq!(fixture.get(&user(1), (&docs, &blob.path)).await.unwrap(), [7; 100]);
     fixture.audit().await;
+}
+
+#[tokio::test]
+async fn events_go_as_they_are_to_be_kept_from_now_on() {
+    let fixture = Fixture::new().await;
+    let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    for name in ["one", "two"] {
+        fixture.put(&user(1), (&docs, &path(name)), PutMode::Create, b"1").await.unwrap();
+    }
+    let options = UpkeepOptions { interval: None, ..UpkeepOptions::default() };
+    let upkeep = Upkeep::start(&fixture.storage, options.clone());
+    let kept = async || fixture.executor.events(&maintain(), 0, 100).await.unwrap().len();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(kept().await, 3);
+    let events = EventRetention { most: 1, ..EventRetention::default() };
+    upkeep.reconfigure(UpkeepOptions { events, ..options });
+    let until = tokio::time::Instant::now() + Duration::from_secs(20);
+    while kept().await > 1 {
+        assert!(tokio::time::Instant::now() < until, "the events are kept as before");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    upkeep.stop().await;
 }

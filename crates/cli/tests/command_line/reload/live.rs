@@ -342,6 +342,11 @@ fn cleanups_change() {
     scene.reload(settings, &["cleanup.interval", "cleanup.enabled"]);
     let settings = "cleanup: {grace: 1s, interval: 1s}\n";
     scene.changes(settings, &["cleanup.enabled"], gone, "1", "3");
+    let events = || {
+        let kept = metadata.query_row("SELECT count(*) FROM storage_events", [], |row| row.get::<_, u32>(0));
+        if kept.unwrap() > 1 { "all" } else { "one" }.to_owned()
+    };
+    scene.changes("events: {max_kept: 1}\n", &["events.max_kept"], events, "all", "one");
 }
 
 #[test]
