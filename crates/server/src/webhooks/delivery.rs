@@ -89,7 +89,8 @@ async fn catch_up(shared: &Shared, ready: ReadyWebhook) -> Result<(), StorageErr
                     Some(hook)
                 } else {
                     let step = WebhookStep::Passed { position: up_to, delivered: false };
-                    shared.storage().record_webhook(&hook, &step, more.then_some(LEASE)).await?
+                    let goes_on = more && !shared.stop.is_cancelled();
+                    shared.storage().record_webhook(&hook, &step, goes_on.then_some(LEASE)).await?
                 }
             }
         };
