@@ -188,6 +188,15 @@ pub struct WebhookUpdate {
     pub enabled: Option<bool>,
 }
 
+impl WebhookUpdate {
+    /// Whether a claim of before ends. What the old receiver says late is not the new one's, and who delivers by the old filter passes
+    /// over events that the new one may want.
+    pub(crate) fn ends_claim(&self) -> bool {
+        let Self { url, kinds, bucket, prefix, enabled } = self;
+        url.is_some() || kinds.is_some() || bucket.is_some() || prefix.is_some() || *enabled == Some(true)
+    }
+}
+
 /// Refuses what no row can hold.
 pub(crate) fn check(
     url: Option<&str>,

@@ -66,10 +66,13 @@ async fn catch_up(shared: &Shared, ready: ReadyWebhook) -> Result<(), StorageErr
                 let message = hook.webhook.lost(up_to);
                 attempt(shared, hook, &message, up_to, true).await?
             }
+            WebhookWork::Events { events, up_to, more } if events.is_empty() => {
+                let step = WebhookStep::Passed { position: up_to, delivered: false };
+                let goes_on = more && !shared.stop.is_cancelled();
+                shared.storage().record_webhook(&hook, &step, goes_on.then_some(LEASE)).await?
+            }
             WebhookWork::Events { events, up_to, more } => {
-                let filter = hook.webhook.filter();
                 let (mut hook, mut events) = (hook, events.into_iter().peekable());
-                let mut is_over = false;
                 while let Some(event) = events.next() {
                     let is_last = events.peek().is_none();
                     let position = if is_last { up_to } else { event.sequence };
@@ -78,20 +81,8 @@ async fn catch_up(shared: &Shared, ready: ReadyWebhook) -> Result<(), StorageErr
                         Some(next) => hook = next,
                         None => return Ok(()),
                     }
-                    is_over = is_last;
-                    // Somebody has changed what it wants: what is next is looked for anew.
-                    if hook.webhook.filter() != filter {
-                        is_over = true;
-                        break;
-                    }
                 }
-                if is_over {
-                    Some(hook)
-                } else {
-                    let step = WebhookStep::Passed { position: up_to, delivered: false };
-                    let goes_on = more && !shared.stop.is_cancelled();
-                    shared.storage().record_webhook(&hook, &step, goes_on.then_some(LEASE)).await?
-                }
+                Some(hook)
             }
         };
     }

@@ -156,7 +156,8 @@ macro_rules! executor_conformance {
             ],
             webhooks: [
                 webhooks_are_kept_and_changed, one_delivers_to_a_webhook_at_a_time,
-                a_webhook_goes_on_where_it_stood, webhooks_are_for_upkeep_alone
+                a_webhook_goes_on_where_it_stood, a_claim_ends_where_something_else_is_wanted,
+                webhooks_are_for_upkeep_alone
             ],
             lifecycle: [
                 rules_are_kept_and_go_with_their_bucket, versions_are_looked_at_in_order, only_what_was_judged_goes,

@@ -201,6 +201,30 @@ pub(crate) async fn a_webhook_goes_on_where_it_stood(subject: &Subject) {
     assert_eq!((kept.previous, kept.webhook.previous_until), (None, None));
 }
 
+pub(crate) async fn a_claim_ends_where_something_else_is_wanted(subject: &Subject) {
+    let (on, access, id) = (&subject.executor, maintain(), made(subject, 1).await);
+    for update in [
+        WebhookUpdate { kinds: Some(Vec::new()), ..WebhookUpdate::default() },
+        WebhookUpdate { bucket: Some(None), ..WebhookUpdate::default() },
+        WebhookUpdate { bucket: Some(Some(bucket("other"))), ..WebhookUpdate::default() },
+        WebhookUpdate { prefix: Some("b/".to_owned()), ..WebhookUpdate::default() },
+    ] {
+        let (claim, taken) = claimed(subject, MINUTE).await;
+        assert_eq!(taken, [id], "before {update:?}");
+        on.update_webhook(&access, id, &update).await.unwrap().unwrap();
+        // What he passes over was not wanted before, and may be now.
+        let passed_over = WebhookStep::Passed { position: 9, delivered: false };
+        assert!(record(subject, (id, claim), passed_over, Some(MINUTE)).await.is_none(), "{update:?}");
+        assert_eq!(on.webhook(&access, id).await.unwrap().unwrap().webhook.position, 5, "{update:?}");
+    }
+    let (claim, _) = claimed(subject, MINUTE).await;
+    on.update_webhook(&access, id, &WebhookUpdate::default()).await.unwrap().unwrap();
+    assert!(
+        record(subject, (id, claim), passed(9), None).await.is_some(),
+        "where nothing is changed, it goes on"
+    );
+}
+
 pub(crate) async fn webhooks_are_for_upkeep_alone(subject: &Subject) {
     let (on, id, foreign) = (&subject.executor, made(subject, 1).await, allow(&user(), Operation::Info));
     let claim = WebhookClaim { id: Uuid::new_v4(), lease: MINUTE, last: 9 };

@@ -43,8 +43,8 @@ static UPDATE: LazyLock<String> = LazyLock::new(|| {
          status = CASE WHEN $7::boolean IS NULL THEN status WHEN $7::boolean THEN 'active' ELSE 'disabled' END, \
          attempts = CASE WHEN $7::boolean OR $2::text IS NOT NULL THEN 0 ELSE attempts END, \
          next_attempt_at = CASE WHEN $7::boolean OR $2::text IS NOT NULL THEN NULL ELSE next_attempt_at END, \
-         leased_by = CASE WHEN $7::boolean OR $2::text IS NOT NULL THEN NULL ELSE leased_by END, \
-         leased_until = CASE WHEN $7::boolean OR $2::text IS NOT NULL THEN NULL ELSE leased_until END, \
+         leased_by = CASE WHEN $8::boolean THEN NULL ELSE leased_by END, \
+         leased_until = CASE WHEN $8::boolean THEN NULL ELSE leased_until END, \
          updated_at = now() WHERE id = $1 RETURNING {WEBHOOK}"
     )
 });
@@ -139,6 +139,7 @@ pub(super) async fn update(
         &bucket as _,
         &update.prefix as _,
         &update.enabled as _,
+        &update.ends_claim() as _,
     ];
     Ok(change(pool, access, &UPDATE, &values).await?.into_iter().next().map(|changed| changed.webhook))
 }

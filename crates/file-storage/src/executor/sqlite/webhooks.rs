@@ -59,7 +59,7 @@ pub(super) fn find(conn: &Connection, access: &Access, id: Uuid) -> Result<Optio
     one(conn, &sql, named_params! { ":id": text(id) })
 }
 
-/// Changes it. A claim ends where it goes elsewhere, or is enabled: what the old receiver says late is not the new one's.
+/// Changes it. A claim ends with most changes: see [`WebhookUpdate::ends_claim`].
 pub(super) fn update(
     conn: &Connection,
     access: &Access,
@@ -73,15 +73,14 @@ pub(super) fn update(
          status = CASE WHEN :enabled IS NULL THEN status WHEN :enabled THEN 'active' ELSE 'disabled' END, \
          attempts = CASE WHEN :enabled OR :url IS NOT NULL THEN 0 ELSE attempts END, \
          next_attempt_at = CASE WHEN :enabled OR :url IS NOT NULL THEN NULL ELSE next_attempt_at END, \
-         leased_by = CASE WHEN :enabled OR :url IS NOT NULL THEN NULL ELSE leased_by END, \
-         leased_until = CASE WHEN :enabled OR :url IS NOT NULL THEN NULL ELSE leased_until END, \
+         leased_by = iif(:ends_claim, NULL, leased_by), leased_until = iif(:ends_claim, NULL, leased_until), \
          updated_at = :now WHERE id = :id RETURNING {WEBHOOK}"
     );
     let bucket = update.bucket.as_ref().and_then(Option::as_ref).map(BucketName::as_str);
     let values = named_params! {
         ":id": text(id), ":url": update.url, ":kinds": update.kinds.as_deref().map(words),
         ":has_bucket": update.bucket.is_some(), ":bucket": bucket, ":prefix": update.prefix,
-        ":enabled": update.enabled, ":now": micros(now()),
+        ":enabled": update.enabled, ":ends_claim": update.ends_claim(), ":now": micros(now()),
     };
     Ok(one(conn, &sql, values)?.map(|changed| changed.webhook))
 }
