@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// Deletes queued blobs until it is told to stop.
 pub(super) async fn run(storage: FileStorage, grace: Duration, stop: CancellationToken) {
     loop {
-        let emptied = match run_round(&storage, grace).await {
+        let emptied = match run_round(&storage, grace, &stop).await {
             Ok(more) => !more,
             Err(error) => {
                 tracing::warn!(
@@ -44,8 +44,12 @@ pub(super) async fn run(storage: FileStorage, grace: Duration, stop: Cancellatio
     }
 }
 
-/// Deletes one batch; says whether there may be more that can go now.
-async fn run_round(storage: &FileStorage, grace: Duration) -> Result<bool, StorageError> {
+/// Deletes one batch, or what of it has begun when it is told to stop; says whether there may be more that can go now.
+async fn run_round(
+    storage: &FileStorage,
+    grace: Duration,
+    stop: &CancellationToken,
+) -> Result<bool, StorageError> {
     let access = storage.maintain("delete queued blobs")?;
     // Blobs that are still read stay in the queue: the batch must reach past them.
     let limit = BATCH.saturating_add(u32::try_from(storage.leases().count()).unwrap_or(u32::MAX));
@@ -65,6 +69,8 @@ async fn run_round(storage: &FileStorage, grace: Duration) -> Result<bool, Stora
     // Not asked, so that others need not wait; and counted, so that they come behind these.
     let mut failed: Vec<_> = away.into_iter().map(|blob| blob.key).collect();
     let mut deleted = Vec::new();
+    // What is not begun stays queued as it was.
+    let free = free.into_iter().take_while(|_| !stop.is_cancelled());
     let mut deletions = stream::iter(free)
         .map(|blob| async move { (delete(storage, &blob).await, blob) })
         .buffer_unordered(CONCURRENT);

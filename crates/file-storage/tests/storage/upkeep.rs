@@ -8,6 +8,7 @@ use file_storage::failpoint::{self, Action};
 use file_storage::file::PutMode;
 use file_storage::upkeep::{CleanupReport, EventRetention, Upkeep, UpkeepOptions};
 use file_storage::{BucketPolicy, FileStorage};
+use futures_util::StreamExt;
 
 /// Upkeep of another process over the same, whose points are the fixture's directory's.
 fn upkeep_of_another(fixture: &Fixture) -> Upkeep {
@@ -104,4 +105,26 @@ async fn events_go_as_they_are_to_be_kept_from_now_on() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     upkeep.stop().await;
+}
+
+#[tokio::test]
+async fn deletions_that_have_not_begun_wait_where_upkeep_stops() {
+    const BLOBS: usize = 40;
+    let fixture = Fixture::new().await;
+    let docs = fixture.bucket(&user(1), "docs", BucketPolicy::Private).await;
+    for number in 0..BLOBS {
+        let path = path(&format!("{number}"));
+        fixture.put(&user(1), (&docs, &path), PutMode::Create, &[7; 1000]).await.unwrap();
+        fixture.storage.delete(&user(1), &docs, &path, None).await.unwrap().object.unwrap();
+    }
+    let paused = failpoint::arm(fixture.dir.path(), "local.delete.blob", Action::Pause);
+    let upkeep =
+        Upkeep::start(&fixture.storage, UpkeepOptions { interval: None, ..UpkeepOptions::default() });
+    paused.reached(1).await;
+    // Told to stop before the first deletion can end.
+    tokio::join!(biased; upkeep.stop(), async { paused.release() });
+    let left = fixture.executor.backlog(&maintain()).await.unwrap().pending_deletions;
+    assert_eq!(left, fixture.backend.list().count().await as u64, "what was deleted is queued no more");
+    assert!(left > BLOBS as u64 / 2 && left < BLOBS as u64, "{left}");
+    fixture.audit().await;
 }
