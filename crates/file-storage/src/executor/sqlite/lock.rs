@@ -20,6 +20,9 @@ use crate::ownership;
 /// Longest word that is read: an address fits well.
 const MAX_WORD: u64 = 4096;
 
+/// How long a start waits for another one that just looks whether it is alone.
+const STARTS: Duration = Duration::from_millis(200);
+
 /// How long a hold on blobs waits for servers that just look whether there is one.
 const LOOKS: Duration = Duration::from_secs(2);
 
@@ -28,6 +31,8 @@ const LOOKS: Duration = Duration::from_secs(2);
 pub(super) struct Lock {
     held: File,
     path: PathBuf,
+    /// Whether nobody else had the database open when this one was taken.
+    is_sole: bool,
     /// See [`BlobHold`].
     hold: PathBuf,
 }
@@ -35,12 +40,35 @@ pub(super) struct Lock {
 impl Lock {
     /// For a server: beside others, unless the metadata was moved away or is being moved.
     pub(super) fn serve(database: &Path) -> Result<Self, StorageError> {
-        let Some(mut lock) = Self::take(database, FlockOperation::NonBlockingLockShared)? else {
-            let context = format!("the database {} is being moved to another engine", database.display());
-            return Err(StorageError::internal(context));
+        let until = Instant::now() + STARTS;
+        let mut lock = loop {
+            if let Some(alone) = Self::alone(database)? {
+                break alone.share()?;
+            }
+            match Self::take(database, FlockOperation::NonBlockingLockShared)? {
+                Some(beside) => break beside,
+                None if Instant::now() < until => std::thread::sleep(Duration::from_millis(5)),
+                None => {
+                    let context =
+                        format!("the database {} is being moved to another engine", database.display());
+                    return Err(StorageError::internal(context));
+                }
+            }
         };
         refuse_word(database, &lock.path, &mut lock.held)?;
         Ok(lock)
+    }
+
+    /// Lets others in who serve the database, too; remembers that nobody was there.
+    fn share(self) -> Result<Self, StorageError> {
+        flock(&self.held, FlockOperation::NonBlockingLockShared)
+            .map_err(|error| failed(&self.path, io::Error::from(error)))?;
+        Ok(Self { is_sole: true, ..self })
+    }
+
+    /// Whether nobody else had the database open when this one began to serve it: what others left in it is over.
+    pub(super) fn is_sole(&self) -> bool {
+        self.is_sole
     }
 
     /// Refuses a database whose metadata was moved away. Takes no lock, and makes no file.
@@ -104,7 +132,7 @@ impl Lock {
             }
         };
         let held = take().map_err(|source| failed(&path, source))?;
-        Ok(held.map(|held| Self { held, path, hold: beside(database, "-hold") }))
+        Ok(held.map(|held| Self { held, path, is_sole: false, hold: beside(database, "-hold") }))
     }
 }
 

@@ -158,7 +158,11 @@ impl SqliteExecutor {
         let room = Arc::new(Room::open(&options.path));
         let conn = connection::migrator(&options.path, options.page_size)?;
         migrations::migrate(&conn, migrations::newest())?;
-        webhooks::end_claims(&conn)?;
+        // Not where a command opens the database beside its server, whose claims these are.
+        if lock.is_sole() {
+            webhooks::end_claims(&conn)?;
+            jobs::end_claims(&conn)?;
+        }
         // Only when another connection keeps the log open may this one close without a checkpoint.
         let options = Arc::new(options);
         let checkpointer = Checkpointer::start(&options, Arc::clone(&room))?;

@@ -16,7 +16,7 @@ use crate::executor::{SealedWebhook, WebhookClaim};
 use crate::permissions::{Access, Permission};
 use crate::webhooks::{MAX_WEBHOOKS, Webhook, WebhookStatus, WebhookStep, WebhookUpdate};
 
-/// Ends what a server had that does not run any more: the file is one server's own.
+/// Ends what a server had that does not run any more: asked where nobody else has the database open.
 pub(super) fn end_claims(conn: &Connection) -> Result<(), Fault> {
     conn.execute(
         "UPDATE storage_webhooks SET leased_by = NULL, leased_until = NULL WHERE leased_by IS NOT NULL",

@@ -23,6 +23,13 @@ pub(in crate::executor::sqlite) const DUE: &str = "SELECT id FROM jobs WHERE sta
      AND kind IN (SELECT value FROM json_each(:kinds)) \
      ORDER BY id LIMIT 1";
 
+/// Has the claims of a server that does not run any more be over, by whatever clock they were made: asked where nobody else has the
+/// database open. The jobs stay `running`, so that one which takes every server down is given up after its attempts.
+pub(in crate::executor::sqlite) fn end_claims(conn: &Connection) -> Result<(), Fault> {
+    conn.execute("UPDATE jobs SET leased_until = 0 WHERE status = 'running'", [])?;
+    Ok(())
+}
+
 /// Takes the oldest job that anybody may take.
 pub(in crate::executor::sqlite) fn claim(
     conn: &Connection,

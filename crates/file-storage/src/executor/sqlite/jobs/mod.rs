@@ -3,5 +3,5 @@
 mod claims;
 mod rows;
 
-pub(super) use claims::{claim, end, forget, renew, save};
+pub(super) use claims::{claim, end, end_claims, forget, renew, save};
 pub(super) use rows::{cancel, create, list, show};

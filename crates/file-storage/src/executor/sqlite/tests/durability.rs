@@ -1,16 +1,18 @@
 //! What was answered is there after a crash, and user quotas hold.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
+use uuid::Uuid;
 
 use super::open_at;
 use crate::bucket::BucketPolicy;
 use crate::errors::StorageError;
-use crate::executor::Announced;
 use crate::executor::conformance::Subject;
-use crate::executor::conformance::subject::{allow, bucket, path, user};
+use crate::executor::conformance::subject::{allow, bucket, maintain, path, service, user};
 use crate::executor::sqlite::rls::text;
+use crate::executor::{Announced, JobKind, JobProgress, NewJob};
 use crate::file::PutMode;
 use crate::permissions::Operation;
 
@@ -46,6 +48,38 @@ async fn an_executor_that_is_dropped_loses_nothing() {
     drop(subject);
     let again = Subject::new(Arc::new(open_at(dir.path())), ());
     assert!(again.get(&owner, "photos", "a").await.is_ok());
+}
+
+/// A claim is as long as it likes by the clock that it was made by; that clock may have gone back meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_of_a_process_that_died_is_due_at_once() {
+    const LEASE: Duration = Duration::from_secs(3600);
+    let dir = tempfile::tempdir().unwrap();
+    let crashed = tempfile::tempdir().unwrap();
+    let subject = Subject::new(Arc::new(open_at(dir.path())), ());
+    let job =
+        NewJob { id: Uuid::now_v7(), kind: JobKind::Scrub, params: serde_json::Map::new(), dry_run: false };
+    subject.executor.create_job(&allow(&service(), Operation::ChangeJobs), &job).await.unwrap();
+    let claim = async |on: &Subject, worker| {
+        on.executor.claim_job(&maintain(), worker, &JobKind::ALL, LEASE).await.unwrap()
+    };
+    let (dead, living) = (Uuid::new_v4(), Uuid::new_v4());
+    assert_eq!(claim(&subject, dead).await.unwrap().job.id, job.id);
+    for file in ["test.db", "test.db-wal"] {
+        std::fs::copy(dir.path().join(file), crashed.path().join(file)).unwrap();
+    }
+    let again = Subject::new(Arc::new(open_at(crashed.path())), ());
+    let claimed = claim(&again, living).await.unwrap();
+    assert_eq!((claimed.job.id, claimed.job.attempts), (job.id, 2), "its death counts as an attempt");
+    let save = async |worker| {
+        again.executor.save_job(&maintain(), worker, job.id, &JobProgress::default(), LEASE).await.unwrap()
+    };
+    assert_eq!(save(dead).await, None);
+
+    // A command that opens the database beside its server ends nothing of it.
+    let beside = Subject::new(Arc::new(open_at(crashed.path())), ());
+    assert!(claim(&beside, Uuid::new_v4()).await.is_none());
+    assert_eq!(save(living).await, Some(false));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
