@@ -276,7 +276,7 @@ pub static DESCRIPTIONS: &[Description] = &[
         "storage_webhook_backlog",
         &["webhook"],
         Kind::Gauge,
-        "Events that a webhook has still to be told of, or to pass by; of all servers over one database each says the same",
+        "Events that a webhook has still to be told of, or to pass by; of all servers over one database each says the same. Of webhooks beyond the first 1000 of a server's life the most is told, as `other`",
     ),
     ("storage_webhooks_stopped", &[], Kind::Gauge, "Webhooks that are paused, or whose receivers are gone"),
     ("storage_group_commit_size", &[], Kind::Histogram, "Writes that shared one commit of the database"),

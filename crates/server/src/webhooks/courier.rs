@@ -2,7 +2,6 @@
 //!
 //! One process delivers to a webhook at a time: it has a claim in the database, which ends by itself where the process did.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +12,8 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
+use super::backlogs::Backlogs;
 use super::delivery::{self, LEASE, PAUSE, Shared};
 use crate::app::AppState;
 
@@ -28,14 +27,13 @@ const READING: usize = 4;
 pub(crate) struct Courier {
     shared: Arc<Shared>,
     tasks: TaskTracker,
-    /// Webhooks that have a figure: one that is gone is at 0.
-    labelled: HashSet<Uuid>,
+    backlogs: Backlogs,
 }
 
 impl Courier {
     pub(crate) fn new(app: AppState, stop: CancellationToken) -> Self {
         let shared = Arc::new(Shared { app, reading: Semaphore::new(READING), soon: Notify::new(), stop });
-        Self { shared, tasks: TaskTracker::new(), labelled: HashSet::new() }
+        Self { shared, tasks: TaskTracker::new(), backlogs: Backlogs::default() }
     }
 
     /// Delivers until stopped, and then ends what is on its way.
@@ -87,16 +85,7 @@ impl Courier {
     }
 
     fn measure(&mut self, all: &[Webhook], bounds: EventBounds) {
-        let there: HashSet<Uuid> = all.iter().map(|hook| hook.id).collect();
-        for id in self.labelled.difference(&there) {
-            metrics::gauge!("storage_webhook_backlog", "webhook" => id.to_string()).set(0.0);
-        }
-        for hook in all {
-            let backlog = hook.backlog(bounds) as f64;
-            metrics::gauge!("storage_webhook_backlog", "webhook" => hook.id.to_string()).set(backlog);
-        }
-        // Those that were deleted have been set to nothing: their labels are few, and need no more of that.
-        self.labelled = there;
+        self.backlogs.tell(all.iter().map(|hook| (hook.id, hook.backlog(bounds))));
         let stopped =
             all.iter().filter(|hook| matches!(hook.status, WebhookStatus::Paused | WebhookStatus::Gone));
         metrics::gauge!("storage_webhooks_stopped").set(stopped.count() as f64);

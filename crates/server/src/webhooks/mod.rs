@@ -1,8 +1,10 @@
 //! Webhooks: who tells receivers of events, and where a request may go.
 //!
 //! The courier takes what is due (`courier`), one task tells one receiver after another message (`delivery`), by a client that
-//! reaches no network that it must not (`network`, `sender`). Where a webhook stands is the domain's to keep.
+//! reaches no network that it must not (`network`, `sender`). How far each is behind is a figure (`backlogs`). Where a webhook stands is
+//! the domain's to keep.
 
+mod backlogs;
 mod courier;
 mod delivery;
 mod network;
