@@ -380,6 +380,7 @@ pub(in crate::executor) const TABLES: &[Table] = &[
             ("rule_id", Type::UUID),
             ("due_at", Type::TIMESTAMPTZ),
             ("warned_at", Type::TIMESTAMPTZ),
+            ("action", Type::TEXT),
         ],
         sequence: None,
     },

@@ -53,7 +53,7 @@ const ROWS: &str = r#"
     INSERT INTO storage_events_gone VALUES (1, 2);
     INSERT INTO lifecycle_rules VALUES ('{1}', 'pub', 'api', NULL, '{"enabled":true,"max_age_days":3}', 1, 2),
         ('{2}', 'pub', 's3', 'ü', '{}', 1, 2);
-    INSERT INTO lifecycle_warnings VALUES ('{4}', '{1}', 1700000000000001, 5);
+    INSERT INTO lifecycle_warnings VALUES ('{4}', '{1}', 1700000000000001, 5, 'warn');
     INSERT INTO lifecycle_state VALUES (1, 1700000000000001, NULL, 5);
     INSERT INTO used_nonces VALUES ('{1}', 1900000000000000);
     INSERT INTO s3_credentials VALUES ('AS1', 'a key', 'authenticated', '{9}', 1, 'sealed', 5, NULL),
